@@ -1,0 +1,37 @@
+"""`avs-data`: one command a module under `pipelines/commands/`, imported only when it is called."""
+
+import importlib
+
+import click
+
+# name -> (module under pipelines.commands, one line of help shown without importing it)
+COMMANDS = {
+    "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
+    "demo-corpora": "Write small generated corpora in the official layouts.",
+    "index": "Read corpora into Parquet tables of masks and clips.",
+    "stats": "Write a self-contained HTML page and plots about a dataset.",
+    "verify": "Re-read a whole dataset and say what is wrong and where.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is named, so that `--help` stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module("pipelines.commands." + name.replace("-", "_"))
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="avs-data")
+def main() -> None:
+    """Build, review, version and publish annotation-free audio-visual segmentation datasets."""

@@ -1,0 +1,125 @@
+"""Files at a path or a URL (`s3://`, `gs://`, `memory://`), written so that no half file is ever visible.
+
+Local files take the short way; everything else goes through fsspec. A name comes into being complete or
+not at all: locally by rename, on object stores because an upload appears when it is finished.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import fsspec
+
+
+def is_local(url: str) -> bool:
+    return "://" not in url or url.startswith("file://")
+
+
+def local_path(url: str) -> str:
+    return url.removeprefix("file://")
+
+
+def join(base: str, *parts: str) -> str:
+    """`base` with relative parts below it; a part that would climb out is refused."""
+    for part in parts:
+        if part.startswith("/") or "\\" in part or ".." in part.split("/"):
+            raise ValueError(f"{part!r} leaves its folder {base!r}: names here are relative, without '..' or '\\'")
+    return "/".join([base.rstrip("/"), *parts])
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    return fsspec.core.url_to_fs(url)
+
+
+def open_read(url: str) -> IO[bytes]:
+    """A seekable binary file."""
+    if is_local(url):
+        return open(local_path(url), "rb")
+    fs, path = _filesystem(url)
+    return fs.open(path, "rb")
+
+
+def read_bytes(url: str) -> bytes:
+    if is_local(url):
+        with open(local_path(url), "rb") as file:
+            return file.read()
+    fs, path = _filesystem(url)
+    return fs.cat_file(path)
+
+
+def read_range(url: str, start: int, length: int) -> bytes:
+    """`length` bytes from byte `start`; fewer only where the file ends."""
+    if is_local(url):
+        with open(local_path(url), "rb") as file:
+            file.seek(start)
+            return file.read(length)
+    fs, path = _filesystem(url)
+    return fs.cat_file(path, start=start, end=start + length)
+
+
+@contextmanager
+def open_atomic(url: str) -> Iterator[IO[bytes]]:
+    """A binary file for writing that gets its name when the block ends well, and is gone when it does not."""
+    if not is_local(url):
+        fs, path = _filesystem(url)
+        file = fs.open(path, "wb")
+        try:
+            yield file
+        except BaseException:
+            file.discard() if hasattr(file, "discard") else None
+            raise
+        file.close()
+        return
+    path = local_path(url)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise
+
+
+def write_atomic(url: str, data: bytes) -> None:
+    with open_atomic(url) as file:
+        file.write(data)
+
+
+def exists(url: str) -> bool:
+    if is_local(url):
+        return os.path.exists(local_path(url))
+    fs, path = _filesystem(url)
+    return fs.exists(path)
+
+
+def size(url: str) -> int:
+    if is_local(url):
+        return os.path.getsize(local_path(url))
+    fs, path = _filesystem(url)
+    return int(fs.size(path))
+
+
+def names(url: str) -> list[str]:
+    """Sorted names directly below a folder; empty where there is none."""
+    if is_local(url):
+        return sorted(os.listdir(local_path(url))) if os.path.isdir(local_path(url)) else []
+    fs, path = _filesystem(url)
+    try:
+        entries = fs.ls(path, detail=False)
+    except FileNotFoundError:
+        return []
+    return sorted({entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries})
+
+
+def remove(url: str) -> None:
+    """Remove a file or a whole folder; a name that is not there is fine."""
+    if exists(url):
+        fs, path = _filesystem(url)
+        fs.rm(path, recursive=True)
