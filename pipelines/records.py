@@ -9,6 +9,8 @@ from enum import Enum
 
 import pyarrow as pa
 
+from shards import tables
+
 MASKS = pa.schema(
     {
         "mask_id": pa.string(),  # lvis:<annotation id> | open_images:<MaskPath without .png>
@@ -48,15 +50,9 @@ CLIPS = pa.schema(
     }
 )
 
-REJECTIONS = pa.schema(
-    {
-        "stage": pa.string(),  # index | match | select | split | pair | shard
-        "item": pa.string(),  # the id of what was dropped, or file:line where it has none
-        "reason": pa.string(),  # a Reason
-        "detail": pa.string(),  # the value and the rule it broke
-        "category": pa.string(),  # where it is known
-    }
-)
+# stage: index | match | select | split | pair | shard; item: the id of what was dropped, or file:line where it
+# has none; reason: a Reason; detail: the value and the rule it broke; category: where it is known.
+REJECTIONS = tables.REJECTIONS
 
 
 class Reason(str, Enum):

@@ -1,0 +1,68 @@
+"""Names, bytes and places of the shard format; `shards/README.md` is its normative text."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+FORMAT = "avs-shards"
+FORMAT_VERSION = 1
+SPLITS = ("train", "val", "test")
+POOL = "pool"
+SAMPLE_MEMBERS = ("flac", "jpg", "json", "mask.png")  # in the order of the tar
+CLIP_MEMBERS = ("flac", "json")
+RATE_HZ = 16_000
+MAX_AUDIO_S = 10.0
+MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = "manifest.json", "samples.parquet", "pool.parquet", "rejections.parquet"
+
+BLOCK = 512
+END_OF_ARCHIVE = bytes(2 * BLOCK)
+
+
+def key_of(item_id: str) -> str:
+    """The KEY of a sample id or clip id: 20 hexadecimal digits, so shards sorted by key are shuffled by id."""
+    return hashlib.sha256(item_id.encode()).hexdigest()[:20]
+
+
+def sample_id(image_id: str, category: str, mask_id: str | None = None) -> str:
+    return "|".join([image_id, category] + ([mask_id] if mask_id else []))
+
+
+def shard_count(samples: int, samples_per_shard: int) -> int:
+    return max(1, -(-samples // samples_per_shard))
+
+
+def shard_index(key: str, shards: int) -> int:
+    """Linear hashing: with one shard more, one shard is divided and all others stay as they are."""
+    number = int(key[:16], 16)
+    level = (shards - 1).bit_length()
+    index = number % (1 << level)
+    return index if index < shards else number % (1 << (level - 1))
+
+
+def shard_path(split: str, index: int) -> str:
+    return f"{split}/{split}-{index:06d}.tar"
+
+
+def json_bytes(record: Mapping[str, Any]) -> bytes:
+    """The one way this format writes JSON in a shard."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """512 bytes of POSIX ustar for a regular file of `size` bytes.
+
+    Raises:
+        ValueError: the name is over 100 bytes or the size over 8 GiB, more than plain ustar can say.
+    """
+    encoded = name.encode()
+    if len(encoded) > 100 or size >= 8**11:
+        raise ValueError(f"{name!r} with {size} bytes: ustar takes names up to 100 bytes and sizes under 8 GiB")
+    head = encoded.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
+    tail = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
+    checksum = sum(head) + sum(tail) + 8 * ord(" ")
+    return head + b"%06o\0 " % checksum + tail
+
+
+def padding(size: int) -> bytes:
+    return bytes(-size % BLOCK)
