@@ -5,6 +5,7 @@ Paths are relative to the corpora folder and use `/`. Areas are pixels of the im
 height in pixels, the origin at the top left. A null says "the corpus does not tell".
 """
 
+from dataclasses import dataclass
 from enum import Enum
 
 import pyarrow as pa
@@ -50,7 +51,7 @@ CLIPS = pa.schema(
     }
 )
 
-# stage: index | match | select | split | pair | shard; item: the id of what was dropped, or file:line where it
+# stage: index | match | measure | select | cap | split | convert | pair | shard; item: the id of what was dropped, or file:line where it
 # has none; reason: a Reason; detail: the value and the rule it broke; category: where it is known.
 REJECTIONS = tables.REJECTIONS
 
@@ -78,6 +79,7 @@ class Reason(str, Enum):
     MASK_OUTSIDE_IMAGE = "mask_outside_image"
     MASK_TOO_SMALL = "mask_too_small"
     MASK_TOO_LARGE = "mask_too_large"
+    INCOMPLETE_UNION = "incomplete_union"  # another mask of the same category and image was rejected
     CROWD = "crowd"
     GROUP_OF = "group_of"
     DEPICTION = "depiction"
@@ -91,11 +93,34 @@ class Reason(str, Enum):
     AUDIO_TOO_LONG = "audio_too_long"
     AUDIO_SILENT = "audio_silent"
     # split
+    NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
     OVER_SPLIT_SIZE = "over_split_size"
     # pair
     NO_CLIP = "no_clip"  # the sample's split has no clip of its category
 
 
-def rejection(stage: str, item: str, reason: Reason, detail: str, category: str | None = None) -> dict[str, str | None]:
+class Rejected(Exception):
+    """An item that cannot be used, for a reason that is recorded."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def rejection(
+    stage: str, item: str, reason: Reason, detail: str, category: str | None = None
+) -> dict[str, str | None]:
     """One row of REJECTIONS."""
     return {"stage": stage, "item": item, "reason": reason.value, "detail": detail, "category": category}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage made of one table: the rows it kept and one rejection for each it dropped."""
+
+    kept: pa.Table
+    rejected: pa.Table
+
+    @classmethod
+    def of(cls, kept: pa.Table, rejections: list[dict[str, str | None]]) -> "Outcome":
+        return cls(kept, pa.Table.from_pylist(rejections, schema=REJECTIONS))

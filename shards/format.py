@@ -13,7 +13,12 @@ SAMPLE_MEMBERS = ("flac", "jpg", "json", "mask.png")  # in the order of the tar
 CLIP_MEMBERS = ("flac", "json")
 RATE_HZ = 16_000
 MAX_AUDIO_S = 10.0
-MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = "manifest.json", "samples.parquet", "pool.parquet", "rejections.parquet"
+MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = (
+    "manifest.json",
+    "samples.parquet",
+    "pool.parquet",
+    "rejections.parquet",
+)
 
 BLOCK = 512
 END_OF_ARCHIVE = bytes(2 * BLOCK)
@@ -46,7 +51,9 @@ def shard_path(split: str, index: int) -> str:
 
 def json_bytes(record: Mapping[str, Any]) -> bytes:
     """The one way this format writes JSON in a shard."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -57,7 +64,9 @@ def tar_header(name: str, size: int) -> bytes:
     """
     encoded = name.encode()
     if len(encoded) > 100 or size >= 8**11:
-        raise ValueError(f"{name!r} with {size} bytes: ustar takes names up to 100 bytes and sizes under 8 GiB")
+        raise ValueError(
+            f"{name!r} with {size} bytes: ustar takes names up to 100 bytes and sizes under 8 GiB"
+        )
     head = encoded.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
     tail = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
     checksum = sum(head) + sum(tail) + 8 * ord(" ")

@@ -77,14 +77,18 @@ def load(dataset: str) -> Manifest:
         record = json.loads(storage.read_bytes(url))
         found = (record.pop("format"), record.pop("format_version"))
         if found != (format.FORMAT, format.FORMAT_VERSION):
-            raise DatasetError(f"{url} is {found}; this version reads {(format.FORMAT, format.FORMAT_VERSION)}")
+            raise DatasetError(
+                f"{url} is {found}; this version reads {(format.FORMAT, format.FORMAT_VERSION)}"
+            )
         for name in ("shards", "pool_shards"):
             record[name] = tuple(ShardEntry(**entry) for entry in record[name])
         record["tables"] = {name: TableEntry(**entry) for name, entry in record["tables"].items()}
         record["funnel"], record["held_out"] = tuple(record["funnel"]), tuple(record["held_out"])
         return Manifest(**record)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DatasetError(f"{url} is damaged ({type(error).__name__}: {error}); build the dataset again") from error
+        raise DatasetError(
+            f"{url} is damaged ({type(error).__name__}: {error}); build the dataset again"
+        ) from error
 
 
 def _plain(value: Any) -> Any:

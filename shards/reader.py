@@ -50,7 +50,9 @@ class Dataset:
         name, size = column(extension), row[f"{column(extension)}_size"]
         content = storage.read_range(storage.join(self.url, row["shard"]), row[f"{name}_offset"], size)
         if len(content) != size:
-            raise DatasetError(f"{row['shard']} is truncated: {row['key']}.{extension} has {len(content)} of {size} bytes")
+            raise DatasetError(
+                f"{row['shard']} is truncated: {row['key']}.{extension} has {len(content)} of {size} bytes"
+            )
         return content
 
     def samples(self, split: str | None = None) -> Iterator[Sample]:

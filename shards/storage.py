@@ -25,7 +25,9 @@ def join(base: str, *parts: str) -> str:
     """`base` with relative parts below it; a part that would climb out is refused."""
     for part in parts:
         if part.startswith("/") or "\\" in part or ".." in part.split("/"):
-            raise ValueError(f"{part!r} leaves its folder {base!r}: names here are relative, without '..' or '\\'")
+            raise ValueError(
+                f"{part!r} leaves its folder {base!r}: names here are relative, without '..' or '\\'"
+            )
     return "/".join([base.rstrip("/"), *parts])
 
 
@@ -123,3 +125,13 @@ def remove(url: str) -> None:
     if exists(url):
         fs, path = _filesystem(url)
         fs.rm(path, recursive=True)
+
+
+def stamp(url: str) -> str:
+    """Text that changes when a file is replaced: size and modification time, or the store's own tag."""
+    if is_local(url):
+        status = os.stat(local_path(url))
+        return f"{status.st_size}:{status.st_mtime_ns}"
+    fs, path = _filesystem(url)
+    info = fs.info(path)
+    return f"{info['size']}:{info.get('ETag') or info.get('etag') or info.get('mtime') or ''}"

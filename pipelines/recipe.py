@@ -1,0 +1,180 @@
+"""The recipe: one TOML file that says what a dataset is. Parsed once, every fault reported together."""
+
+import hashlib
+import sys
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be used; the message lists every fault with value, rule and remedy."""
+
+
+def _number(default: float, low: float, high: float = float("inf")) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _choice(default: str, *choices: str) -> Any:
+    return field(default=default, metadata={"choices": choices})
+
+
+@dataclass(frozen=True)
+class Labels:
+    map: str = "avs"  # a label map that ships with the project, or the path of one
+    categories: tuple[str, ...] = ()  # none named: all of the map
+
+
+@dataclass(frozen=True)
+class Select:
+    instances: str = _choice("union", "union", "instance", "single")
+    min_area_fraction: float = _number(0.005, 0, 1)  # of the image, after instances are joined
+    max_area_fraction: float = _number(0.95, 0, 1)
+    min_side_px: int = _number(128, 1)  # the image's shorter side
+    max_image_pixels: int = _number(50_000_000, 1)
+    crowd: bool = False  # keep masks of a crowd (LVIS iscrowd)
+    group_of: bool = False  # keep boxes drawn around a group (Open Images IsGroupOf)
+    depiction: bool = False  # keep drawings and toys (Open Images IsDepiction)
+    image_licences: tuple[str, ...] = ()  # none named: any, unknown too
+    audio_licences: tuple[str, ...] = ()
+    per_class_cap: int = _number(0, 0)  # samples of one category; 0: no cap
+    min_duration_s: float = _number(1.0, 0, 10)
+    max_duration_s: float = _number(60.0, 0)  # of the media file; what is kept is its first 10 s at most
+    silence_peak: float = _number(0.001, 0, 1)  # a clip whose every sample is below is silent
+
+
+@dataclass(frozen=True)
+class Split:
+    train: int = _number(52_609, 0)
+    val: int = _number(5_000, 0)
+    test: int = _number(5_000, 0)
+    exact: bool = False  # trim each split to its size
+    held_out: tuple[
+        str, ...
+    ] = ()  # CSV files below the corpora folder with videos that training must not hear
+
+
+@dataclass(frozen=True)
+class Shards:
+    samples_per_shard: int = _number(1_000, 1)
+    clips_per_shard: int = _number(2_000, 1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a dataset is. `text` is the file as written, `sha256` that of its bytes."""
+
+    name: str
+    seed: int = 0
+    labels: Labels = Labels()
+    select: Select = Select()
+    split: Split = Split()
+    shards: Shards = Shards()
+    fetch: dict[str, Any] = field(default_factory=dict)  # read by `avs-data fetch` alone
+    text: str = field(default="", metadata={"internal": True})
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def load(name_or_path: str) -> Recipe:
+    """Read a recipe from a path, or by the name of one that ships with the project.
+
+    Raises:
+        RecipeError: no such file, no TOML, or fields that break their rules: all of them named.
+    """
+    path = Path(name_or_path)
+    if not path.exists() and (RECIPES / f"{name_or_path}.toml").exists():
+        path = RECIPES / f"{name_or_path}.toml"
+    try:
+        text = path.read_bytes().decode()
+        table = tomllib.loads(text)
+    except OSError as error:
+        shipped = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
+        raise RecipeError(
+            f"{name_or_path}: {error.strerror}; give the path of a TOML file or one of: {shipped}"
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    return parse(table, text, str(path))
+
+
+def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
+    """A recipe from a parsed TOML table; `source` names it in errors."""
+    faults: list[str] = []
+    recipe = _read(Recipe, {**table, "text": text}, "", faults)
+    if recipe is not None:
+        select, split = recipe.select, recipe.split
+        if select.min_area_fraction > select.max_area_fraction:
+            faults.append(
+                f"select.min_area_fraction = {select.min_area_fraction} is above max_area_fraction = "
+                f"{select.max_area_fraction}: nothing would be kept"
+            )
+        if split.train + split.val + split.test == 0:
+            faults.append("split: train, val and test are all 0; give at least one a size")
+    if faults or recipe is None:
+        raise RecipeError(
+            f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults)
+        )
+    return recipe
+
+
+def _read(cls: type, table: dict[str, Any], prefix: str, faults: list[str]) -> Any:
+    known = {f.name: f for f in fields(cls)}
+    for name in sorted(set(table) - set(known)):
+        choices = ", ".join(n for n, f in known.items() if not f.metadata.get("internal"))
+        faults.append(f"{prefix}{name} is unknown; known here: {choices}")
+    if "name" in known and not table.get("name"):
+        faults.append("name is missing: say what the dataset is called")
+        table = {**table, "name": "?"}
+    values = {}
+    for name, f in known.items():
+        if name not in table:
+            continue
+        where, value = prefix + name, table[name]
+        if is_dataclass(f.type):
+            if isinstance(value, dict):
+                values[name] = _read(f.type, value, where + ".", faults)  # type: ignore[arg-type]
+            else:
+                faults.append(f"{where} = {value!r}: write it as a table, [{where}]")
+            continue
+        kind = get_origin(f.type) or f.type
+        if (
+            kind is tuple
+            and isinstance(value, list)
+            and all(isinstance(v, get_args(f.type)[0]) for v in value)
+        ):
+            value = tuple(value)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            faults.append(f"{where} = {value!r}: takes {_KINDS[kind]}")  # type: ignore[index]
+            continue
+        low, high = f.metadata.get("low", value), f.metadata.get("high", value)
+        if f.metadata and "low" in f.metadata and not low <= value <= high:
+            faults.append(
+                f"{where} = {value!r}: must be at least {low:g}"
+                + (f" and at most {high:g}" if high < 1e18 else "")
+            )
+        if value not in f.metadata.get("choices", (value,)):
+            faults.append(f"{where} = {value!r}: one of {', '.join(f.metadata['choices'])}")
+        values[name] = value
+    return cls(**values)
+
+
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    tuple: "a list of texts",
+    dict: "a table",
+}

@@ -1,0 +1,210 @@
+"""Stages measure and select: annotations to run lengths, and the instances of one image to samples."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines import images, masks
+from pipelines.recipe import Select
+from pipelines.records import Outcome, Reason, Rejected, rejection
+from shards import format, hashing, storage
+
+_IMAGE = {
+    "corpus": pa.string(),
+    "image_id": pa.string(),
+    "image_path": pa.string(),
+    "image_stamp": pa.string(),  # size and time of the file: a changed photo is written again
+    "image_url": pa.string(),
+    "photo_keys": pa.list_(pa.string()),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "licence": pa.string(),
+    "licence_url": pa.string(),
+    "author": pa.string(),
+    "category": pa.string(),
+}
+
+# One row a mask. `counts`: COCO run lengths at the image's size; null where the mask has a fault.
+MEASURED = pa.schema(
+    {
+        **_IMAGE,
+        "mask_id": pa.string(),
+        "label_id": pa.string(),
+        "counts": pa.binary(),
+        "area_px": pa.int64(),
+        "fault": pa.string(),  # a Reason; null: none
+        "fault_detail": pa.string(),
+    }
+)
+
+# One row a sample: what a shard needs to know of its image and mask.
+CANDIDATES = pa.schema(
+    {
+        **_IMAGE,
+        "key": pa.string(),
+        "sample_id": pa.string(),
+        "mask_ids": pa.list_(pa.string()),
+        "label_ids": pa.list_(pa.string()),
+        "counts": pa.binary(),
+        "area_px": pa.int64(),
+        "area_fraction": pa.float64(),
+        "bbox_x": pa.int32(),
+        "bbox_y": pa.int32(),
+        "bbox_w": pa.int32(),
+        "bbox_h": pa.int32(),
+    }
+)
+
+
+def measure(table: pa.Table, corpora: str, rules: Select) -> Outcome:
+    """Matched masks to MEASURED: open each photo's header once, bring each mask to run lengths.
+
+    A photo that cannot be used takes its masks with it. A fault of a single mask travels on, because under the
+    policy `union` it spoils its neighbours too: `select` decides.
+    """
+    kept, rejections = [], []
+    sizes: dict[str, tuple[int, int, str] | Rejected] = {}
+    for row in table.to_pylist():
+        image_id = row["image_id"]
+        if image_id not in sizes:
+            try:
+                sizes[image_id] = _image(row, corpora, rules)
+            except Rejected as error:
+                sizes[image_id] = error
+        image = sizes[image_id]
+        if isinstance(image, Rejected):
+            rejections.append(
+                rejection("measure", row["mask_id"], image.reason, image.detail, row["category"])
+            )
+            continue
+        width, height, stamp = image
+        measured = {name: row.get(name) for name in MEASURED.names}
+        measured.update(width=width, height=height, image_stamp=stamp)
+        try:
+            rle = _rle(row, corpora, width, height, rules)
+            measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
+            if not measured["area_px"]:
+                raise Rejected(Reason.MASK_EMPTY, "no pixel set")
+        except Rejected as error:
+            if error.reason == Reason.MASK_EMPTY:  # nothing is left unmarked by leaving it out
+                rejections.append(
+                    rejection("measure", row["mask_id"], error.reason, error.detail, row["category"])
+                )
+                continue
+            measured.update(fault=error.reason.value, fault_detail=error.detail)
+        kept.append(measured)
+    return Outcome.of(pa.Table.from_pylist(kept, schema=MEASURED), rejections)
+
+
+def _image(row: dict[str, Any], corpora: str, rules: Select) -> tuple[int, int, str]:
+    if rules.image_licences and row["licence"] not in rules.image_licences:
+        raise Rejected(Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.image_licences)}")
+    if row["image_path"] is None:
+        raise Rejected(Reason.IMAGE_MISSING, row["image_url"] or row["image_id"])
+    url = storage.join(corpora, row["image_path"])
+    width, height = images.header(url, min_side_px=rules.min_side_px, max_pixels=rules.max_image_pixels)
+    if row["width"] is not None and (row["width"], row["height"]) != (width, height):
+        raise Rejected(
+            Reason.IMAGE_SIZE_MISMATCH, f"{width} x {height}; annotated at {row['width']} x {row['height']}"
+        )
+    return width, height, storage.stamp(url)
+
+
+def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Select) -> masks.Rle:
+    for flag, allowed, reason in (
+        ("is_crowd", rules.crowd, Reason.CROWD),
+        ("is_group_of", rules.group_of, Reason.GROUP_OF),
+        ("is_depiction", rules.depiction, Reason.DEPICTION),
+    ):
+        if row[flag] and not allowed:
+            raise Rejected(
+                reason, f"{flag}; the recipe keeps none (select.{flag.removeprefix('is_')} = false)"
+            )
+    if row["segmentation"] is not None:
+        return masks.from_coco(row["segmentation"], width, height)
+    if row["mask_path"] is None:
+        raise Rejected(Reason.MASK_MISSING, row["mask_id"])
+    try:
+        content = storage.read_bytes(storage.join(corpora, row["mask_path"]))
+    except FileNotFoundError as error:
+        raise Rejected(Reason.MASK_MISSING, row["mask_path"]) from error
+    return masks.from_png(content, width, height, rules.max_image_pixels)
+
+
+def select(table: pa.Table, rules: Select) -> Outcome:
+    """MEASURED masks, all of an image together, to CANDIDATES; a kept mask is named in one `mask_ids`."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        groups.setdefault((row["image_id"], row["category"]), []).append(row)
+    kept, rejections = [], []
+
+    def reject(rows: list[dict[str, Any]], reason: Reason, detail: str) -> None:
+        rejections.extend(
+            rejection("select", row["mask_id"], reason, detail, row["category"]) for row in rows
+        )
+
+    for _, rows in sorted(groups.items()):
+        rows.sort(key=lambda row: row["mask_id"])
+        faulty = [row for row in rows if row["fault"]]
+        rows = [row for row in rows if not row["fault"]]
+        for row in faulty:
+            reject([row], Reason(row["fault"]), row["fault_detail"])
+        if rules.instances == "union":
+            if faulty:
+                reject(
+                    rows,
+                    Reason.INCOMPLETE_UNION,
+                    f"{faulty[0]['mask_id']} was rejected: {faulty[0]['fault']}",
+                )
+                continue
+            chosen = [rows]
+        elif rules.instances == "single":
+            rows.sort(key=lambda row: (-row["area_px"], row["mask_id"]))
+            reject(rows[1:], Reason.NOT_THE_LARGEST, f"{rows[0]['mask_id']} is larger" if rows else "")
+            chosen = [rows[:1]]
+        else:
+            chosen = [[row] for row in rows]
+        for members in filter(None, chosen):
+            try:
+                kept.append(_candidate(members, rules))
+            except Rejected as error:
+                reject(members, error.reason, error.detail)
+    return Outcome.of(pa.Table.from_pylist(kept, schema=CANDIDATES), rejections)
+
+
+def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
+    first = members[0]
+    size = [first["height"], first["width"]]
+    rle = masks.union([{"size": size, "counts": row["counts"]} for row in members])
+    area_px = masks.area_px(rle)
+    fraction = area_px / (size[0] * size[1])
+    if fraction < rules.min_area_fraction:
+        raise Rejected(
+            Reason.MASK_TOO_SMALL, f"{fraction:.5f} of the image; at least {rules.min_area_fraction:g}"
+        )
+    if fraction > rules.max_area_fraction:
+        raise Rejected(
+            Reason.MASK_TOO_LARGE, f"{fraction:.5f} of the image; at most {rules.max_area_fraction:g}"
+        )
+    mask_id = first["mask_id"] if rules.instances == "instance" else None
+    sample_id = format.sample_id(first["image_id"], first["category"], mask_id)
+    x, y, w, h = masks.bbox(rle)
+    return {
+        **{name: first[name] for name in _IMAGE},
+        "key": format.key_of(sample_id),
+        "sample_id": sample_id,
+        "mask_ids": [row["mask_id"] for row in members],
+        "label_ids": sorted({row["label_id"] for row in members}),
+        "counts": rle["counts"],
+        "area_px": area_px,
+        "area_fraction": fraction,
+        "bbox_x": x,
+        "bbox_y": y,
+        "bbox_w": w,
+        "bbox_h": h,
+    }
+
+
+def rank(seed: int, sample_id: str) -> int:
+    """Where a sample stands when only some are kept: the lowest stay."""
+    return hashing.hash64(seed, "rank", sample_id)
