@@ -51,8 +51,9 @@ CLIPS = pa.schema(
     }
 )
 
-# stage: index | match | measure | select | cap | split | convert | pair | shard; item: the id of what was dropped, or file:line where it
-# has none; reason: a Reason; detail: the value and the rule it broke; category: where it is known.
+# stage: index | match | measure | select | cap | limit | split | trim | convert | pair | shard
+# item: the id of what was dropped, or file:line where it has none; reason: a Reason
+# detail: the value and the rule it broke; category: where it is known
 REJECTIONS = tables.REJECTIONS
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pipelines import images, masks
 from pipelines.recipe import Select
 from pipelines.records import Outcome, Reason, Rejected, rejection
-from shards import format, hashing, storage
+from shards import format, storage
 
 _IMAGE = {
     "corpus": pa.string(),
@@ -203,8 +203,3 @@ def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
         "bbox_w": w,
         "bbox_h": h,
     }
-
-
-def rank(seed: int, sample_id: str) -> int:
-    """Where a sample stands when only some are kept: the lowest stay."""
-    return hashing.hash64(seed, "rank", sample_id)

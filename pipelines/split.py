@@ -94,7 +94,7 @@ def split_clips(table: pa.Table, held_out: frozenset[str], seed: int, sizes: Spl
             "split",
             row["clip_id"],
             Reason.NO_SPLIT,
-            f"{'held out' if row['video_id'] in kept_out else 'a training video'}; the recipe's split.* sizes leave it none",
+            f"{'held-out' if row['video_id'] in kept_out else 'training'} video; its splits have size 0 in the recipe",
             row["category"],
         )
         for row, name in zip(rows, splits, strict=True)

@@ -1,0 +1,169 @@
+"""The main job on one page: corpora -> label map -> triplets -> shards.
+
+Annotations are indexed to Parquet first. Then Beam moves Arrow tables of references through the stages; photos,
+masks and sounds are read by the worker that writes the shard they go into, never shuffled.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import AsIter, AsSingleton
+
+from label_maps import LabelMap
+from pipelines import finish, pair, pool, select, split
+from pipelines.match import match
+from pipelines.recipe import Recipe
+from pipelines.samples import write_samples
+from pipelines.stages import Accounts, Apply, KeepLowest, PlanShards, ReadTables, Regroup, SumCounts
+from shards import format
+
+MASKS_PER_BUCKET = 50_000  # what one worker joins at a time: decides memory, never the output
+REJECTION_BUCKETS = 16  # decides the order of rejections.parquet
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker needs to know. Paths and URLs must mean the same on every worker."""
+
+    recipe: Recipe
+    label_map: LabelMap
+    corpora: str
+    out: str
+    index: str  # folder with masks.parquet, clips.parquet and rejections.parquet
+    indexed: finish.Counts  # what the index kept and dropped
+    masks: int  # rows of masks.parquet
+    held_out: frozenset[str] = frozenset()  # video ids
+    held_out_lists: tuple[dict[str, Any], ...] = ()  # where they come from, for the manifest
+    limit: int = 0  # samples at most; 0: all
+    report: str = ""  # a dry run writes its counts here, and nothing else
+
+
+def wire(p: beam.Pipeline, job: Job) -> None:
+    """Draw the whole job."""
+    accounts = Accounts([], [p | "Take index counts" >> beam.Create([job.indexed])])
+    masks = p | "Read masks" >> ReadTables(job.index, "masks")
+    clips = p | "Read clips" >> ReadTables(job.index, "clips")
+
+    clips = plan_clips(clips, job, accounts)
+    pools = convert(clips, job, accounts)
+    samples = plan_samples(masks, job, accounts)
+    triplets = join(samples, pools, job, accounts)
+    if job.report:
+        _ = sum_counts(accounts) | "Report counts" >> beam.Map(partial(finish.write_report, job.report))
+        return
+    written = write(triplets, job, accounts)
+    complete(p, written, pools, job, accounts)
+
+
+def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
+    """Clips to those with a category, media and a split."""
+    recipe = job.recipe
+    matched = partial(match, label_map=job.label_map, item="clip_id", label_id="label")
+    selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select)
+    parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
+    return (
+        clips
+        | "Match clips" >> Apply(accounts, "match", "clips", matched)
+        | "Select clips" >> Apply(accounts, "select", "clips", selected)
+        | "Bring videos together" >> Regroup("video_id", 16)
+        | "Split clips" >> Apply(accounts, "split", "clips", parted)
+    )
+
+
+def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
+    """Clips to the pool: each decoded once and written to the pool's shards."""
+    if job.report:
+        return clips | "Plan pool" >> Apply(accounts, "convert", "clips", pool.planned)
+    recipe = job.recipe
+    converted = partial(
+        pool.write_clips, corpora=job.corpora, out=job.out, rules=recipe.select, label_map=job.label_map
+    )
+    return (
+        clips
+        | "Plan pool shards" >> PlanShards(recipe.shards.clips_per_shard, None)
+        | "Convert clips" >> Apply(accounts, "convert", "clips", converted)
+    )
+
+
+def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
+    """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
+    recipe = job.recipe
+    buckets = 1 + job.masks // MASKS_PER_BUCKET
+    matched = partial(match, label_map=job.label_map, item="mask_id", label_id="label_id")
+    measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
+    selected = partial(select.select, rules=recipe.select)
+    parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
+    linked = (
+        masks
+        | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table)
+        | "Bring names together" >> Regroup("name", buckets)
+        | "Find shared names" >> beam.FlatMap(split.linked_nodes)
+        | "Collect links" >> beam.combiners.ToList()
+        | "Join components" >> beam.Map(split.components)
+    )
+    samples = (
+        masks
+        | "Match masks" >> Apply(accounts, "match", "masks", matched)
+        | "Measure masks" >> Apply(accounts, "measure", "masks", measured)
+        | "Bring images together" >> Regroup("image_id", buckets)
+        | "Select samples" >> Apply(accounts, "select", "masks", selected)
+    )
+    if recipe.select.per_class_cap:
+        cap = {"": recipe.select.per_class_cap}
+        samples = samples | "Cap classes" >> KeepLowest(accounts, "cap", "category", cap, recipe.seed)
+    if job.limit:
+        samples = samples | "Limit samples" >> KeepLowest(
+            accounts, "limit", None, {"": job.limit}, recipe.seed
+        )
+    samples = samples | "Split samples" >> Apply(accounts, "split", "samples", parted, AsSingleton(linked))
+    if recipe.split.exact:
+        sizes = {name: getattr(recipe.split, name) for name in format.SPLITS}
+        samples = samples | "Trim splits" >> KeepLowest(accounts, "trim", "split", sizes, recipe.seed)
+    return samples
+
+
+def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
+    """Samples to triplets: the frozen pairing with a clip of the same split and category."""
+    drawable = pools | "Collect pool" >> beam.combiners.ToList() | "Arrange pool" >> beam.Map(pair.Pools.of)
+    paired = partial(pair.pair, seed=job.recipe.seed)
+    return samples | "Pair with clips" >> Apply(accounts, "pair", "samples", paired, AsSingleton(drawable))
+
+
+def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
+    """Triplets to shards, one worker a shard."""
+    written = partial(
+        write_samples, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map
+    )
+    return (
+        triplets
+        | "Plan shards" >> PlanShards(job.recipe.shards.samples_per_shard, "split")
+        | "Write shards" >> Apply(accounts, "shard", "samples", written)
+    )
+
+
+def complete(p: beam.Pipeline, written: Any, pools: Any, job: Job, accounts: Accounts) -> None:
+    """Tables, then the manifest: from here on it is a dataset."""
+    shards = (written, pools) | "Gather shards" >> beam.Flatten() | "Name shards" >> beam.Map(_shard)
+    rejections = (
+        (*accounts.rejected, p | "Read index rejections" >> ReadTables(job.index, "rejections"))
+        | "Gather rejections" >> beam.Flatten()
+        | "Bring rejections together" >> Regroup("item", REJECTION_BUCKETS)
+        | "Write rejections" >> beam.Map(finish.write_rejections, job.out, REJECTION_BUCKETS)
+    )
+    _ = sum_counts(accounts) | "Finish dataset" >> beam.Map(
+        partial(finish.finish, job.out, job.recipe, job.label_map, job.held_out_lists),
+        AsIter(shards),
+        AsIter(rejections),
+    )
+
+
+def sum_counts(accounts: Accounts) -> Any:
+    gathered = tuple(accounts.counted) | "Gather counts" >> beam.Flatten()
+    return gathered | "Sum counts" >> beam.CombineGlobally(SumCounts())
+
+
+def _shard(table: pa.Table) -> str:
+    return table["shard"][0].as_py()

@@ -1,0 +1,99 @@
+"""Stages cap and pair: which samples stay when only some may, and which clip each one hears."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.pool import POOL
+from pipelines.records import Outcome, Reason, rejection
+from shards import hashing
+
+# What a sample takes over from its clip, by the name it has in the pool.
+CLIP_COLUMNS = ("clip_id", "video_id", "shard", "flac_offset", "flac_size", "duration_s", "licence", "record")
+
+
+def ranks(table: pa.Table, seed: int) -> np.ndarray:
+    """uint64 (rows,): where each sample stands when only some are kept; the lowest stay."""
+    ids = table["sample_id"].to_pylist()
+    return np.fromiter((hashing.hash64(seed, "rank", sample_id) for sample_id in ids), np.uint64, len(ids))
+
+
+def ranks_by(table: pa.Table, seed: int, column: str | None) -> Iterator[tuple[str, np.ndarray]]:
+    """The ranks of a table's samples per value of a column, or all under ''."""
+    values = np.array(table[column].to_pylist() if column else [""] * len(table), dtype=object)
+    found = ranks(table, seed)
+    for value in sorted(set(values)):
+        yield value, found[values == value]
+
+
+_REASONS = {"cap": Reason.OVER_CLASS_CAP, "limit": Reason.OVER_LIMIT, "trim": Reason.OVER_SPLIT_SIZE}
+
+
+def keep_lowest(
+    table: pa.Table, cutoffs: dict[str, int | None], seed: int, column: str | None, stage: str
+) -> Outcome:
+    """Keep samples whose rank is below the cut-off of their group; None: all of the group."""
+    values = table[column].to_pylist() if column else [""] * len(table)
+    limits = [cutoffs.get(value) for value in values]
+    found = ranks(table, seed)
+    kept = np.array(
+        [limit is None or rank < limit for limit, rank in zip(limits, found.tolist(), strict=True)], bool
+    )
+    rows = table.select(["sample_id", "category"]).filter(pa.array(~kept)).to_pylist()
+    detail = f"others of the same {column or 'dataset'} have a lower hash"
+    rejections = [
+        rejection(stage, row["sample_id"], _REASONS[stage], detail, row["category"]) for row in rows
+    ]
+    return Outcome.of(table.filter(pa.array(kept)), rejections)
+
+
+class Pools:
+    """The clips of every split and category, sorted by id, ready to draw from."""
+
+    @classmethod
+    def of(cls, tables: list[pa.Table]) -> "Pools":
+        """From the slices of a pool, in any order."""
+        return cls(pa.concat_tables([POOL.empty_table(), *tables]))
+
+    def __init__(self, pool: pa.Table) -> None:
+        self.table = pool.sort_by("clip_id").combine_chunks()
+        rows: dict[tuple[str, str], list[int]] = {}
+        splits, categories = self.table["split"].to_pylist(), self.table["categories"].to_pylist()
+        for index, (split, names) in enumerate(zip(splits, categories, strict=True)):
+            for name in names:
+                rows.setdefault((split, name), []).append(index)
+        clip_ids = self.table["clip_id"].to_pylist()
+        self._pools = {
+            group: (np.array(indices), hashing.pool_hashes([clip_ids[index] for index in indices]))
+            for group, indices in rows.items()
+        }
+
+    def draw(self, seed: int, epoch: int, sample_id: str, split: str, category: str) -> int | None:
+        """Row of `table` that the sample hears; None where its split has no clip of the category."""
+        pool = self._pools.get((split, category))
+        return None if pool is None else int(pool[0][hashing.pair(seed, epoch, sample_id, pool[1])])
+
+
+def pair(table: pa.Table, pools: Pools, seed: int) -> Outcome:
+    """Add the frozen clip of epoch 0 to samples: CLIP_COLUMNS with `clip_` in front where it is missing."""
+    rows = table.select(["sample_id", "split", "category"]).to_pylist()
+    drawn = [pools.draw(seed, 0, row["sample_id"], row["split"], row["category"]) for row in rows]
+    rejections = [
+        rejection(
+            "pair",
+            row["sample_id"],
+            Reason.NO_CLIP,
+            f"no {row['category']} clip in {row['split']}",
+            row["category"],
+        )
+        for row, index in zip(rows, drawn, strict=True)
+        if index is None
+    ]
+    indices = pa.array(drawn, pa.int64())
+    table = table.filter(pc.is_valid(indices))
+    clips = pools.table.take(indices.drop_null())
+    for name in CLIP_COLUMNS:
+        table = table.append_column("clip_" + name.removeprefix("clip_"), clips[name])
+    return Outcome.of(table, rejections)

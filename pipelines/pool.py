@@ -1,0 +1,109 @@
+"""Clips: which may be used, and the pool's shards, where each is decoded once for all samples that hear it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from label_maps import LabelMap
+from pipelines import audio, parts
+from pipelines.recipe import Select
+from pipelines.records import Outcome, Reason, rejection
+from shards import format, storage, tables
+from shards.writer import Member
+
+# The pool as the pairing sees it: its table, and KEY.json of every clip.
+POOL = pa.schema([*tables.POOL, pa.field("record", pa.string())])
+
+
+def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
+    """Clips whose media is there and whose licence is allowed; adds `key` and `stamp` (of the file)."""
+    kept, rejections, keys, stamps = [], [], [], []
+    for row in table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist():
+        fault = None
+        if rules.audio_licences and row["licence"] not in rules.audio_licences:
+            fault = Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.audio_licences)}"
+        elif row["clip_path"] is None:
+            fault = Reason.CLIP_MISSING, row["clip_id"].split(":", 1)[1]
+        kept.append(fault is None)
+        if fault is None:
+            keys.append(format.key_of(row["clip_id"]))
+            stamps.append(storage.stamp(storage.join(corpora, row["clip_path"])))
+        else:
+            rejections.append(rejection("select", row["clip_id"], *fault, row["category"]))
+    table = table.filter(pa.array(kept, pa.bool_()))
+    table = table.append_column("key", pa.array(keys, pa.string()))
+    return Outcome.of(table.append_column("stamp", pa.array(stamps, pa.string())), rejections)
+
+
+def label_link(label_map: LabelMap, source: str, source_id: str) -> dict[str, str]:
+    """How KEY.json names a label: the label map's link."""
+    link = label_map.link(source, source_id)
+    assert link is not None, (source, source_id)
+    record = {"source": source, "source_id": source_id, "name": link.label, "relation": link.relation}
+    record |= {"decided_by": link.decided_by, "decided_on": link.decided_on}
+    return record | ({"synset": link.synset} if link.synset else {})
+
+
+def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
+    """Convert the clips of one pool shard and write it; kept rows are POOL."""
+    records: dict[str, dict[str, Any]] = {}
+
+    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
+        try:
+            flac = audio.to_flac(
+                storage.join(corpora, row["clip_path"]),
+                min_duration_s=rules.min_duration_s,
+                max_duration_s=rules.max_duration_s,
+                silence_peak=rules.silence_peak,
+            )
+        except audio.Rejected as error:
+            rejections.append(
+                rejection("convert", row["clip_id"], error.reason, error.detail, row["category"])
+            )
+            return None
+        records[row["key"]] = record = {
+            "id": row["clip_id"],
+            "key": row["key"],
+            "video_id": row["video_id"],
+            "start_s": row["start_s"],
+            "duration_s": flac.duration_s,
+            "label": label_link(label_map, row["corpus"], row["label"]),
+            "official_split": row["official_split"],
+            "sha256": parts.sha256(flac.content),
+            "licence": row["licence"],
+            "author": row["author"],
+            "url": row["url"],
+            "categories": [row["category"]],
+            "split": row["split"],
+        }
+        return row["key"], {"flac": flac.content, "json": format.json_bytes(record)}
+
+    def describe(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
+        record = records[row["key"]]
+        return {
+            **parts.member_columns(members),
+            **{name: record[name] for name in ("video_id", "split", "categories", "start_s", "duration_s")},
+            **{name: record[name] for name in ("official_split", "licence")},
+            "key": row["key"],
+            "clip_id": row["clip_id"],
+            "shard": row["shard"],
+            "label": row["label"],
+            "record": format.json_bytes(record).decode(),
+        }
+
+    return parts.write(table, out, POOL, encode, describe)
+
+
+def planned(table: pa.Table) -> Outcome:
+    """What a dry run takes for the pool: every selected clip, as if it converted well."""
+    names = {
+        name: table[name] for name in ("key", "clip_id", "video_id", "split", "label", "start_s", "licence")
+    }
+    names["categories"] = pa.array([[name] for name in table["category"].to_pylist()], pa.list_(pa.string()))
+    return Outcome.of(
+        pa.table(
+            {name: names.get(name, pa.nulls(len(table), POOL.field(name).type)) for name in POOL.names}, POOL
+        ),
+        [],
+    )

@@ -1,0 +1,163 @@
+"""Run a build: check what is asked for, index, draw the Beam graph on the runner named, report."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+import label_maps
+from pipelines import finish, parts
+from pipelines.build import Job, wire
+from pipelines.index import index
+from pipelines.recipe import Recipe
+from pipelines.split import read_held_out
+from shards import format, storage
+
+LOCAL_RUNNER = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
+
+
+class BuildError(Exception):
+    """A build that cannot start; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build is asked for besides its recipe."""
+
+    corpora: str
+    out: str
+    workers: int = 1
+    limit: int = 0
+    dry_run: bool = False
+    held_out: tuple[str, ...] = ()  # CSV files besides the recipe's
+    beam: tuple[str, ...] = ()  # options for the runner
+
+
+def build(recipe: Recipe, options: BuildOptions, progress: Any = None) -> finish.Counts | None:
+    """Build a dataset; a dry run gives its counts instead.
+
+    Args:
+        progress: called as progress(text, done, total) now and then; total 0 when unknown.
+
+    Raises:
+        BuildError, RecipeError, LabelMapError, CorpusError: before anything is written.
+    """
+    label_map = label_maps.load(recipe.labels.map)
+    if recipe.labels.categories:
+        label_map = label_map.restricted(recipe.labels.categories)
+    held_out, lists = _held_out(recipe, options)
+    if options.dry_run:
+        with tempfile.TemporaryDirectory() as folder:
+            job = _job(recipe, label_map, options, folder, held_out, lists, progress)
+            job = replace(job, report=storage.join(folder, "report.json"))
+            _run(job, options)
+            return finish.read_report(job.report)
+    _claim(recipe, label_map, options)
+    job = _job(recipe, label_map, options, storage.join(options.out, parts.WORK), held_out, lists, progress)
+    _run(job, options)
+    return None
+
+
+def _job(
+    recipe: Recipe,
+    label_map: label_maps.LabelMap,
+    options: BuildOptions,
+    work: str,
+    held_out: frozenset[str],
+    lists: tuple[dict[str, Any], ...],
+    progress: Any,
+) -> Job:
+    folder = storage.join(work, "index")
+    found = index(options.corpora, folder, progress)
+    return Job(
+        recipe=recipe,
+        label_map=label_map,
+        corpora=options.corpora,
+        out=options.out,
+        index=folder,
+        indexed=found.counts,
+        masks=found.masks,
+        held_out=held_out,
+        held_out_lists=lists,
+        limit=options.limit,
+    )
+
+
+def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tuple[dict[str, Any], ...]]:
+    videos: frozenset[str] = frozenset()
+    lists = []
+    for name in recipe.split.held_out:
+        url = storage.join(options.corpora, name)
+        found = read_held_out(url) if storage.exists(url) else None
+        lists.append({"list": name, "videos": None if found is None else len(found)})
+        videos |= found or frozenset()
+    for url in options.held_out:
+        found = read_held_out(url)
+        lists.append({"list": url.rsplit("/", 1)[-1], "videos": len(found)})
+        videos |= found
+    return videos, tuple(lists)
+
+
+def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions) -> None:
+    """Take --out for this dataset, or refuse: another dataset in it is never touched."""
+    mine = {
+        "name": recipe.name,
+        "recipe": recipe.sha256,
+        "label_map": label_map.sha256,
+        "limit": options.limit,
+    }
+    claim = storage.join(options.out, parts.WORK, "build.json")
+    if storage.exists(claim):
+        theirs = json.loads(storage.read_bytes(claim))
+        if theirs != mine:
+            differ = ", ".join(
+                f"{key} {theirs.get(key)} there, {mine[key]} now"
+                for key in mine
+                if theirs.get(key) != mine[key]
+            )
+            raise BuildError(
+                f"{options.out} holds another dataset ({differ}): give another --out, or remove that folder"
+            )
+    elif names := storage.names(options.out):
+        raise BuildError(
+            f"{options.out} is not empty and no build made it ({', '.join(names[:3])}): give another --out"
+        )
+    try:
+        storage.write_atomic(claim, json.dumps(mine).encode())
+        storage.remove(storage.join(options.out, format.MANIFEST))  # until the build ends, it is no dataset
+    except OSError as error:
+        raise BuildError(f"cannot write to --out {options.out}: {error.strerror or error}") from error
+
+
+def _run(job: Job, options: BuildOptions) -> None:
+    arguments = list(options.beam)
+    if not any(argument.startswith("--runner") for argument in arguments):
+        arguments += ["--runner", LOCAL_RUNNER]
+        if options.workers > 1:
+            arguments += [
+                "--direct_num_workers",
+                str(options.workers),
+                "--direct_running_mode",
+                "multi_processing",
+            ]
+    with _quiet():
+        pipeline = beam.Pipeline(options=PipelineOptions(arguments))
+        wire(pipeline, job)
+        pipeline.run().wait_until_finish()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Beam's runners tell the log of every bundle; a person wants to hear of what went wrong."""
+    before = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(before)

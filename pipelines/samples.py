@@ -1,0 +1,95 @@
+"""Stage shard: the photo, the mask, the sound and the record of every sample of one shard."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from label_maps import LabelMap
+from pipelines import images, masks, parts
+from pipelines.pool import label_link
+from pipelines.recipe import Recipe
+from pipelines.records import Outcome, Reason, Rejected, rejection
+from shards import format, storage, tables
+from shards.writer import Member
+
+
+def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
+    """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`."""
+
+    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
+        try:
+            photo = _photo(storage.join(corpora, row["image_path"]), row["width"], row["height"])
+        except Rejected as error:
+            rejections.append(
+                rejection("shard", row["sample_id"], error.reason, error.detail, row["category"])
+            )
+            return None
+        mask = masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]})
+        flac = storage.read_range(
+            storage.join(out, row["clip_shard"]), row["clip_flac_offset"], row["clip_flac_size"]
+        )
+        record = sample_record(row, recipe, label_map, parts.sha256(photo), parts.sha256(mask))
+        contents = {"flac": flac, "jpg": photo, "json": format.json_bytes(record), "mask.png": mask}
+        return row["key"], contents
+
+    return parts.write(table, out, tables.SAMPLES, encode, _row)
+
+
+def _photo(url: str, width: int, height: int) -> bytes:
+    try:
+        content = storage.read_bytes(url)
+    except FileNotFoundError as error:
+        raise Rejected(Reason.IMAGE_MISSING, f"gone since it was measured: {error}") from error
+    images.check(content, width, height)
+    return content
+
+
+def sample_record(
+    row: dict[str, Any], recipe: Recipe, label_map: LabelMap, photo_sha256: str, mask_sha256: str
+) -> dict[str, Any]:
+    """KEY.json of a sample, as `shards/README.md` has it."""
+    clip = json.loads(row["clip_record"])
+    return {
+        "key": row["key"],
+        "sample_id": row["sample_id"],
+        "split": row["split"],
+        "category": row["category"],
+        "component": row["component"],
+        "pairing": {"seed": recipe.seed, "epoch": 0},
+        "image": {
+            "id": row["image_id"],
+            "corpus": row["corpus"],
+            "width": row["width"],
+            "height": row["height"],
+            "sha256": photo_sha256,
+            "licence": row["licence"],
+            "licence_url": row["licence_url"],
+            "author": row["author"],
+            "url": row["image_url"],
+            "photo_keys": sorted(row["photo_keys"]),
+            "labels": [label_link(label_map, row["corpus"], label_id) for label_id in row["label_ids"]],
+        },
+        "mask": {
+            "ids": row["mask_ids"],
+            "policy": recipe.select.instances,
+            "area_px": row["area_px"],
+            "area_fraction": row["area_fraction"],
+            "bbox": [row["bbox_x"], row["bbox_y"], row["bbox_w"], row["bbox_h"]],
+            "sha256": mask_sha256,
+        },
+        "audio": {name: value for name, value in clip.items() if name not in ("categories", "split")},
+    }
+
+
+def _row(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in tables.SAMPLES.names if name in row},
+        **parts.member_columns(members),
+        "duration_s": row["clip_duration_s"],
+        "clip_id": row["clip_id"],
+        "video_id": row["clip_video_id"],
+        "image_licence": row["licence"],
+        "audio_licence": row["clip_licence"],
+    }

@@ -1,0 +1,257 @@
+"""The Beam verbs that the build is written with. Elements are Arrow tables, so a shuffle moves few, large things."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.pvalue import AsDict
+
+from pipelines import pair
+from pipelines.records import Outcome
+from shards import format, storage
+
+
+class ArrowTableCoder(beam.coders.Coder):
+    """Arrow tables as Arrow IPC streams."""
+
+    def encode(self, table: pa.Table) -> bytes:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return sink.getvalue().to_pybytes()
+
+    def decode(self, encoded: bytes) -> pa.Table:
+        return pa.ipc.open_stream(encoded).read_all()
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def to_type_hint(self) -> type:
+        return pa.Table
+
+
+beam.coders.registry.register_coder(pa.Table, ArrowTableCoder)
+
+
+@dataclass
+class Accounts:
+    """Collects, while the graph is drawn, the rejections and counts of every stage."""
+
+    rejected: list[Any] = field(default_factory=list)
+    counted: list[Any] = field(default_factory=list)
+
+
+class _Apply(beam.DoFn):
+    def __init__(self, stage: str, unit: str, function: Callable[..., Outcome], units: Any) -> None:
+        self.stage, self.unit, self.function, self.units = stage, unit, function, units
+
+    def process(self, table: pa.Table, *side: Any) -> Iterator[Any]:
+        outcome = self.function(table, *side)
+        counts: Counter[tuple[str, str, str, str]] = Counter()
+        for event, rows in (("in", table), ("kept", outcome.kept)):
+            for category, number in count_by(rows, "category", self.units).items():
+                counts[self.stage, self.unit, event, category] += number
+        for row in outcome.rejected.select(["reason", "category"]).to_pylist():
+            counts[self.stage, self.unit, row["reason"], row["category"] or ""] += 1
+        yield beam.pvalue.TaggedOutput("counted", dict(counts))
+        if outcome.rejected.num_rows:
+            yield beam.pvalue.TaggedOutput("rejected", outcome.rejected)
+        if outcome.kept.num_rows:
+            yield outcome.kept
+
+
+class Apply(beam.PTransform):
+    """One stage: a plain function from a table to what it keeps and rejects, with its accounts kept.
+
+    Args:
+        stage, unit: what the funnel calls it, and what it counts (masks, clips, samples).
+        function: table, *side values -> Outcome; must pickle (a module's function, or a partial of one).
+    """
+
+    def __init__(
+        self, accounts: Accounts, stage: str, unit: str, function: Callable[..., Outcome], *side: Any
+    ) -> None:
+        super().__init__()
+        self.accounts, self.stage, self.unit, self.function, self.side = accounts, stage, unit, function, side
+
+    def expand(self, tables: Any) -> Any:
+        units = "mask_ids" if self.unit == "masks" else None
+        do = beam.ParDo(_Apply(self.stage, self.unit, self.function, units), *self.side)
+        outputs = tables | do.with_outputs("rejected", "counted", main="kept")
+        self.accounts.rejected.append(outputs.rejected)
+        self.accounts.counted.append(outputs.counted)
+        return outputs.kept
+
+
+class Regroup(beam.PTransform):
+    """Bring rows with the same value of a text column into one table, many values to a table.
+
+    Tables are cut into `buckets` by a hash of the column, so that what is shuffled is few slices, not rows;
+    without `buckets`, every value gets a table of its own.
+    """
+
+    def __init__(self, column: str, buckets: int | None = None) -> None:
+        super().__init__()
+        self.column, self.buckets = column, buckets
+
+    def expand(self, tables: Any) -> Any:
+        return (
+            tables
+            | "Cut into buckets"
+            >> beam.FlatMap(cut, self.column, self.buckets).with_output_types(tuple[str, pa.Table])
+            | "Group buckets" >> beam.GroupByKey()
+            | "Join slices" >> beam.MapTuple(join_slices).with_output_types(pa.Table)
+        )
+
+
+class ReadTables(beam.PTransform):
+    """The row groups of FOLDER/NAME.parquet, one table each, spread over the workers."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        super().__init__()
+        self.url = storage.join(folder, f"{name}.parquet")
+
+    def expand(self, p: Any) -> Any:
+        with storage.open_read(self.url) as file:
+            groups = list(range(pq.ParquetFile(file).num_row_groups))
+        return (
+            p
+            | "List row groups" >> beam.Create(groups, reshuffle=False)
+            | "Spread row groups" >> beam.Reshuffle()
+            | "Read row group" >> beam.Map(read_row_group, self.url).with_output_types(pa.Table)
+        )
+
+
+def read_row_group(group: int, url: str) -> pa.Table:
+    with storage.open_read(url) as file:
+        return pq.ParquetFile(file).read_row_group(group)
+
+
+class KeepLowest(beam.PTransform):
+    """Keep the `sizes[group]` samples of lowest rank in each group (`sizes['']`: of every group alike)."""
+
+    def __init__(
+        self, accounts: Accounts, stage: str, column: str | None, sizes: dict[str, int], seed: int
+    ) -> None:
+        super().__init__()
+        self.accounts, self.stage, self.column, self.sizes, self.seed = accounts, stage, column, sizes, seed
+
+    def expand(self, samples: Any) -> Any:
+        cutoffs = (
+            samples
+            | "Rank" >> beam.FlatMap(pair.ranks_by, self.seed, self.column)
+            | "Find cut-offs" >> beam.CombinePerKey(LowestRanks(max(self.sizes.values())))
+            | "Take cut-offs" >> beam.MapTuple(cutoff, sizes=self.sizes)
+        )
+        keep = partial(pair.keep_lowest, seed=self.seed, column=self.column, stage=self.stage)
+        return samples | "Keep" >> Apply(self.accounts, self.stage, "samples", keep, AsDict(cutoffs))
+
+
+class LowestRanks(beam.CombineFn):
+    """The `n` + 1 smallest of many ranks (uint64 arrays), sorted."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def create_accumulator(self) -> np.ndarray:
+        return np.empty(0, np.uint64)
+
+    def add_input(self, lowest: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        return self.merge_accumulators([lowest, ranks])
+
+    def merge_accumulators(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        return np.sort(np.concatenate(list(parts)))[: self.n + 1]
+
+    def extract_output(self, lowest: np.ndarray) -> np.ndarray:
+        return lowest
+
+
+def cutoff(group: str, lowest: np.ndarray, sizes: dict[str, int]) -> tuple[str, int | None]:
+    """A group and the first rank that it does not keep; None: it keeps all."""
+    size = sizes.get(group, sizes.get("", 0))
+    return group, int(lowest[size]) if len(lowest) > size else None
+
+
+class PlanShards(beam.PTransform):
+    """Add `shard`, the path each row is written to, and bring the rows of a shard into one table.
+
+    Args:
+        per_shard: samples (clips) to a shard. column: holds the split; None: all rows go to the pool.
+    """
+
+    def __init__(self, per_shard: int, column: str | None) -> None:
+        super().__init__()
+        self.per_shard, self.column = per_shard, column
+
+    def expand(self, rows: Any) -> Any:
+        counts = (
+            rows
+            | "Count"
+            >> beam.FlatMap(lambda table, column: count_by(table, column or "").items(), self.column)
+            | "Sum" >> beam.CombinePerKey(sum)
+        )
+        return (
+            rows
+            | "Plan" >> beam.Map(self.plan, AsDict(counts)).with_output_types(pa.Table)
+            | Regroup("shard")
+        )
+
+    def plan(self, table: pa.Table, counts: dict[str, int]) -> pa.Table:
+        shards = {name: format.shard_count(number, self.per_shard) for name, number in counts.items()}
+        splits = table[self.column].to_pylist() if self.column else [""] * len(table)
+        paths = [
+            format.shard_path(name or format.POOL, format.shard_index(key, shards[name]))
+            for name, key in zip(splits, table["key"].to_pylist(), strict=True)
+        ]
+        return table.append_column("shard", pa.array(paths, pa.string()))
+
+
+def cut(table: pa.Table, column: str, buckets: int | None) -> Iterator[tuple[str, pa.Table]]:
+    """Slices of a table by the value of a text column, or by its crc32 modulo `buckets`."""
+    values = np.array(table[column].to_pylist(), dtype=object)
+    if buckets is not None:
+        values = np.array([str(zlib.crc32(value.encode()) % buckets) for value in values], dtype=object)
+    for value in sorted(set(values)):
+        yield value, table.filter(pa.array(values == value))
+
+
+def join_slices(_: Any, slices: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables(slices).combine_chunks()
+
+
+def count_by(table: pa.Table, column: str, weights: str | None = None) -> Counter[str]:
+    """Rows per value of a text column ('' for null or no such column); each row weighs as many as `weights` lists."""
+    counts: Counter[str] = Counter()
+    values = table[column].to_pylist() if column in table.column_names else [None] * table.num_rows
+    listed = table[weights].to_pylist() if weights and weights in table.column_names else None
+    for index, value in enumerate(values):
+        counts[value or ""] += len(listed[index]) if listed else 1
+    return counts
+
+
+class SumCounts(beam.CombineFn):
+    """Adds dictionaries of counts."""
+
+    def create_accumulator(self) -> Counter[Any]:
+        return Counter()
+
+    def add_input(self, total: Counter[Any], counts: dict[Any, int]) -> Counter[Any]:
+        for key, number in counts.items():  # not Counter.update, which keeps no zero of a key it has not
+            total[key] += number
+        return total
+
+    def merge_accumulators(self, totals: Iterable[Counter[Any]]) -> Counter[Any]:
+        merged: Counter[Any] = Counter()
+        for total in totals:
+            self.add_input(merged, total)
+        return merged
+
+    def extract_output(self, total: Counter[Any]) -> dict[Any, int]:
+        return dict(total)
