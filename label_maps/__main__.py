@@ -1,0 +1,41 @@
+"""`python -m label_maps`: check a label map, and sort its rows where asked."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from label_maps.faults import check, parse
+from label_maps.label_map import LabelMapError, load, write
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m label_maps",
+        description="Check a label map and print what it holds. Exit 1 where a rule is broken.",
+    )
+    parser.add_argument("map", nargs="?", default="avs", help="a shipped name or a .csv file (default: avs)")
+    parser.add_argument("--sort", action="store_true", help="first rewrite the .csv file in canonical order")
+    options = parser.parse_args(argv)
+    try:
+        if options.sort:
+            _sort(Path(options.map))
+        label_map = load(options.map)
+    except (LabelMapError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(
+        f"{label_map.name} {label_map.version}: {len(label_map.categories)} categories, "
+        f"{len(label_map.links)} links, sha256 {label_map.sha256}"
+    )
+    return 0
+
+
+def _sort(path: Path) -> None:
+    links, unreadable = parse(path.read_bytes())
+    if faults := unreadable or check(links, ordered=False):
+        raise LabelMapError(path, faults)
+    write(path, links)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

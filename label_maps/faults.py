@@ -1,0 +1,174 @@
+"""What can be wrong with a label map. Every fault says where, which value, which rule and what to do."""
+
+import csv
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from label_maps.links import COLUMNS, RELATIONS, SOURCES, Link
+
+_SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_MID = re.compile(r"/[mgt]/[0-9a-z_]+")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SOURCE_ID = {
+    "lvis": (re.compile(r"[1-9][0-9]*"), "an LVIS source_id is the category's id, a whole number from 1"),
+    "open_images": (_MID, "an Open Images source_id is a MID such as /m/0bt9lr"),
+    "audioset": (_MID, "an AudioSet source_id is a MID such as /m/0bt9lr"),
+    "fsd50k": (_MID, "an FSD50K source_id is a MID such as /m/0bt9lr"),
+}
+_SYNSET = re.compile(r"\S+\.[nvasr]\.\d\d")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One broken rule. `row` counts as a spreadsheet does: the header is row 1; 0 means the file as a whole."""
+
+    row: int
+    column: str
+    value: str
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"row {self.row}" if self.row else "file"
+        return f"{where}, {self.column} {self.value!r}: {self.rule}; {self.remedy}"
+
+
+def parse(data: bytes) -> tuple[list[Link], list[Fault]]:
+    """The links that a CSV file holds, in its order, and what keeps it from being read.
+
+    Only the shape of the file is looked at here (text, columns, completeness); `check` judges the content.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        bad = data[error.start : error.start + 8].hex(" ")
+        rule = f"byte {error.start} is not UTF-8"
+        return [], [Fault(0, "bytes", bad, rule, "save the file as UTF-8")]
+    if not text:
+        return [], [Fault(0, "text", "", "the file is empty", "restore it, or start it with the header row")]
+    if not text.endswith("\n"):
+        rule = "the file must end with a line end; it may be cut short"
+        return [], [Fault(0, "end", text[-40:], rule, "restore the missing rows, or end the last line")]
+    links: list[Link] = []
+    faults: list[Fault] = []
+    row = 0
+    try:
+        for row, values in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1):
+            if row == 1:
+                if tuple(values) != COLUMNS:
+                    rule = f"the header must be {','.join(COLUMNS)}"
+                    return [], [Fault(1, "header", ",".join(values), rule, "name and order the columns so")]
+            elif len(values) != len(COLUMNS):
+                rule = f"a row has {len(COLUMNS)} values and this one has {len(values)}"
+                faults.append(Fault(row, "row", ",".join(values), rule, "quote values that hold a comma"))
+            else:
+                links.append(Link(*values))
+    except csv.Error as error:
+        remedy = "close the quote, or restore the rows that were cut off"
+        faults.append(Fault(row + 1, "row", "", f"not readable as CSV ({error})", remedy))
+    return links, faults
+
+
+def check(links: Sequence[Link], *, ordered: bool = True) -> list[Fault]:
+    """Every broken rule of links in file order (the first is row 2), by row.
+
+    Args:
+        ordered: also ask that the rows are sorted and none is there twice, so that diffs stay small.
+    """
+    faults: list[Fault] = []
+    for row, link in enumerate(links, start=2):
+        faults += _check_fields(row, link)
+    faults += _check_duplicates(links)
+    faults += _check_both_sides(links)
+    if ordered:
+        faults += _check_order(links)
+    return sorted(faults, key=lambda fault: fault.row)
+
+
+def _check_fields(row: int, link: Link) -> Iterator[Fault]:
+    for column in COLUMNS:
+        value = getattr(link, column)
+        if value != value.strip() or not value.isprintable():
+            rule = "no spaces at the ends, no line breaks or control characters"
+            yield Fault(row, column, value, rule, f"write {' '.join(value.split())!r}")
+        if not value and column not in ("synset", "note"):
+            yield Fault(row, column, value, "must not be empty", f"fill in the {column}")
+    if link.category and not _SNAKE_CASE.fullmatch(link.category):
+        name = re.sub(r"[^a-z0-9]+", "_", link.category.lower()).strip("_")
+        rule = "a category is snake_case: a-z, 0-9 and single underscores, a letter first"
+        yield Fault(row, "category", link.category, rule, f"rename it, for instance to {name!r}")
+    if link.source and link.source not in SOURCES:
+        yield Fault(
+            row, "source", link.source, f"a source is one of {', '.join(SOURCES)}", "use one of these"
+        )
+    if link.relation and link.relation not in RELATIONS:
+        yield Fault(
+            row, "relation", link.relation, f"a relation is one of {', '.join(RELATIONS)}", "use one of these"
+        )
+    if link.decided_on and not _is_date(link.decided_on):
+        rule = "a decision's date is a calendar day written YYYY-MM-DD"
+        yield Fault(row, "decided_on", link.decided_on, rule, "write the day of the decision")
+    yield from _check_ids(row, link)
+
+
+def _check_ids(row: int, link: Link) -> Iterator[Fault]:
+    pattern, rule = _SOURCE_ID.get(link.source, (None, ""))
+    if link.source_id and pattern and not pattern.fullmatch(link.source_id):
+        yield Fault(row, "source_id", link.source_id, rule, "copy it from the source's own list")
+    if link.source == "vggsound" and link.source_id != link.label:
+        rule = "a VGGSound label is its own id"
+        yield Fault(row, "source_id", link.source_id, rule, f"write the label {link.label!r} in both columns")
+    if link.source == "lvis" and not _SYNSET.fullmatch(link.synset):
+        rule = "an LVIS row names its WordNet synset, such as dog.n.01"
+        yield Fault(row, "synset", link.synset, rule, "copy the synset from LVIS's categories")
+    if link.source in SOURCES and link.source != "lvis" and link.synset:
+        yield Fault(row, "synset", link.synset, "only LVIS rows have a synset", "leave it empty")
+
+
+def _check_duplicates(links: Sequence[Link]) -> Iterator[Fault]:
+    first: dict[tuple[str, str], tuple[int, Link]] = {}
+    for row, link in enumerate(links, start=2):
+        earlier_row, earlier = first.setdefault((link.source, link.source_id), (row, link))
+        if earlier_row != row:
+            rule = (
+                f"{link.source} {link.source_id!r} is already in {earlier.category!r}, row {earlier_row}: "
+                "one label belongs to one category"
+            )
+            yield Fault(row, "category", link.category, rule, "keep one of the two rows")
+
+
+def _check_both_sides(links: Sequence[Link]) -> Iterator[Fault]:
+    sides: dict[str, set[str]] = defaultdict(set)
+    first_row: dict[str, int] = {}
+    for row, link in enumerate(links, start=2):
+        sides[link.category].add(SOURCES.get(link.source, "unknown"))
+        first_row.setdefault(link.category, row)
+    for category, seen in sides.items():
+        for side in ("audio", "visual"):
+            if side not in seen and "unknown" not in seen:
+                sources = " or ".join(source for source, kind in SOURCES.items() if kind == side)
+                rule = f"a category has at least one {side} link ({sources}) and this one has none"
+                remedy = "add a link, or remove the category"
+                yield Fault(first_row[category], "category", category, rule, remedy)
+
+
+def _check_order(links: Sequence[Link]) -> Iterator[Fault]:
+    for row, (before, link) in enumerate(zip(links, links[1:], strict=False), start=3):
+        if link < before:
+            rule = (
+                f"rows are sorted by category, source, source_id, and this one belongs before row {row - 1}"
+            )
+            remedy = "run `python -m label_maps --sort FILE`"
+            yield Fault(row, "source_id", link.source_id, rule, remedy)
+            return  # one row out of place says it; the remedy sorts them all
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(_DATE.fullmatch(text)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
