@@ -54,6 +54,13 @@ def funnel(counts: Counts) -> tuple[dict[str, Any], ...]:
     return tuple(steps)
 
 
+def samples_per_category(counts: Counts) -> dict[str, int]:
+    """Samples that were paired with a clip, per category."""
+    return {
+        key[3]: number for key, number in sorted(counts.items()) if key[:3] == ("pair", "samples", "kept")
+    }
+
+
 def write_rejections(table: pa.Table, out: str, buckets: int) -> str:
     """One sorted slice of rejections.parquet, below the work folder."""
     bucket = zlib.crc32(table["item"][0].as_py().encode()) % buckets

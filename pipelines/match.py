@@ -13,7 +13,7 @@ def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> 
     Args:
         item: the column with the row's id. label_id: the column with the id that the label map knows.
     """
-    by_source = {}
+    by_source: dict[str, dict[str, str]] = {}
     for link in label_map.links:
         by_source.setdefault(link.source, {})[link.source_id] = link.category
     categories = pa.nulls(len(table), pa.string())

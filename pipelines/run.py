@@ -3,7 +3,8 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import label_maps
 from pipelines import finish, parts
 from pipelines.build import Job, wire
-from pipelines.index import index
+from pipelines.index import IndexResult, Progress, index
 from pipelines.recipe import Recipe
 from pipelines.split import read_held_out
 from shards import format, storage
@@ -39,11 +40,11 @@ class BuildOptions:
     beam: tuple[str, ...] = ()  # options for the runner
 
 
-def build(recipe: Recipe, options: BuildOptions, progress: Any = None) -> finish.Counts | None:
+def build(recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], None] | None = None) -> finish.Counts | None:
     """Build a dataset; a dry run gives its counts instead.
 
     Args:
-        progress: called as progress(text, done, total) now and then; total 0 when unknown.
+        progress: called while the annotations are read.
 
     Raises:
         BuildError, RecipeError, LabelMapError, CorpusError: before anything is written.
@@ -71,7 +72,7 @@ def _job(
     work: str,
     held_out: frozenset[str],
     lists: tuple[dict[str, Any], ...],
-    progress: Any,
+    progress: Callable[[Progress], None] | None,
 ) -> Job:
     folder = storage.join(work, "index")
     found = index(options.corpora, folder, progress)
@@ -81,12 +82,22 @@ def _job(
         corpora=options.corpora,
         out=options.out,
         index=folder,
-        indexed=found.counts,
-        masks=found.masks,
+        indexed=_indexed(found),
+        masks=sum(count.kept for corpus, count in found.counts.items() if corpus != "vggsound"),
         held_out=held_out,
         held_out_lists=lists,
         limit=options.limit,
     )
+
+
+def _indexed(found: IndexResult) -> finish.Counts:
+    """The index as the funnel's first steps."""
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    for corpus, count in found.counts.items():
+        unit = "clips" if corpus == "vggsound" else "masks"
+        for event, number in {"in": count.rows, "kept": count.kept, **count.rejected}.items():
+            counts["index", unit, event, ""] += number
+    return dict(counts)
 
 
 def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tuple[dict[str, Any], ...]]:
@@ -115,14 +126,12 @@ def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions
     claim = storage.join(options.out, parts.WORK, "build.json")
     if storage.exists(claim):
         theirs = json.loads(storage.read_bytes(claim))
-        if theirs != mine:
-            differ = ", ".join(
-                f"{key} {theirs.get(key)} there, {mine[key]} now"
-                for key in mine
-                if theirs.get(key) != mine[key]
-            )
+        differ = [
+            f"{key} {theirs.get(key)} there, {mine[key]} now" for key in mine if theirs.get(key) != mine[key]
+        ]
+        if differ:
             raise BuildError(
-                f"{options.out} holds another dataset ({differ}): give another --out, or remove that folder"
+                f"{options.out} holds another dataset ({'; '.join(differ)}): give another --out, or remove that folder"
             )
     elif names := storage.names(options.out):
         raise BuildError(

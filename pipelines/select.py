@@ -136,7 +136,8 @@ def select(table: pa.Table, rules: Select) -> Outcome:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in table.to_pylist():
         groups.setdefault((row["image_id"], row["category"]), []).append(row)
-    kept, rejections = [], []
+    kept: list[dict[str, Any]] = []
+    rejections: list[dict[str, str | None]] = []
 
     def reject(rows: list[dict[str, Any]], reason: Reason, detail: str) -> None:
         rejections.extend(

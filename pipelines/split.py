@@ -38,15 +38,15 @@ def photo_names(table: pa.Table) -> pa.Table:
     """Images to rows (name, node): each name of a photograph, and the least of all its names.
 
     Args:
-        table: `image_id`, `photo_keys` (list of names, at least one); any number of rows an image.
+        table: `image_id`, `photo_keys` (list of names, may be empty); any number of rows an image.
     """
-    names = table.select(["photo_keys"]).combine_chunks()["photo_keys"].combine_chunks()
-    if not len(names):
-        return pa.table({"name": pa.array([], pa.string()), "node": pa.array([], pa.string())})
-    flat = pa.table({"image": pc.list_parent_indices(names), "name": pc.list_flatten(names)})
-    nodes = flat.group_by("image").aggregate([("name", "min")])
-    joined = flat.join(nodes, "image").select(["name", "name_min"]).rename_columns(["name", "node"])
-    return joined.group_by(["name", "node"]).aggregate([])
+    images = dict(zip(table["image_id"].to_pylist(), table["photo_keys"].to_pylist(), strict=True))
+    names, nodes = [], []
+    for image_id, keys in images.items():
+        known = {image_id, *keys}
+        names += sorted(known)
+        nodes += [min(known)] * len(known)
+    return pa.table({"name": pa.array(names, pa.string()), "node": pa.array(nodes, pa.string())})
 
 
 def linked_nodes(names: pa.Table) -> list[list[str]]:
@@ -77,7 +77,8 @@ def components(links: Iterable[Iterable[str]]) -> dict[str, str]:
 
 def split_samples(table: pa.Table, linked: dict[str, str], seed: int, sizes: Split) -> Outcome:
     """Add `component` and `split` to candidates."""
-    nodes = [min(keys) for keys in table["photo_keys"].to_pylist()]
+    rows = table.select(["image_id", "photo_keys"]).to_pylist()
+    nodes = [min(row["image_id"], *row["photo_keys"]) for row in rows]
     names = [linked.get(node, node) for node in nodes]
     splits = [photo_split(name, seed, sizes) for name in names]
     table = table.append_column("component", pa.array(names, pa.string()))

@@ -21,7 +21,11 @@ from shards.manifest import ShardEntry, TableEntry, file_sha256
 from shards.reader import Dataset
 from shards.tables import column
 
-_TABLES = {format.SAMPLES: tables.SAMPLES, format.POOL_TABLE: tables.POOL, format.REJECTIONS: tables.REJECTIONS}
+_TABLES = {
+    format.SAMPLES: tables.SAMPLES,
+    format.POOL_TABLE: tables.POOL,
+    format.REJECTIONS: tables.REJECTIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,32 @@ def verify(url: str, workers: int = 1, progress: Callable[[int, int], None] | No
         DatasetError: there is no manifest of this format, so nothing to verify.
     """
     dataset = Dataset(url)
-    faults = [fault for name, entry in dataset.manifest.tables.items() for fault in _table_faults(dataset, name, entry)]
-    faults += [Fault(name, "not in the manifest's tables") for name in _TABLES if name not in dataset.manifest.tables]
+    faults = [
+        fault
+        for name, entry in dataset.manifest.tables.items()
+        for fault in _table_faults(dataset, name, entry)
+    ]
+    faults += [
+        Fault(name, "not in the manifest's tables") for name in _TABLES if name not in dataset.manifest.tables
+    ]
     if faults:
         return faults  # the tables say where everything is: without them nothing below means anything
     samples, pool = dataset.table(format.SAMPLES), dataset.table(format.POOL_TABLE)
     faults += _file_faults(dataset) + _count_faults(dataset, samples) + _funnel_faults(dataset, samples)
     faults += _leaks(samples, pool)
     entries = [*dataset.manifest.shards, *dataset.manifest.pool_shards]
-    jobs = [(dataset.url, entry, _rows_of(samples if entry.split != format.POOL else pool, entry)) for entry in entries]
+    jobs = [
+        (dataset.url, entry, _rows_of(samples if entry.split != format.POOL else pool, entry))
+        for entry in entries
+    ]
     photos: dict[str, str] = {}
     for number, (entry, check) in enumerate(zip(entries, _run(jobs, workers), strict=True), start=1):
         faults += check.faults
         for key in sorted(check.photo_keys):
             if photos.setdefault(key, entry.split) != entry.split:
-                faults.append(Fault(entry.path, f"photograph {key} is in {photos[key]} too: it leaks across splits"))
+                faults.append(
+                    Fault(entry.path, f"photograph {key} is in {photos[key]} too: it leaks across splits")
+                )
         if progress:
             progress(number, len(entries))
     return faults
@@ -88,7 +103,10 @@ def _table_faults(dataset: Dataset, name: str, entry: TableEntry) -> Iterator[Fa
     elif name not in _TABLES:
         yield Fault(name, f"the format has no such table, only {', '.join(_TABLES)}")
     elif (found := file_sha256(url)) != entry.sha256:
-        yield Fault(name, f"sha256 {found}, {storage.size(url)} bytes; the manifest says {entry.sha256}, {entry.bytes}")
+        yield Fault(
+            name,
+            f"sha256 {found}, {storage.size(url)} bytes; the manifest says {entry.sha256}, {entry.bytes}",
+        )
     else:
         table = dataset.table(name)
         if table.schema.remove_metadata() != _TABLES[name]:
@@ -104,17 +122,23 @@ def _file_faults(dataset: Dataset) -> Iterator[Fault] | list[Fault]:
         for split in (*format.SPLITS, format.POOL)
         for name in storage.names(storage.join(dataset.url, split))
     }
-    return [Fault(path, "not in the manifest: left over, or put there by hand") for path in sorted(found - listed)]
+    return [
+        Fault(path, "not in the manifest: left over, or put there by hand") for path in sorted(found - listed)
+    ]
 
 
 def _count_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
     faults = []
     rows = samples.select(["split", "category", "key"]).to_pylist()
-    found = {split: Counter(row["category"] for row in rows if row["split"] == split) for split in format.SPLITS}
+    found = {
+        split: Counter(row["category"] for row in rows if row["split"] == split) for split in format.SPLITS
+    }
     for split, categories in found.items():
         told = dataset.manifest.counts.get(split, {})
         if dict(categories) != told.get("categories") or sum(categories.values()) != told.get("samples"):
-            faults.append(Fault(format.MANIFEST, f"counts of {split}: {told}; {format.SAMPLES} has {dict(categories)}"))
+            faults.append(
+                Fault(format.MANIFEST, f"counts of {split}: {told}; {format.SAMPLES} has {dict(categories)}")
+            )
     twice = [key for key, number in Counter(row["key"] for row in rows).items() if number > 1]
     return faults + [Fault(format.SAMPLES, f"key {key} is there more than once") for key in twice]
 
@@ -122,25 +146,37 @@ def _count_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
 def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
     faults = []
     rejections = dataset.table(format.REJECTIONS, ["stage", "reason"]).group_by(["stage", "reason"])
-    found = {(row["stage"], row["reason"]): row["stage_count"] for row in rejections.aggregate([("stage", "count")]).to_pylist()}
+    found = {
+        (row["stage"], row["reason"]): row["stage_count"]
+        for row in rejections.aggregate([("stage", "count")]).to_pylist()
+    }
     told: Counter[tuple[str, str]] = Counter()
     for step in dataset.manifest.funnel:
         where = f"{format.MANIFEST}: funnel, {step['stage']} of {step['unit']}"
         if step["in"] != step["kept"] + sum(step["rejected"].values()):
-            faults.append(Fault(where, f"in {step['in']} is not kept {step['kept']} + rejected {step['rejected']}"))
+            faults.append(
+                Fault(where, f"in {step['in']} is not kept {step['kept']} + rejected {step['rejected']}")
+            )
         for reason, number in step["rejected"].items():
             told[step["stage"], reason] += number
         if (step["stage"], step["unit"]) == ("shard", "samples") and step["kept"] != samples.num_rows:
             faults.append(Fault(where, f"kept {step['kept']}; {format.SAMPLES} has {samples.num_rows} rows"))
     for key in sorted(set(found) | set(told)):
         if found.get(key, 0) != told[key]:
-            faults.append(Fault(format.REJECTIONS, f"{found.get(key, 0)} rows of {key}; the funnel says {told[key]}"))
+            faults.append(
+                Fault(format.REJECTIONS, f"{found.get(key, 0)} rows of {key}; the funnel says {told[key]}")
+            )
     return faults
 
 
 def _leaks(samples: pa.Table, pool: pa.Table) -> list[Fault]:
     faults = []
-    for name, what in (("image_id", "image"), ("component", "photograph"), ("video_id", "video"), ("clip_id", "clip")):
+    for name, what in (
+        ("image_id", "image"),
+        ("component", "photograph"),
+        ("video_id", "video"),
+        ("clip_id", "clip"),
+    ):
         pairs = samples.select([name, "split"]).group_by([name, "split"]).aggregate([])
         for value, number in Counter(pairs[name].to_pylist()).items():
             if number > 1:
@@ -148,16 +184,26 @@ def _leaks(samples: pa.Table, pool: pa.Table) -> list[Fault]:
     clips = {row["clip_id"]: row for row in pool.to_pylist()}
     for clip in clips.values():
         if clip["split"] == "train" and clip["official_split"] != "train":
-            faults.append(Fault(format.POOL_TABLE, f"{clip['clip_id']} is official {clip['official_split']}, heard in train"))
+            faults.append(
+                Fault(
+                    format.POOL_TABLE,
+                    f"{clip['clip_id']} is official {clip['official_split']}, heard in train",
+                )
+            )
     for row in samples.select(["key", "split", "category", "clip_id", "flac_sha256"]).to_pylist():
         clip = clips.get(row["clip_id"])
         if clip is None:
-            faults.append(Fault(f"{format.SAMPLES}: {row['key']}", f"hears {row['clip_id']}, which is not in the pool"))
+            faults.append(
+                Fault(f"{format.SAMPLES}: {row['key']}", f"hears {row['clip_id']}, which is not in the pool")
+            )
         elif (clip["split"], clip["flac_sha256"]) != (row["split"], row["flac_sha256"]) or (
             row["category"] not in clip["categories"]
         ):
             faults.append(
-                Fault(f"{format.SAMPLES}: {row['key']}", f"does not agree with its clip {row['clip_id']} in the pool")
+                Fault(
+                    f"{format.SAMPLES}: {row['key']}",
+                    f"does not agree with its clip {row['clip_id']} in the pool",
+                )
             )
     return faults
 
@@ -172,21 +218,42 @@ def _check_shard(job: tuple[str, ShardEntry, list[dict[str, Any]]]) -> _ShardChe
         add(Fault(entry.path, "missing, but the manifest lists it"))
         return check
     if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
-        add(Fault(entry.path, f"{len(content)} bytes with another sha256; the manifest says {entry.bytes}, {entry.sha256}"))
+        add(
+            Fault(
+                entry.path,
+                f"{len(content)} bytes with another sha256; the manifest says {entry.bytes}, {entry.sha256}",
+            )
+        )
     if len(rows) != entry.samples:
         add(Fault(entry.path, f"{len(rows)} rows in the table; the manifest says {entry.samples}"))
     extensions = format.CLIP_MEMBERS if entry.split == format.POOL else format.SAMPLE_MEMBERS
-    planned = [(f"{row['key']}.{ext}", row[f"{column(ext)}_offset"], row[f"{column(ext)}_size"]) for row in rows for ext in extensions]
+    planned = [
+        (f"{row['key']}.{ext}", row[f"{column(ext)}_offset"], row[f"{column(ext)}_size"])
+        for row in rows
+        for ext in extensions
+    ]
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             members = tar.getmembers()
         found = [(member.name, member.offset_data, member.size) for member in members]
         if found != planned:
-            odd = next((pair for pair in zip(found, planned) if pair[0] != pair[1]), (found[-1:], planned[-1:]))
-            add(Fault(entry.path, f"member {odd[0]} where the table has {odd[1]}; {len(found)} members, {len(planned)} planned"))
+            odd = next(
+                (pair for pair in zip(found, planned) if pair[0] != pair[1]), (found[-1:], planned[-1:])
+            )
+            add(
+                Fault(
+                    entry.path,
+                    f"member {odd[0]} where the table has {odd[1]}; {len(found)} members, {len(planned)} planned",
+                )
+            )
         for member in members:
             if (member.mode, member.uid, member.gid, member.mtime, member.isfile()) != (0o644, 0, 0, 0, True):
-                add(Fault(f"{entry.path}: {member.name}", "tar header with another mode, owner, time or type than the format's"))
+                add(
+                    Fault(
+                        f"{entry.path}: {member.name}",
+                        "tar header with another mode, owner, time or type than the format's",
+                    )
+                )
     except tarfile.TarError as error:
         add(Fault(entry.path, f"no readable tar: {error}"))
     for row in rows:
@@ -209,7 +276,11 @@ def _check_shard(job: tuple[str, ShardEntry, list[dict[str, Any]]]) -> _ShardChe
 
 def _check_clip(row: dict[str, Any], parts: dict[str, bytes], _: _ShardCheck) -> Iterator[str]:
     sound, rate = soundfile.read(io.BytesIO(parts["flac"]), dtype="int16", always_2d=True)
-    if rate != format.RATE_HZ or sound.shape[1] != 1 or not 0 < len(sound) <= format.MAX_AUDIO_S * format.RATE_HZ:
+    if (
+        rate != format.RATE_HZ
+        or sound.shape[1] != 1
+        or not 0 < len(sound) <= format.MAX_AUDIO_S * format.RATE_HZ
+    ):
         yield f"flac: {len(sound)} samples, {rate} Hz, {sound.shape[1]} channels; the format has 16 kHz mono up to 10 s"
     if abs(len(sound) / rate - row["duration_s"]) > 1e-6:
         yield f"flac: {len(sound) / rate} s; the table says {row['duration_s']}"

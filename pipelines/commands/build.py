@@ -1,5 +1,7 @@
 """`avs-data build`."""
 
+from typing import Any
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -7,20 +9,35 @@ from rich.table import Table
 from label_maps import LabelMapError
 from pipelines import finish, recipe, run
 from pipelines.commands.progress import BuildProgress
-from pipelines.corpora import CorpusError
-from shards import manifest
+from pipelines.corpora.source import CorpusError
+from shards import format, manifest
 
 CONTEXT = {"ignore_unknown_options": True}
 
 
 @click.command(context_settings=CONTEXT)
 @click.argument("recipe_file", metavar="RECIPE")
-@click.option("--corpora", required=True, help="Folder or URL with lvis/, open_images/ and vggsound/; each may be absent.")
-@click.option("--out", required=True, help="Folder or URL of the dataset. A stopped build goes on where it was.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes of the local runner.")
-@click.option("--limit", type=click.IntRange(0), default=0, help="Keep that many samples, the same ones each time. 0: all.")
+@click.option(
+    "--corpora",
+    required=True,
+    help="Folder or URL with lvis/, open_images/ and vggsound/; each may be absent.",
+)
+@click.option(
+    "--out", required=True, help="Folder or URL of the dataset. A stopped build goes on where it was."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes of the local runner."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=0,
+    help="Keep that many samples, the same ones each time. 0: all.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the counts per stage and category; write nothing.")
-@click.option("--held-out", multiple=True, help="CSV of videos that training must not hear, besides the recipe's lists.")
+@click.option(
+    "--held-out", multiple=True, help="CSV of videos that training must not hear, besides the recipe's lists."
+)
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
 def command(
     recipe_file: str,
@@ -32,7 +49,7 @@ def command(
     held_out: tuple[str, ...],
     beam_options: tuple[str, ...],
 ) -> None:
-    """Build a dataset as RECIPE says (a TOML file, or the name of one that ships, such as avs_synthetic).
+    r"""Build a dataset as RECIPE says (a TOML file, or the name of one that ships, such as avs_synthetic).
 
     \b
     CORPORA/lvis/         lvis_v1_train.json, lvis_v1_val.json, images/
@@ -50,25 +67,40 @@ def command(
         with BuildProgress(console, out) as progress:
             counts = run.build(loaded, options, progress.indexing)
         if counts is not None:
-            funnel = finish.funnel(counts)
-            categories = finish.category_counts(counts)
+            funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
         else:
             found = manifest.load(out)
-            funnel, categories = found.funnel, {split: found.counts[split]["categories"] for split in found.counts}
+            funnel = found.funnel
+            per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
     except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{error}; what is written stays good: make room and run the same command") from error
-    _print(funnel, categories)
-    if not dry_run:
-        click.echo(f"\n{out}: {sum(sum(found.values()) for found in categories.values())} samples")
+        raise click.ClickException(
+            f"{error}; what is written stays good: make room and run the same command"
+        ) from error
+    _print(funnel, per_category)
 
 
-def _print(funnel, categories) -> None:
+def _print(funnel: tuple[dict[str, Any], ...], per_category: dict[str, dict[str, int]]) -> None:
     console = Console()
+    samples = Table(title="Samples")
+    samples.add_column("category")
+    for split in per_category:
+        samples.add_column(split, justify="right")
+    for category in sorted({category for counts in per_category.values() for category in counts}):
+        samples.add_row(category, *(str(counts.get(category, 0)) for counts in per_category.values()))
+    samples.add_section()
+    samples.add_row("all", *(str(sum(counts.values())) for counts in per_category.values()))
+    console.print(samples)
     steps = Table(title="Funnel")
-    for name, justify in (("stage", "left"), ("of", "left"), ("in", "right"), ("kept", "right"), ("rejected", "left")):
-        steps.add_column(name, justify=justify)
+    for name, justify in (
+        ("stage", "left"),
+        ("of", "left"),
+        ("in", "right"),
+        ("kept", "right"),
+        ("rejected", "left"),
+    ):
+        steps.add_column(name, justify=justify)  # type: ignore[arg-type]
     for step in funnel:
         reasons = ", ".join(f"{reason} {number}" for reason, number in step["rejected"].items())
         steps.add_row(step["stage"], step["unit"], str(step["in"]), str(step["kept"]), reasons)

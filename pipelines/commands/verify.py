@@ -12,7 +12,9 @@ from shards.verify import verify
 
 @click.command()
 @click.argument("dataset")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that read shards.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that read shards."
+)
 def command(dataset: str, workers: int) -> None:
     """Re-read all of DATASET (a folder or URL) and check it against its manifest.
 
@@ -24,7 +26,9 @@ def command(dataset: str, workers: int) -> None:
     try:
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("Reading shards", total=None)
-            faults = verify(dataset, workers, lambda done, total: bar.update(task, completed=done, total=total))
+            faults = verify(
+                dataset, workers, lambda done, total: bar.update(task, completed=done, total=total)
+            )
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
     for fault in faults:
