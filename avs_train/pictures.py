@@ -1,0 +1,65 @@
+"""Pictures of what a model does: predictions beside the truth, and the curves of a run."""
+
+import json
+from pathlib import Path
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+GREEN, RED = (40, 200, 80), (230, 60, 50)
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = RED) -> np.ndarray:
+    """Tint a mask and draw its outline. image (H, W, 3) uint8 RGB, mask (H, W) bool; returns a new image."""
+    tinted = image.copy()
+    tinted[mask] = (0.55 * image[mask] + 0.45 * np.array(colour)).astype(np.uint8)
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(tinted, outlines, -1, colour, max(1, image.shape[0] // 256))
+    return tinted
+
+
+def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], path: Path) -> np.ndarray:
+    """Draw samples, one a row: photo, truth (green), prediction (red), with a title each.
+
+    Args:
+        samples: (image (H, W, 3) uint8, truth (H, W) bool, prediction (H, W) bool, title) each.
+        path: a PNG to write.
+    Returns:
+        The picture, (H, W, 3) uint8 RGB.
+    """
+    figure, axes = plt.subplots(len(samples), 3, figsize=(9, 3.2 * len(samples)), squeeze=False)
+    for row, (image, truth, predicted, title) in zip(axes, samples, strict=True):
+        views = (image, overlay(image, truth, GREEN), overlay(image, predicted, RED))
+        for axis, view, name in zip(row, views, (title, "truth", "prediction"), strict=True):
+            axis.imshow(view)
+            axis.set_title(name, fontsize=9)
+            axis.axis("off")
+    return _written(figure, path)
+
+
+def curves(metrics: Path, path: Path) -> None:
+    """Draw loss and validation mJ over the steps of a run, from its metrics.jsonl."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    for axis, key, colour in ((left, "train/loss", "tab:blue"), (right, "val/mJ", "tab:red")):
+        points = [(line["step"], line[key]) for line in lines if key in line]
+        axis.plot(*zip(*points, strict=True), marker="o" if len(points) < 40 else None, color=colour) if points else None
+        axis.set_xlabel("step")
+        axis.set_title(key)
+        axis.grid(alpha=0.3)
+    right.set_ylim(0, 1)
+    _written(figure, path)
+
+
+def _written(figure: plt.Figure, path: Path) -> np.ndarray:
+    figure.tight_layout()
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+    plt.close(figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return picture
