@@ -20,7 +20,7 @@ from avs_train.data.embeddings import Embeddings
 from avs_train.data.order import epoch_order, rank_part, shard_order, steps_per_epoch
 from avs_train.data.pairing import SILENCE, Hearing, frozen
 from avs_train.data.samples import Member, Row, Split
-from avs_train.data.shard_files import ShardFiles
+from avs_train.data.shard_files import ShardError, ShardFiles
 from shards import storage
 
 _STAND_INS = 16
@@ -209,6 +209,8 @@ class _Filling:
             except decode.DecodeError as error:
                 self.loader.corruption.add(row.key, str(error))
                 continue
+            except ShardError:
+                raise
             except Exception as error:
                 raise RuntimeError(f"loading sample {row.key} of {row.jpg.shard} failed: {error}") from error
             self.slots[slot] = (index, row, clip_id)

@@ -1,0 +1,89 @@
+"""Put the parts of a run together from its configuration: model, ears, loaders."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from avs_train import checkpoints
+from avs_train.audio import open_encoder
+from avs_train.config import Config
+from avs_train.data.embeddings import Embeddings, load_embeddings
+from avs_train.data.loader import Loader
+from avs_train.data.pairing import Hearing, frozen, repaired
+from avs_train.data.samples import Split
+from avs_train.data.shard_files import ShardFiles
+from avs_train.evaluate import Predict
+from avs_train.models import build_model, normalise, trainable_parameters
+from avs_train.run_folder import load_checkpoint, load_trained
+from shards.hashing import hash64
+
+
+def open_model(config: Config, device: torch.device) -> nn.Module:
+    """The model with its frozen weights loaded, and, with `train.init`, the trained ones too."""
+    torch.manual_seed(hash64("weights", config.train.seed) >> 1)
+    model = build_model(config.model)
+    if config.train.sam_checkpoint:
+        checkpoints.load_sam(model, config.train.sam_checkpoint)
+    if config.train.init:
+        saved = load_checkpoint(config.train.init)
+        load_trained(trainable_parameters(model), saved.weights, saved.path)
+    return model.to(device)
+
+
+def open_embeddings(config: Config, device: torch.device) -> Embeddings:
+    """What clips sound like: the table the configuration names, or an empty memory."""
+    encoder = open_encoder(config.audio, device)
+    return load_embeddings(config.audio.embeddings, encoder) if config.audio.embeddings else Embeddings(encoder)
+
+
+def open_loader(
+    config: Config, split: Split, embeddings: Embeddings, device: torch.device, hearing: Hearing | None = None
+) -> Loader:
+    """A loader of one split; without `hearing`, training hears as `data.audio` says and other splits as frozen."""
+    if hearing is None:
+        again = config.data.audio == "repaired" and split.name == "train"
+        hearing = repaired(split.clips, split.pairing_seed) if again else frozen
+    files = ShardFiles(split.url, split.shards, cache_folder(config, split), int(config.data.cache_gb * 1e9))
+    return Loader(
+        split,
+        files,
+        embeddings,
+        size=config.model.image_size,
+        mask_size=config.model.image_size if split.name == "train" else config.mask_size,
+        hearing=hearing,
+        workers=config.data.workers,
+        prefetch=config.data.prefetch,
+        tolerance=config.data.corrupt_tolerance,
+        pin=device.type == "cuda",
+    )
+
+
+def cache_folder(config: Config, split: Split) -> Path:
+    """Where shards of a remote dataset are kept."""
+    if config.data.cache_dir:
+        return Path(config.data.cache_dir)
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user) / "avs-train" / hashlib.sha256(split.url.encode()).hexdigest()[:12]
+
+
+def precision(config: Config, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """What to run the forward pass in: bf16 autocast or nothing."""
+    wanted = config.train.precision
+    half = wanted == "bf16" or (wanted == "auto" and device.type == "cuda")
+    return lambda: torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def open_predict(config: Config, model: nn.Module, device: torch.device) -> Predict:
+    """How `evaluate` gets logits from a model; for vanilla SAM the proposal nearest to the true mask."""
+    autocast = precision(config, device)
+
+    def predict(image: torch.Tensor, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        with autocast():
+            return model(normalise(image), audio)
+
+    return predict
