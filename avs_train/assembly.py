@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from avs_train import checkpoints
+from avs_train import config as configuration
 from avs_train.audio import open_encoder
 from avs_train.config import Config
 from avs_train.data.embeddings import Embeddings, load_embeddings
@@ -21,6 +23,19 @@ from avs_train.evaluate import Predict
 from avs_train.models import build_model, normalise, trainable_parameters
 from avs_train.run_folder import load_checkpoint, load_trained
 from shards.hashing import hash64
+
+
+def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, int]:
+    """The configuration and step of a run folder or checkpoint; or of a configuration as it is, at step 0.
+
+    Raises:
+        ConfigError: an override that does not fit. RunError: a folder without a checkpoint.
+    """
+    if not Path(model).is_dir():
+        return configuration.load(model, overrides), 0
+    saved = load_checkpoint(model)
+    settings = configuration.from_values(saved.state["config"], str(saved.path), overrides)
+    return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
 
 
 def open_model(config: Config, device: torch.device) -> nn.Module:
@@ -38,7 +53,9 @@ def open_model(config: Config, device: torch.device) -> nn.Module:
 def open_embeddings(config: Config, device: torch.device) -> Embeddings:
     """What clips sound like: the table the configuration names, or an empty memory."""
     encoder = open_encoder(config.audio, device)
-    return load_embeddings(config.audio.embeddings, encoder) if config.audio.embeddings else Embeddings(encoder)
+    return (
+        load_embeddings(config.audio.embeddings, encoder) if config.audio.embeddings else Embeddings(encoder)
+    )
 
 
 def open_loader(

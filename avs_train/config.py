@@ -28,10 +28,14 @@ class ConfigError(Exception):
 
     def __init__(self, source: str, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
-        super().__init__(f"{source} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  " + "\n  ".join(faults))
+        super().__init__(
+            f"{source} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  " + "\n  ".join(faults)
+        )
 
 
-def option(default: Any, *, least: float | None = None, most: float | None = None, choices: Sequence[str] = ()) -> Any:
+def option(
+    default: Any, *, least: float | None = None, most: float | None = None, choices: Sequence[str] = ()
+) -> Any:
     """A field with its bounds, inclusive."""
     return field(default=default, metadata={"least": least, "most": most, "choices": tuple(choices)})
 
@@ -49,7 +53,9 @@ class AudioConfig:
 class DataConfig:
     """How samples reach the model."""
 
-    audio: str = option("frozen", choices=("frozen", "repaired"))  # repaired: a new clip of the category each epoch
+    audio: str = option(
+        "frozen", choices=("frozen", "repaired")
+    )  # repaired: a new clip of the category each epoch
     fraction: float = option(1.0, least=0.0001, most=1)  # few-shot: of the training videos
     window_shards: int = option(8, least=1)  # shards whose samples are shuffled together
     workers: int = option(4, least=0)  # decoding threads
@@ -76,6 +82,7 @@ class TrainConfig:
     seed: int = 0
     init: str = ""  # begin from the trained parameters of this run or checkpoint
     sam_checkpoint: str = ""  # official or converted SAM weights for the frozen part
+    validate_first: bool = False  # also before the first step: what chance gives
     validate_every: int = option(1, least=1)  # epochs
     save_every: int = option(0, least=0)  # steps between checkpoints; 0: at the end of each epoch
     log_every: int = option(10, least=1)  # steps
@@ -88,7 +95,9 @@ class EvaluateConfig:
     """How masks are measured."""
 
     batch_size: int = option(8, least=1)
-    resolution: int = option(0, least=0)  # side of the masks compared; 0: the model's input size, as the paper
+    resolution: int = option(
+        0, least=0
+    )  # side of the masks compared; 0: the model's input size, as the paper
     pictures: int = option(8, least=0)  # sample predictions drawn
 
 
@@ -98,7 +107,7 @@ class Config:
 
     name: str
     description: str
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = field(default_factory=ModelConfig)
     audio: AudioConfig = AudioConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
@@ -147,9 +156,19 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     return _checked(path.stem, values, str(name_or_path), faults)
 
 
-def from_values(values: Mapping[str, Any], source: str) -> Config:
-    """The configuration that `flat` or a checkpoint's `state.json` holds."""
-    return _checked(values.get("name", ""), dict(values), source, [])
+def from_values(values: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Config:
+    """The configuration that a checkpoint's `state.json` holds, overridden.
+
+    Raises:
+        ConfigError: with every fault at once.
+    """
+    faults: list[str] = []
+    sections = {
+        title: dict(value) if isinstance(value, Mapping) else value for title, value in values.items()
+    }
+    for override in overrides:
+        _override(sections, override, faults)
+    return _checked(str(values.get("name", "")), sections, source, faults)
 
 
 def to_values(config: Config) -> dict[str, Any]:
@@ -176,7 +195,8 @@ def changes(saved: Mapping[str, Any], config: Config) -> list[str]:
         f"{section}.{key}: {saved.get(section, {}).get(key)!r} then, {now[section].get(key)!r} now"
         for section in SECTIONS
         for key in sorted(saved.get(section, {}).keys() | now[section].keys())
-        if f"{section}.{key}" not in FREE_ON_RESUME and saved.get(section, {}).get(key) != now[section].get(key)
+        if f"{section}.{key}" not in FREE_ON_RESUME
+        and saved.get(section, {}).get(key) != now[section].get(key)
     ]
 
 
@@ -221,7 +241,9 @@ def _override(values: dict[str, Any], override: str, faults: list[str]) -> None:
     if not dot:
         holders = [title for title, kind in SECTIONS.items() if name in {each.name for each in fields(kind)}]
         if len(holders) != 1:
-            faults.append(f"{name}: {_no_such_key(name) if not holders else 'say which: ' + _either(holders, name)}")
+            faults.append(
+                f"{name}: {_no_such_key(name) if not holders else 'say which: ' + _either(holders, name)}"
+            )
             return
         section, key = holders[0], name
     try:

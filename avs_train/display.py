@@ -42,7 +42,12 @@ class Bar:
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Say what is about to happen; `steps` and `begin` set the bar."""
-        self.say(", ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in facts.items()))
+        self.say(
+            ", ".join(
+                f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+                for name, value in facts.items()
+            )
+        )
         self._progress.update(self._task, total=facts.get("steps"), completed=facts.get("begin", 0))
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -52,6 +57,10 @@ class Bar:
         self._text = text or self._text
         if "val/mJ" in values or not self.console.is_terminal:
             self.say(f"step {step}: {text}")
+
+    def note(self, text: str) -> None:
+        """Show what goes on right now; not kept in a log."""
+        self._progress.update(self._task, text=text)
 
     def say(self, text: str) -> None:
         if self._shown:

@@ -89,7 +89,9 @@ def evaluate(
         tuple(sample.category for sample in samples),
         tuple(video_of(sample.image_id) for sample in samples),
         _joined(part for each in gathered for part in each[1]).take(order),
-        np.concatenate([part for each in gathered for part in each[2]])[order] if keep_masks else np.empty((0, 0)),
+        np.concatenate([part for each in gathered for part in each[2]])[order]
+        if keep_masks
+        else np.empty((0, 0)),
         {key: reason for each in gathered for key, reason in each[3].items()},
     )
 

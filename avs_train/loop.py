@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from avs_train import assembly, pictures
 from avs_train.config import Config, changes, to_toml, to_values
@@ -36,6 +37,7 @@ class Display(Protocol):
 
     def begin(self, facts: Mapping[str, Any]) -> None: ...
     def step(self, step: int, values: Mapping[str, float]) -> None: ...
+    def note(self, text: str) -> None: ...
     def say(self, text: str) -> None: ...
 
 
@@ -49,7 +51,9 @@ class Result:
     corrupt: dict[str, str]
 
 
-def fit(config: Config, data: str, out: str | Path, place: Place, display: Display, stop: int | None = None) -> Result:
+def fit(
+    config: Config, data: str, out: str | Path, place: Place, display: Display, stop: int | None = None
+) -> Result:
     """Train, or go on from the run's last checkpoint; the same call after a kill gives the same end.
 
     Args:
@@ -59,7 +63,7 @@ def fit(config: Config, data: str, out: str | Path, place: Place, display: Displ
     Raises:
         RunError: the folder holds a run of other data or another configuration; says what differs.
         NonFiniteError: the loss is NaN.
-        ValueError: less than one global batch, or a batch the ranks cannot share.
+        SettingError: less than one global batch, or a batch the ranks cannot share.
     """
     train, device = config.train, place.device
     split = few_shot(open_split(data, "train"), config.data.fraction)
@@ -101,6 +105,26 @@ def fit(config: Config, data: str, out: str | Path, place: Place, display: Displ
             folder.save(state["step"], parameters, optimizer_tensors(optimizer, parameters), kept, best)
         place.wait()
 
+    def validate() -> bool:
+        """Measure on the validation split, tell, and say whether this is the best so far."""
+        model.eval()
+        gallery = _Gallery(config.evaluate.pictures if place.first else 0, val_loader, display)
+        result = evaluate(
+            predict, val_loader, place, batch_size=config.evaluate.batch_size, on_batch=gallery.add
+        ).summary()
+        model.train()
+        values = {"val/mJ": result["mJ"], "val/mF_dataset": result["mF"]["dataset"]}
+        display.step(state["step"], values)
+        if tracker:
+            tracker.scalars(state["step"], values)
+            gallery.draw(tracker, state["step"], folder.path / "pictures")
+            pictures.curves(tracker.metrics, folder.path / "curves.png")
+        state["last"] = result["mJ"]
+        better = state["best"] is None or result["mJ"] > state["best"]["mJ"]
+        if better:
+            state["best"] = {"mJ": result["mJ"], "step": state["step"]}
+        return better
+
     display.begin(
         {"samples": len(split), "validation": len(validation), "steps": total, "begin": state["step"],
          "steps per epoch": per_epoch, "trained parameters": sum(p.numel() for p in parameters.values()),
@@ -111,6 +135,9 @@ def fit(config: Config, data: str, out: str | Path, place: Place, display: Displ
         rank=place.rank, world=place.world,
     )  # fmt: skip
     model.train()
+    if train.validate_first and not saved:
+        validate()
+        speed.restart()
     for batch in speed.waiting(batches):
         step = batch.step
         torch.manual_seed(hash64("step", train.seed, step, place.rank) >> 1)
@@ -150,23 +177,12 @@ def fit(config: Config, data: str, out: str | Path, place: Place, display: Displ
                 tracker.scalars(state["step"], values)
         best = False
         if ends_epoch and ((batch.epoch + 1) % train.validate_every == 0 or state["step"] == total):
-            model.eval()
-            gallery = _Gallery(config.evaluate.pictures if place.first else 0, val_loader)
-            result = evaluate(
-                predict, val_loader, place, batch_size=config.evaluate.batch_size, on_batch=gallery.add
-            ).summary()
-            model.train()
-            state["last"] = result["mJ"]
-            best = state["best"] is None or result["mJ"] > state["best"]["mJ"]
-            if best:
-                state["best"] = {"mJ": result["mJ"], "step": state["step"]}
-            values = {"val/mJ": result["mJ"], "val/mF_dataset": result["mF"]["dataset"]}
-            display.step(state["step"], values)
-            if tracker:
-                tracker.scalars(state["step"], values)
-                gallery.draw(tracker, state["step"], folder.path / "pictures")
-                pictures.curves(tracker.metrics, folder.path / "curves.png")
-        if ends_epoch or state["step"] == total or (train.save_every and state["step"] % train.save_every == 0):
+            best = validate()
+        if (
+            ends_epoch
+            or state["step"] == total
+            or (train.save_every and state["step"] % train.save_every == 0)
+        ):
             save(best)
             speed.restart()
     if tracker:
@@ -178,11 +194,13 @@ def fit(config: Config, data: str, out: str | Path, place: Place, display: Displ
 class _Gallery:
     """The first samples of a validation, kept to be drawn."""
 
-    def __init__(self, wanted: int, loader: Loader) -> None:
-        self._wanted, self._loader = wanted, loader
+    def __init__(self, wanted: int, loader: Loader, display: Display) -> None:
+        self._wanted, self._loader, self._display, self._seen = wanted, loader, display, 0
         self._samples: list[Any] = []
 
     def add(self, batch: Batch, logits: torch.Tensor) -> None:
+        self._seen += len(batch.keys)
+        self._display.note(f"validating: {self._seen} samples")
         for index in range(min(len(batch.keys), self._wanted - len(self._samples))):
             image, truth = batch.image[index].numpy(), batch.mask[index].bool()
             predicted = logits[index] > 0
@@ -192,18 +210,26 @@ class _Gallery:
 
     def draw(self, tracker: Tracker, step: int, path: Path) -> None:
         if self._samples:
-            tracker.picture(step, "val/predictions", pictures.predictions(self._samples, path / f"{step:08d}.png"))
+            tracker.picture(
+                step, "val/predictions", pictures.predictions(self._samples, path / f"{step:08d}.png")
+            )
 
 
 def _fitted(mask: torch.Tensor, size: int) -> Any:
     """(M, M) bool to (size, size) bool numpy, nearest."""
     if mask.shape[0] != size:
-        mask = nn.functional.interpolate(mask[None, None].float(), (size, size), mode="nearest-exact")[0, 0] > 0
+        mask = (
+            nn.functional.interpolate(mask[None, None].float(), (size, size), mode="nearest-exact")[0, 0] > 0
+        )
     return mask.numpy()
 
 
-def _refuse_other(state: Mapping[str, Any], config: Config, identity: dict[str, Any], folder: RunFolder) -> None:
-    lines = [f"data: {line}" for line in differences(state["data"], identity)] + changes(state["config"], config)
+def _refuse_other(
+    state: Mapping[str, Any], config: Config, identity: dict[str, Any], folder: RunFolder
+) -> None:
+    lines = [f"data: {line}" for line in differences(state["data"], identity)] + changes(
+        state["config"], config
+    )
     if lines:
         shown = "\n  ".join(lines)
         raise RunError(
@@ -220,11 +246,11 @@ def _open_tracker(config: Config, folder: RunFolder, step: int) -> Tracker:
     return Tracker(folder.path, step, to_values(config), tensorboard=train.tensorboard, wandb=train.wandb)
 
 
-@contextlib.contextmanager
-def _no_sync(model: nn.Module, wanted: bool) -> Iterator[None]:
+def _no_sync(model: nn.Module, wanted: bool) -> contextlib.AbstractContextManager[None]:
     """Gather gradients of all but the last micro-batch without talking to the other ranks."""
-    with model.no_sync() if wanted and hasattr(model, "no_sync") else contextlib.nullcontext():
-        yield
+    if wanted and isinstance(model, DistributedDataParallel):
+        return model.no_sync()
+    return contextlib.nullcontext()
 
 
 def _non_finite(

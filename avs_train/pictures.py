@@ -10,20 +10,22 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-GREEN, RED = (40, 200, 80), (230, 60, 50)
+TRUTH, PREDICTION = (60, 230, 100), (255, 190, 30)
 
 
-def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = RED) -> np.ndarray:
-    """Tint a mask and draw its outline. image (H, W, 3) uint8 RGB, mask (H, W) bool; returns a new image."""
-    tinted = image.copy()
-    tinted[mask] = (0.55 * image[mask] + 0.45 * np.array(colour)).astype(np.uint8)
+def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = PREDICTION) -> np.ndarray:
+    """Darken everything but the mask and draw its outline.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, left as it is. mask: (H, W) bool.
+    """
+    shown = np.where(mask[..., None], image, (0.3 * image).astype(np.uint8))
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.drawContours(tinted, outlines, -1, colour, max(1, image.shape[0] // 256))
-    return tinted
+    return cv2.drawContours(shown, outlines, -1, colour, max(1, round(max(image.shape) / 200)))
 
 
 def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], path: Path) -> np.ndarray:
-    """Draw samples, one a row: photo, truth (green), prediction (red), with a title each.
+    """Draw samples, one a row: photo, truth, prediction.
 
     Args:
         samples: (image (H, W, 3) uint8, truth (H, W) bool, prediction (H, W) bool, title) each.
@@ -31,9 +33,9 @@ def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], p
     Returns:
         The picture, (H, W, 3) uint8 RGB.
     """
-    figure, axes = plt.subplots(len(samples), 3, figsize=(9, 3.2 * len(samples)), squeeze=False)
+    figure, axes = plt.subplots(len(samples), 3, figsize=(7, 2.5 * len(samples)), squeeze=False)
     for row, (image, truth, predicted, title) in zip(axes, samples, strict=True):
-        views = (image, overlay(image, truth, GREEN), overlay(image, predicted, RED))
+        views = (image, overlay(image, truth, TRUTH), overlay(image, predicted))
         for axis, view, name in zip(row, views, (title, "truth", "prediction"), strict=True):
             axis.imshow(view)
             axis.set_title(name, fontsize=9)
@@ -47,7 +49,8 @@ def curves(metrics: Path, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     for axis, key, colour in ((left, "train/loss", "tab:blue"), (right, "val/mJ", "tab:red")):
         points = [(line["step"], line[key]) for line in lines if key in line]
-        axis.plot(*zip(*points, strict=True), marker="o" if len(points) < 40 else None, color=colour) if points else None
+        if points:
+            axis.plot(*zip(*points, strict=True), marker="o" if len(points) < 40 else None, color=colour)
         axis.set_xlabel("step")
         axis.set_title(key)
         axis.grid(alpha=0.3)

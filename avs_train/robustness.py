@@ -28,9 +28,7 @@ class Robustness:
         """mJ against the true mask under each sound, and the IoU of each mask with the one under the true sound."""
         return {
             "mJ": {name: getattr(self, name).summary()["mJ"] for name in ("true", "swapped", "silent")},
-            "agreement": {
-                name: agreement(self.true, getattr(self, name)) for name in ("swapped", "silent")
-            },
+            "agreement": {name: agreement(self.true, getattr(self, name)) for name in ("swapped", "silent")},
         }
 
 
@@ -57,7 +55,7 @@ def measure(
     """Evaluate one split under the three sounds.
 
     Raises:
-        ValueError: the split has one category, so there is nothing to swap.
+        SettingError: the split has one category, so there is nothing to swap.
     """
     found = {}
     for name, hearing in (("true", frozen), ("swapped", swapped(split.clips, seed)), ("silent", silent)):

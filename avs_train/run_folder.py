@@ -63,7 +63,9 @@ class RunFolder:
         target = self.write(f"step-{step:08d}", weights, optimizer, {**state, "step": step})
         for link in ("last", "best") if best else ("last",):
             self._point(link, target.name)
-        linked = {os.readlink(self.path / link) for link in ("last", "best") if (self.path / link).is_symlink()}
+        linked = {
+            os.readlink(self.path / link) for link in ("last", "best") if (self.path / link).is_symlink()
+        }
         for folder in self.path.glob("step-*"):
             if folder.name not in linked:
                 shutil.rmtree(folder)
@@ -125,15 +127,21 @@ def load_checkpoint(path: str | Path) -> Saved:
     try:
         state = json.loads((folder / "state.json").read_text())
         if state.get("format") != _FORMAT:
-            raise RunError(f"{folder} has checkpoint format {state.get('format')}, this version reads {_FORMAT}")
+            raise RunError(
+                f"{folder} has checkpoint format {state.get('format')}, this version reads {_FORMAT}"
+            )
         weights = load_file(folder / "weights.safetensors")
         optimizer = load_file(folder / "optimizer.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise RunError(f"{folder} is damaged ({error}): remove it to go on from an older checkpoint") from error
+        raise RunError(
+            f"{folder} is damaged ({error}): remove it to go on from an older checkpoint"
+        ) from error
     return Saved(folder.resolve(), weights, optimizer, state)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, names: Mapping[str, nn.Parameter]
+) -> dict[str, torch.Tensor]:
     """The optimizer's state as named tensors: PARAMETER.exp_avg, PARAMETER.exp_avg_sq, PARAMETER.step."""
     return {
         f"{name}.{key}": value
@@ -154,7 +162,9 @@ def restore_optimizer(
                 optimizer.state[parameter][key] = value if fused_step else value.to(parameter.device)
 
 
-def load_trained(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, torch.Tensor], source: Path) -> None:
+def load_trained(
+    parameters: Mapping[str, nn.Parameter], weights: Mapping[str, torch.Tensor], source: Path
+) -> None:
     """Copy saved weights into the parameters of the same names.
 
     Raises:

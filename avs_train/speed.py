@@ -50,10 +50,15 @@ class Speedometer:
         self._images, self._waited, self._since = 0, 0.0, time.perf_counter()
 
     def read(self) -> dict[str, float]:
-        """images_per_s over all ranks; data_wait in [0, 1]; memory_gb, the peak; mfu in [0, 1] where the peak is known."""
+        """images_per_s over all ranks; data_wait in [0, 1]; memory_gb, the most so far; mfu in [0, 1] where the
+        device's peak is known."""
         seconds = max(time.perf_counter() - self._since, 1e-9)
         rate = self._images * self.world / seconds
-        values = {"images_per_s": rate, "data_wait": self._waited / seconds, "memory_gb": peak_memory_gb(self.device)}
+        values = {
+            "images_per_s": rate,
+            "data_wait": self._waited / seconds,
+            "memory_gb": peak_memory_gb(self.device),
+        }
         peak = peak_flops(self.device)
         if peak and self.flops_per_image:
             values["mfu"] = rate * self.flops_per_image / (peak * self.world)

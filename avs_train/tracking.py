@@ -17,7 +17,9 @@ class Tracker:
         wandb: project name; empty for none.
     """
 
-    def __init__(self, path: Path, step: int, config: Mapping[str, Any], *, tensorboard: bool, wandb: str) -> None:
+    def __init__(
+        self, path: Path, step: int, config: Mapping[str, Any], *, tensorboard: bool, wandb: str
+    ) -> None:
         self.metrics = path / "metrics.jsonl"
         self.metrics.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
@@ -35,7 +37,9 @@ class Tracker:
                 raise ModuleNotFoundError(
                     "train.wandb needs Weights & Biases: install the extra with `pip install 'avs-data[wandb]'`"
                 ) from error
-            self._wandb = package.init(project=wandb, name=path.name, id=path.name, resume="allow", config=dict(config))
+            self._wandb = package.init(
+                project=wandb, name=path.name, id=path.name, resume="allow", config=dict(config)
+            )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         with open(self.metrics, "a") as file:

@@ -73,7 +73,10 @@ def write_dataset(
     sample_rows, pool_rows, shards, pool_shards = [], [], [], []
     for split, count in samples.items():
         sounds = {
-            f"gen:{split}_{category}_{i:03d}": (category, sound(seed, f"{split}{category}{i}", category, duration_s))
+            f"gen:{split}_{category}_{i:03d}": (
+                category,
+                sound(seed, f"{split}{category}{i}", category, duration_s),
+            )
             for category in CATEGORIES
             for i in range(clips)
         }

@@ -69,7 +69,15 @@ def test_masks_match_pillows_nearest_and_hold_0_and_1(side):
 
 @pytest.mark.parametrize(
     ("frames", "window", "start"),
-    [(160000, 1, 15360), (30960, 1, 15360), (30959, 1, 0), (15600, 1, 0), (15600, 0, 0), (9000, 1, 0), (80000, 4, 61440)],
+    [
+        (160000, 1, 15360),
+        (30960, 1, 15360),
+        (30959, 1, 0),
+        (15600, 1, 0),
+        (15600, 0, 0),
+        (9000, 1, 0),
+        (80000, 4, 61440),
+    ],
 )
 def test_the_window_is_the_asked_one_or_the_last_whole_one(frames, window, start):
     assert decode.window_start(frames, window) == start
@@ -94,7 +102,10 @@ def test_a_clip_shorter_than_a_window_is_repeated():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: decode.image(b"no photo", np.empty((8, 8, 3), np.uint8)), "photo of 8 bytes that does not decode"),
+        (
+            lambda: decode.image(b"no photo", np.empty((8, 8, 3), np.uint8)),
+            "photo of 8 bytes that does not decode",
+        ),
         (lambda: decode.mask(b"", np.empty((8, 8), np.uint8)), "mask"),
         (lambda: decode.waveform(b"no sound"), "audio that does not decode"),
     ],

@@ -67,7 +67,9 @@ def test_global_batches_do_not_depend_on_ranks_or_workers(dataset, world, worker
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_resuming_anywhere_with_other_ranks_goes_on_with_the_same_batches(dataset, cut, world):
     whole = joint([batches(open_loader(dataset))])
-    rest = joint([batches(open_loader(dataset, workers=2), start=cut, rank=r, world=world) for r in range(world)])
+    rest = joint(
+        [batches(open_loader(dataset, workers=2), start=cut, rank=r, world=world) for r in range(world)]
+    )
     assert rest == whole[cut:]
 
 
@@ -96,7 +98,12 @@ def test_pictures_are_what_pillow_reads(dataset):
 
 def test_evaluation_covers_every_sample_once_over_ranks(dataset):
     for world in (1, 2, 3):
-        rows = [r for rank in range(world) for b in open_loader(dataset, "val").evaluation(2, rank, world) for r in b.rows]
+        rows = [
+            r
+            for rank in range(world)
+            for b in open_loader(dataset, "val").evaluation(2, rank, world)
+            for r in b.rows
+        ]
         assert sorted(rows) == list(range(7))
 
 
@@ -109,7 +116,9 @@ def test_repaired_clips_follow_the_format(dataset):
     pool_rows = Dataset(dataset).table("pool.parquet").to_pylist()
     for row in rows[:10]:
         ids = sorted(
-            clip["clip_id"] for clip in pool_rows if clip["split"] == "train" and row.category in clip["categories"]
+            clip["clip_id"]
+            for clip in pool_rows
+            if clip["split"] == "train" and row.category in clip["categories"]
         )
         assert hear(row, 4) == ids[pair(0, 4, row.sample_id, pool_hashes(ids))]
     assert any(hear(row, 1) != row.clip_id for row in rows)

@@ -63,7 +63,11 @@ def test_mj_is_the_mean_of_per_frame_iou():
 def test_mf_in_each_variant(variant):
     logits, truth = frames()
     videos = [f"v{i // 2}" for i in range(len(logits))]  # 11 videos of 2 frames
-    groups = {"avsbench": [i // 8 for i in range(22)], "sama": [i // 2 for i in range(22)], "dataset": [0] * 22}
+    groups = {
+        "avsbench": [i // 8 for i in range(22)],
+        "sama": [i // 2 for i in range(22)],
+        "dataset": [0] * 22,
+    }
     scores = score_frames(torch.from_numpy(logits), torch.from_numpy(truth))
     expected = plain_mf(logits, truth, groups[variant], sigmoid=variant != "sama")
     assert mean_f(scores, videos, variant) == pytest.approx(expected, abs=1e-9)
@@ -73,7 +77,9 @@ def test_the_variants_differ():
     logits, truth = frames()
     videos = [f"v{i}" for i in range(len(logits))]
     scores = score_frames(torch.from_numpy(logits), torch.from_numpy(truth))
-    assert len({round(mean_f(scores, videos, variant), 6) for variant in ("avsbench", "sama", "dataset")}) == 3
+    assert (
+        len({round(mean_f(scores, videos, variant), 6) for variant in ("avsbench", "sama", "dataset")}) == 3
+    )
 
 
 def test_batches_and_order_change_nothing():

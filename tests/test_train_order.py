@@ -57,7 +57,9 @@ def test_ranks_share_a_batch_without_overlap():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="8 cannot be shared equally by 3 ranks"):
+    with pytest.raises(ValueError, match=r"8 cannot be shared equally by 3 ranks"):
         rank_part(8, 0, 3)
-    with pytest.raises(ValueError, match="5 samples do not fill one global batch of 8: set train.batch_size to 5"):
+    with pytest.raises(
+        ValueError, match=r"5 samples do not fill one global batch of 8: set train.batch_size to 5"
+    ):
         steps_per_epoch(5, 8)

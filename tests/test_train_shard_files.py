@@ -91,7 +91,9 @@ def test_a_changed_remote_shard_is_an_error_that_names_it(remote, tmp_path):
     content[700] ^= 1
     storage.write_atomic(storage.join(url, entry.path), bytes(content))
     files = ShardFiles(url, split.shards, tmp_path / "cache", 10**9, retries=0)
-    with pytest.raises(ShardError, match=rf"{entry.path} cannot be read after 1 tries: fetched .* the manifest says"):
+    with pytest.raises(
+        ShardError, match=rf"{entry.path} cannot be read after 1 tries: fetched .* the manifest says"
+    ):
         files.read(entry.path, 0, 10)
 
 

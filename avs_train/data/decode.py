@@ -16,8 +16,13 @@ class DecodeError(Exception):
     """Bytes that are not the picture or sound they should be."""
 
 
+def photo(jpg: bytes) -> np.ndarray:
+    """Decode a photo at its own size, without its EXIF orientation; (H, W, 3) uint8 RGB."""
+    return _decoded(jpg, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, "photo")
+
+
 def image(jpg: bytes, out: np.ndarray) -> None:
-    """Decode a photo without its EXIF orientation and resize it to `out`; the aspect ratio is not kept.
+    """Decode a photo and resize it to `out`; the aspect ratio is not kept.
 
     Bilinear, as the paper; a photo larger than `out` in both directions is averaged instead, because plain
     bilinear would skip pixels.
@@ -25,9 +30,11 @@ def image(jpg: bytes, out: np.ndarray) -> None:
     Args:
         out: (S, S, 3) uint8 RGB, written.
     """
-    decoded = _decoded(jpg, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, "photo")
+    decoded = photo(jpg)
     shrinks = decoded.shape[0] > out.shape[0] and decoded.shape[1] > out.shape[1]
-    cv2.resize(decoded, out.shape[1::-1], dst=out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    cv2.resize(
+        decoded, out.shape[1::-1], dst=out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
 
 
 def mask(png: bytes, out: np.ndarray) -> None:

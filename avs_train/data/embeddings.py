@@ -79,5 +79,9 @@ def load_embeddings(path: str, encoder: AudioEncoder) -> Embeddings:
             f"{path} was made by {made_by or 'something else'!r}, this run hears with {encoder.fingerprint!r}: "
             f"make it again with `avs-train embed`, or remove {Path(path).name} to embed while training"
         )
-    values = table.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, EMBEDDING_SIZE).copy()
-    return Embeddings(encoder, dict(zip(table.column("clip_id").to_pylist(), torch.from_numpy(values), strict=True)))
+    values = (
+        table.column("embedding").combine_chunks().flatten().to_numpy().reshape(-1, EMBEDDING_SIZE).copy()
+    )
+    return Embeddings(
+        encoder, dict(zip(table.column("clip_id").to_pylist(), torch.from_numpy(values), strict=True))
+    )

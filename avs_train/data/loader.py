@@ -147,7 +147,7 @@ class Loader:
 
     def _windows(self, seed: int, epoch: int, sizes: list[int], window: int) -> deque[tuple[int, list[str]]]:
         """The windows of an epoch: where each begins in the order, and its shards."""
-        paths, begin, found = self.split.shard_paths, 0, deque()
+        paths, begin, found = self.split.shard_paths, 0, deque[tuple[int, list[str]]]()
         shards = shard_order(seed, epoch, len(sizes)).tolist()
         for first in range(0, len(shards), window):
             members = shards[first : first + window]
@@ -177,7 +177,9 @@ class Loader:
             while True:
                 for request in itertools.islice(requests, self.prefetch + 1 - len(ahead)):
                     filling = _Filling(self, request)
-                    ahead.append((filling, [pool.submit(filling.fill, i) for i in range(len(request.candidates))]))
+                    ahead.append(
+                        (filling, [pool.submit(filling.fill, i) for i in range(len(request.candidates))])
+                    )
                 if not ahead:
                     return
                 filling, futures = ahead.popleft()
@@ -195,7 +197,9 @@ class _Filling:
         self.loader, self.request = loader, request
         n = len(request.candidates)
         self.image = torch.empty((n, loader.size, loader.size, 3), dtype=torch.uint8, pin_memory=loader.pin)
-        self.mask = torch.empty((n, loader.mask_size, loader.mask_size), dtype=torch.uint8, pin_memory=loader.pin)
+        self.mask = torch.empty(
+            (n, loader.mask_size, loader.mask_size), dtype=torch.uint8, pin_memory=loader.pin
+        )
         self._images, self._masks = self.image.numpy(), self.mask.numpy()
         self.slots: list[tuple[int, Row, str] | None] = [None] * n
         self.waveforms: dict[str, np.ndarray] = {}
@@ -229,7 +233,12 @@ class _Filling:
 
     def _flac(self, row: Row, clip_id: str) -> bytes:
         if clip_id == row.clip_id:
-            return _checked(row.key, "flac", self.loader.files.read(row.flac.shard, row.flac.offset, row.flac.size), row.flac)
+            return _checked(
+                row.key,
+                "flac",
+                self.loader.files.read(row.flac.shard, row.flac.offset, row.flac.size),
+                row.flac,
+            )
         member = self.loader.split.clips.members[clip_id]
         url = storage.join(self.loader.split.url, member.shard)
         return _checked(clip_id, "flac", storage.read_range(url, member.offset, member.size), member)

@@ -11,6 +11,10 @@ import numpy as np
 from shards.hashing import hash64, mix64
 
 
+class SettingError(ValueError):
+    """A setting that does not fit the data or the number of ranks; says which one would."""
+
+
 def epoch_order(seed: int, epoch: int, shard_sizes: Sequence[int], window: int) -> np.ndarray:
     """Every sample once, in the order of one epoch.
 
@@ -40,10 +44,10 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     """Whole global batches in an epoch. The few samples left over differ each epoch, because the order does.
 
     Raises:
-        ValueError: there is not one whole batch.
+        SettingError: there is not one whole batch.
     """
     if samples < batch_size:
-        raise ValueError(
+        raise SettingError(
             f"{samples} samples do not fill one global batch of {batch_size}: "
             f"set train.batch_size to {samples} or less, or use more data"
         )
@@ -54,10 +58,10 @@ def rank_part(batch_size: int, rank: int, world: int) -> slice:
     """The part of each global batch that `rank` of `world` trains on; all parts have the same size.
 
     Raises:
-        ValueError: the ranks cannot share the batch equally.
+        SettingError: the ranks cannot share the batch equally.
     """
     if batch_size % world:
-        raise ValueError(
+        raise SettingError(
             f"a global batch of {batch_size} cannot be shared equally by {world} ranks: "
             f"set train.batch_size to a multiple of {world}"
         )

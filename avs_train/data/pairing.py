@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from avs_train.data.order import SettingError
 from avs_train.data.samples import Clips, Row
 from shards.hashing import hash64, pair
 
@@ -35,7 +36,7 @@ def swapped(clips: Clips, seed: int) -> Hearing:
     """A clip of another category: a model that listens must change its mask (AVSBench-Robust).
 
     Raises:
-        ValueError: all clips of the split sound like the sample's category.
+        SettingError: all clips of the split sound like the sample's category.
     """
     others: dict[str, list[str]] = {}
 
@@ -44,7 +45,7 @@ def swapped(clips: Clips, seed: int) -> Hearing:
             others[row.category] = clips.others(row.category)
         choices = others[row.category]
         if not choices:
-            raise ValueError(
+            raise SettingError(
                 f"no clip to swap for {row.category!r}: the split has clips of this category alone; "
                 "swapped audio needs two categories or more"
             )

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
+from avs_train.data.order import SettingError
 from shards import storage
 from shards.manifest import ShardEntry
 
@@ -61,7 +62,7 @@ class ShardFiles:
         self.fetched_bytes = 0
         largest = max((entry.bytes for entry in self._entries.values()), default=0)
         if not self._local and largest > cache_bytes:
-            raise ValueError(
+            raise SettingError(
                 f"a shard of {largest / 1e9:.2f} GB does not fit a cache of {cache_bytes / 1e9:.2f} GB: "
                 "raise data.cache_gb"
             )
@@ -74,7 +75,9 @@ class ShardFiles:
         """
         content = os.pread(self._descriptor(shard).number, size, offset)
         if len(content) != size:
-            raise ShardError(f"{self._name(shard)} ends at byte {offset + len(content)}: it was truncated while open")
+            raise ShardError(
+                f"{self._name(shard)} ends at byte {offset + len(content)}: it was truncated while open"
+            )
         return content
 
     def fetch_ahead(self, shard: str) -> None:
