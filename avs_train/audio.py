@@ -1,10 +1,33 @@
 """Ears: what turns one window of sound into 128 numbers."""
 
+import hashlib
+
 import torch
 
-from avs_train.config import AudioConfig
+from avs_train import checkpoints
+from avs_train.config import AudioConfig, ConfigError
 from avs_train.data.embeddings import AudioEncoder
-from avs_train.vggish import log_mel
+from avs_train.vggish import VGGish, log_mel
+
+
+class Vggish:
+    """VGGish's output after the last ReLU, no PCA. Its fingerprint is the hash of the weights, not of a file.
+
+    One window at a time: batches of another size could differ in the last bit.
+    """
+
+    def __init__(self, network: VGGish, device: torch.device) -> None:
+        digest = hashlib.sha256()
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().numpy().data)
+        self.fingerprint = f"vggish-{digest.hexdigest()[:16]}"
+        self._network = network.eval().requires_grad_(False).to(device)
+        self._device = device
+
+    @torch.no_grad()
+    def __call__(self, waveform: torch.Tensor) -> torch.Tensor:
+        return self._network(log_mel(waveform.to(self._device)))[0]
 
 
 class MelStatistics:
@@ -21,7 +44,17 @@ class MelStatistics:
 
 
 def open_encoder(config: AudioConfig, device: torch.device) -> AudioEncoder:
-    """The encoder that a configuration names, on the device."""
+    """The encoder that a configuration names, on the device.
+
+    Raises:
+        ConfigError: VGGish without weights, which would hear nothing.
+    """
     if config.encoder == "mel_statistics":
         return MelStatistics()
-    raise NotImplementedError
+    if not config.checkpoint:
+        raise ConfigError(
+            "audio", ["audio.checkpoint is empty: VGGish needs its weights; convert them with `avs-train convert`"]
+        )
+    network = VGGish()
+    checkpoints.load_vggish(network, config.checkpoint)
+    return Vggish(network, device)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from avs_train import assembly, pictures
+from avs_train import assembly
 from avs_train.config import Config, changes, to_toml, to_values
 from avs_train.data.loader import Batch, Loader
 from avs_train.data.order import rank_part, steps_per_epoch
@@ -116,6 +116,8 @@ def fit(
         values = {"val/mJ": result["mJ"], "val/mF_dataset": result["mF"]["dataset"]}
         display.step(state["step"], values)
         if tracker:
+            from avs_train import pictures  # matplotlib, on the first rank alone
+
             tracker.scalars(state["step"], values)
             gallery.draw(tracker, state["step"], folder.path / "pictures")
             pictures.curves(tracker.metrics, folder.path / "curves.png")
@@ -210,6 +212,8 @@ class _Gallery:
 
     def draw(self, tracker: Tracker, step: int, path: Path) -> None:
         if self._samples:
+            from avs_train import pictures
+
             tracker.picture(
                 step, "val/predictions", pictures.predictions(self._samples, path / f"{step:08d}.png")
             )

@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 
 import cv2
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 TRUTH, PREDICTION = (60, 230, 100), (255, 190, 30)
 
@@ -33,7 +31,8 @@ def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], p
     Returns:
         The picture, (H, W, 3) uint8 RGB.
     """
-    figure, axes = plt.subplots(len(samples), 3, figsize=(7, 2.5 * len(samples)), squeeze=False)
+    figure = Figure(figsize=(7, 2.5 * len(samples)))
+    axes = figure.subplots(len(samples), 3, squeeze=False)
     for row, (image, truth, predicted, title) in zip(axes, samples, strict=True):
         views = (image, overlay(image, truth, TRUTH), overlay(image, predicted))
         for axis, view, name in zip(row, views, (title, "truth", "prediction"), strict=True):
@@ -46,7 +45,8 @@ def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], p
 def curves(metrics: Path, path: Path) -> None:
     """Draw loss and validation mJ over the steps of a run, from its metrics.jsonl."""
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    figure = Figure(figsize=(10, 3.8))
+    left, right = figure.subplots(1, 2)
     for axis, key, colour in ((left, "train/loss", "tab:blue"), (right, "val/mJ", "tab:red")):
         points = [(line["step"], line[key]) for line in lines if key in line]
         if points:
@@ -58,11 +58,11 @@ def curves(metrics: Path, path: Path) -> None:
     _written(figure, path)
 
 
-def _written(figure: plt.Figure, path: Path) -> np.ndarray:
+def _written(figure: Figure, path: Path) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
     figure.tight_layout()
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
-    plt.close(figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return picture

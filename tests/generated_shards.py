@@ -125,6 +125,38 @@ def write_dataset(
     return root
 
 
+def write_dataset_of(
+    root: str | Path, found: list[tuple[bytes, bytes, bytes]], side: int, *, samples_per_shard: int
+) -> str:
+    """Write a train split of given (JPEG, PNG, FLAC), each sample with a clip of its own."""
+    root, count = str(root), len(found)
+    ids = {format.key_of(f"gen:{i}|thing"): i for i in range(count)}
+    rows, entries, pool_rows = [], [], []
+    per_shard: dict[int, list[str]] = {}
+    for key in sorted(ids):
+        per_shard.setdefault(format.shard_index(key, format.shard_count(count, samples_per_shard)), []).append(key)
+    for index, keys in sorted(per_shard.items()):
+        path = format.shard_path("train", index)
+        contents = [
+            (key, dict(zip(("jpg", "mask.png", "flac"), found[ids[key]], strict=True)) | {"json": b"{}"}) for key in keys
+        ]
+        written = write_shard(storage.join(root, path), contents)
+        entries.append(_entry(path, "train", written))
+        for key in keys:
+            name = f"gen:{ids[key]}"
+            own = {"sample_id": f"{name}|thing", "category": "thing", "image_id": name, "clip_id": name,
+                   "video_id": name, "component": name, "width": side, "height": side, "duration_s": 10.0}  # fmt: skip
+            rows.append({**_places(key, path, written), **own, "split": "train"})
+    _write_table(root, format.SAMPLES, rows, tables.SAMPLES)
+    _write_table(root, format.POOL_TABLE, pool_rows, tables.POOL)
+    manifest = Manifest(
+        name="benchmark", seed=0, recipe={}, label_map={}, code={}, shards=tuple(entries), pool_shards=(),
+        counts={"train": {"samples": count, "categories": {}}}, tables={}, funnel=(),
+    )  # fmt: skip
+    storage.write_atomic(storage.join(root, format.MANIFEST), dump(manifest))
+    return root
+
+
 def spoil(root: str, key: str, extension: str = "jpg") -> str:
     """Change one byte in the middle of a member; returns the shard's path."""
     with storage.open_read(storage.join(root, format.SAMPLES)) as file:

@@ -129,40 +129,42 @@ from test_train_loop import Quiet, settings
 from avs_train import loop
 from avs_train.distributed import joined
 with joined("cpu", timeout_s=60) as place:
-    loop.fit(settings(*{overrides!r}), {data!r}, {out!r}, place, Quiet(), stop={stop})
+    loop.fit(settings("micro_batch=1"), {data!r}, {averaged!r}, place, Quiet(), stop=1)
+    loop.fit(settings(), {data!r}, {resumed!r}, place, Quiet())
 """
 
 
-def two_ranks(data, out, stop, overrides=()):
+@pytest.fixture(scope="module")
+def two_ranks(dataset, tmp_path_factory):
+    """Two processes: one step from the start, and a run that one process began and they end."""
+    averaged, resumed = tmp_path_factory.mktemp("averaged"), tmp_path_factory.mktemp("resumed")
+    loop.fit(settings(), dataset, resumed, ALONE, Quiet(), stop=3)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = _RANK.format(tests=str(Path(__file__).parent), data=data, out=str(out), stop=stop, overrides=list(overrides))
+    places = {"tests": str(Path(__file__).parent), "data": dataset, "averaged": str(averaged), "resumed": str(resumed)}
     processes = []
     for rank in range(2):
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        processes.append(
-            subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **place}, stderr=subprocess.PIPE)
-        )
-    errors = [process.communicate(timeout=120)[1].decode() for process in processes]
+        call = [sys.executable, "-c", _RANK.format(**places)]
+        processes.append(subprocess.Popen(call, env={**os.environ, **place}, stderr=subprocess.PIPE))
+    errors = [process.communicate(timeout=300)[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+    return averaged, resumed
 
 
-def test_two_processes_train_as_one_on_the_joint_batch(dataset, tmp_path):
+def test_two_processes_train_as_one_on_the_joint_batch(dataset, two_ranks, tmp_path):
     """Gradients are averaged: without it each rank would follow its own half. With micro-batches too."""
     loop.fit(settings(), dataset, tmp_path / "one", ALONE, Quiet(), stop=1)
-    two_ranks(dataset, tmp_path / "two", 1, ["micro_batch=1"])
-    assert_close(tmp_path / "one", tmp_path / "two")
+    assert_close(tmp_path / "one", two_ranks[0])
     loop.fit(settings("data.fraction=0.5"), dataset, tmp_path / "else", ALONE, Quiet(), stop=1)
     with pytest.raises(AssertionError):
-        assert_close(tmp_path / "one", tmp_path / "else")
+        assert_close(tmp_path / "else", two_ranks[0])
 
 
-def test_a_run_goes_on_with_another_number_of_ranks(dataset, finished, tmp_path):
-    loop.fit(settings(), dataset, tmp_path, ALONE, Quiet(), stop=3)
-    two_ranks(dataset, tmp_path, None)
-    alone, apart = (load_checkpoint(run / "last") for run in (finished, tmp_path))
+def test_a_run_goes_on_with_another_number_of_ranks(finished, two_ranks):
+    alone, apart = (load_checkpoint(run / "last") for run in (finished, two_ranks[1]))
     assert apart.state["step"] == 8
     # Validation is reduced over ranks: the same number, not that of rank 0's share.
     assert apart.state["last"] == pytest.approx(alone.state["last"], abs=0.02)
