@@ -21,6 +21,8 @@ from avs_train.data.samples import Split
 from avs_train.data.shard_files import ShardFiles
 from avs_train.evaluate import Predict
 from avs_train.models import build_model, normalise, trainable_parameters
+from avs_train.models.proposals import oracle
+from avs_train.models.sam import Sam
 from avs_train.run_folder import load_checkpoint, load_trained
 from shards.hashing import hash64
 
@@ -40,6 +42,12 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
 
 def open_model(config: Config, device: torch.device) -> nn.Module:
     """The model with its frozen weights loaded, and, with `train.init`, the trained ones too."""
+    if not (config.train.sam_checkpoint or config.model.train_encoder):
+        raise configuration.ConfigError(
+            config.name,
+            ["train.sam_checkpoint is empty and the encoder is frozen: it would stay random; "
+             "convert SAM's weights with `avs-train convert`, or set model.train_encoder=true"],
+        )  # fmt: skip
     torch.manual_seed(hash64("weights", config.train.seed) >> 1)
     model = build_model(config.model)
     if config.train.sam_checkpoint:
@@ -101,6 +109,8 @@ def open_predict(config: Config, model: nn.Module, device: torch.device) -> Pred
 
     def predict(image: torch.Tensor, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         with autocast():
+            if isinstance(model, Sam):
+                return oracle(model, normalise(image), truth.unsqueeze(1))
             return model(normalise(image), audio)
 
     return predict

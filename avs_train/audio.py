@@ -55,6 +55,4 @@ def open_encoder(config: AudioConfig, device: torch.device) -> AudioEncoder:
         raise ConfigError(
             "audio", ["audio.checkpoint is empty: VGGish needs its weights; convert them with `avs-train convert`"]
         )
-    network = VGGish()
-    checkpoints.load_vggish(network, config.checkpoint)
-    return Vggish(network, device)
+    return Vggish(checkpoints.load_vggish(config.checkpoint), device)
