@@ -21,8 +21,10 @@ from avs_train.data.samples import Split
 from avs_train.data.shard_files import ShardFiles
 from avs_train.evaluate import Predict
 from avs_train.models import build_model, normalise, trainable_parameters
+from avs_train.models.ap_sam import ApSam
 from avs_train.models.proposals import oracle
 from avs_train.models.sam import Sam
+from avs_train.models.sama import Sama
 from avs_train.run_folder import load_checkpoint, load_trained
 from shards.hashing import hash64
 
@@ -40,7 +42,7 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
     return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
 
 
-def open_model(config: Config, device: torch.device) -> nn.Module:
+def open_model(config: Config, device: torch.device) -> Sam | Sama | ApSam:
     """The model with its frozen weights loaded, and, with `train.init`, the trained ones too."""
     if not (config.train.sam_checkpoint or config.model.train_encoder):
         raise configuration.ConfigError(
@@ -50,6 +52,7 @@ def open_model(config: Config, device: torch.device) -> nn.Module:
         )  # fmt: skip
     torch.manual_seed(hash64("weights", config.train.seed) >> 1)
     model = build_model(config.model)
+    assert isinstance(model, Sam | Sama | ApSam)
     if config.train.sam_checkpoint:
         checkpoints.load_sam(model, config.train.sam_checkpoint)
     if config.train.init:

@@ -53,6 +53,7 @@ def open_encoder(config: AudioConfig, device: torch.device) -> AudioEncoder:
         return MelStatistics()
     if not config.checkpoint:
         raise ConfigError(
-            "audio", ["audio.checkpoint is empty: VGGish needs its weights; convert them with `avs-train convert`"]
+            "audio",
+            ["audio.checkpoint is empty: VGGish needs its weights; convert them with `avs-train convert`"],
         )
     return Vggish(checkpoints.load_vggish(config.checkpoint), device)

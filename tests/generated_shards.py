@@ -134,11 +134,14 @@ def write_dataset_of(
     rows, entries, pool_rows = [], [], []
     per_shard: dict[int, list[str]] = {}
     for key in sorted(ids):
-        per_shard.setdefault(format.shard_index(key, format.shard_count(count, samples_per_shard)), []).append(key)
+        per_shard.setdefault(
+            format.shard_index(key, format.shard_count(count, samples_per_shard)), []
+        ).append(key)
     for index, keys in sorted(per_shard.items()):
         path = format.shard_path("train", index)
         contents = [
-            (key, dict(zip(("jpg", "mask.png", "flac"), found[ids[key]], strict=True)) | {"json": b"{}"}) for key in keys
+            (key, dict(zip(("jpg", "mask.png", "flac"), found[ids[key]], strict=True)) | {"json": b"{}"})
+            for key in keys
         ]
         written = write_shard(storage.join(root, path), contents)
         entries.append(_entry(path, "train", written))

@@ -1,7 +1,5 @@
 """Configurations: all of them load, they compose, and every fault is told at once."""
 
-
-
 import pytest
 
 from avs_train import config as configuration
@@ -19,7 +17,12 @@ def test_every_experiment_of_the_paper_has_one():
     needed = {row.config for row in published() if row.config}
     assert needed <= set(configuration.names())
     assert {f"few_shot_{p}{after}" for p in (10, 20, 30) for after in ("", "_from_synthetic")} <= needed
-    assert {f"adapters_{n}" for n in (2, 4, 8, 16)} | {"ap_sam_s4", "ap_sam_ms3", "sam_oracle", "loss_bce"} <= needed
+    assert {f"adapters_{n}" for n in (2, 4, 8, 16)} | {
+        "ap_sam_s4",
+        "ap_sam_ms3",
+        "sam_oracle",
+        "loss_bce",
+    } <= needed
 
 
 def test_the_papers_settings():
@@ -47,7 +50,9 @@ def test_all_faults_at_once(tmp_path):
         '[model]\nsize = "vit_x"\n'
     )
     with pytest.raises(configuration.ConfigError) as caught:
-        configuration.load(str(tmp_path / "bad.toml"), ["data.fraction=2", "nonsense", "batch_size=3", "lrr=1"])
+        configuration.load(
+            str(tmp_path / "bad.toml"), ["data.fraction=2", "nonsense", "batch_size=3", "lrr=1"]
+        )
     text = "\n".join(caught.value.faults)
     for said in (
         "train.learning_rat: no such key", "train.epochs = 'many': expected int", "train.batch_size = 0: at least 1",
@@ -80,7 +85,10 @@ def test_what_is_written_beside_a_run_reads_back(name, tmp_path):
 
 def test_only_settings_that_move_numbers_stop_a_resume():
     saved = configuration.to_values(configuration.load("tiny"))
-    assert configuration.changes(saved, configuration.load("tiny", ["workers=7", "cache_gb=1", "micro_batch=1"])) == []
+    assert (
+        configuration.changes(saved, configuration.load("tiny", ["workers=7", "cache_gb=1", "micro_batch=1"]))
+        == []
+    )
     lines = configuration.changes(saved, configuration.load("tiny", ["epochs=99", "model.image_size=64"]))
     assert lines == ["model.image_size: 128 then, 64 now", "train.epochs: 12 then, 99 now"]
     for key in configuration.FREE_ON_RESUME:

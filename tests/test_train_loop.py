@@ -79,7 +79,17 @@ def test_stopping_and_going_on_is_training_in_one_go(dataset, finished, tmp_path
 
 def test_a_killed_run_goes_on_to_the_same_end(dataset, finished, tmp_path):
     """SIGKILL somewhere after the second checkpoint; the next call ends at the same bytes."""
-    call = [sys.executable, "-m", "avs_train", "fit", "tiny", "--data", dataset, "--out", str(tmp_path / "run")]
+    call = [
+        sys.executable,
+        "-m",
+        "avs_train",
+        "fit",
+        "tiny",
+        "--data",
+        dataset,
+        "--out",
+        str(tmp_path / "run"),
+    ]
     call += [*SMALL, "save_every=1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE)
@@ -95,7 +105,9 @@ def test_a_killed_run_goes_on_to_the_same_end(dataset, finished, tmp_path):
     assert 0 < saved.state["step"] < 8
     loop.fit(settings("save_every=1"), dataset, tmp_path / "run", ALONE, Quiet())
     same_end(tmp_path / "run", finished)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert steps == sorted(steps)
     assert not list((tmp_path / "run").glob(".*.tmp"))
 
@@ -142,7 +154,12 @@ def two_ranks(dataset, tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    places = {"tests": str(Path(__file__).parent), "data": dataset, "averaged": str(averaged), "resumed": str(resumed)}
+    places = {
+        "tests": str(Path(__file__).parent),
+        "data": dataset,
+        "averaged": str(averaged),
+        "resumed": str(resumed),
+    }
     processes = []
     for rank in range(2):
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
@@ -199,14 +216,17 @@ def test_nan_stops_saves_and_names_the_batch(dataset, tmp_path, monkeypatch):
 
 
 def test_fine_tuning_begins_with_the_trained_parameters(dataset, finished, tmp_path):
-    loop.fit(settings(f"train.init={finished}", "train.lr=0.0", "weight_decay=0.0", "lr_end=0.0"), dataset, tmp_path, ALONE, Quiet(), stop=1)  # fmt: skip
+    still = settings(f"train.init={finished}", "train.lr=0.0", "weight_decay=0.0", "lr_end=0.0")
+    loop.fit(still, dataset, tmp_path, ALONE, Quiet(), stop=1)
     begun, source = load_checkpoint(tmp_path / "last"), load_checkpoint(finished)
     assert all(torch.equal(begun.weights[name], source.weights[name]) for name in source.weights)
 
 
 def test_a_checkpoint_of_another_model_is_refused(dataset, finished, tmp_path):
-    with pytest.raises(RunError, match="does not fit this model, .* differences"):
-        loop.fit(settings(f"train.init={finished}", "model.adapters=2"), dataset, tmp_path, ALONE, Quiet(), stop=1)
+    with pytest.raises(RunError, match=r"does not fit this model, .* differences"):
+        loop.fit(
+            settings(f"train.init={finished}", "model.adapters=2"), dataset, tmp_path, ALONE, Quiet(), stop=1
+        )
 
 
 def test_a_checkpoint_holds_trained_parameters_only(finished):

@@ -26,14 +26,14 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from generated_shards import write_dataset_of  # noqa: E402
+from generated_shards import write_dataset_of
 
-from avs_train.data import decode  # noqa: E402
-from avs_train.data.embeddings import Embeddings  # noqa: E402
-from avs_train.data.loader import Loader  # noqa: E402
-from avs_train.data.samples import open_split  # noqa: E402
-from avs_train.data.shard_files import ShardFiles  # noqa: E402
-from shards.reader import Dataset  # noqa: E402
+from avs_train.data import decode
+from avs_train.data.embeddings import Embeddings
+from avs_train.data.loader import Loader
+from avs_train.data.samples import open_split
+from avs_train.data.shard_files import ShardFiles
+from shards.reader import Dataset
 
 SIDE, MODEL_SIDE, BATCH = 640, 1024, 8
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -47,7 +47,9 @@ def samples(photos: Path | None, count: int) -> list[tuple[bytes, bytes, bytes]]
     found = []
     for index in range(count):
         if files:
-            picture = Image.open(files[index % len(files)]).convert("RGB").resize((SIDE, SIDE), Image.BILINEAR)
+            picture = (
+                Image.open(files[index % len(files)]).convert("RGB").resize((SIDE, SIDE), Image.BILINEAR)
+            )
         else:
             coarse = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             grain = rng.normal(0, 12, (SIDE, SIDE, 3))
@@ -111,8 +113,10 @@ def webdataset(root: Path, workers: int, convert: Callable) -> Iterator[int]:
     import webdataset as wds
 
     shards = sorted(str(path) for path in (root / "train").glob("*.tar"))
-    data = wds.WebDataset(shards, shardshuffle=100).shuffle(100).map(
-        lambda sample: convert(sample["jpg"], sample["mask.png"], sample["flac"])
+    data = (
+        wds.WebDataset(shards, shardshuffle=100)
+        .shuffle(100)
+        .map(lambda sample: convert(sample["jpg"], sample["mask.png"], sample["flac"]))
     )
     for batch in wds.WebLoader(data, batch_size=BATCH, num_workers=workers):
         yield len(batch[0])
@@ -186,7 +190,9 @@ def rate(make: Callable[[], Iterator[int]]) -> float:
 
 def main() -> None:
     global same_decoder
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=Path, help="folder with JPEG photos; generated ones without it")
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--workers", type=int, default=2)
@@ -204,7 +210,9 @@ def main() -> None:
         write_dataset_of(root / "shards", found, SIDE, samples_per_shard=64)
         assert Dataset(str(root / "shards")).table().num_rows == options.samples
         write_peers(root, found)
-        multiprocessing.set_start_method("fork", force=True)  # litdata's writer sets spawn, slower for all peers
+        multiprocessing.set_start_method(
+            "fork", force=True
+        )  # litdata's writer sets spawn, slower for all peers
         tasks: dict[str, dict[str, Callable[[], Iterator[int]]]] = {
             f"decoded {SIDE} x {SIDE}": {
                 "this loader": lambda: ours(root / "shards", workers, SIDE),
@@ -236,7 +244,9 @@ def main() -> None:
             start = time.perf_counter()
             next(ours(root / "shards", workers, MODEL_SIDE, start=1001))
             times.append(time.perf_counter() - start)
-        print(f"\nFirst batch of {BATCH} at {MODEL_SIDE} after resuming at step 1001: {statistics.median(times):.2f} s")
+        print(
+            f"\nFirst batch of {BATCH} at {MODEL_SIDE} after resuming at step 1001: {statistics.median(times):.2f} s"
+        )
 
 
 if __name__ == "__main__":
