@@ -162,7 +162,8 @@ def test_a_frozen_encoder_without_weights_is_refused(dataset, tmp_path):
 
 
 def test_help_is_instant_and_teaches():
-    code = "import sys; from avs_train.cli import main; main(['--help'], standalone_mode=False); assert 'torch' not in sys.modules"
+    code = "import sys; from avs_train.cli import main; main(['--help'], standalone_mode=False); "
+    code += "assert 'torch' not in sys.modules"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert all(name in said for name in cli.COMMANDS)
     assert "few_shot_10" in call("fit", "--help")

@@ -1,17 +1,19 @@
 """Loader against loader, on the same samples: samples a second, and time to the first batch after a resume.
 
-Task `decoded`: photo, mask and 0.975 s of sound as arrays, at the photo's own size. Task `model-ready`: 1024 x 1024 images
-and masks in batches; the released SAMA-AVS code's way is one file a member, Pillow, float normalisation on the CPU.
+Task `decoded`: photo, mask and 0.975 s of sound as arrays, at the photo's own size. Task `model-ready`: 1024 x 1024
+images and masks in batches; the released SAMA-AVS code's way is one file a member, Pillow, float normalisation on the CPU.
 Peers decode with Pillow and soundfile, as they ship; `--same-decoder` gives them ours, to compare the rest alone.
 
     python tests/benchmarks/bench_loader.py --photos FOLDER --samples 256 --runs 3
 """
 
 import argparse
+import gc
 import io
 import multiprocessing
 import os
 import random
+import resource
 import statistics
 import sys
 import tempfile
@@ -182,10 +184,17 @@ def write_peers(root: Path, found: list[tuple[bytes, bytes, bytes]]) -> None:
             writer.write(_item(members))
 
 
-def rate(make: Callable[[], Iterator[int]]) -> float:
-    start = time.perf_counter()
+def rate(make: Callable[[], Iterator[int]]) -> tuple[float, float]:
+    """Samples a second, and milliseconds of CPU a sample over all processes (other work disturbs it less)."""
+    start, cpu = time.perf_counter(), cpu_s()
     count = sum(make())
-    return count / (time.perf_counter() - start)
+    gc.collect()
+    return count / (time.perf_counter() - start), 1000 * (cpu_s() - cpu) / count
+
+
+def cpu_s() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def main() -> None:
@@ -228,17 +237,19 @@ def main() -> None:
         }
         print(f"\n{options.samples} samples, {workers} workers, batches of {BATCH}, median of {options.runs} runs, "
               f"PyTorch {torch.__version__}, {os.cpu_count()} cores\n")  # fmt: skip
-        print("| task | loader | samples/s | runs | this loader is |\n|---|---|---|---|---|")
+        print("| task | loader | samples/s | runs | this loader is | CPU ms/sample | this loader needs |")
+        print("|---|---|---|---|---|---|---|")
         for task, makers in tasks.items():
-            rates = {name: [] for name in makers}
+            rates: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
             for _ in range(options.runs):  # interleaved, so that a busy machine slows all alike
                 for name, make in makers.items():
                     rates[name].append(rate(make))
-            own = statistics.median(rates["this loader"])
-            for name, values in rates.items():
-                middle = statistics.median(values)
-                runs = " ".join(f"{value:.0f}" for value in values)
-                print(f"| {task} | {name} | {middle:.0f} | {runs} | {own / middle:.2f} x |", flush=True)
+            own, own_cpu = (statistics.median(run[i] for run in rates["this loader"]) for i in (0, 1))
+            for name, runs in rates.items():
+                middle, cpu = (statistics.median(run[i] for run in runs) for i in (0, 1))
+                each = " ".join(f"{run[0]:.0f}" for run in runs)
+                print(f"| {task} | {name} | {middle:.0f} | {each} | {own / middle:.2f} x | {cpu:.1f} | "
+                      f"{own_cpu / cpu:.2f} x |", flush=True)  # fmt: skip
         times = []
         for _ in range(options.runs):
             start = time.perf_counter()
