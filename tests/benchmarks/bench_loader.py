@@ -1,7 +1,8 @@
 """Loader against loader, on the same samples: samples a second, and time to the first batch after a resume.
 
 Task `decoded`: photo, mask and 0.975 s of sound as arrays, at the photo's own size. Task `model-ready`: 1024 x 1024
-images and masks in batches; the released SAMA-AVS code's way is one file a member, Pillow, float normalisation on the CPU.
+images and masks in batches; the released SAMA-AVS code's way is one file a member, Pillow, and float
+normalisation on the CPU.
 Peers decode with Pillow and soundfile, as they ship; `--same-decoder` gives them ours, to compare the rest alone.
 
     python tests/benchmarks/bench_loader.py --photos FOLDER --samples 256 --runs 3
