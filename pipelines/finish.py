@@ -92,6 +92,7 @@ def finish(
         for path in (path for split in splits for path in by_split[split]):
             part = parts.load(out, path)
             entries[kind].append(_entry(part))
+            storage.settle(storage.join(out, path))
             yield part.rows.select(schema.names)
 
     found = {

@@ -62,8 +62,12 @@ def read_range(url: str, start: int, length: int) -> bytes:
 
 
 @contextmanager
-def open_atomic(url: str) -> Iterator[IO[bytes]]:
-    """A binary file for writing that gets its name when the block ends well, and is gone when it does not."""
+def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A binary file for writing that gets its name when the block ends well, and is gone when it does not.
+
+    Args:
+        durable: wait until a local disk has it; without, `settle` does so later, for many files at once.
+    """
     if not is_local(url):
         fs, path = _filesystem(url)
         file = fs.open(path, "wb")
@@ -80,13 +84,21 @@ def open_atomic(url: str) -> Iterator[IO[bytes]]:
     try:
         with open(temporary, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
             os.remove(temporary)
         raise
+
+
+def settle(url: str) -> None:
+    """Wait until the disk has a local file; elsewhere a finished upload is safe already."""
+    if is_local(url):
+        with open(local_path(url), "rb") as file:
+            os.fsync(file.fileno())
 
 
 def write_atomic(url: str, data: bytes) -> None:
