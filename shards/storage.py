@@ -120,6 +120,31 @@ def names(url: str) -> list[str]:
     return sorted({entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries})
 
 
+def files(url: str, depth: int = 0) -> list[str]:
+    """Sorted paths, relative to a folder, of the files in it and at most `depth` folders below.
+
+    Each folder is listed once. Links to folders are followed. Empty where there is no folder.
+    """
+    if is_local(url):
+        return sorted(_local_files(local_path(url), "", depth))
+    fs, path = _filesystem(url)
+    root = path.rstrip("/") + "/"
+    return sorted(
+        entry.removeprefix(root) for entry in fs.find(path, maxdepth=depth + 1) if entry.startswith(root)
+    )
+
+
+def _local_files(folder: str, prefix: str, depth: int) -> Iterator[str]:
+    if not os.path.isdir(folder):
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield prefix + entry.name
+            elif depth > 0:
+                yield from _local_files(entry.path, f"{prefix}{entry.name}/", depth - 1)
+
+
 def remove(url: str) -> None:
     """Remove a file or a whole folder; a name that is not there is fine."""
     if exists(url):
