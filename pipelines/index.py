@@ -21,8 +21,8 @@ _ROW_GROUP_ROWS = 64 << 10
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
 _DICTIONARY = frozenset(
-    ("corpus", "label_id", "label", "licence", "licence_url", "author", "annotation_split", "official_split")
-    + ("stage", "reason", "category")
+    ["corpus", "label_id", "label", "licence", "licence_url", "author", "annotation_split", "official_split"]
+    + ["stage", "reason", "category"]
 )
 
 
@@ -78,8 +78,8 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
     """Write masks.parquet, clips.parquet and rejections.parquet in `out` from the corpora below `corpora`.
 
     Both are folders or URLs. Memory stays bounded whatever the files' size. The tables appear when all is
-    read, or not at all; the same files give the same bytes. Of an id listed twice in a corpus the first stays,
-    by file, then row.
+    read, or not at all; the same files give the same bytes. Of an id listed twice in a corpus the first
+    stays, by file, then row.
     """
     paths = {name: storage.join(out, f"{name}.parquet") for name in ("masks", "clips", "rejections")}
     tally: dict[str, Counter[str]] = {}

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -31,41 +32,34 @@ def box_keys(image_keys: np.ndarray, mids: pa.StringArray, coordinates: np.ndarr
     """(n,) uint64: a box of a class in an image, its coordinates in millionths of the image's side."""
     classes = mids.dictionary_encode()
     keys = mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()])
-    for values in coordinates:  # (4, n)
+    for values in np.nan_to_num(coordinates, nan=-1.0, posinf=-1.0, neginf=-1.0):  # -1: of no box
         keys = mix64(keys ^ np.rint(values * 1e6).astype(np.int64).view(np.uint64))
     return keys
 
 
 class Wanted:
-    """The photos and boxes that a segmentation file mentions, as sorted keys; read when first asked for."""
+    """The keys of the photos and boxes that a segmentation file mentions; read when first asked for."""
 
     def __init__(self, url: str, path: str) -> None:
         self._url, self._path = url, path
-        self._keys: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def images(self) -> Positions:
-        return Positions(self._read()[0])
+        return self._keys[0]
 
     @property
     def boxes(self) -> Positions:
-        return Positions(self._read()[1])
+        return self._keys[1]
 
-    def _read(self) -> tuple[np.ndarray, np.ndarray]:
-        if self._keys is None:
-            images, boxes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-            for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS):
-                keys = text_keys(rows.columns["ImageID"])
-                coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
-                known = np.isfinite(coordinates).all(axis=0)
-                images.append(np.unique(keys))
-                boxes.append(
-                    box_keys(
-                        keys[known], rows.columns["LabelName"].filter(pa.array(known)), coordinates[:, known]
-                    )
-                )
-            self._keys = np.unique(np.concatenate(images)), np.unique(np.concatenate(boxes))
-        return self._keys
+    @cached_property
+    def _keys(self) -> tuple[Positions, Positions]:
+        images, boxes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS):
+            keys = text_keys(rows.columns["ImageID"])
+            coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
+            images.append(np.unique(keys))
+            boxes.append(box_keys(keys, rows.columns["LabelName"], coordinates))
+        return Positions(np.unique(np.concatenate(images))), Positions(np.concatenate(boxes))
 
 
 class Labels:
@@ -130,7 +124,7 @@ class Boxes:
                 coordinates = np.stack([csv_stream.numbers(rows.columns[column]) for column in _BOXES_BOX])
                 known = np.isfinite(coordinates).all(axis=0)
                 self.faults += _bad_boxes(rows.columns, known, path)
-                found = box_keys(image_keys, rows.columns["LabelName"], np.where(known, coordinates, -1))
+                found = box_keys(image_keys, rows.columns["LabelName"], coordinates)
                 chosen = known & (wanted.boxes.find(found) >= 0)
                 keys.append(found[chosen])
                 for column, values in flags.items():
