@@ -20,9 +20,18 @@ _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
 _ROW_GROUP_ROWS = 64 << 10
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
-_DICTIONARY = frozenset(
-    ["corpus", "label_id", "label", "licence", "licence_url", "author", "annotation_split", "official_split"]
-    + ["stage", "reason", "category"]
+_REPEATED = (
+    *(
+        "corpus",
+        "label_id",
+        "label",
+        "licence",
+        "licence_url",
+        "author",
+        "annotation_split",
+        "official_split",
+    ),
+    *("stage", "reason", "category"),
 )
 
 
@@ -138,7 +147,7 @@ def _table(url: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], N
             file,
             schema,
             compression="zstd",
-            use_dictionary=[name for name in schema.names if name in _DICTIONARY],
+            use_dictionary=[name for name in schema.names if name in _REPEATED],
         ) as writer,
     ):
 

@@ -32,7 +32,7 @@ def box_keys(image_keys: np.ndarray, mids: pa.StringArray, coordinates: np.ndarr
     """(n,) uint64: a box of a class in an image, its coordinates in millionths of the image's side."""
     classes = mids.dictionary_encode()
     keys = mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()])
-    for values in np.nan_to_num(coordinates, nan=-1.0, posinf=-1.0, neginf=-1.0):  # -1: of no box
+    for values in np.clip(np.nan_to_num(coordinates, nan=-1.0), -1.0, 2.0):  # outside [0, 1]: of no box
         keys = mix64(keys ^ np.rint(values * 1e6).astype(np.int64).view(np.uint64))
     return keys
 
