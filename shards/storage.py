@@ -133,9 +133,9 @@ def names(url: str) -> list[str]:
 
 
 def files(url: str, depth: int = 0) -> list[str]:
-    """Sorted paths, relative to a folder, of the files in it and at most `depth` folders below; one listing a folder.
+    """Sorted paths, relative to a folder, of the files in it and at most `depth` folders below.
 
-    Links to folders are followed. Empty where there is no folder.
+    Each folder is listed once. Links to folders are followed. Empty where there is no folder.
     """
     if is_local(url):
         return sorted(_local_files(local_path(url), "", depth))
