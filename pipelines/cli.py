@@ -1,6 +1,7 @@
 """`avs-data`: one command a module under `pipelines/commands/`, imported only when it is called."""
 
 import importlib
+import logging
 
 import click
 
@@ -23,6 +24,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        logging.getLogger().setLevel(
+            logging.ERROR
+        )  # Beam warns at import of cloud clients that are not needed
         module = importlib.import_module("pipelines.commands." + name.replace("-", "_"))
         return module.command
 

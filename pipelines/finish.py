@@ -163,4 +163,4 @@ def write_report(url: str, counts: Counts) -> None:
 
 
 def read_report(url: str) -> Counts:
-    return {tuple(key): number for *key, number in json.loads(storage.read_bytes(url))}  # type: ignore[misc]
+    return {tuple(key): number for *key, number in json.loads(storage.read_bytes(url))}

@@ -3,8 +3,8 @@
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import label_maps
 from pipelines import finish, parts
 from pipelines.build import Job, wire
-from pipelines.index import IndexResult, Progress, index
+from pipelines.index import IndexResult, Progress, index, sources
 from pipelines.recipe import Recipe
 from pipelines.split import read_held_out
 from shards import format, storage
@@ -25,6 +25,10 @@ LOCAL_RUNNER = "FnApiRunner"  # named, because Beam's default one first tries to
 
 class BuildError(Exception):
     """A build that cannot start; the message says what to do."""
+
+
+class BuildStopped(Exception):
+    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class BuildOptions:
     beam: tuple[str, ...] = ()  # options for the runner
 
 
-def build(recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], None] | None = None) -> finish.Counts | None:
+def build(
+    recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], None] | None = None
+) -> finish.Counts | None:
     """Build a dataset; a dry run gives its counts instead.
 
     Args:
@@ -48,7 +54,9 @@ def build(recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], 
 
     Raises:
         BuildError, RecipeError, LabelMapError, CorpusError: before anything is written.
+        BuildStopped: later.
     """
+    sources(options.corpora)  # nothing is claimed for corpora that are not there
     label_map = label_maps.load(recipe.labels.map)
     if recipe.labels.categories:
         label_map = label_map.restricted(recipe.labels.categories)
@@ -145,7 +153,7 @@ def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions
 
 
 def _run(job: Job, options: BuildOptions) -> None:
-    arguments = list(options.beam)
+    arguments = ["--default_sdk_harness_log_level", "CRITICAL", *options.beam]
     if not any(argument.startswith("--runner") for argument in arguments):
         arguments += ["--runner", LOCAL_RUNNER]
         if options.workers > 1:
@@ -158,14 +166,17 @@ def _run(job: Job, options: BuildOptions) -> None:
     with _quiet():
         pipeline = beam.Pipeline(options=PipelineOptions(arguments))
         wire(pipeline, job)
-        pipeline.run().wait_until_finish()
+        try:
+            pipeline.run().wait_until_finish()
+        except Exception as error:  # whatever a worker met; a runner wraps it in its own way
+            raise BuildStopped(str(error).strip().splitlines()[-1]) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Beam's runners tell the log of every bundle; a person wants to hear of what went wrong."""
     before = logging.root.level
-    logging.root.setLevel(logging.ERROR)
+    logging.root.setLevel(logging.CRITICAL)  # an error comes as an exception too
     try:
         yield
     finally:

@@ -31,7 +31,9 @@ def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
             storage.join(out, row["clip_shard"]), row["clip_flac_offset"], row["clip_flac_size"]
         )
         sound = Content(flac, row["clip_flac_sha256"])
-        record = Content.of(format.json_bytes(sample_record(row, recipe, label_map, photo.sha256, mask.sha256)))
+        record = Content.of(
+            format.json_bytes(sample_record(row, recipe, label_map, photo.sha256, mask.sha256))
+        )
         contents = {"flac": sound, "jpg": photo, "json": record, "mask.png": mask}
         return row["key"], contents
 

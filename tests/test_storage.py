@@ -38,9 +38,14 @@ def test_round_trip(base: str) -> None:
 def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     url = str(tmp_path / "a")
     storage.write_atomic(url, b"old")
-    with pytest.raises(RuntimeError, match="stop"), storage.open_atomic(url) as file:
-        file.write(b"new")
-        raise RuntimeError("stop")
+
+    def stopped() -> None:
+        with storage.open_atomic(url) as file:
+            file.write(b"new")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        stopped()
     assert os.listdir(tmp_path) == ["a"]
     assert storage.read_bytes(url) == b"old"
 

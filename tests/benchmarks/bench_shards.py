@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_shards.py [--samples 3000] [--runs 3]
 
-Each way reads four files a sample (100 KB JPEG, 200 KB FLAC, mask PNG, JSON) and writes shards of 500. Times are medians;
-memory is the peak resident size of the process that writes, its imports included.
+Each way reads four files a sample (100 KB JPEG, 200 KB FLAC, mask PNG, JSON) and writes shards of 500. Times
+are medians; memory is the peak resident size of the process that writes, its imports included.
 """
 
 import argparse
