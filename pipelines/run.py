@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -153,7 +154,7 @@ def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions
 
 
 def _run(job: Job, options: BuildOptions) -> None:
-    arguments = ["--default_sdk_harness_log_level", "CRITICAL", *options.beam]
+    arguments = list(options.beam)
     if not any(argument.startswith("--runner") for argument in arguments):
         arguments += ["--runner", LOCAL_RUNNER]
         if options.workers > 1:
@@ -174,10 +175,15 @@ def _run(job: Job, options: BuildOptions) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam's runners tell the log of every bundle; a person wants to hear of what went wrong."""
+    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway."""
     before = logging.root.level
-    logging.root.setLevel(logging.CRITICAL)  # an error comes as an exception too
-    try:
-        yield
-    finally:
-        logging.root.setLevel(before)
+    logging.root.setLevel(logging.CRITICAL)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
+        file.flush()
+        os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where a local worker process looks for its options
+        try:
+            yield
+        finally:
+            del os.environ["PIPELINE_OPTIONS_FILE"]
+            logging.root.setLevel(before)
