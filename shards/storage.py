@@ -101,8 +101,8 @@ def settle(url: str) -> None:
             os.fsync(file.fileno())
 
 
-def write_atomic(url: str, data: bytes) -> None:
-    with open_atomic(url) as file:
+def write_atomic(url: str, data: bytes, durable: bool = True) -> None:
+    with open_atomic(url, durable) as file:
         file.write(data)
 
 
