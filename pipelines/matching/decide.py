@@ -1,0 +1,122 @@
+"""Scores and decisions: accept what can be taken unseen, refuse what is known to be wrong, leave the rest to people."""
+
+from dataclasses import dataclass
+
+from pipelines.matching.candidates import Evidence
+from pipelines.matching.lexicon import Lexicon
+from pipelines.matching.phrases import Reading, Role
+from pipelines.matching.visual_index import VisualIndex
+from pipelines.matching.vocabularies import AudioLabel
+
+ACCEPT_FROM = 0.8
+REVIEW_FROM = 0.3
+REVIEWS_PER_LABEL = 8  # candidates beyond these are refused: a long list for one sound is a list of guesses
+
+ROLE = {
+    Role.SOURCE: 1.0,
+    Role.AGENT: 1.0,
+    Role.WHOLE: 0.95,
+    Role.ACT: 0.96,
+    Role.TOOL: 0.9,
+    Role.OBJECT: 0.6,
+    Role.PART: 0.6,
+}
+LIKELY_ACT = 0.6  # in place of Role.ACT where the table calls the thing likely, not certain
+GENERAL = 0.5  # a class such as Vehicle is too wide to accept
+_GROUP_OF_DOMAIN = {"animal": "animals", "person": "people", "vehicle": "vehicle", "device": "others"}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One decided pair; `number` is the visual label's position in the vocabulary."""
+
+    number: int
+    score: float
+    method: str
+    decision: str  # accept | review | reject
+    reason: str
+
+
+class Judge:
+    """Decides the candidates of one label."""
+
+    def __init__(self, index: VisualIndex, lexicon: Lexicon, senses: bool) -> None:
+        self._index = index
+        self._lexicon = lexicon
+        self._senses = senses
+
+    def decide(self, label: AudioLabel, reading: Reading, found: list[Evidence]) -> list[Proposal]:
+        """One proposal for each visual label found, best first: score, then source, name and id."""
+        best: dict[int, Proposal] = {}
+        for evidence in found:
+            proposal = self._one(label, reading, evidence)
+            before = best.get(evidence.number)
+            if before is None or (_RANK[proposal.decision], proposal.score) > (_RANK[before.decision], before.score):
+                best[evidence.number] = proposal
+        visual = self._index.visual
+
+        def order(proposal: Proposal) -> tuple[int, float, str, str, str]:
+            thing = visual[proposal.number]
+            return -_RANK[proposal.decision], -proposal.score, thing.source, thing.name, thing.id
+
+        return self._shortened(sorted(best.values(), key=order))
+
+    def score(self, evidence: Evidence) -> float:
+        role = ROLE[evidence.mention.role] if evidence.mention.close else LIKELY_ACT
+        score = evidence.trust * role
+        if self._index.keys[evidence.number][0] in self._lexicon.general:
+            score = min(score, GENERAL)
+        return round(score, 4)
+
+    def _one(self, label: AudioLabel, reading: Reading, evidence: Evidence) -> Proposal:
+        score = self.score(evidence)
+        refused = evidence.refused or (self._foreign(label, reading, evidence) if self._senses else "")
+        if refused:
+            return Proposal(evidence.number, round(score * 0.3, 4), evidence.method, "reject", refused)
+        decision = "accept" if score >= ACCEPT_FROM else "review" if score >= REVIEW_FROM else "reject"
+        reason = f"{evidence.why}; {_PLAYS[evidence.mention.role]}"
+        return Proposal(evidence.number, score, evidence.method, decision, reason)
+
+    def _foreign(self, label: AudioLabel, reading: Reading, evidence: Evidence) -> str:
+        """Why the label's domain cannot be the sound's, or ""."""
+        domain = self._index.domains[evidence.number]
+        if not domain or evidence.mention.role in (Role.OBJECT, Role.ACT, Role.TOOL):
+            return ""
+        groups = [label.group] if label.group else self._groups(reading)
+        if not groups or not all(self._lexicon.groups.get((group, domain)) == "foreign" for group in groups):
+            return ""
+        name = self._index.visual[evidence.number].name
+        return f"{name!r} is of the domain {domain!r}, but the sound is of {' or '.join(groups)!r}: a homonym"
+
+    @staticmethod
+    def _groups(reading: Reading) -> list[str]:
+        """The groups that the verbs speak for, where the source gives no group."""
+        if reading.plays:
+            return ["music", "sports"]
+        return sorted(_GROUP_OF_DOMAIN[domain] for domain in reading.domains)
+
+    @staticmethod
+    def _shortened(ordered: list[Proposal]) -> list[Proposal]:
+        """Leaves the best REVIEWS_PER_LABEL to review; the order stays."""
+        reviews = 0
+        result = []
+        for proposal in ordered:
+            if proposal.decision == "review":
+                reviews += 1
+                if reviews > REVIEWS_PER_LABEL:
+                    reason = f"below the {REVIEWS_PER_LABEL} best for review: {proposal.reason}"
+                    proposal = Proposal(proposal.number, proposal.score, proposal.method, "reject", reason)
+            result.append(proposal)
+        return result
+
+
+_RANK = {"accept": 2, "review": 1, "reject": 0}
+_PLAYS = {
+    Role.SOURCE: "it sounds",
+    Role.AGENT: "the person makes the sound",
+    Role.WHOLE: "a part of it sounds",
+    Role.ACT: "the act needs it",
+    Role.TOOL: "the verb names it",
+    Role.OBJECT: "something is done to it",
+    Role.PART: "it sounds as part of something else",
+}

@@ -1,0 +1,225 @@
+"""Reading a sound's label: which words name things, and what part each thing plays in the sound.
+
+`people eating apple` has an agent (people) and an object (apple); `train wheels squealing` has a part (wheels)
+of the thing that sounds (train); `typing on computer keyboard` handles the thing that sounds.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pipelines.matching.ideas import Ideas
+from pipelines.matching.lexicon import Lexicon, Verb
+from pipelines.matching.visual_index import VisualIndex
+from pipelines.matching.wording import STOP_WORDS, alternatives, is_participle, stems, tokens
+
+_PREPOSITIONS = frozenset("with on in at of by under into from through against over around up off".split())
+_LONGEST_NAME = 4  # words
+_PLAY = frozenset({"play", "strike", "shot", "shoot", "hit", "kick", "throw"})
+
+
+class Role(str, Enum):
+    """What a thing does in the sound."""
+
+    SOURCE = "source"  # it sounds, or is made to sound
+    AGENT = "agent"  # the person who makes the sound
+    WHOLE = "whole"  # a part of it sounds
+    ACT = "act"  # the act needs it
+    TOOL = "tool"  # its name is in the verb: hammering
+    OBJECT = "object"  # something is done to it
+    PART = "part"  # it sounds as part of something else
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A thing that the label mentions: its words from the last backwards are tried as names."""
+
+    words: tuple[str, ...]
+    role: Role
+    close: bool = True  # False: the act makes it likely, not certain
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that a label says. `domains`: of the verbs' usual subjects; `plays`: something is played or struck."""
+
+    mentions: tuple[Mention, ...]
+    domains: frozenset[str]
+    plays: bool
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    words: tuple[str, ...]
+    kind: str  # noun | verb | preposition | word
+    verb: Verb | None = None
+
+
+class Reader:
+    """Reads labels against one visual vocabulary: only its names and the lexicon's nouns count as nouns."""
+
+    def __init__(self, index: VisualIndex, lexicon: Lexicon, ideas: Ideas) -> None:
+        self._index = index
+        self._lexicon = lexicon
+        self._ideas = ideas
+
+    def read(self, label: str) -> Reading:
+        parts = alternatives(label) if self._ideas.alternatives else (label,)
+        mentions: dict[Mention, None] = {}
+        verbs: list[Verb] = []
+        for part in parts:
+            chunks = self._chunks(tokens(part))
+            verbs += [chunk.verb for chunk in chunks if chunk.verb]
+            mentions.update(dict.fromkeys((*self._things(chunks), *self._acts(chunks))))
+        return Reading(
+            tuple(mentions),
+            frozenset(verb.domain for verb in verbs if verb.domain),
+            any(verb.base in _PLAY for verb in verbs),
+        )
+
+    def known(self, words: tuple[str, ...]) -> bool:
+        """Whether the words are a name in the visual vocabulary or a noun of the lexicon."""
+        name = self._lexicon.key(words)
+        return name in self._index.named or name in self._lexicon.nouns or name in self._lexicon.parts
+
+    def _chunks(self, words: tuple[str, ...]) -> list[_Chunk]:
+        chunks: list[_Chunk] = []
+        start = 0
+        while start < len(words):
+            if words[start] in STOP_WORDS:
+                start += 1
+                continue
+            if words[start] in _PREPOSITIONS:
+                chunks.append(_Chunk(words[start : start + 1], "preposition"))
+                start += 1
+                continue
+            for length in range(min(_LONGEST_NAME, len(words) - start), 0, -1):
+                found = self._chunk(words[start : start + length], chunks, words[start + length :])
+                if found:
+                    break
+            chunks.append(found or _Chunk(words[start : start + 1], "word"))
+            start += len(chunks[-1].words)
+        return chunks
+
+    def _chunk(self, words: tuple[str, ...], before: list[_Chunk], after: tuple[str, ...]) -> _Chunk | None:
+        """The words as one chunk, or None if they are several."""
+        verb = self._lexicon.verb(words)
+        if len(words) > 1:
+            if self.known(words):
+                return _Chunk(words, "noun")
+            return _Chunk(words, "verb", verb) if verb else None
+        known = self.known(words)
+        if self._ideas.verbs and is_participle(words[0]) and not known:
+            return _Chunk(words, "verb", verb or Verb(stems(words[0])[1], frozenset()))
+        if verb and not is_participle(words[0]):
+            follows_noun = bool(before) and before[-1].kind == "noun"
+            if follows_noun and "sound" in verb.classes:
+                return _Chunk(words, "verb", verb)
+            if not known and (before or "sound" in verb.classes or (after and verb.classes)):
+                return _Chunk(words, "verb", verb)
+        return _Chunk(words, "noun") if known else None
+
+    def _things(self, chunks: list[_Chunk]) -> list[Mention]:
+        """The things of one alternative, each with its role."""
+        mentions: list[Mention] = []
+        rest = list(chunks)
+        agent = bool(rest) and self._is_person(rest[0])
+        if agent:
+            mentions.append(Mention(rest[0].words, Role.AGENT))
+            rest = rest[1:]
+        phrase: list[_Chunk] = []
+        verb: Verb | None = None
+        subject = agent
+        preposition = ""
+
+        def close_phrase() -> None:
+            nonlocal subject
+            if not phrase:
+                return
+            if agent or (subject and verb):
+                role = Role.SOURCE if preposition == "with" else Role.OBJECT
+            elif verb is None:
+                role, subject = Role.SOURCE, any(chunk.kind == "noun" for chunk in phrase)
+            else:
+                role = Role.OBJECT if "work" in verb.classes and not preposition else Role.SOURCE
+            mentions.extend(self._phrase(phrase, role))
+            phrase.clear()
+
+        for chunk in rest:
+            if chunk.kind == "verb":
+                close_phrase()
+                verb, preposition = chunk.verb, ""
+            elif chunk.kind == "preposition":
+                close_phrase()
+                preposition = chunk.words[0]
+            else:
+                phrase.append(chunk)
+        close_phrase()
+        return mentions
+
+    def _is_person(self, chunk: _Chunk) -> bool:
+        relations = self._lexicon.nouns.get(self._lexicon.key(chunk.words), ())
+        return any(relation.thing == "person" and relation.close for relation in relations)
+
+    def _phrase(self, chunks: list[_Chunk], role: Role) -> list[Mention]:
+        """A noun phrase has the role, but where its last noun is part of the noun before, that one sounds."""
+        words = tuple(word for chunk in chunks for word in chunk.words)
+        domains = self._lexicon.parts.get(self._lexicon.key(chunks[-1].words), set())
+        nouns = [chunk for chunk in chunks[:-1] if chunk.kind == "noun"]
+        if nouns and self._domain(nouns[-1].words) in domains:
+            return [Mention(nouns[-1].words, Role.WHOLE), Mention(words, Role.PART)]
+        return [Mention(words, role)]
+
+    def _domain(self, words: tuple[str, ...]) -> str:
+        name = self._lexicon.key(words)
+        named = self._index.named.get(name, [])
+        kinds = [relation.thing for relation in self._lexicon.nouns.get(name, ())]
+        named = named or [found for kind in kinds for found in self._index.named.get(kind, [])]
+        return next((self._index.domains[found.number] for found in named), self._lexicon.domains.get(name, ""))
+
+    def _acts(self, chunks: list[_Chunk]) -> list[Mention]:
+        """Things that the act needs, and tools whose names are in its verb."""
+        if not chunks:
+            return []
+        mentions: list[Mention] = []
+        found: set[str] = set()
+        flat = [chunk for chunk in chunks if chunk.kind != "preposition"]
+        bases = [self._base(chunk) for chunk in flat]
+        plays = any(chunk.verb and chunk.verb.base in _PLAY for chunk in flat)
+        for start in range(len(flat)):
+            for end in range(min(len(flat), start + 3), start, -1):
+                act = "".join(bases[start:end])
+                if act not in self._lexicon.acts or (end - start == 1 and not self._is_act(flat, start, plays)):
+                    continue
+                found.add(bases[start])
+                for thing, close in self._lexicon.acts[act]:
+                    mentions.append(Mention((thing,), Role.ACT, close))
+                break
+        return mentions + (self._tools(flat, found) if self._ideas.tools else [])
+
+    def _base(self, chunk: _Chunk) -> str:
+        return chunk.verb.base if chunk.verb else self._lexicon.key(chunk.words)
+
+    def _is_act(self, chunks: list[_Chunk], at: int, plays: bool) -> bool:
+        """Whether one word alone is an act here: no thing before it does it, and it is no thing itself."""
+        chunk = chunks[at]
+        if any(earlier.kind == "noun" for earlier in chunks[:at]):
+            return False
+        return chunk.kind != "noun" or plays
+
+    def _tools(self, chunks: list[_Chunk], acts: set[str]) -> list[Mention]:
+        """`hammering nails` -> hammer; `lawn mowing` -> lawn mower."""
+        first = chunks[0]
+        if len(chunks) > 1 and first.kind in ("word", "noun") and chunks[1].verb and is_participle(chunks[1].words[-1]):
+            for stem in stems(chunks[1].words[-1])[1:]:
+                for ending in ("er", "r"):
+                    if self._lexicon.key((*first.words, stem + ending)) in self._index.named:
+                        return [Mention((*first.words, stem + ending), Role.TOOL)]
+        if first.verb and not first.verb.classes and first.verb.base not in acts:
+            for stem in stems(first.words[-1])[1:]:
+                if self._lexicon.key((stem,)) in self._index.named:
+                    return [Mention((stem,), Role.TOOL)]
+        return []

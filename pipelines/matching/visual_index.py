@@ -1,0 +1,87 @@
+"""The visual vocabulary by name, with what is known of each class: its domain and the wider classes above it."""
+
+import re
+from dataclasses import dataclass
+
+from pipelines.matching.ideas import Ideas
+from pipelines.matching.lexicon import Lexicon
+from pipelines.matching.vocabularies import VisualLabel
+from pipelines.matching.wording import tokens
+
+# Words of a definition behind which its head noun cannot stand any more.
+_END_OF_GENUS = frozenset(
+    "that which who with without having used of for made in on at whose where when to by from designed worn usually "
+    "often placed attached consisting related characterized carried drawn descended prepared especially typically "
+    "containing shaped as under served called kept known mounted propelled covering over around between forbidding "
+    "powered equipped caused cooked eaten filled driven operated pulled pushed played resembling and".split()
+)
+_FILLERS = re.compile(r"^(an?|the|any|either|one|several|various|two|kinds?|types?|sorts?|species|of|several|all)$")
+_DEPTH = 4
+
+
+def genus(definition: str) -> tuple[str, ...]:
+    """The words up to and with the head noun of a definition: `any of various large birds of prey` -> `large birds`."""
+    text = re.sub(r"\([^)]*\)", " ", definition).replace("/", " ")
+    found: list[str] = []
+    for word in tokens(re.split(r"[;,:.]\s|$", text.strip(), maxsplit=1)[0]):
+        if not found and _FILLERS.match(word):
+            continue
+        if found and word in _END_OF_GENUS:
+            break
+        found.append(word)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A visual label under one of its names."""
+
+    number: int  # position in the vocabulary
+    rank: int  # 0 the label's own name, 1 a synonym
+
+
+class VisualIndex:
+    """Names to labels; `wider[key]` lists (key of a wider class, how it is known)."""
+
+    def __init__(self, visual: tuple[VisualLabel, ...], lexicon: Lexicon, ideas: Ideas) -> None:
+        self.visual = visual
+        self.lexicon = lexicon
+        self.named: dict[str, list[Named]] = {}
+        self.keys: list[tuple[str, ...]] = []
+        self.wider: dict[str, list[tuple[str, str]]] = {}
+        self.longest = 1
+        for number, label in enumerate(visual):
+            names = label.names if ideas.synonyms else label.names[:1]
+            keys = tuple(dict.fromkeys(lexicon.name_key(name) for name in names))
+            self.keys.append(keys)
+            for rank, name in enumerate(keys):
+                self.named.setdefault(name, []).append(Named(number, min(rank, 1)))
+            self._add_wider(label, keys[0], ideas)
+        self.domains = tuple(self._domain(label, keys) for label, keys in zip(visual, self.keys, strict=True))
+
+    def _add_wider(self, label: VisualLabel, name: str, ideas: Ideas) -> None:
+        above = self.wider.setdefault(name, [])
+        if ideas.definitions and label.definition:
+            words = genus(label.definition)
+            for start in range(max(0, len(words) - 2), len(words)):
+                wide = self.lexicon.key(words[start:])
+                if wide not in (name, "", "cattlecow"):
+                    above.append((wide, "definition"))
+        if ideas.hierarchy:
+            above += [(self.lexicon.name_key(wide), "hierarchy") for wide in label.ancestors[:1]]
+
+    def _domain(self, label: VisualLabel, keys: tuple[str, ...]) -> str:
+        """The domain that the label's sense, name, ancestors or definition names first; "" if none does."""
+        known = self.lexicon.domains
+        for name in (*label.senses, label.names[0], *label.ancestors):
+            words = tokens(name)
+            for start in range(len(words)):
+                if domain := known.get(self.lexicon.key(words[start:])):
+                    return domain
+        waiting = [name for name, _ in self.wider.get(keys[0], ())]
+        for _ in range(_DEPTH):
+            for name in waiting:
+                if name in known:
+                    return known[name]
+            waiting = [wide for name in waiting for wide, _ in self.wider.get(name, ())]
+        return ""
