@@ -1,7 +1,9 @@
 """Candidates: the visual labels that a reading of a sound can mean, each with the evidence for it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz, process
 
 from pipelines.matching.ideas import Ideas
 from pipelines.matching.lexicon import Lexicon
@@ -15,15 +17,21 @@ _HOPS = 2  # relations in a row; a third says little about the sound
 STEP = {
     "name": 1.0,
     "synonym": 0.84,
+    "bracketed synonym": 0.6,
     "same_as": 0.92,
     "kind_of": 0.86,
     "has_part": 0.88,
     "similar_to": 0.5,
-    "definition": 0.82,
-    "hierarchy": 0.81,
+    "definition": 0.79,
+    "hierarchy": 0.79,
     "bridge": 0.78,
-    "head": 0.93,
+    "narrower": 0.45,
+    "head": 0.94,
+    "spelling": 0.75,
 }
+_FEW = 3  # narrower classes of one source; more are no help to a reviewer
+_ALIKE = 86.0  # of 100; `bassoon` and `balloon` have 85.7
+_SHORTEST_MISSPELT = 6  # letters
 LOOSE = 0.58  # in place of the above where the table calls the relation loose
 
 
@@ -58,6 +66,7 @@ class Finder:
         self._index = index
         self._lexicon = lexicon
         self._ideas = ideas
+        self._all_names = tuple(index.named)
 
     def find(self, mention: Mention) -> list[Evidence]:
         """The best evidence for each visual label that the mention leads to, refused ones among them."""
@@ -66,28 +75,34 @@ class Finder:
             for named in self._index.named.get(name.key, ()):
                 trust, method, why = name.trust, name.method, name.why
                 if named.rank:
-                    trust *= STEP["synonym"]
+                    trust *= STEP["synonym" if named.rank == 1 else "bracketed synonym"]
                     method = "synonym" if method == "name" else method
                     why += f", a synonym of {self._index.visual[named.number].name!r}"
                 found = Evidence(named.number, mention, method, trust, why, name.direct)
                 if named.number not in best or best[named.number].trust < trust:
                     best[named.number] = found
+        for narrower in self._narrower(mention):
+            best.setdefault(narrower.number, narrower)
+        if self._ideas.spelling and mention.role is not Role.ACT and not best:
+            for alike in self._alike(mention):
+                best.setdefault(alike.number, alike)
         for refused in self._refused(mention):
             best.setdefault(refused.number, refused)
-        return self._nearest(list(best.values()))
+        return list(best.values())
 
     def _names(self, mention: Mention) -> list[_Name]:
         """Names the mention leads to, each by its most trusted way."""
         names: dict[str, _Name] = {}
         whole = self._lexicon.key(mention.words)
         self._keep(names, _Name(whole, 1.0, "name", f"{mention.text!r}", True))
-        if self._ideas.heads:
+        if self._ideas.heads and mention.role is not Role.ACT:
             for head in self._heads(mention.words):
                 trust = STEP["head"]
                 self._keep(names, _Name(self._lexicon.key(head), trust, "head", f"{' '.join(head)!r}, the head", False))
+        wide = mention.role is not Role.ACT  # what an act needs is named exactly
         frontier = list(names.values())
         for _ in range(_HOPS):
-            reached = [step for name in frontier for step in self._steps(name)]
+            reached = [step for name in frontier for step in self._steps(name) if step.direct or wide]
             frontier = [step for step in reached if self._keep(names, step)]
         return list(names.values())
 
@@ -115,14 +130,41 @@ class Finder:
                 direct = name.direct and relation.kind == "same_as"
                 yield _Name(relation.thing, trust, relation.kind, f"{name.why} {_SAYS[relation.kind]} {relation.thing!r}", direct)
         for wide, method in self._index.wider.get(name.key, ()):
-            if wide not in self._lexicon.general:
+            if wide not in self._lexicon.general and self._same_domain(name.key, wide):
                 yield _Name(wide, name.trust * STEP[method], method, f"{name.why} is a kind of {wide!r} by its {method}", False)
         if self._ideas.synonyms:
             for named in self._index.named.get(name.key, ()):
-                for other in self._index.keys[named.number]:
+                equals = self._index.equals[named.number]
+                for other in equals if name.key in equals else ():
                     if other != name.key:
                         why = f"{name.why} shares an LVIS synset with {other!r}"
                         yield _Name(other, name.trust * STEP["bridge"], "bridge", why, False)
+
+    def _narrower(self, mention: Mention) -> Iterator[Evidence]:
+        """Labels one class below the mentioned thing, where they are few: rooster below chicken."""
+        if not self._ideas.narrower or mention.role is not Role.SOURCE:
+            return
+        below: dict[str, list[int]] = {}
+        for number in self._index.narrower.get(self._lexicon.key(mention.words), ()):
+            below.setdefault(self._index.visual[number].source, []).append(number)
+        for numbers in below.values():
+            for number in numbers if len(numbers) <= _FEW else ():
+                why = f"{self._index.visual[number].name!r} is a kind of {mention.text!r}"
+                yield Evidence(number, mention, "narrower", STEP["narrower"], why)
+
+    def _alike(self, mention: Mention) -> Iterator[Evidence]:
+        """Labels with a name that is spelled nearly alike (rapidfuzz's ratio of edits, 0 to 100)."""
+        written = self._lexicon.key(mention.words)
+        found = process.extract(written, self._all_names, scorer=fuzz.ratio, score_cutoff=_ALIKE, limit=2)
+        for name, ratio, _ in found if len(written) >= _SHORTEST_MISSPELT else ():
+            for named in self._index.named[name]:
+                why = f"{mention.text!r} is spelled like {self._index.visual[named.number].name!r}"
+                yield Evidence(named.number, mention, "spelling", STEP["spelling"] * ratio / 100, why)
+
+    def _same_domain(self, name: str, wide: str) -> bool:
+        """Whether both names can be of one domain: a heart is a muscular organ, not the one that is played."""
+        domains = [{self._index.domains[named.number] for named in self._index.named.get(key, ())} for key in (name, wide)]
+        return "" in domains[0] | domains[1] or not all(domains) or bool(domains[0] & domains[1])
 
     def _refused(self, mention: Mention) -> Iterator[Evidence]:
         """Labels whose name stands in the mention without being what it names."""
@@ -141,24 +183,6 @@ class Finder:
                         else f"{text!r} is no kind of {mention.text!r}: the compound means something else"
                     )
                     yield Evidence(named.number, mention, "name", 0.3, f"{text!r}", refused=reason)
-
-    def _nearest(self, found: list[Evidence]) -> list[Evidence]:
-        """Refuses wider classes of a source that has the thing itself; people are the exception (see README)."""
-        visual = self._index.visual
-        direct: dict[str, Evidence] = {}
-        for evidence in found:
-            if evidence.direct and evidence.trust >= STEP["synonym"]:
-                source = visual[evidence.number].source
-                direct[source] = max(direct.get(source, evidence), evidence, key=lambda one: one.trust)
-        result = []
-        for evidence in found:
-            nearer = direct.get(visual[evidence.number].source)
-            wider = not evidence.direct and evidence.method != "has_part" and not evidence.refused
-            if nearer and wider and self._index.keys[evidence.number][0] != "person":
-                reason = f"{visual[nearer.number].name!r} of the same source is nearer"
-                evidence = replace(evidence, refused=reason)
-            result.append(evidence)
-        return result
 
 
 _SAYS = {"same_as": "is", "kind_of": "is a kind of", "has_part": "are among others", "similar_to": "is near to"}

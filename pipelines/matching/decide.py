@@ -1,10 +1,10 @@
 """Scores and decisions: accept what can be taken unseen, refuse what is known to be wrong, leave the rest to people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipelines.matching.candidates import Evidence
+from pipelines.matching.candidates import STEP, Evidence
 from pipelines.matching.lexicon import Lexicon
-from pipelines.matching.phrases import Reading, Role
+from pipelines.matching.phrases import Mention, Reading, Role
 from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.vocabularies import AudioLabel
 
@@ -22,7 +22,8 @@ ROLE = {
     Role.PART: 0.6,
 }
 LIKELY_ACT = 0.6  # in place of Role.ACT where the table calls the thing likely, not certain
-GENERAL = 0.5  # a class such as Vehicle is too wide to accept
+GENERAL = 0.5  # a class such as Vehicle is too wide to accept, a part of the body too small
+REFUSED = 0.3  # of its score, so that what is refused stands below what a person should look at
 _GROUP_OF_DOMAIN = {"animal": "animals", "person": "people", "vehicle": "vehicle", "device": "others"}
 
 
@@ -47,9 +48,11 @@ class Judge:
 
     def decide(self, label: AudioLabel, reading: Reading, found: list[Evidence]) -> list[Proposal]:
         """One proposal for each visual label found, best first: score, then source, name and id."""
+        if self._senses:
+            found = [replace(one, refused=one.refused or self._foreign(label, reading, one)) for one in found]
         best: dict[int, Proposal] = {}
-        for evidence in found:
-            proposal = self._one(label, reading, evidence)
+        for evidence in self._nearest(found):
+            proposal = self._one(evidence)
             before = best.get(evidence.number)
             if before is None or (_RANK[proposal.decision], proposal.score) > (_RANK[before.decision], before.score):
                 best[evidence.number] = proposal
@@ -64,23 +67,43 @@ class Judge:
     def score(self, evidence: Evidence) -> float:
         role = ROLE[evidence.mention.role] if evidence.mention.close else LIKELY_ACT
         score = evidence.trust * role
-        if self._index.keys[evidence.number][0] in self._lexicon.general:
+        too_wide = self._index.keys[evidence.number][0] in self._lexicon.general
+        if evidence.method != "mid" and (too_wide or self._index.domains[evidence.number] == "body"):
             score = min(score, GENERAL)
         return round(score, 4)
 
-    def _one(self, label: AudioLabel, reading: Reading, evidence: Evidence) -> Proposal:
+    def _one(self, evidence: Evidence) -> Proposal:
         score = self.score(evidence)
-        refused = evidence.refused or (self._foreign(label, reading, evidence) if self._senses else "")
-        if refused:
-            return Proposal(evidence.number, round(score * 0.3, 4), evidence.method, "reject", refused)
+        if evidence.refused:
+            return Proposal(evidence.number, round(score * REFUSED, 4), evidence.method, "reject", evidence.refused)
         decision = "accept" if score >= ACCEPT_FROM else "review" if score >= REVIEW_FROM else "reject"
         reason = f"{evidence.why}; {_PLAYS[evidence.mention.role]}"
         return Proposal(evidence.number, score, evidence.method, decision, reason)
 
+    def _nearest(self, found: list[Evidence]) -> list[Evidence]:
+        """Refuses wider classes of a source that has the mentioned thing itself.
+
+        People are the exception: Open Images draws many a man or woman as `Person`, so `Person` stays.
+        """
+        visual = self._index.visual
+        direct: dict[tuple[Mention, str], Evidence] = {}
+        for evidence in found:
+            if evidence.direct and not evidence.refused and evidence.trust >= STEP["synonym"]:
+                place = evidence.mention, visual[evidence.number].source
+                direct[place] = max(direct.get(place, evidence), evidence, key=lambda one: one.trust)
+        result = []
+        for evidence in found:
+            nearer = direct.get((evidence.mention, visual[evidence.number].source))
+            wider = not evidence.direct and evidence.method not in ("has_part", "narrower") and not evidence.refused
+            if nearer and wider and self._index.keys[evidence.number][0] != "person":
+                evidence = replace(evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer")
+            result.append(evidence)
+        return result
+
     def _foreign(self, label: AudioLabel, reading: Reading, evidence: Evidence) -> str:
         """Why the label's domain cannot be the sound's, or ""."""
         domain = self._index.domains[evidence.number]
-        if not domain or evidence.mention.role in (Role.OBJECT, Role.ACT, Role.TOOL):
+        if not domain or evidence.method == "mid" or evidence.mention.role in (Role.OBJECT, Role.ACT, Role.TOOL):
             return ""
         groups = [label.group] if label.group else self._groups(reading)
         if not groups or not all(self._lexicon.groups.get((group, domain)) == "foreign" for group in groups):

@@ -21,6 +21,7 @@ class Ideas:
     tools: bool = True  # hammering -> hammer, lawn mowing -> lawn mower
     definitions: bool = True  # the noun that an LVIS definition turns on
     hierarchy: bool = True  # wider classes of Open Images
+    narrower: bool = True  # the few classes right below the thing
     senses: bool = True  # a name of another domain than the sound is a homonym
     spelling: bool = True  # rapidfuzz, for names that nothing else finds
     gloss: bool = True  # rare words that label and definition share

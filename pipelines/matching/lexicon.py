@@ -25,6 +25,7 @@ class Lexicon:
     nouns: dict[str, list[Relation]]
     verbs: dict[str, Verb]
     acts: dict[str, list[tuple[str, bool]]]
+    act_words: frozenset[str]
     parts: dict[str, set[str]]
     domains: dict[str, str]
     groups: dict[tuple[str, str], str]
@@ -65,6 +66,7 @@ def build(ideas: Ideas) -> Lexicon:
     acts: dict[str, list[tuple[str, bool]]] = {}
     for act, thing, close in knowledge.acts() if ideas.acts else []:
         acts.setdefault(key(tokens(act)), []).append((name(thing), close))
+    act_words = frozenset(word for act, _, _ in (knowledge.acts() if ideas.acts else []) for word in tokens(act))
     parts: dict[str, set[str]] = {}
     for part, domain in knowledge.parts() if ideas.parts else []:
         parts.setdefault(name(part), set()).add(domain)
@@ -72,6 +74,7 @@ def build(ideas: Ideas) -> Lexicon:
         nouns,
         verbs,
         acts,
+        act_words,
         parts,
         {name(word): domain for word, domain in knowledge.domains()},
         {(group, domain): fit for group, domain, fit in knowledge.groups()},

@@ -14,6 +14,7 @@ from pipelines.matching.wording import STOP_WORDS, alternatives, is_participle, 
 
 _PREPOSITIONS = frozenset("with on in at of by under into from through against over around up off".split())
 _LONGEST_NAME = 4  # words
+_LONGEST_ACT = 3  # chunks
 _PLAY = frozenset({"play", "strike", "shot", "shoot", "hit", "kick", "throw"})
 
 
@@ -73,7 +74,8 @@ class Reader:
         for part in parts:
             chunks = self._chunks(tokens(part))
             verbs += [chunk.verb for chunk in chunks if chunk.verb]
-            mentions.update(dict.fromkeys((*self._things(chunks), *self._acts(chunks))))
+            acts, idle = self._acts(chunks)
+            mentions.update(dict.fromkeys((*self._things(chunks, idle), *acts)))
         return Reading(
             tuple(mentions),
             frozenset(verb.domain for verb in verbs if verb.domain),
@@ -113,7 +115,7 @@ class Reader:
             return _Chunk(words, "verb", verb) if verb else None
         known = self.known(words)
         if self._ideas.verbs and is_participle(words[0]) and not known:
-            return _Chunk(words, "verb", verb or Verb(stems(words[0])[1], frozenset()))
+            return _Chunk(words, "verb", verb or Verb(self._stem(words[0]), frozenset()))
         if verb and not is_participle(words[0]):
             follows_noun = bool(before) and before[-1].kind == "noun"
             if follows_noun and "sound" in verb.classes:
@@ -122,10 +124,15 @@ class Reader:
                 return _Chunk(words, "verb", verb)
         return _Chunk(words, "noun") if known else None
 
-    def _things(self, chunks: list[_Chunk]) -> list[Mention]:
-        """The things of one alternative, each with its role."""
-        mentions: list[Mention] = []
-        rest = list(chunks)
+    def _stem(self, word: str) -> str:
+        """The base form of a verb that the table does not know: one that an act or a name uses, if any."""
+        found = stems(word)[1:]
+        return next((stem for stem in found if stem in self._lexicon.act_words or stem in self._index.named), found[0])
+
+    def _things(self, chunks: list[_Chunk], idle: set[int]) -> list[Mention]:
+        """The things of one alternative, each with its role; chunks at `idle` only name an act (`tap` dancing)."""
+        mentions: list[Mention] = [Mention(chunks[at].words, Role.OBJECT) for at in sorted(idle)]
+        rest = [chunk for at, chunk in enumerate(chunks) if at not in idle]
         agent = bool(rest) and self._is_person(rest[0])
         if agent:
             mentions.append(Mention(rest[0].words, Role.AGENT))
@@ -144,7 +151,8 @@ class Reader:
             elif verb is None:
                 role, subject = Role.SOURCE, any(chunk.kind == "noun" for chunk in phrase)
             else:
-                role = Role.OBJECT if "work" in verb.classes and not preposition else Role.SOURCE
+                handled = preposition or (verb.classes and "work" not in verb.classes)
+                role = Role.SOURCE if handled else Role.OBJECT
             mentions.extend(self._phrase(phrase, role))
             phrase.clear()
 
@@ -180,35 +188,39 @@ class Reader:
         named = named or [found for kind in kinds for found in self._index.named.get(kind, [])]
         return next((self._index.domains[found.number] for found in named), self._lexicon.domains.get(name, ""))
 
-    def _acts(self, chunks: list[_Chunk]) -> list[Mention]:
-        """Things that the act needs, and tools whose names are in its verb."""
-        if not chunks:
-            return []
+    def _acts(self, chunks: list[_Chunk]) -> tuple[list[Mention], set[int]]:
+        """Things that acts need, tools that verbs name, and where nouns stand that only name an act."""
         mentions: list[Mention] = []
-        found: set[str] = set()
-        flat = [chunk for chunk in chunks if chunk.kind != "preposition"]
-        bases = [self._base(chunk) for chunk in flat]
-        plays = any(chunk.verb and chunk.verb.base in _PLAY for chunk in flat)
-        for start in range(len(flat)):
-            for end in range(min(len(flat), start + 3), start, -1):
-                act = "".join(bases[start:end])
-                if act not in self._lexicon.acts or (end - start == 1 and not self._is_act(flat, start, plays)):
+        idle: set[int] = set()
+        verbs: set[str] = set()
+        bases = [chunk.verb.base if chunk.verb else self._lexicon.key(chunk.words) for chunk in chunks]
+        start = 0
+        while start < len(chunks):
+            for end in range(min(len(chunks), start + _LONGEST_ACT), start, -1):
+                act = "".join(base for base, chunk in zip(bases[start:end], chunks[start:end], strict=True) if chunk.kind != "preposition")
+                things = self._lexicon.acts.get(act, [])
+                subject = end - start == 1 and self._subject(chunks, start)
+                if not things or subject == "thing":
                     continue
-                found.add(bases[start])
-                for thing, close in self._lexicon.acts[act]:
-                    mentions.append(Mention((thing,), Role.ACT, close))
+                verbs.update(bases[start:end])
+                mentions += [Mention((thing,), Role.ACT, close and not subject) for thing, close in things]
+                if end - start > 1 and chunks[start].kind == "noun":
+                    idle.add(start)
+                start = end - 1
                 break
-        return mentions + (self._tools(flat, found) if self._ideas.tools else [])
+            start += 1
+        return mentions + (self._tools(chunks, verbs) if self._ideas.tools and chunks else []), idle
 
-    def _base(self, chunk: _Chunk) -> str:
-        return chunk.verb.base if chunk.verb else self._lexicon.key(chunk.words)
-
-    def _is_act(self, chunks: list[_Chunk], at: int, plays: bool) -> bool:
-        """Whether one word alone is an act here: no thing before it does it, and it is no thing itself."""
+    def _subject(self, chunks: list[_Chunk], at: int) -> str:
+        """Who does the act that one chunk names: "thing" if it is no act at all here, "person", or ""."""
         chunk = chunks[at]
-        if any(earlier.kind == "noun" for earlier in chunks[:at]):
-            return False
-        return chunk.kind != "noun" or plays
+        nouns = [earlier for earlier in chunks[:at] if earlier.kind == "noun"]
+        if nouns:
+            return "person" if all(self._is_person(noun) for noun in nouns) else "thing"
+        if chunk.kind == "noun":
+            return "" if any(other.verb and other.verb.base in _PLAY for other in chunks) else "thing"
+        handled = bool(chunk.verb) and "handle" in chunk.verb.classes and any(other.kind == "noun" for other in chunks[at:])
+        return "thing" if handled else ""
 
     def _tools(self, chunks: list[_Chunk], acts: set[str]) -> list[Mention]:
         """`hammering nails` -> hammer; `lawn mowing` -> lawn mower."""
@@ -218,7 +230,7 @@ class Reader:
                 for ending in ("er", "r"):
                     if self._lexicon.key((*first.words, stem + ending)) in self._index.named:
                         return [Mention((*first.words, stem + ending), Role.TOOL)]
-        if first.verb and not first.verb.classes and first.verb.base not in acts:
+        if first.verb and first.verb.classes <= {"work"} and first.verb.base not in acts:
             for stem in stems(first.words[-1])[1:]:
                 if self._lexicon.key((stem,)) in self._index.named:
                     return [Mention((stem,), Role.TOOL)]

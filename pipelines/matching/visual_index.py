@@ -13,7 +13,7 @@ _END_OF_GENUS = frozenset(
     "that which who with without having used of for made in on at whose where when to by from designed worn usually "
     "often placed attached consisting related characterized carried drawn descended prepared especially typically "
     "containing shaped as under served called kept known mounted propelled covering over around between forbidding "
-    "powered equipped caused cooked eaten filled driven operated pulled pushed played resembling and".split()
+    "powered equipped caused cooked eaten filled driven operated pulled pushed played resembling and or".split()
 )
 _FILLERS = re.compile(r"^(an?|the|any|either|one|several|various|two|kinds?|types?|sorts?|species|of|several|all)$")
 _DEPTH = 4
@@ -21,7 +21,7 @@ _DEPTH = 4
 
 def genus(definition: str) -> tuple[str, ...]:
     """The words up to and with the head noun of a definition: `any of various large birds of prey` -> `large birds`."""
-    text = re.sub(r"\([^)]*\)", " ", definition).replace("/", " ")
+    text = re.sub(r"\([^)]*\)", " ", definition).replace("/", " ").replace("-", "")
     found: list[str] = []
     for word in tokens(re.split(r"[;,:.]\s|$", text.strip(), maxsplit=1)[0]):
         if not found and _FILLERS.match(word):
@@ -37,27 +37,48 @@ class Named:
     """A visual label under one of its names."""
 
     number: int  # position in the vocabulary
-    rank: int  # 0 the label's own name, 1 a synonym
+    rank: int  # 0 the label's own name, 1 a synonym, 2 a synonym that LVIS gives with its sense in brackets
 
 
 class VisualIndex:
-    """Names to labels; `wider[key]` lists (key of a wider class, how it is known)."""
+    """Names to labels; `wider[key]` lists (key of a wider class, how it is known).
+
+    `narrower[key]` lists the positions of the labels that have it right above them.
+    By position in the vocabulary: `keys` of all names, `equals` of those that mean the same, `domains`.
+    """
 
     def __init__(self, visual: tuple[VisualLabel, ...], lexicon: Lexicon, ideas: Ideas) -> None:
         self.visual = visual
         self.lexicon = lexicon
         self.named: dict[str, list[Named]] = {}
         self.keys: list[tuple[str, ...]] = []
+        self.equals: list[tuple[str, ...]] = []
         self.wider: dict[str, list[tuple[str, str]]] = {}
-        self.longest = 1
         for number, label in enumerate(visual):
             names = label.names if ideas.synonyms else label.names[:1]
-            keys = tuple(dict.fromkeys(lexicon.name_key(name) for name in names))
+            ranks: dict[str, int] = {}
+            for at, name in enumerate(names):
+                ranks.setdefault(lexicon.name_key(name), 0 if at == 0 else 2 if label.senses[at] else 1)
+            keys = tuple(ranks)
             self.keys.append(keys)
-            for rank, name in enumerate(keys):
-                self.named.setdefault(name, []).append(Named(number, min(rank, 1)))
+            self.equals.append(self._equals(keys))
+            for name, rank in ranks.items():
+                self.named.setdefault(name, []).append(Named(number, rank))
             self._add_wider(label, keys[0], ideas)
+        self.narrower: dict[str, list[int]] = {}
+        for number, keys in enumerate(self.keys):
+            for wide in {wide for wide, _ in self.wider[keys[0]]}:
+                self.narrower.setdefault(wide, []).append(number)
         self.domains = tuple(self._domain(label, keys) for label, keys in zip(visual, self.keys, strict=True))
+
+    def _equals(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """The names that mean the same: LVIS also lists `boy` and `baby` under `person`, which are kinds of it."""
+        nouns = self.lexicon.nouns
+        return tuple(
+            name
+            for name in keys
+            if not any(relation.kind == "kind_of" and relation.thing in keys for relation in nouns.get(name, ()))
+        )
 
     def _add_wider(self, label: VisualLabel, name: str, ideas: Ideas) -> None:
         above = self.wider.setdefault(name, [])
@@ -65,7 +86,7 @@ class VisualIndex:
             words = genus(label.definition)
             for start in range(max(0, len(words) - 2), len(words)):
                 wide = self.lexicon.key(words[start:])
-                if wide not in (name, "", "cattlecow"):
+                if wide not in (name, ""):
                     above.append((wide, "definition"))
         if ideas.hierarchy:
             above += [(self.lexicon.name_key(wide), "hierarchy") for wide in label.ancestors[:1]]
