@@ -20,8 +20,9 @@ ROLE = {
     Role.TOOL: 0.9,
     Role.OBJECT: 0.6,
     Role.PART: 0.6,
+    Role.CONTEXT: 0.6,
 }
-LIKELY_ACT = 0.6  # in place of Role.ACT where the table calls the thing likely, not certain
+LIKELY = 0.6  # in place of the above where a mention is likely, not certain
 GENERAL = 0.5  # a class such as Vehicle is too wide to accept, a part of the body too small
 REFUSED = 0.3  # of its score, so that what is refused stands below what a person should look at
 _GROUP_OF_DOMAIN = {"animal": "animals", "person": "people", "vehicle": "vehicle", "device": "others"}
@@ -49,7 +50,7 @@ class Judge:
     def decide(self, label: AudioLabel, reading: Reading, found: list[Evidence]) -> list[Proposal]:
         """One proposal for each visual label found, best first: score, then source, name and id."""
         if self._senses:
-            found = [replace(one, refused=one.refused or self._foreign(label, reading, one)) for one in found]
+            found = [self._in_context(label, reading, one) for one in found]
         best: dict[int, Proposal] = {}
         for evidence in self._nearest(found):
             proposal = self._one(evidence)
@@ -65,7 +66,7 @@ class Judge:
         return self._shortened(sorted(best.values(), key=order))
 
     def score(self, evidence: Evidence) -> float:
-        role = ROLE[evidence.mention.role] if evidence.mention.close else LIKELY_ACT
+        role = ROLE[evidence.mention.role] if evidence.mention.close else LIKELY
         score = evidence.trust * role
         too_wide = self._index.keys[evidence.number][0] in self._lexicon.general
         if evidence.method != "mid" and (too_wide or self._index.domains[evidence.number] == "body"):
@@ -94,22 +95,26 @@ class Judge:
         result = []
         for evidence in found:
             nearer = direct.get((evidence.mention, visual[evidence.number].source))
-            wider = not evidence.direct and evidence.method not in ("has_part", "narrower") and not evidence.refused
+            wider = not evidence.direct and evidence.method not in _BESIDE and not evidence.refused
             if nearer and wider and self._index.keys[evidence.number][0] != "person":
                 evidence = replace(evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer")
             result.append(evidence)
         return result
 
-    def _foreign(self, label: AudioLabel, reading: Reading, evidence: Evidence) -> str:
-        """Why the label's domain cannot be the sound's, or ""."""
+    def _in_context(self, label: AudioLabel, reading: Reading, evidence: Evidence) -> Evidence:
+        """Refuses a label of a domain that the sound cannot have; makes sure of one that it is expected to have."""
         domain = self._index.domains[evidence.number]
-        if not domain or evidence.method == "mid" or evidence.mention.role in (Role.OBJECT, Role.ACT, Role.TOOL):
-            return ""
+        if not domain or evidence.method == "mid" or evidence.mention.role in _NOT_SOUNDING:
+            return evidence
         groups = [label.group] if label.group else self._groups(reading)
-        if not groups or not all(self._lexicon.groups.get((group, domain)) == "foreign" for group in groups):
-            return ""
-        name = self._index.visual[evidence.number].name
-        return f"{name!r} is of the domain {domain!r}, but the sound is of {' or '.join(groups)!r}: a homonym"
+        fits = {self._lexicon.groups.get((group, domain), "") for group in groups}
+        if fits == {"foreign"} and not evidence.refused:
+            name = self._index.visual[evidence.number].name
+            reason = f"{name!r} is of the domain {domain!r}, but the sound is of {' or '.join(groups)!r}: a homonym"
+            return replace(evidence, refused=reason)
+        if fits == {"expected"} and not evidence.mention.close:
+            return replace(evidence, mention=replace(evidence.mention, close=True))
+        return evidence
 
     @staticmethod
     def _groups(reading: Reading) -> list[str]:
@@ -133,7 +138,9 @@ class Judge:
         return result
 
 
+_BESIDE = {"has_part", "narrower", "similar_to", "gloss", "semantic"}  # ways that lead to no wider class
 _RANK = {"accept": 2, "review": 1, "reject": 0}
+_NOT_SOUNDING = (Role.OBJECT, Role.CONTEXT, Role.ACT, Role.TOOL)
 _PLAYS = {
     Role.SOURCE: "it sounds",
     Role.AGENT: "the person makes the sound",
@@ -142,4 +149,5 @@ _PLAYS = {
     Role.TOOL: "the verb names it",
     Role.OBJECT: "something is done to it",
     Role.PART: "it sounds as part of something else",
+    Role.CONTEXT: "it stands in brackets",
 }

@@ -27,7 +27,7 @@ class Glosses:
     """An inverted index of the words of names and definitions."""
 
     def __init__(self, visual: tuple[VisualLabel, ...]) -> None:
-        self._visual = visual
+        self._rarest = math.log(max(2, len(visual)))
         self._weights: dict[str, dict[int, float]] = {}
         counts: Counter[str] = Counter()
         for number, label in enumerate(visual):
@@ -39,23 +39,21 @@ class Glosses:
 
     def find(self, label: str) -> list[Evidence]:
         """The labels that share most, best first; equal ones in the vocabulary's order."""
-        forms = [(set(stems(singular(word))), word) for word in tokens(label) if word not in STOP_WORDS]
-        most = math.log(len(self._visual)) if self._visual else 1.0
+        words = [stems(singular(word)) for word in tokens(label) if word not in STOP_WORDS]
+        total = len(words) * self._rarest
         shared: dict[int, float] = {}
-        total = 0.0
-        for stems_of_word, _ in forms:
+        for forms in words:
             best: dict[int, float] = {}
-            for stem in stems_of_word:
-                for number, weight in self._weights.get(stem, {}).items():
-                    best[number] = max(best.get(number, 0.0), weight * self._rarity[stem])
+            for form in forms:
+                for number, weight in self._weights.get(form, {}).items():
+                    best[number] = max(best.get(number, 0.0), weight * self._rarity[form])
             for number, weight in best.items():
                 shared[number] = shared.get(number, 0.0) + weight
-            total += most
         mention = Mention(tokens(label), Role.SOURCE)
         ranked = sorted(shared.items(), key=lambda item: (-round(item[1], 9), item[0]))[:_MOST]
         low, high = _TRUST
         return [
-            Evidence(number, mention, "gloss", low + (high - low) * min(1.0, weight / total), "shares rare words with the label")
+            Evidence(number, mention, "gloss", low + (high - low) * min(1.0, weight / total), "shares rare words with it")
             for number, weight in ranked
             if weight / total >= _LEAST_SHARE
         ]

@@ -2,10 +2,11 @@
 
 from pipelines.matching import lexicon as lexicons
 from pipelines.matching.candidates import Evidence, Finder
-from pipelines.matching.decide import Judge, Proposal
-from pipelines.matching.ideas import Ideas
+from pipelines.matching.decide import ACCEPT_FROM, Judge, Proposal
 from pipelines.matching.gloss import Glosses
+from pipelines.matching.ideas import Ideas
 from pipelines.matching.phrases import Mention, Reader, Role
+from pipelines.matching.semantic import Semantics
 from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.matching.wording import tokens
@@ -15,24 +16,35 @@ class Matcher:
     """Holds the indexed visual vocabulary; `propose` is a pure function of the label."""
 
     def __init__(self, visual: tuple[VisualLabel, ...], ideas: Ideas | None = None) -> None:
+        """Raises semantic.SemanticExtraMissing where `ideas` ask for embeddings that are not installed."""
         ideas = ideas or Ideas()
         lexicon = lexicons.build(ideas)
+        index = VisualIndex(visual, lexicon, ideas)
         self.visual = visual
-        self.index = VisualIndex(visual, lexicon, ideas)
-        self.reader = Reader(self.index, lexicon, ideas)
-        self._finder = Finder(self.index, lexicon, ideas)
+        self._reader = Reader(index, lexicon, ideas)
+        self._finder = Finder(index, lexicon, ideas)
+        self._judge = Judge(index, lexicon, ideas.senses)
         self._glosses = Glosses(visual) if ideas.gloss else None
-        self._by_mid = {label.id: number for number, label in enumerate(visual) if ideas.mids and label.source == "open_images"}
-        self._judge = Judge(self.index, lexicon, ideas.senses)
+        self._semantics = Semantics(visual) if ideas.semantic else None
+        self._mids = {
+            label.id: number for number, label in enumerate(visual) if ideas.mids and label.source == "open_images"
+        }
 
     def propose(self, label: AudioLabel) -> list[Proposal]:
         """Proposals for one sound, best first, each visual label at most once."""
-        reading = self.reader.read(label.label)
+        reading = self._reader.read(label.label)
         found = [evidence for mention in reading.mentions for evidence in self._finder.find(mention)]
-        if self._glosses:
-            known = {evidence.number for evidence in found}
-            found += [evidence for evidence in self._glosses.find(label.label) if evidence.number not in known]
-        if label.mid in self._by_mid:
+        if label.mid in self._mids:
             mention = Mention(tokens(label.label), Role.SOURCE)
-            found.append(Evidence(self._by_mid[label.mid], mention, "mid", 1.0, f"both have the MID {label.mid}", True))
+            why = f"both have the MID {label.mid}"
+            found.append(Evidence(self._mids[label.mid], mention, "mid", 1.0, why, direct=True))
+        if self._glosses and not any(self._judge.score(evidence) >= ACCEPT_FROM for evidence in found):
+            found += self._new(self._glosses.find(label.label), found)
+        if self._semantics:
+            found += self._new(self._semantics.find(label), found)
         return self._judge.decide(label, reading, found)
+
+    @staticmethod
+    def _new(more: list[Evidence], found: list[Evidence]) -> list[Evidence]:
+        known = {evidence.number for evidence in found}
+        return [evidence for evidence in more if evidence.number not in known]

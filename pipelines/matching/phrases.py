@@ -4,15 +4,15 @@
 of the thing that sounds (train); `typing on computer keyboard` handles the thing that sounds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from pipelines.matching.ideas import Ideas
 from pipelines.matching.lexicon import Lexicon, Verb
 from pipelines.matching.visual_index import VisualIndex
-from pipelines.matching.wording import STOP_WORDS, alternatives, is_participle, stems, tokens
+from pipelines.matching.wording import STOP_WORDS, alternatives, brackets, is_participle, stems, tokens
 
-_PREPOSITIONS = frozenset("with on in at of by under into from through against over around up off".split())
+_PREPOSITIONS = frozenset("with on in at of by under into from for through against over around up off".split())
 _LONGEST_NAME = 4  # words
 _LONGEST_ACT = 3  # chunks
 _PLAY = frozenset({"play", "strike", "shot", "shoot", "hit", "kick", "throw"})
@@ -28,6 +28,7 @@ class Role(str, Enum):
     TOOL = "tool"  # its name is in the verb: hammering
     OBJECT = "object"  # something is done to it
     PART = "part"  # it sounds as part of something else
+    CONTEXT = "context"  # it stands in brackets
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Mention:
 
     words: tuple[str, ...]
     role: Role
-    close: bool = True  # False: the act makes it likely, not certain
+    close: bool = True  # False: likely, not certain: what an act often needs, or a word that is a sound too (`pop`)
 
     @property
     def text(self) -> str:
@@ -68,14 +69,18 @@ class Reader:
         self._ideas = ideas
 
     def read(self, label: str) -> Reading:
-        parts = alternatives(label) if self._ideas.alternatives else (label,)
         mentions: dict[Mention, None] = {}
         verbs: list[Verb] = []
-        for part in parts:
-            chunks = self._chunks(tokens(part))
-            verbs += [chunk.verb for chunk in chunks if chunk.verb]
-            acts, idle = self._acts(chunks)
-            mentions.update(dict.fromkeys((*self._things(chunks, idle), *acts)))
+        plain, bracketed = brackets(label)
+        for text in (plain, *bracketed):
+            for part in alternatives(text) if self._ideas.alternatives else (text,):
+                chunks = self._chunks(tokens(part))
+                verbs += [chunk.verb for chunk in chunks if chunk.verb]
+                acts, idle = self._acts(chunks)
+                found = [*self._things(chunks, idle), *acts]
+                if text is not plain:
+                    found = [replace(mention, role=Role.CONTEXT) for mention in found]
+                mentions.update(dict.fromkeys(found))
         return Reading(
             tuple(mentions),
             frozenset(verb.domain for verb in verbs if verb.domain),
@@ -116,7 +121,8 @@ class Reader:
         known = self.known(words)
         if self._ideas.verbs and is_participle(words[0]) and not known:
             return _Chunk(words, "verb", verb or Verb(self._stem(words[0]), frozenset()))
-        if verb and not is_participle(words[0]):
+        compound = not before and bool(after) and self.known(after[:1])  # speech synthesizer, tap water
+        if verb and not is_participle(words[0]) and not (compound and "sound" in verb.classes):
             follows_noun = bool(before) and before[-1].kind == "noun"
             if follows_noun and "sound" in verb.classes:
                 return _Chunk(words, "verb", verb)
@@ -133,7 +139,8 @@ class Reader:
         """The things of one alternative, each with its role; chunks at `idle` only name an act (`tap` dancing)."""
         mentions: list[Mention] = [Mention(chunks[at].words, Role.OBJECT) for at in sorted(idle)]
         rest = [chunk for at, chunk in enumerate(chunks) if at not in idle]
-        agent = bool(rest) and self._is_person(rest[0])
+        doing = any(chunk.verb for chunk in rest) or all(self._is_person(chunk) for chunk in rest)
+        agent = bool(rest) and doing and self._is_person(rest[0])
         if agent:
             mentions.append(Mention(rest[0].words, Role.AGENT))
             rest = rest[1:]
@@ -148,12 +155,14 @@ class Reader:
                 return
             if agent or (subject and verb):
                 role = Role.SOURCE if preposition == "with" else Role.OBJECT
+            elif preposition == "for":
+                role = Role.OBJECT
             elif verb is None:
                 role, subject = Role.SOURCE, any(chunk.kind == "noun" for chunk in phrase)
             else:
                 handled = preposition or (verb.classes and "work" not in verb.classes)
                 role = Role.SOURCE if handled else Role.OBJECT
-            mentions.extend(self._phrase(phrase, role))
+            mentions.extend(self._phrase(phrase, role, alone=len(chunks) == 1))
             phrase.clear()
 
         for chunk in rest:
@@ -172,14 +181,18 @@ class Reader:
         relations = self._lexicon.nouns.get(self._lexicon.key(chunk.words), ())
         return any(relation.thing == "person" and relation.close for relation in relations)
 
-    def _phrase(self, chunks: list[_Chunk], role: Role) -> list[Mention]:
-        """A noun phrase has the role, but where its last noun is part of the noun before, that one sounds."""
+    def _phrase(self, chunks: list[_Chunk], role: Role, alone: bool) -> list[Mention]:
+        """A noun phrase has the role, but where its last noun is part of the noun before, that one sounds.
+
+        `alone`: the phrase is a whole wording, so that a single word may be a sound as well as a thing.
+        """
         words = tuple(word for chunk in chunks for word in chunk.words)
         domains = self._lexicon.parts.get(self._lexicon.key(chunks[-1].words), set())
         nouns = [chunk for chunk in chunks[:-1] if chunk.kind == "noun"]
         if nouns and self._domain(nouns[-1].words) in domains:
             return [Mention(nouns[-1].words, Role.WHOLE), Mention(words, Role.PART)]
-        return [Mention(words, role)]
+        bare = role is Role.SOURCE and len(words) == 1 and self._lexicon.verb(words) is not None
+        return [Mention(words, role, close=not (bare and alone))]
 
     def _domain(self, words: tuple[str, ...]) -> str:
         name = self._lexicon.key(words)
@@ -219,6 +232,8 @@ class Reader:
             return "person" if all(self._is_person(noun) for noun in nouns) else "thing"
         if chunk.kind == "noun":
             return "" if any(other.verb and other.verb.base in _PLAY for other in chunks) else "thing"
+        if chunk.verb and not chunk.verb.domain and not is_participle(chunk.words[-1]):
+            return "thing"  # surf, chop: the sound alone, nobody doing it
         handled = bool(chunk.verb) and "handle" in chunk.verb.classes and any(other.kind == "noun" for other in chunks[at:])
         return "thing" if handled else ""
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pipelines.matching.knowledge import PLURALS, SPELLINGS
 
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
-_SENSE = re.compile(r"\(([^)]*)\)")
+_BRACKETS = re.compile(r"\(([^)]*)\)")
 _ALTERNATIVE = re.compile(r"[,;()]|_and_|\betc\b")
 STOP_WORDS = frozenset({"a", "an", "and", "any", "or", "the"})
 
@@ -26,8 +26,9 @@ def tokens(text: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65536)
 def singular(word: str) -> str:
     """The singular of an English noun in its American spelling; what is no plural comes back unchanged."""
-    word = PLURALS.get(word, word)
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if word in PLURALS:
+        word = PLURALS[word]
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         if word.endswith("ies") and len(word) > 4:
             word = word[:-3] + "y"
         elif word.endswith(("ches", "shes", "sses", "xes", "zzes")):
@@ -72,13 +73,17 @@ def is_participle(word: str) -> bool:
     return word.endswith("ing") and len(word) > 4 and any(letter in "aeiouy" for letter in word[:-3])
 
 
-@lru_cache(maxsize=4096)
 def alternatives(text: str) -> tuple[str, ...]:
-    """The wordings that a label offers: parts between commas, brackets and FSD50K's `_and_`."""
+    """The wordings that a label offers: parts between commas and FSD50K's `_and_`."""
     return tuple(part for part in _ALTERNATIVE.split(text) if tokens(part))
+
+
+def brackets(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without its brackets, and what stands in them: context, such as the `(microphone)` of wind noise."""
+    return _BRACKETS.sub(" ", text), tuple(found for found in _BRACKETS.findall(text) if tokens(found))
 
 
 def sense(name: str) -> tuple[str, str]:
     """An LVIS name and its sense: `bus_(vehicle)` -> (`bus`, `vehicle`); the sense is "" without brackets."""
-    found = _SENSE.search(name)
-    return _SENSE.sub(" ", name).replace("_", " ").strip(), found.group(1).replace("_", " ") if found else ""
+    found = _BRACKETS.search(name)
+    return _BRACKETS.sub(" ", name).replace("_", " ").strip(), found.group(1).replace("_", " ") if found else ""
