@@ -10,6 +10,7 @@ COMMANDS = {
     "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
     "demo-corpora": "Write small generated corpora in the official layouts.",
     "index": "Read corpora into Parquet tables of masks and clips.",
+    "match": "Propose which things that can be seen make which sounds.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }

@@ -98,7 +98,10 @@ class Finder:
         if self._ideas.heads and mention.role is not Role.ACT:
             for head in self._heads(mention.words):
                 trust = STEP["head"]
-                self._keep(names, _Name(self._lexicon.key(head), trust, "head", f"{' '.join(head)!r}, the head", False))
+                self._keep(
+                    names,
+                    _Name(self._lexicon.key(head), trust, "head", f"{' '.join(head)!r}, the head", False),
+                )
         wide = mention.role is not Role.ACT  # what an act needs is named exactly
         frontier = list(names.values())
         for _ in range(_HOPS):
@@ -126,18 +129,32 @@ class Finder:
         """Names one relation further on."""
         for relation in self._lexicon.nouns.get(name.key, ()):
             if relation.kind != "opaque":
-                trust = name.trust * (STEP[relation.kind] if relation.close else min(LOOSE, STEP[relation.kind]))
+                trust = name.trust * (
+                    STEP[relation.kind] if relation.close else min(LOOSE, STEP[relation.kind])
+                )
                 direct = name.direct and relation.kind == "same_as"
-                yield _Name(relation.thing, trust, relation.kind, f"{name.why} {_SAYS[relation.kind]} {relation.thing!r}", direct)
+                yield _Name(
+                    relation.thing,
+                    trust,
+                    relation.kind,
+                    f"{name.why} {_SAYS[relation.kind]} {self._say(relation.thing)}",
+                    direct,
+                )
         for wide, method in self._index.wider.get(name.key, ()):
             if wide not in self._lexicon.general and self._same_domain(name.key, wide):
-                yield _Name(wide, name.trust * STEP[method], method, f"{name.why} is a kind of {wide!r} by its {method}", False)
+                yield _Name(
+                    wide,
+                    name.trust * STEP[method],
+                    method,
+                    f"{name.why} is a kind of {self._say(wide)} by its {method}",
+                    False,
+                )
         if self._ideas.synonyms:
             for named in self._index.named.get(name.key, ()):
                 equals = self._index.equals[named.number]
                 for other in equals if name.key in equals else ():
                     if other != name.key:
-                        why = f"{name.why} shares an LVIS synset with {other!r}"
+                        why = f"{name.why} shares an LVIS synset with {self._say(other)}"
                         yield _Name(other, name.trust * STEP["bridge"], "bridge", why, False)
 
     def _narrower(self, mention: Mention) -> Iterator[Evidence]:
@@ -161,9 +178,19 @@ class Finder:
                 why = f"{mention.text!r} is spelled like {self._index.visual[named.number].name!r}"
                 yield Evidence(named.number, mention, "spelling", STEP["spelling"] * ratio / 100, why)
 
+    def _say(self, name: str) -> str:
+        """A key as a person writes it, where a visual label has it."""
+        spelled = next(
+            (self._index.visual[named.number].names[0] for named in self._index.named.get(name, ())), name
+        )
+        return repr(spelled.lower() if self._lexicon.name_key(spelled) == name else name)
+
     def _same_domain(self, name: str, wide: str) -> bool:
         """Whether both names can be of one domain: a heart is a muscular organ, not the one that is played."""
-        domains = [{self._index.domains[named.number] for named in self._index.named.get(key, ())} for key in (name, wide)]
+        domains = [
+            {self._index.domains[named.number] for named in self._index.named.get(key, ())}
+            for key in (name, wide)
+        ]
         return "" in domains[0] | domains[1] or not all(domains) or bool(domains[0] & domains[1])
 
     def _refused(self, mention: Mention) -> Iterator[Evidence]:
@@ -185,4 +212,9 @@ class Finder:
                     yield Evidence(named.number, mention, "name", 0.3, f"{text!r}", refused=reason)
 
 
-_SAYS = {"same_as": "is", "kind_of": "is a kind of", "has_part": "are among others", "similar_to": "is near to"}
+_SAYS = {
+    "same_as": "is",
+    "kind_of": "is a kind of",
+    "has_part": "are among others",
+    "similar_to": "is near to",
+}

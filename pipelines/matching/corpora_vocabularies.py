@@ -7,18 +7,20 @@ hierarchy JSON, and for further sounds `audioset/` and `fsd50k/` with the files 
 import csv
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
+from pipelines.corpora.json_stream import JsonStream
 from pipelines.matching import vocabularies
 from pipelines.matching.vocabularies import AudioLabel, Vocabularies, VocabularyError
 from shards import storage
 
-_BLOCK_BYTES = 1 << 24
-_CATEGORIES = b'"categories"'
-
 
 def read_corpora(folder: str, audio: tuple[str, ...] = ("vggsound",)) -> Vocabularies:
-    """Reads vocabularies from a corpora folder; raises VocabularyError where one asked for is not there."""
+    """Reads vocabularies from a corpora folder.
+
+    Raises VocabularyError where a vocabulary asked for is not there, CorpusError where an LVIS file is no JSON object.
+    """
     sounds = [AudioLabel(label, "vggsound") for label in _vggsound(folder)] if "vggsound" in audio else []
     for name in ("audioset", "fsd50k"):
         if name in audio:
@@ -26,8 +28,9 @@ def read_corpora(folder: str, audio: tuple[str, ...] = ("vggsound",)) -> Vocabul
     lvis = storage.join(folder, "lvis")
     categories: dict[int, dict[str, Any]] = {}
     for file in storage.names(lvis):
-        if file.endswith(".json"):
-            categories |= {entry["id"]: entry for entry in categories_of(storage.join(lvis, file))}
+        if file.endswith(".json") and "image_info" not in file:
+            found = _categories(storage.join(lvis, file), f"lvis/{file}")
+            categories |= {int(entry["id"]): entry for entry in found}
     classes, hierarchy = _open_images(storage.join(folder, "open_images"))
     return vocabularies.joined(
         sounds,
@@ -41,35 +44,22 @@ def _vggsound(folder: str) -> list[str]:
     """Labels of `id,start,label,split` rows, sorted; commas within a label may be unquoted."""
     url = storage.join(folder, "vggsound", "vggsound.csv")
     if not storage.exists(url):
-        raise VocabularyError(f"{url} is not there: it lists VGGSound's labels. Put it there, or leave vggsound out of --audio")
+        raise VocabularyError(
+            f"{url} is not there: it lists VGGSound's labels. Put it there, or leave vggsound out of --audio"
+        )
     rows = csv.reader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
     return sorted({",".join(row[2:-1]).strip() for row in rows if len(row) >= 4})
 
 
-def categories_of(url: str) -> list[dict[str, Any]]:
-    """The `categories` of an LVIS JSON, found by scanning for their key: a gigabyte of annotations is skipped unparsed."""
+def _categories(url: str, name: str) -> Iterator[dict[str, Any]]:
+    """The categories of one LVIS JSON; its annotations are passed over, not loaded."""
     with storage.open_read(url) as file:
-        start, tail = 0, b""
-        while True:
-            block = file.read(_BLOCK_BYTES)
-            if not block:
-                return []  # a file of images alone, such as lvis_v1_image_info_test_dev.json without categories
-            found = (tail + block).find(_CATEGORIES)
-            if found >= 0:
-                break
-            start += len(block)
-            tail = (tail + block)[-len(_CATEGORIES) :]
-        file.seek(start - len(tail) + found + len(_CATEGORIES))
-        text = b""
-        while True:
-            block = file.read(_BLOCK_BYTES)
-            text += block
-            value = text[text.find(b":") + 1 :].lstrip()
-            try:
-                return list(json.JSONDecoder().raw_decode(value.decode("utf-8", "ignore"))[0])
-            except ValueError as error:
-                if not block:
-                    raise VocabularyError(f"{url}: its categories are no JSON list ({error}). Fetch the file again") from error
+        stream = JsonStream(file, name)
+        for key in stream.keys():  # noqa: SIM118
+            if key == "categories":
+                for block in stream.array(dict[str, Any]):
+                    yield from block.rows
+                return
 
 
 def _open_images(folder: str) -> tuple[dict[str, str], dict[str, Any] | None]:

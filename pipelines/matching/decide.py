@@ -39,6 +39,11 @@ class Proposal:
     reason: str
 
 
+def precedence(proposal: Proposal) -> tuple[int, float]:
+    """Sorts the better proposal first: by decision, then by score."""
+    return -_RANK[proposal.decision], -proposal.score
+
+
 class Judge:
     """Decides the candidates of one label."""
 
@@ -48,22 +53,17 @@ class Judge:
         self._senses = senses
 
     def decide(self, label: AudioLabel, reading: Reading, found: list[Evidence]) -> list[Proposal]:
-        """One proposal for each visual label found, best first: score, then source, name and id."""
+        """One proposal for each visual label found, best first: by `precedence`, then the vocabulary's order."""
         if self._senses:
             found = [self._in_context(label, reading, one) for one in found]
+        found = [one for one in found if not (one.refused and one.method in _GUESSES)]
         best: dict[int, Proposal] = {}
         for evidence in self._nearest(found):
             proposal = self._one(evidence)
             before = best.get(evidence.number)
-            if before is None or (_RANK[proposal.decision], proposal.score) > (_RANK[before.decision], before.score):
+            if before is None or precedence(proposal) < precedence(before):
                 best[evidence.number] = proposal
-        visual = self._index.visual
-
-        def order(proposal: Proposal) -> tuple[int, float, str, str, str]:
-            thing = visual[proposal.number]
-            return -_RANK[proposal.decision], -proposal.score, thing.source, thing.name, thing.id
-
-        return self._shortened(sorted(best.values(), key=order))
+        return self._shortened(sorted(best.values(), key=lambda one: (*precedence(one), one.number)))
 
     def score(self, evidence: Evidence) -> float:
         role = ROLE[evidence.mention.role] if evidence.mention.close else LIKELY
@@ -76,7 +76,9 @@ class Judge:
     def _one(self, evidence: Evidence) -> Proposal:
         score = self.score(evidence)
         if evidence.refused:
-            return Proposal(evidence.number, round(score * REFUSED, 4), evidence.method, "reject", evidence.refused)
+            return Proposal(
+                evidence.number, round(score * REFUSED, 4), evidence.method, "reject", evidence.refused
+            )
         decision = "accept" if score >= ACCEPT_FROM else "review" if score >= REVIEW_FROM else "reject"
         reason = f"{evidence.why}; {_PLAYS[evidence.mention.role]}"
         return Proposal(evidence.number, score, evidence.method, decision, reason)
@@ -97,7 +99,9 @@ class Judge:
             nearer = direct.get((evidence.mention, visual[evidence.number].source))
             wider = not evidence.direct and evidence.method not in _BESIDE and not evidence.refused
             if nearer and wider and self._index.keys[evidence.number][0] != "person":
-                evidence = replace(evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer")
+                evidence = replace(
+                    evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer"
+                )
             result.append(evidence)
         return result
 
@@ -138,7 +142,8 @@ class Judge:
         return result
 
 
-_BESIDE = {"has_part", "narrower", "similar_to", "gloss", "semantic"}  # ways that lead to no wider class
+_GUESSES = {"gloss", "semantic"}  # their homonyms are not worth a row
+_BESIDE = _GUESSES | {"has_part", "narrower", "similar_to"}  # ways that lead to no wider class
 _RANK = {"accept": 2, "review": 1, "reject": 0}
 _NOT_SOUNDING = (Role.OBJECT, Role.CONTEXT, Role.ACT, Role.TOOL)
 _PLAYS = {

@@ -20,7 +20,12 @@ _TRUST = 0.3, 0.5  # at no shared word and at all words shared
 
 def _words(text: str) -> set[str]:
     """Singulars and base forms; a word of a label and of a definition meet if any of their forms do."""
-    return {stem for word in tokens(text) if word not in STOP_WORDS and len(word) > 2 for stem in stems(singular(word))}
+    return {
+        stem
+        for word in tokens(text)
+        if word not in STOP_WORDS and len(word) > 2
+        for stem in stems(singular(word))
+    }
 
 
 class Glosses:
@@ -53,7 +58,13 @@ class Glosses:
         ranked = sorted(shared.items(), key=lambda item: (-round(item[1], 9), item[0]))[:_MOST]
         low, high = _TRUST
         return [
-            Evidence(number, mention, "gloss", low + (high - low) * min(1.0, weight / total), "shares rare words with it")
+            Evidence(
+                number,
+                mention,
+                "gloss",
+                low + (high - low) * min(1.0, weight / total),
+                "shares rare words with it",
+            )
             for number, weight in ranked
             if weight / total >= _LEAST_SHARE
         ]

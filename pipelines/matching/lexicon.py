@@ -57,7 +57,9 @@ def build(ideas: Ideas) -> Lexicon:
     nouns: dict[str, list[Relation]] = {}
     for word, relation in knowledge.nouns():
         if ideas.uses(relation):
-            nouns.setdefault(name(word), []).append(Relation(relation.kind, name(relation.thing), relation.close))
+            nouns.setdefault(name(word), []).append(
+                Relation(relation.kind, name(relation.thing), relation.close)
+            )
     verbs: dict[str, Verb] = {}
     for word, kind, domain in knowledge.verbs() if ideas.verbs else []:
         base = key(tokens(word))
@@ -66,7 +68,9 @@ def build(ideas: Ideas) -> Lexicon:
     acts: dict[str, list[tuple[str, bool]]] = {}
     for act, thing, close in knowledge.acts() if ideas.acts else []:
         acts.setdefault(key(tokens(act)), []).append((name(thing), close))
-    act_words = frozenset(word for act, _, _ in (knowledge.acts() if ideas.acts else []) for word in tokens(act))
+    act_words = frozenset(
+        word for act, _, _ in (knowledge.acts() if ideas.acts else []) for word in tokens(act)
+    )
     parts: dict[str, set[str]] = {}
     for part, domain in knowledge.parts() if ideas.parts else []:
         parts.setdefault(name(part), set()).add(domain)

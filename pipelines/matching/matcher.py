@@ -27,7 +27,9 @@ class Matcher:
         self._glosses = Glosses(visual) if ideas.gloss else None
         self._semantics = Semantics(visual) if ideas.semantic else None
         self._mids = {
-            label.id: number for number, label in enumerate(visual) if ideas.mids and label.source == "open_images"
+            label.id: number
+            for number, label in enumerate(visual)
+            if ideas.mids and label.source == "open_images"
         }
 
     def propose(self, label: AudioLabel) -> list[Proposal]:

@@ -12,7 +12,10 @@ from pipelines.matching.lexicon import Lexicon, Verb
 from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.wording import STOP_WORDS, alternatives, brackets, is_participle, stems, tokens
 
-_PREPOSITIONS = frozenset("with on in at of by under into from for through against over around up off".split())
+_PREPOSITIONS = frozenset(
+    ["with", "on", "in", "at", "of", "by", "under", "into", "from", "for", "through", "against", "over"]
+    + ["around", "up", "off"]
+)
 _LONGEST_NAME = 4  # words
 _LONGEST_ACT = 3  # chunks
 _PLAY = frozenset({"play", "strike", "shot", "shoot", "hit", "kick", "throw"})
@@ -37,7 +40,9 @@ class Mention:
 
     words: tuple[str, ...]
     role: Role
-    close: bool = True  # False: likely, not certain: what an act often needs, or a word that is a sound too (`pop`)
+    close: bool = (
+        True  # False: likely, not certain: what an act often needs, or a word that is a sound too (`pop`)
+    )
 
     @property
     def text(self) -> str:
@@ -133,7 +138,9 @@ class Reader:
     def _stem(self, word: str) -> str:
         """The base form of a verb that the table does not know: one that an act or a name uses, if any."""
         found = stems(word)[1:]
-        return next((stem for stem in found if stem in self._lexicon.act_words or stem in self._index.named), found[0])
+        return next(
+            (stem for stem in found if stem in self._lexicon.act_words or stem in self._index.named), found[0]
+        )
 
     def _things(self, chunks: list[_Chunk], idle: set[int]) -> list[Mention]:
         """The things of one alternative, each with its role; chunks at `idle` only name an act (`tap` dancing)."""
@@ -199,7 +206,9 @@ class Reader:
         named = self._index.named.get(name, [])
         kinds = [relation.thing for relation in self._lexicon.nouns.get(name, ())]
         named = named or [found for kind in kinds for found in self._index.named.get(kind, [])]
-        return next((self._index.domains[found.number] for found in named), self._lexicon.domains.get(name, ""))
+        return next(
+            (self._index.domains[found.number] for found in named), self._lexicon.domains.get(name, "")
+        )
 
     def _acts(self, chunks: list[_Chunk]) -> tuple[list[Mention], set[int]]:
         """Things that acts need, tools that verbs name, and where nouns stand that only name an act."""
@@ -210,7 +219,11 @@ class Reader:
         start = 0
         while start < len(chunks):
             for end in range(min(len(chunks), start + _LONGEST_ACT), start, -1):
-                act = "".join(base for base, chunk in zip(bases[start:end], chunks[start:end], strict=True) if chunk.kind != "preposition")
+                act = "".join(
+                    base
+                    for base, chunk in zip(bases[start:end], chunks[start:end], strict=True)
+                    if chunk.kind != "preposition"
+                )
                 things = self._lexicon.acts.get(act, [])
                 subject = end - start == 1 and self._subject(chunks, start)
                 if not things or subject == "thing":
@@ -234,13 +247,22 @@ class Reader:
             return "" if any(other.verb and other.verb.base in _PLAY for other in chunks) else "thing"
         if chunk.verb and not chunk.verb.domain and not is_participle(chunk.words[-1]):
             return "thing"  # surf, chop: the sound alone, nobody doing it
-        handled = bool(chunk.verb) and "handle" in chunk.verb.classes and any(other.kind == "noun" for other in chunks[at:])
+        handled = (
+            bool(chunk.verb)
+            and "handle" in chunk.verb.classes
+            and any(other.kind == "noun" for other in chunks[at:])
+        )
         return "thing" if handled else ""
 
     def _tools(self, chunks: list[_Chunk], acts: set[str]) -> list[Mention]:
         """`hammering nails` -> hammer; `lawn mowing` -> lawn mower."""
         first = chunks[0]
-        if len(chunks) > 1 and first.kind in ("word", "noun") and chunks[1].verb and is_participle(chunks[1].words[-1]):
+        if (
+            len(chunks) > 1
+            and first.kind in ("word", "noun")
+            and chunks[1].verb
+            and is_participle(chunks[1].words[-1])
+        ):
             for stem in stems(chunks[1].words[-1])[1:]:
                 for ending in ("er", "r"):
                     if self._lexicon.key((*first.words, stem + ending)) in self._index.named:

@@ -65,4 +65,4 @@ def _model() -> Any:
             "--semantic needs the package wordllama, which is not installed: pip install 'avs-data[semantic]'"
         ) from error
     # The wheel holds weights and tokenizer; its loader finds the tokenizer only when the wheel is named as the cache.
-    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+    return wordllama.WordLlama.load(cache_dir=Path(str(wordllama.__file__)).parent, disable_download=True)

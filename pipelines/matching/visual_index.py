@@ -4,18 +4,14 @@ import re
 from dataclasses import dataclass
 
 from pipelines.matching.ideas import Ideas
+from pipelines.matching.knowledge import GENUS_ENDS
 from pipelines.matching.lexicon import Lexicon
 from pipelines.matching.vocabularies import VisualLabel
 from pipelines.matching.wording import tokens
 
-# Words of a definition behind which its head noun cannot stand any more.
-_END_OF_GENUS = frozenset(
-    "that which who with without having used of for made in on at whose where when to by from designed worn usually "
-    "often placed attached consisting related characterized carried drawn descended prepared especially typically "
-    "containing shaped as under served called kept known mounted propelled covering over around between forbidding "
-    "powered equipped caused cooked eaten filled driven operated pulled pushed played resembling and or".split()
+_FILLERS = re.compile(
+    r"^(an?|the|any|either|one|several|various|two|kinds?|types?|sorts?|species|of|several|all)$"
 )
-_FILLERS = re.compile(r"^(an?|the|any|either|one|several|various|two|kinds?|types?|sorts?|species|of|several|all)$")
 _DEPTH = 4
 
 
@@ -26,7 +22,7 @@ def genus(definition: str) -> tuple[str, ...]:
     for word in tokens(re.split(r"[;,:.]\s|$", text.strip(), maxsplit=1)[0]):
         if not found and _FILLERS.match(word):
             continue
-        if found and word in _END_OF_GENUS:
+        if found and word in GENUS_ENDS:
             break
         found.append(word)
     return tuple(found)
@@ -77,7 +73,9 @@ class VisualIndex:
         return tuple(
             name
             for name in keys
-            if not any(relation.kind == "kind_of" and relation.thing in keys for relation in nouns.get(name, ()))
+            if not any(
+                relation.kind == "kind_of" and relation.thing in keys for relation in nouns.get(name, ())
+            )
         )
 
     def _add_wider(self, label: VisualLabel, name: str, ideas: Ideas) -> None:

@@ -152,9 +152,7 @@ def lvis_labels(categories: Iterable[dict[str, Any]]) -> list[VisualLabel]:
     return labels
 
 
-def open_images_labels(
-    classes: dict[str, str], hierarchy: dict[str, Any] | None
-) -> list[VisualLabel]:
+def open_images_labels(classes: dict[str, str], hierarchy: dict[str, Any] | None) -> list[VisualLabel]:
     """Open Images classes, MID -> name; classes that only the hierarchy knows are left out."""
     ancestors = _ancestors(hierarchy) if hierarchy else {}
     return [
@@ -182,7 +180,9 @@ def _ancestors(hierarchy: dict[str, Any]) -> dict[str, tuple[str, ...]]:
             places[mid] = min(steps, places.get(mid, steps))
         waiting += [(child, (node["LabelName"], *above)) for child in node.get("Subcategory", [])]
         waiting += [(child, ()) for child in node.get("Part", [])]
-    return {mid: tuple(sorted(places, key=lambda above: (places[above], above))) for mid, places in found.items()}
+    return {
+        mid: tuple(sorted(places, key=lambda above: (places[above], above))) for mid, places in found.items()
+    }
 
 
 def _required(found: Any, folder: str, name: str) -> Any:

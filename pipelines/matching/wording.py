@@ -86,4 +86,6 @@ def brackets(text: str) -> tuple[str, tuple[str, ...]]:
 def sense(name: str) -> tuple[str, str]:
     """An LVIS name and its sense: `bus_(vehicle)` -> (`bus`, `vehicle`); the sense is "" without brackets."""
     found = _BRACKETS.search(name)
-    return _BRACKETS.sub(" ", name).replace("_", " ").strip(), found.group(1).replace("_", " ") if found else ""
+    return _BRACKETS.sub(" ", name).replace("_", " ").strip(), found.group(1).replace(
+        "_", " "
+    ) if found else ""

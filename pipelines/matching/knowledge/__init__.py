@@ -5,13 +5,14 @@ corpus at all. `README.md` in the folder above says how to edit them.
 """
 
 import csv
+import io
 from dataclasses import dataclass
 from importlib.resources import files
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (files(__package__) / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    text = (files(__package__) / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,17 @@ class Relation:
 
 
 PLURALS = {row["plural"]: row["singular"] for row in _rows("plurals")}
+GENUS_ENDS = frozenset(
+    row["word"] for row in _rows("genus_ends")
+)  # behind them a definition has no head noun
 SPELLINGS = {row["variant"]: row["preferred"] for row in _rows("spellings")}
 
 
 def nouns() -> list[tuple[str, Relation]]:
-    return [(row["word"], Relation(row["relation"], row["thing"], row["strength"] == "close")) for row in _rows("nouns")]
+    return [
+        (row["word"], Relation(row["relation"], row["thing"], row["strength"] == "close"))
+        for row in _rows("nouns")
+    ]
 
 
 def verbs() -> list[tuple[str, str, str]]:
