@@ -39,7 +39,7 @@ class Matcher:
         if label.mid in self._mids:
             mention = Mention(tokens(label.label), Role.SOURCE)
             why = f"both have the MID {label.mid}"
-            found.append(Evidence(self._mids[label.mid], mention, "mid", 1.0, why, direct=True))
+            found.insert(0, Evidence(self._mids[label.mid], mention, "mid", 1.0, why, direct=True))
         if self._glosses and not any(self._judge.score(evidence) >= ACCEPT_FROM for evidence in found):
             found += self._new(self._glosses.find(label.label), found)
         if self._semantics:

@@ -13,8 +13,7 @@ from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.wording import STOP_WORDS, alternatives, brackets, is_participle, stems, tokens
 
 _PREPOSITIONS = frozenset(
-    ["with", "on", "in", "at", "of", "by", "under", "into", "from", "for", "through", "against", "over"]
-    + ["around", "up", "off"]
+    ["against", "around", "at", "by", "for", "from", "in", "into", "of", "on", "over", "under", "with"]
 )
 _LONGEST_NAME = 4  # words
 _LONGEST_ACT = 3  # chunks
@@ -247,12 +246,8 @@ class Reader:
             return "" if any(other.verb and other.verb.base in _PLAY for other in chunks) else "thing"
         if chunk.verb and not chunk.verb.domain and not is_participle(chunk.words[-1]):
             return "thing"  # surf, chop: the sound alone, nobody doing it
-        handled = (
-            bool(chunk.verb)
-            and "handle" in chunk.verb.classes
-            and any(other.kind == "noun" for other in chunks[at:])
-        )
-        return "thing" if handled else ""
+        handles = "handle" in (chunk.verb.classes if chunk.verb else ())
+        return "thing" if handles and any(other.kind == "noun" for other in chunks[at:]) else ""
 
     def _tools(self, chunks: list[_Chunk], acts: set[str]) -> list[Mention]:
         """`hammering nails` -> hammer; `lawn mowing` -> lawn mower."""

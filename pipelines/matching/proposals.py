@@ -74,11 +74,4 @@ def read(url: str) -> list[Row]:
             f"{url} has the columns {reader.fieldnames}: proposals have {', '.join(COLUMNS)}. "
             "Write it with avs-data match"
         )
-    return [
-        Row(
-            *(row[column] for column in COLUMNS[:4]),
-            float(row["score"]),
-            *(row[column] for column in COLUMNS[5:]),
-        )
-        for row in reader
-    ]
+    return [Row(score=float(row.pop("score")), **row) for row in reader]

@@ -60,12 +60,18 @@ class VisualIndex:
             self.equals.append(self._equals(keys))
             for name, rank in ranks.items():
                 self.named.setdefault(name, []).append(Named(number, rank))
-            self._add_wider(label, keys[0], ideas)
         self.narrower: dict[str, list[int]] = {}
-        for number, keys in enumerate(self.keys):
-            for wide in {wide for wide, _ in self.wider[keys[0]]}:
+        right_above = [
+            self._wider(label, keys[0], ideas) for label, keys in zip(visual, self.keys, strict=True)
+        ]
+        for number, (keys, above) in enumerate(zip(self.keys, right_above, strict=True)):
+            self.wider.setdefault(keys[0], []).extend(above)
+            for wide in dict.fromkeys(wide for wide, _ in above):
                 self.narrower.setdefault(wide, []).append(number)
-        self.domains = tuple(self._domain(label, keys) for label, keys in zip(visual, self.keys, strict=True))
+        self.domains = tuple(
+            self._domain(label, [wide for wide, _ in above])
+            for label, above in zip(visual, right_above, strict=True)
+        )
 
     def _equals(self, keys: tuple[str, ...]) -> tuple[str, ...]:
         """The names that mean the same: LVIS also lists `boy` and `baby` under `person`, which are kinds of it."""
@@ -78,8 +84,9 @@ class VisualIndex:
             )
         )
 
-    def _add_wider(self, label: VisualLabel, name: str, ideas: Ideas) -> None:
-        above = self.wider.setdefault(name, [])
+    def _wider(self, label: VisualLabel, name: str, ideas: Ideas) -> list[tuple[str, str]]:
+        """Keys of the classes right above a label, each with how it is known."""
+        above: list[tuple[str, str]] = []
         if ideas.definitions and label.definition:
             words = genus(label.definition)
             for start in range(max(0, len(words) - 2), len(words)):
@@ -88,16 +95,19 @@ class VisualIndex:
                     above.append((wide, "definition"))
         if ideas.hierarchy:
             above += [(self.lexicon.name_key(wide), "hierarchy") for wide in label.ancestors[:1]]
+        return above
 
-    def _domain(self, label: VisualLabel, keys: tuple[str, ...]) -> str:
-        """The domain that the label's sense, name, ancestors or definition names first; "" if none does."""
+    def _domain(self, label: VisualLabel, waiting: list[str]) -> str:
+        """The domain that the label's sense, name, ancestors or definition names first; "" if none does.
+
+        `waiting`: the keys of the classes right above it.
+        """
         known = self.lexicon.domains
         for name in (*label.senses, label.names[0], *label.ancestors):
             words = tokens(name)
             for start in range(len(words)):
                 if domain := known.get(self.lexicon.key(words[start:])):
                     return domain
-        waiting = [name for name, _ in self.wider.get(keys[0], ())]
         for _ in range(_DEPTH):
             for name in waiting:
                 if name in known:

@@ -87,13 +87,13 @@ def audio_labels(folder: str, audio: tuple[str, ...]) -> list[AudioLabel]:
     groups = _ontology_groups(_json(folder, "audioset_ontology.json") or [])
     sounds = []
     if "vggsound" in audio:
-        sounds += vggsound_labels(_csv(folder, "vggsound_stat.csv", required=True))
+        sounds += vggsound_labels(_csv(folder, "vggsound_stat.csv", columns=3))
     if "audioset" in audio:
-        rows = _csv(folder, "audioset_class_labels_indices.csv", required=True)[1:]
-        sounds += [AudioLabel(name, "audioset", mid, groups.get(mid, "")) for _, mid, name in rows]
+        rows = _csv(folder, "audioset_class_labels_indices.csv", columns=3)[1:]
+        sounds += [AudioLabel(name, "audioset", mid, groups.get(mid, "")) for _, mid, name, *_ in rows]
     if "fsd50k" in audio:
-        rows = _csv(folder, "fsd50k_vocabulary.csv", required=True)
-        sounds += [AudioLabel(name, "fsd50k", mid, groups.get(mid, "")) for _, name, mid in rows]
+        rows = _csv(folder, "fsd50k_vocabulary.csv", columns=3)
+        sounds += [AudioLabel(name, "fsd50k", mid, groups.get(mid, "")) for _, name, mid, *_ in rows]
     return sounds
 
 
@@ -128,7 +128,7 @@ def _ontology_groups(ontology: list[dict[str, Any]]) -> dict[str, str]:
 
 def vggsound_labels(rows: Iterable[list[str]]) -> list[AudioLabel]:
     """Labels of `stat.csv` (label, clips, group), whose commas may be unquoted."""
-    return [AudioLabel(",".join(row[:-2]), "vggsound", group=row[-1]) for row in rows if len(row) >= 3]
+    return [AudioLabel(",".join(row[:-2]), "vggsound", group=row[-1]) for row in rows]
 
 
 def lvis_labels(categories: Iterable[dict[str, Any]]) -> list[VisualLabel]:
@@ -185,23 +185,25 @@ def _ancestors(hierarchy: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _required(found: Any, folder: str, name: str) -> Any:
-    if not found:
-        raise VocabularyError(
-            f"{storage.join(folder, name)} is not there or is empty: an audio vocabulary that is asked for must be. "
-            "Put the file there, or leave its source out of --audio"
-        )
-    return found
-
-
-def _csv(folder: str, name: str, required: bool = False) -> list[list[str]]:
+def _csv(folder: str, name: str, columns: int = 0) -> list[list[str]]:
+    """The rows of a CSV file, none if it is not there; with `columns`, it must be there and have at least as many."""
     url = storage.join(folder, name)
     try:
         text = storage.read_bytes(url).decode("utf-8-sig") if storage.exists(url) else ""
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise VocabularyError(f"{url}: {error}: it must be CSV in UTF-8. Fetch the file again") from error
-    return _required(rows, folder, name) if required else rows
+    if columns and not rows:
+        raise VocabularyError(
+            f"{url} is not there or is empty: an audio vocabulary that is asked for must be. "
+            "Put the file there, or leave its source out of --audio"
+        )
+    for number, row in enumerate(rows if columns else [], start=1):
+        if len(row) < columns:
+            raise VocabularyError(
+                f"{url}: line {number} has {len(row)} columns: {columns} are needed. Fetch the file again"
+            )
+    return rows
 
 
 def _json(folder: str, name: str) -> Any:
