@@ -97,15 +97,13 @@ class Finder:
         self._keep(names, _Name(whole, 1.0, "name", f"{mention.text!r}", True))
         if self._ideas.heads and mention.role is not Role.ACT:
             for head in self._heads(mention.words):
-                trust = STEP["head"]
-                self._keep(
-                    names,
-                    _Name(self._lexicon.key(head), trust, "head", f"{' '.join(head)!r}, the head", False),
-                )
-        wide = mention.role is not Role.ACT  # what an act needs is named exactly
+                why = f"{' '.join(head)!r}, the head"
+                self._keep(names, _Name(self._lexicon.key(head), STEP["head"], "head", why, False))
+        exact_only = mention.role is Role.ACT  # acts.csv names what an act needs, not its kind
         frontier = list(names.values())
         for _ in range(_HOPS):
-            reached = [step for name in frontier for step in self._steps(name) if step.direct or wide]
+            steps = [step for name in frontier for step in self._steps(name)]
+            reached = [step for step in steps if step.direct or not exact_only]
             frontier = [step for step in reached if self._keep(names, step)]
         return list(names.values())
 
@@ -129,26 +127,15 @@ class Finder:
         """Names one relation further on."""
         for relation in self._lexicon.nouns.get(name.key, ()):
             if relation.kind != "opaque":
-                trust = name.trust * (
-                    STEP[relation.kind] if relation.close else min(LOOSE, STEP[relation.kind])
-                )
+                step = STEP[relation.kind]
+                trust = name.trust * (step if relation.close else min(LOOSE, step))
                 direct = name.direct and relation.kind == "same_as"
-                yield _Name(
-                    relation.thing,
-                    trust,
-                    relation.kind,
-                    f"{name.why} {_SAYS[relation.kind]} {self._say(relation.thing)}",
-                    direct,
-                )
+                why = f"{name.why} {_SAYS[relation.kind]} {self._say(relation.thing)}"
+                yield _Name(relation.thing, trust, relation.kind, why, direct)
         for wide, method in self._index.wider.get(name.key, ()):
             if wide not in self._lexicon.general and self._same_domain(name.key, wide):
-                yield _Name(
-                    wide,
-                    name.trust * STEP[method],
-                    method,
-                    f"{name.why} is a kind of {self._say(wide)} by its {method}",
-                    False,
-                )
+                why = f"{name.why} is a kind of {self._say(wide)} by its {method}"
+                yield _Name(wide, name.trust * STEP[method], method, why, False)
         if self._ideas.synonyms:
             for named in self._index.named.get(name.key, ()):
                 equals = self._index.equals[named.number]

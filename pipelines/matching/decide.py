@@ -56,7 +56,9 @@ class Judge:
         """One proposal for each visual label found, best first: by `precedence`, then the vocabulary's order."""
         if self._senses:
             found = [self._in_context(label, reading, one) for one in found]
-        found = [one for one in found if not (one.refused and one.method in _GUESSES)]
+        found = [
+            one for one in found if not (one.refused and one.method == "semantic")
+        ]  # a guess, and refuted
         best: dict[int, Proposal] = {}
         for evidence in self._nearest(found):
             proposal = self._one(evidence)
@@ -142,8 +144,7 @@ class Judge:
         return result
 
 
-_GUESSES = {"gloss", "semantic"}  # their homonyms are not worth a row
-_BESIDE = _GUESSES | {"has_part", "narrower", "similar_to"}  # ways that lead to no wider class
+_BESIDE = {"has_part", "narrower", "semantic", "similar_to"}  # ways that lead to no wider class
 _RANK = {"accept": 2, "review": 1, "reject": 0}
 _NOT_SOUNDING = (Role.OBJECT, Role.CONTEXT, Role.ACT, Role.TOOL)
 _PLAYS = {

@@ -24,7 +24,6 @@ class Ideas:
     narrower: bool = True  # the few classes right below the thing
     senses: bool = True  # a name of another domain than the sound is a homonym
     spelling: bool = True  # rapidfuzz, for names that nothing else finds
-    gloss: bool = True  # rare words that label and definition share
     semantic: bool = False  # word embeddings; needs the extra `semantic`
     mids: bool = True  # AudioSet and FSD50K share MIDs with Open Images
 

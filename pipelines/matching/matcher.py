@@ -2,8 +2,7 @@
 
 from pipelines.matching import lexicon as lexicons
 from pipelines.matching.candidates import Evidence, Finder
-from pipelines.matching.decide import ACCEPT_FROM, Judge, Proposal
-from pipelines.matching.gloss import Glosses
+from pipelines.matching.decide import Judge, Proposal
 from pipelines.matching.ideas import Ideas
 from pipelines.matching.phrases import Mention, Reader, Role
 from pipelines.matching.semantic import Semantics
@@ -24,7 +23,6 @@ class Matcher:
         self._reader = Reader(index, lexicon, ideas)
         self._finder = Finder(index, lexicon, ideas)
         self._judge = Judge(index, lexicon, ideas.senses)
-        self._glosses = Glosses(visual) if ideas.gloss else None
         self._semantics = Semantics(visual) if ideas.semantic else None
         self._mids = {
             label.id: number
@@ -40,13 +38,7 @@ class Matcher:
             mention = Mention(tokens(label.label), Role.SOURCE)
             why = f"both have the MID {label.mid}"
             found.insert(0, Evidence(self._mids[label.mid], mention, "mid", 1.0, why, direct=True))
-        if self._glosses and not any(self._judge.score(evidence) >= ACCEPT_FROM for evidence in found):
-            found += self._new(self._glosses.find(label.label), found)
         if self._semantics:
-            found += self._new(self._semantics.find(label), found)
+            known = {evidence.number for evidence in found}
+            found += [evidence for evidence in self._semantics.find(label) if evidence.number not in known]
         return self._judge.decide(label, reading, found)
-
-    @staticmethod
-    def _new(more: list[Evidence], found: list[Evidence]) -> list[Evidence]:
-        known = {evidence.number for evidence in found}
-        return [evidence for evidence in more if evidence.number not in known]

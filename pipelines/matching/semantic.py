@@ -15,7 +15,7 @@ from pipelines.matching.phrases import Mention, Role
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.matching.wording import tokens
 
-_MOST = 3  # proposals a label
+_MOST = 4  # proposals a label
 _LEAST_COSINE = 0.3
 _TRUST = 0.3, 0.55  # at the least cosine and at 1
 
