@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from pipelines.matching.candidates import STEP, Evidence
 from pipelines.matching.lexicon import Lexicon
-from pipelines.matching.phrases import Mention, Reading, Role
+from pipelines.matching.phrases import Reading, Role
 from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.vocabularies import AudioLabel
 
@@ -56,9 +56,8 @@ class Judge:
         """One proposal for each visual label found, best first: by `precedence`, then the vocabulary's order."""
         if self._senses:
             found = [self._in_context(label, reading, one) for one in found]
-        found = [
-            one for one in found if not (one.refused and one.method == "semantic")
-        ]  # a guess, and refuted
+            # A guess from meaning that its domain refutes was never a candidate.
+            found = [one for one in found if not (one.refused and one.method == "semantic")]
         best: dict[int, Proposal] = {}
         for evidence in self._nearest(found):
             proposal = self._one(evidence)
@@ -91,14 +90,14 @@ class Judge:
         People are the exception: Open Images draws many a man or woman as `Person`, so `Person` stays.
         """
         visual = self._index.visual
-        direct: dict[tuple[Mention, str], Evidence] = {}
+        direct: dict[tuple[tuple[str, ...], str], Evidence] = {}
         for evidence in found:
             if evidence.direct and not evidence.refused and evidence.trust >= STEP["synonym"]:
-                place = evidence.mention, visual[evidence.number].source
+                place = evidence.mention.words, visual[evidence.number].source
                 direct[place] = max(direct.get(place, evidence), evidence, key=lambda one: one.trust)
         result = []
         for evidence in found:
-            nearer = direct.get((evidence.mention, visual[evidence.number].source))
+            nearer = direct.get((evidence.mention.words, visual[evidence.number].source))
             wider = not evidence.direct and evidence.method not in _BESIDE and not evidence.refused
             if nearer and wider and self._index.keys[evidence.number][0] != "person":
                 evidence = replace(
