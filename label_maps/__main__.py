@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from label_maps.faults import check, parse
-from label_maps.label_map import LabelMapError, load, write
+from label_maps.label_map import LabelMapError, load, path_of, write
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,11 +14,11 @@ def main(argv: list[str] | None = None) -> int:
         description="Check a label map and print what it holds. Exit 1 where a rule is broken.",
     )
     parser.add_argument("map", nargs="?", default="avs", help="a shipped name or a .csv file (default: avs)")
-    parser.add_argument("--sort", action="store_true", help="first rewrite the .csv file in canonical order")
+    parser.add_argument("--sort", action="store_true", help="first rewrite its rows in canonical order")
     options = parser.parse_args(argv)
     try:
         if options.sort:
-            _sort(Path(options.map))
+            _sort(path_of(options.map))
         label_map = load(options.map)
     except (LabelMapError, OSError) as error:
         print(error, file=sys.stderr)
@@ -31,10 +31,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sort(path: Path) -> None:
-    links, unreadable = parse(path.read_bytes())
-    if faults := unreadable or check(links, ordered=False):
+    rows, unreadable = parse(path.read_bytes())
+    if faults := unreadable + check(rows, ordered=False, whole=not unreadable):
         raise LabelMapError(path, faults)
-    write(path, links)
+    write(path, (link for _, link in rows))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from label_maps.links import COLUMNS, RELATIONS, SOURCES, Link
 
@@ -19,12 +20,13 @@ _SOURCE_ID = {
     "audioset": (_MID, "an AudioSet source_id is a MID such as /m/0bt9lr"),
     "fsd50k": (_MID, "an FSD50K source_id is a MID such as /m/0bt9lr"),
 }
+Row = tuple[int, Link]  # row number and link
 _SYNSET = re.compile(r"\S+\.[nvasr]\.\d\d")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One broken rule. `row` counts as a spreadsheet does: the header is row 1; 0 means the file as a whole."""
+    """One broken rule. `row` counts as a spreadsheet does (the header is 1); 0 is the file as a whole."""
 
     row: int
     column: str
@@ -37,8 +39,8 @@ class Fault:
         return f"{where}, {self.column} {self.value!r}: {self.rule}; {self.remedy}"
 
 
-def parse(data: bytes) -> tuple[list[Link], list[Fault]]:
-    """The links that a CSV file holds, in its order, and what keeps it from being read.
+def parse(data: bytes) -> tuple[list[Row], list[Fault]]:
+    """The rows that a CSV file holds, in its order, and what keeps others from being read.
 
     Only the shape of the file is looked at here (text, columns, completeness); `check` judges the content.
     """
@@ -46,46 +48,48 @@ def parse(data: bytes) -> tuple[list[Link], list[Fault]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         bad = data[error.start : error.start + 8].hex(" ")
-        rule = f"byte {error.start} is not UTF-8"
-        return [], [Fault(0, "bytes", bad, rule, "save the file as UTF-8")]
-    if not text:
-        return [], [Fault(0, "text", "", "the file is empty", "restore it, or start it with the header row")]
-    if not text.endswith("\n"):
-        rule = "the file must end with a line end; it may be cut short"
-        return [], [Fault(0, "end", text[-40:], rule, "restore the missing rows, or end the last line")]
-    links: list[Link] = []
+        return [], [Fault(0, "bytes", bad, f"byte {error.start} is not UTF-8", "save the file as UTF-8")]
     faults: list[Fault] = []
-    row = 0
+    if not text.endswith("\n"):
+        rule = "the file ends with a line end; without one it may be cut short"
+        faults.append(Fault(0, "end", text[-40:], rule, "restore the missing rows, or end the last line"))
+    rows: list[Row] = []
+    number = 0
     try:
-        for row, values in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1):
-            if row == 1:
+        for number, values in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1):
+            if number == 1:
                 if tuple(values) != COLUMNS:
-                    rule = f"the header must be {','.join(COLUMNS)}"
-                    return [], [Fault(1, "header", ",".join(values), rule, "name and order the columns so")]
+                    rule = f"the header is {','.join(COLUMNS)}"
+                    remedy = "name and order the columns so"
+                    return [], [*faults, Fault(1, "header", ",".join(values), rule, remedy)]
             elif len(values) != len(COLUMNS):
                 rule = f"a row has {len(COLUMNS)} values and this one has {len(values)}"
-                faults.append(Fault(row, "row", ",".join(values), rule, "quote values that hold a comma"))
+                faults.append(Fault(number, "row", ",".join(values), rule, "quote values that hold a comma"))
             else:
-                links.append(Link(*values))
+                rows.append((number, Link(*values)))
     except csv.Error as error:
         remedy = "close the quote, or restore the rows that were cut off"
-        faults.append(Fault(row + 1, "row", "", f"not readable as CSV ({error})", remedy))
-    return links, faults
+        faults.append(Fault(number + 1, "row", "", f"not readable as CSV ({error})", remedy))
+    return rows, faults
 
 
-def check(links: Sequence[Link], *, ordered: bool = True) -> list[Fault]:
-    """Every broken rule of links in file order (the first is row 2), by row.
+def check(rows: Sequence[Row], *, ordered: bool = True, whole: bool = True) -> list[Fault]:
+    """Every broken rule of rows in file order, sorted by row number.
 
     Args:
-        ordered: also ask that the rows are sorted and none is there twice, so that diffs stay small.
+        ordered: also ask that the rows are sorted, so that diffs stay small.
+        whole: also ask that every category has both sides; not to be asked where rows could not be read.
     """
     faults: list[Fault] = []
-    for row, link in enumerate(links, start=2):
-        faults += _check_fields(row, link)
-    faults += _check_duplicates(links)
-    faults += _check_both_sides(links)
+    for number, link in rows:
+        faults += _check_fields(number, link)
+    faults += _check_duplicates(rows)
+    if whole and not rows:
+        faults.append(Fault(0, "rows", "none", "a map has at least one link", "add rows below the header"))
+    if whole:
+        faults += _check_both_sides(rows)
     if ordered:
-        faults += _check_order(links)
+        faults += _check_order(rows)
     return sorted(faults, key=lambda fault: fault.row)
 
 
@@ -106,9 +110,8 @@ def _check_fields(row: int, link: Link) -> Iterator[Fault]:
             row, "source", link.source, f"a source is one of {', '.join(SOURCES)}", "use one of these"
         )
     if link.relation and link.relation not in RELATIONS:
-        yield Fault(
-            row, "relation", link.relation, f"a relation is one of {', '.join(RELATIONS)}", "use one of these"
-        )
+        rule = f"a relation is one of {', '.join(RELATIONS)}"
+        yield Fault(row, "relation", link.relation, rule, "use one of these")
     if link.decided_on and not _is_date(link.decided_on):
         rule = "a decision's date is a calendar day written YYYY-MM-DD"
         yield Fault(row, "decided_on", link.decided_on, rule, "write the day of the decision")
@@ -129,9 +132,9 @@ def _check_ids(row: int, link: Link) -> Iterator[Fault]:
         yield Fault(row, "synset", link.synset, "only LVIS rows have a synset", "leave it empty")
 
 
-def _check_duplicates(links: Sequence[Link]) -> Iterator[Fault]:
+def _check_duplicates(rows: Sequence[Row]) -> Iterator[Fault]:
     first: dict[tuple[str, str], tuple[int, Link]] = {}
-    for row, link in enumerate(links, start=2):
+    for row, link in rows:
         earlier_row, earlier = first.setdefault((link.source, link.source_id), (row, link))
         if earlier_row != row:
             rule = (
@@ -141,10 +144,10 @@ def _check_duplicates(links: Sequence[Link]) -> Iterator[Fault]:
             yield Fault(row, "category", link.category, rule, "keep one of the two rows")
 
 
-def _check_both_sides(links: Sequence[Link]) -> Iterator[Fault]:
+def _check_both_sides(rows: Sequence[Row]) -> Iterator[Fault]:
     sides: dict[str, set[str]] = defaultdict(set)
     first_row: dict[str, int] = {}
-    for row, link in enumerate(links, start=2):
+    for row, link in rows:
         sides[link.category].add(SOURCES.get(link.source, "unknown"))
         first_row.setdefault(link.category, row)
     for category, seen in sides.items():
@@ -156,12 +159,10 @@ def _check_both_sides(links: Sequence[Link]) -> Iterator[Fault]:
                 yield Fault(first_row[category], "category", category, rule, remedy)
 
 
-def _check_order(links: Sequence[Link]) -> Iterator[Fault]:
-    for row, (before, link) in enumerate(zip(links, links[1:], strict=False), start=3):
+def _check_order(rows: Sequence[Row]) -> Iterator[Fault]:
+    for (row_before, before), (row, link) in pairwise(rows):
         if link < before:
-            rule = (
-                f"rows are sorted by category, source, source_id, and this one belongs before row {row - 1}"
-            )
+            rule = f"rows are sorted by category, source, source_id; this one belongs before row {row_before}"
             remedy = "run `python -m label_maps --sort FILE`"
             yield Fault(row, "source_id", link.source_id, rule, remedy)
             return  # one row out of place says it; the remedy sorts them all

@@ -34,7 +34,7 @@ class LabelMapError(ValueError):
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Links under a name and a version. Equal content has an equal `sha256`, whatever its file looked like."""
+    """Links under a name and a version. Equal links have an equal `sha256`, however their file looked."""
 
     name: str
     version: str
@@ -90,25 +90,25 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
         LabelMapError: with every fault of both files (row, value, rule, remedy).
         FileNotFoundError: one of the two files is not there.
     """
-    path = _path(name_or_path)
+    path = path_of(name_or_path)
     faults: list[Fault] = []
     about = _read_about(path.with_suffix(".toml"), path.stem, faults)
-    links, unreadable = parse(path.read_bytes())
-    faults += unreadable or check(links)
+    rows, unreadable = parse(path.read_bytes())
+    faults += unreadable + check(rows, whole=not unreadable)
     if faults:
         raise LabelMapError(path, faults)
-    return LabelMap(about["name"], about["version"], tuple(links))
+    return LabelMap(about["name"], about["version"], tuple(link for _, link in rows))
 
 
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     """Write links as canonical CSV, sorted, in one step: a reader sees the old file or the new one.
 
     Raises:
-        LabelMapError: the links break a rule; the file is left as it was.
+        LabelMapError: the links break a rule (rows count in sorted order); the file is left as it was.
     """
     target = Path(path)
     ordered = sorted(links)
-    if faults := check(ordered):
+    if faults := check(list(enumerate(ordered, start=2))):
         raise LabelMapError(target, faults)
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -118,7 +118,8 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _path(name_or_path: str | os.PathLike[str]) -> Path:
+def path_of(name_or_path: str | os.PathLike[str]) -> Path:
+    """The CSV file that `load` reads for a shipped name or a path."""
     text = os.fspath(name_or_path)
     if text.endswith(".csv"):
         return Path(text)

@@ -35,7 +35,7 @@ COLUMNS = tuple(field.name for field in fields(Link))
 
 
 def to_csv(links: Iterable[Link]) -> bytes:
-    """The canonical text of a set of links: UTF-8, header, rows sorted, line feeds, quotes only where needed."""
+    """The canonical text of links: UTF-8, header, sorted rows, line feeds, quotes only where needed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -84,7 +84,7 @@ def _decode_soundfile(url: str, max_file_s: float) -> tuple[np.ndarray, int]:
 
 
 def _decode_av(url: str, max_file_s: float) -> tuple[np.ndarray, int]:
-    with storage.open_read(url) as file, av.open(file) as container:
+    with storage.open_read(url) as file, av.open(file, "r") as container:
         if not container.streams.audio:
             raise ValueError("no audio track")
         if container.duration and container.duration / av.time_base > max_file_s:

@@ -1,6 +1,7 @@
 """`avs-data`: one command a module under `pipelines/commands/`, imported only when it is called."""
 
 import importlib
+import logging
 
 import click
 
@@ -9,6 +10,7 @@ COMMANDS = {
     "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
     "demo-corpora": "Write small generated corpora in the official layouts.",
     "index": "Read corpora into Parquet tables of masks and clips.",
+    "match": "Propose which things that can be seen make which sounds.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }
@@ -23,6 +25,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        logging.getLogger().setLevel(
+            logging.ERROR
+        )  # Beam warns at import of cloud clients that are not needed
         module = importlib.import_module("pipelines.commands." + name.replace("-", "_"))
         return module.command
 

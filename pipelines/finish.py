@@ -92,6 +92,7 @@ def finish(
         for path in (path for split in splits for path in by_split[split]):
             part = parts.load(out, path)
             entries[kind].append(_entry(part))
+            storage.settle(storage.join(out, path))
             yield part.rows.select(schema.names)
 
     found = {
@@ -162,4 +163,4 @@ def write_report(url: str, counts: Counts) -> None:
 
 
 def read_report(url: str) -> Counts:
-    return {tuple(key): number for *key, number in json.loads(storage.read_bytes(url))}  # type: ignore[misc]
+    return {tuple(key): number for *key, number in json.loads(storage.read_bytes(url))}

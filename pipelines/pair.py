@@ -11,7 +11,17 @@ from pipelines.records import Outcome, Reason, rejection
 from shards import hashing
 
 # What a sample takes over from its clip, by the name it has in the pool.
-CLIP_COLUMNS = ("clip_id", "video_id", "shard", "flac_offset", "flac_size", "duration_s", "licence", "record")
+CLIP_COLUMNS = (
+    "clip_id",
+    "video_id",
+    "shard",
+    "flac_offset",
+    "flac_size",
+    "flac_sha256",
+    "duration_s",
+    "licence",
+    "record",
+)
 
 
 def ranks(table: pa.Table, seed: int) -> np.ndarray:

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from pipelines.records import Outcome
 from shards import format, storage
 from shards.tables import column
-from shards.writer import Member, write_shard
+from shards.writer import Content, Member, write_shard
 
 WORK = ".work"  # below the dataset; nothing in it belongs to the dataset
 Rejections = list[dict[str, str | None]]
-Encoded = tuple[str, Mapping[str, bytes]]
+Encoded = tuple[str, Mapping[str, Content]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,6 @@ def code_versions() -> dict[str, str]:
     """Versions of everything that decides the bytes of a shard."""
     packages = ("av", "avs-data", "numpy", "pillow", "pyarrow", "pycocotools", "soundfile", "soxr")
     return {name: importlib.metadata.version(name) for name in packages}
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def member_columns(members: Mapping[str, Member]) -> dict[str, Any]:
@@ -81,7 +77,7 @@ def write(
     """Write the one shard that the table's column `shard` names, unless it is there and its plan is the same.
 
     Args:
-        encode: a planned row to (key, extension -> bytes); or None, having added a rejection.
+        encode: a planned row to (key, extension -> content); or None, having added a rejection.
         describe: a planned row and its written members to the row of the part, in `schema`.
     """
     table = table.sort_by("key")

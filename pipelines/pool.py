@@ -8,9 +8,9 @@ import pyarrow as pa
 from label_maps import LabelMap
 from pipelines import audio, parts
 from pipelines.recipe import Select
-from pipelines.records import Outcome, Reason, rejection
+from pipelines.records import Outcome, Reason, Rejected, rejection
 from shards import format, storage, tables
-from shards.writer import Member
+from shards.writer import Content, Member
 
 # The pool as the pairing sees it: its table, and KEY.json of every clip.
 POOL = pa.schema([*tables.POOL, pa.field("record", pa.string())])
@@ -57,11 +57,12 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
                 max_duration_s=rules.max_duration_s,
                 silence_peak=rules.silence_peak,
             )
-        except audio.Rejected as error:
+        except Rejected as error:
             rejections.append(
                 rejection("convert", row["clip_id"], error.reason, error.detail, row["category"])
             )
             return None
+        sound = Content.of(flac.content)
         records[row["key"]] = record = {
             "id": row["clip_id"],
             "key": row["key"],
@@ -70,14 +71,14 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
             "duration_s": flac.duration_s,
             "label": label_link(label_map, row["corpus"], row["label"]),
             "official_split": row["official_split"],
-            "sha256": parts.sha256(flac.content),
+            "sha256": sound.sha256,
             "licence": row["licence"],
             "author": row["author"],
             "url": row["url"],
             "categories": [row["category"]],
             "split": row["split"],
         }
-        return row["key"], {"flac": flac.content, "json": format.json_bytes(record)}
+        return row["key"], {"flac": sound, "json": Content.of(format.json_bytes(record))}
 
     def describe(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
         record = records[row["key"]]

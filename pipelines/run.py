@@ -2,9 +2,10 @@
 
 import json
 import logging
+import os
 import tempfile
-from collections.abc import Callable, Iterator
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import label_maps
 from pipelines import finish, parts
 from pipelines.build import Job, wire
-from pipelines.index import IndexResult, Progress, index
+from pipelines.index import IndexResult, Progress, index, sources
 from pipelines.recipe import Recipe
 from pipelines.split import read_held_out
 from shards import format, storage
@@ -25,6 +26,10 @@ LOCAL_RUNNER = "FnApiRunner"  # named, because Beam's default one first tries to
 
 class BuildError(Exception):
     """A build that cannot start; the message says what to do."""
+
+
+class BuildStopped(Exception):
+    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class BuildOptions:
     beam: tuple[str, ...] = ()  # options for the runner
 
 
-def build(recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], None] | None = None) -> finish.Counts | None:
+def build(
+    recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], None] | None = None
+) -> finish.Counts | None:
     """Build a dataset; a dry run gives its counts instead.
 
     Args:
@@ -48,7 +55,9 @@ def build(recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], 
 
     Raises:
         BuildError, RecipeError, LabelMapError, CorpusError: before anything is written.
+        BuildStopped: later.
     """
+    sources(options.corpora)  # nothing is claimed for corpora that are not there
     label_map = label_maps.load(recipe.labels.map)
     if recipe.labels.categories:
         label_map = label_map.restricted(recipe.labels.categories)
@@ -158,15 +167,23 @@ def _run(job: Job, options: BuildOptions) -> None:
     with _quiet():
         pipeline = beam.Pipeline(options=PipelineOptions(arguments))
         wire(pipeline, job)
-        pipeline.run().wait_until_finish()
+        try:
+            pipeline.run().wait_until_finish()
+        except Exception as error:  # whatever a worker met; a runner wraps it in its own way
+            raise BuildStopped(str(error).strip().splitlines()[-1]) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam's runners tell the log of every bundle; a person wants to hear of what went wrong."""
+    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway."""
     before = logging.root.level
-    logging.root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.root.setLevel(before)
+    logging.root.setLevel(logging.CRITICAL)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
+        file.flush()
+        os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where a local worker process looks for its options
+        try:
+            yield
+        finally:
+            del os.environ["PIPELINE_OPTIONS_FILE"]
+            logging.root.setLevel(before)

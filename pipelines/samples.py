@@ -12,7 +12,7 @@ from pipelines.pool import label_link
 from pipelines.recipe import Recipe
 from pipelines.records import Outcome, Reason, Rejected, rejection
 from shards import format, storage, tables
-from shards.writer import Member
+from shards.writer import Content, Member
 
 
 def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
@@ -26,24 +26,27 @@ def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
                 rejection("shard", row["sample_id"], error.reason, error.detail, row["category"])
             )
             return None
-        mask = masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]})
+        mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
         flac = storage.read_range(
             storage.join(out, row["clip_shard"]), row["clip_flac_offset"], row["clip_flac_size"]
         )
-        record = sample_record(row, recipe, label_map, parts.sha256(photo), parts.sha256(mask))
-        contents = {"flac": flac, "jpg": photo, "json": format.json_bytes(record), "mask.png": mask}
+        sound = Content(flac, row["clip_flac_sha256"])
+        record = Content.of(
+            format.json_bytes(sample_record(row, recipe, label_map, photo.sha256, mask.sha256))
+        )
+        contents = {"flac": sound, "jpg": photo, "json": record, "mask.png": mask}
         return row["key"], contents
 
     return parts.write(table, out, tables.SAMPLES, encode, _row)
 
 
-def _photo(url: str, width: int, height: int) -> bytes:
+def _photo(url: str, width: int, height: int) -> Content:
     try:
         content = storage.read_bytes(url)
     except FileNotFoundError as error:
         raise Rejected(Reason.IMAGE_MISSING, f"gone since it was measured: {error}") from error
     images.check(content, width, height)
-    return content
+    return Content.of(content)
 
 
 def sample_record(

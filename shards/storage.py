@@ -62,8 +62,12 @@ def read_range(url: str, start: int, length: int) -> bytes:
 
 
 @contextmanager
-def open_atomic(url: str) -> Iterator[IO[bytes]]:
-    """A binary file for writing that gets its name when the block ends well, and is gone when it does not."""
+def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A binary file for writing that gets its name when the block ends well, and is gone when it does not.
+
+    Args:
+        durable: wait until a local disk has it; without, `settle` does so later, for many files at once.
+    """
     if not is_local(url):
         fs, path = _filesystem(url)
         file = fs.open(path, "wb")
@@ -80,8 +84,9 @@ def open_atomic(url: str) -> Iterator[IO[bytes]]:
     try:
         with open(temporary, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
@@ -89,8 +94,15 @@ def open_atomic(url: str) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_atomic(url: str, data: bytes) -> None:
-    with open_atomic(url) as file:
+def settle(url: str) -> None:
+    """Wait until the disk has a local file; elsewhere a finished upload is safe already."""
+    if is_local(url):
+        with open(local_path(url), "rb") as file:
+            os.fsync(file.fileno())
+
+
+def write_atomic(url: str, data: bytes, durable: bool = True) -> None:
+    with open_atomic(url, durable) as file:
         file.write(data)
 
 
@@ -121,9 +133,9 @@ def names(url: str) -> list[str]:
 
 
 def files(url: str, depth: int = 0) -> list[str]:
-    """Sorted paths, relative to a folder, of the files in it and at most `depth` folders below; one listing a folder.
+    """Sorted paths, relative to a folder, of the files in it and at most `depth` folders below.
 
-    Links to folders are followed. Empty where there is no folder.
+    Each folder is listed once. Links to folders are followed. Empty where there is no folder.
     """
     if is_local(url):
         return sorted(_local_files(local_path(url), "", depth))

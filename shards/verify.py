@@ -115,7 +115,7 @@ def _table_faults(dataset: Dataset, name: str, entry: TableEntry) -> Iterator[Fa
             yield Fault(name, f"{table.num_rows} rows; the manifest says {entry.rows}")
 
 
-def _file_faults(dataset: Dataset) -> Iterator[Fault] | list[Fault]:
+def _file_faults(dataset: Dataset) -> list[Fault]:
     listed = {entry.path for entry in (*dataset.manifest.shards, *dataset.manifest.pool_shards)}
     found = {
         f"{split}/{name}"
@@ -211,67 +211,59 @@ def _leaks(samples: pa.Table, pool: pa.Table) -> list[Fault]:
 def _check_shard(job: tuple[str, ShardEntry, list[dict[str, Any]]]) -> _ShardCheck:
     url, entry, rows = job
     check = _ShardCheck()
-    add = check.faults.append
     try:
         content = storage.read_bytes(storage.join(url, entry.path))
     except FileNotFoundError:
-        add(Fault(entry.path, "missing, but the manifest lists it"))
+        check.faults.append(Fault(entry.path, "missing, but the manifest lists it"))
         return check
-    if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
-        add(
-            Fault(
-                entry.path,
-                f"{len(content)} bytes with another sha256; the manifest says {entry.bytes}, {entry.sha256}",
-            )
-        )
-    if len(rows) != entry.samples:
-        add(Fault(entry.path, f"{len(rows)} rows in the table; the manifest says {entry.samples}"))
     extensions = format.CLIP_MEMBERS if entry.split == format.POOL else format.SAMPLE_MEMBERS
+    check.faults += [Fault(entry.path, what) for what in _check_file(content, entry, rows, extensions)]
+    for row in rows:
+        where, parts = f"{entry.path}: {row['key']}", {}
+        for extension in extensions:
+            name = column(extension)
+            start = row[f"{name}_offset"]
+            parts[extension] = content[start : start + row[f"{name}_size"]]
+            if hashlib.sha256(parts[extension]).hexdigest() != row[f"{name}_sha256"]:
+                check.faults.append(Fault(f"{where}.{extension}", f"sha256 is not {row[f'{name}_sha256']}"))
+        for one in (_check_clip,) if entry.split == format.POOL else (_check_clip, _check_sample):
+            try:
+                check.faults += [Fault(where, what) for what in one(row, parts, check)]
+            except (OSError, SyntaxError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
+                check.faults.append(Fault(where, f"does not decode: {type(error).__name__}: {error}"))
+    return check
+
+
+def _check_file(
+    content: bytes, entry: ShardEntry, rows: list[dict[str, Any]], extensions: tuple[str, ...]
+) -> Iterator[str]:
+    """The tar as a file: its hash, and each member where the table says."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if (len(content), sha256) != (entry.bytes, entry.sha256):
+        yield f"{len(content)} bytes, sha256 {sha256}; the manifest says {entry.bytes}, {entry.sha256}"
+    if len(rows) != entry.samples:
+        yield f"{len(rows)} rows in the table; the manifest says {entry.samples}"
     planned = [
-        (f"{row['key']}.{ext}", row[f"{column(ext)}_offset"], row[f"{column(ext)}_size"])
+        (f"{row['key']}.{extension}", row[f"{column(extension)}_offset"], row[f"{column(extension)}_size"])
         for row in rows
-        for ext in extensions
+        for extension in extensions
     ]
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             members = tar.getmembers()
-        found = [(member.name, member.offset_data, member.size) for member in members]
-        if found != planned:
-            odd = next(
-                (pair for pair in zip(found, planned) if pair[0] != pair[1]), (found[-1:], planned[-1:])
-            )
-            add(
-                Fault(
-                    entry.path,
-                    f"member {odd[0]} where the table has {odd[1]}; {len(found)} members, {len(planned)} planned",
-                )
-            )
-        for member in members:
-            if (member.mode, member.uid, member.gid, member.mtime, member.isfile()) != (0o644, 0, 0, 0, True):
-                add(
-                    Fault(
-                        f"{entry.path}: {member.name}",
-                        "tar header with another mode, owner, time or type than the format's",
-                    )
-                )
     except tarfile.TarError as error:
-        add(Fault(entry.path, f"no readable tar: {error}"))
-    for row in rows:
-        where = f"{entry.path}: {row['key']}"
-        parts = {}
-        for ext in extensions:
-            start = row[f"{column(ext)}_offset"]
-            parts[ext] = content[start : start + row[f"{column(ext)}_size"]]
-            if hashlib.sha256(parts[ext]).hexdigest() != row[f"{column(ext)}_sha256"]:
-                add(Fault(f"{where}.{ext}", f"sha256 is not {row[f'{column(ext)}_sha256']}"))
-        checks = (_check_clip,) if entry.split == format.POOL else (_check_clip, _check_sample)
-        for one in checks:
-            try:
-                for what in one(row, parts, check):
-                    add(Fault(where, what))
-            except (OSError, SyntaxError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
-                add(Fault(where, f"does not decode: {type(error).__name__}: {error}"))
-    return check
+        yield f"no readable tar: {error}"
+        return
+    for number, member in enumerate(members[: len(planned)]):
+        found = (member.name, member.offset_data, member.size)
+        if found != planned[number]:
+            yield f"member {number} is {found} (name, offset, size); the table says {planned[number]}"
+            break
+    if len(members) != len(planned):
+        yield f"{len(members)} members; the table says {len(planned)}"
+    for member in members:
+        if (member.mode, member.uid, member.gid, member.mtime, member.isfile()) != (0o644, 0, 0, 0, True):
+            yield f"{member.name} has another mode, owner, time or type than the format's"
 
 
 def _check_clip(row: dict[str, Any], parts: dict[str, bytes], _: _ShardCheck) -> Iterator[str]:

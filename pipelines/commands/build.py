@@ -49,7 +49,7 @@ def command(
     held_out: tuple[str, ...],
     beam_options: tuple[str, ...],
 ) -> None:
-    r"""Build a dataset as RECIPE says (a TOML file, or the name of one that ships, such as avs_synthetic).
+    """Build a dataset as RECIPE says (a TOML file, or the name of one that ships, such as avs_synthetic).
 
     \b
     CORPORA/lvis/         lvis_v1_train.json, lvis_v1_val.json, images/
@@ -74,10 +74,11 @@ def command(
             per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
     except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError) as error:
         raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(
-            f"{error}; what is written stays good: make room and run the same command"
-        ) from error
+    except run.BuildStopped as error:
+        if "OSError" not in str(error):
+            console.print_exception()
+        remedy = "What is written stays good: remove the cause and run the same command."
+        raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error
     _print(funnel, per_category)
 
 

@@ -1,0 +1,43 @@
+# make demo: the main job on generated data.  make test: the whole suite.  `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+TEST_VENV := .venv-test
+UV = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint constraints.txt
+
+.PHONY: help demo test test-slow lint bench train-demo clean
+
+help:  ## List the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+	$(call UV,$(VENV)) --editable .
+	touch $@
+
+$(TEST_VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check uv
+	$(call UV,$(TEST_VENV)) --editable '.[train,test]'
+	touch $@
+
+demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corpora, in out/demo.
+	$(VENV)/bin/avs-data demo-corpora out/demo-corpora
+	$(VENV)/bin/avs-data build demo --corpora out/demo-corpora --out out/demo --workers 2
+	$(VENV)/bin/avs-data verify out/demo
+	$(VENV)/bin/avs-data stats out/demo
+
+test: $(TEST_VENV)/.ready  ## Run the suite, all but the tests marked slow.
+	$(TEST_VENV)/bin/pytest -n 2 --dist worksteal
+
+test-slow: $(TEST_VENV)/.ready  ## Run the tests marked slow.
+	$(TEST_VENV)/bin/pytest -m slow
+
+lint: $(TEST_VENV)/.ready  ## Check style, types and the floors of the house.
+	$(TEST_VENV)/bin/ruff check .
+	$(TEST_VENV)/bin/ruff format --check .
+	$(TEST_VENV)/bin/mypy
+	$(TEST_VENV)/bin/lint-imports
+
+clean:  ## Remove environments and output.
+	rm -rf $(VENV) $(TEST_VENV) out

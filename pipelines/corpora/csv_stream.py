@@ -1,0 +1,179 @@
+"""CSV files with a header, streamed as Arrow batches of text columns by `pyarrow.csv`.
+
+Every column is read as bytes, so that one odd value costs its row and not the file.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from pipelines.corpora.source import CorpusError, rejections
+from pipelines.records import Reason
+from shards import storage
+
+BLOCK_BYTES = 4 << 20
+_LONGEST_HEADER = 64 << 10
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One line that is not a row of its table."""
+
+    row: int | None  # counted from 1, the header included; None where only the block is known
+    message: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A stretch of a table: the columns asked for, as text, and what could not be read."""
+
+    columns: pa.RecordBatch  # string columns without nulls
+    faults: list[Fault]
+    position: int  # bytes of the file read so far
+
+
+def header(url: str, name: str) -> tuple[list[str], bool]:
+    """The first line's fields, and whether it quotes them. CorpusError where there is no such line."""
+    with storage.open_read(url) as file:
+        line = file.readline(_LONGEST_HEADER)
+    remedy = "Give the official file, unpacked"
+    if not line.strip():
+        raise CorpusError(
+            name, "line 1", "the file is empty" if not line else "the first line is empty", remedy
+        )
+    try:
+        text = line.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise CorpusError(name, f"line 1, byte {error.start}", "not UTF-8 text", remedy) from error
+    if "\0" in text or len(line) == _LONGEST_HEADER:
+        raise CorpusError(name, "line 1", "not a line of text", remedy)
+    return next(csv.reader([text])), '"' in text
+
+
+def read(url: str, name: str, columns: Sequence[str], always_quoted: bool = False) -> Iterator[Rows]:
+    """The named columns of a CSV file with a header, in the file's order.
+
+    Args:
+        name: how errors call the file.
+        columns: those that must be there; others are passed over.
+        always_quoted: values may be quoted and hold line breaks (free text). Otherwise a quote is a mere
+            character unless the header is quoted, so that a stray one cannot swallow the lines after it.
+    """
+    found, quoted = header(url, name)
+    missing = [column for column in columns if column not in found]
+    if missing:
+        raise CorpusError(
+            name,
+            "line 1",
+            f"missing columns {', '.join(missing)}; expected {', '.join(columns)}; "
+            f"found {', '.join(found)[:500]}",
+            "Give the official file, with its header",
+        )
+    faults: list[Fault] = []
+
+    def wrong_length(row: pa_csv.InvalidRow) -> str:
+        text = f"{row.actual_columns} values where the header has {row.expected_columns}: {row.text[:200]!r}"
+        faults.append(Fault(row.number, text))
+        return "skip"
+
+    with storage.open_read(url) as file:
+        try:
+            for batch in _open(file, columns, quoted or always_quoted, always_quoted, wrong_length):
+                rows = _text(batch, faults.copy(), file.tell())
+                faults.clear()
+                yield rows
+        except pa.ArrowInvalid as error:
+            raise CorpusError(
+                name, f"before byte {file.tell()}", str(error), "Download the file again"
+            ) from error
+        if faults:
+            yield Rows(
+                pa.record_batch([pa.array([], pa.string())] * len(columns), list(columns)),
+                faults,
+                file.tell(),
+            )
+
+
+def rejected(rows: Rows, path: str) -> list[pa.RecordBatch]:
+    """The faults as rejections; an empty list where there are none."""
+    if not rows.faults:
+        return []
+    items = [
+        f"{path}:before byte {rows.position}" if fault.row is None else f"{path}:{fault.row}"
+        for fault in rows.faults
+    ]
+    return [rejections(items, Reason.BAD_ROW, [fault.message for fault in rows.faults])]
+
+
+def numbers(column: pa.StringArray) -> np.ndarray:
+    """(n,) float64; NaN where a text is no number."""
+    try:
+        return pc.cast(column, pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        return np.array([_number(text) for text in column.to_pylist()])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _open(
+    file: IO[bytes], columns: Sequence[str], quoted: bool, breaks: bool, handler: Any
+) -> Iterator[pa.RecordBatch]:
+    file.readline(_LONGEST_HEADER)
+    if not file.read(4096).strip():  # pyarrow calls a header alone an empty file
+        return iter(())
+    file.seek(0)
+    return pa_csv.open_csv(
+        file,
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        parse_options=pa_csv.ParseOptions(
+            quote_char='"' if quoted else False, newlines_in_values=breaks, invalid_row_handler=handler
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            include_columns=list(columns), column_types={column: pa.binary() for column in columns}
+        ),
+    )
+
+
+def _text(batch: pa.RecordBatch, faults: list[Fault], position: int) -> Rows:
+    """The batch as text; rows with bytes that are not UTF-8, or with NUL, become faults."""
+    bad = np.zeros(len(batch), dtype=bool)
+    for column in batch.columns:
+        bad |= _not_text(column)
+    if bad.any():
+        for row in np.flatnonzero(bad):
+            values = b",".join(column[int(row)].as_py() for column in batch.columns)
+            faults.append(Fault(None, f"not UTF-8 text, or holds NUL: {values[:200]!r}"))
+        batch = batch.filter(pa.array(~bad))
+    arrays = [pc.cast(column, pa.string()) for column in batch.columns]
+    return Rows(pa.record_batch(arrays, batch.schema.names), faults, position)
+
+
+def _not_text(column: pa.BinaryArray) -> np.ndarray:
+    """(n,) bool; values are looked at one by one only where the column as a whole is not clean."""
+    data = column.buffers()[2]
+    has_nul = data is not None and not np.frombuffer(data, dtype=np.uint8).all()
+    try:
+        pc.cast(column, pa.string())
+    except pa.ArrowInvalid:
+        has_nul = True
+    if not has_nul:
+        return np.zeros(len(column), dtype=bool)
+    return np.array([not _is_text(value) for value in column.to_pylist()], dtype=bool)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return "\0" not in value.decode()
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,229 @@
+"""LVIS v1: `lvis/*.json` and COCO photos in `lvis/images/{train2017,val2017}/`.
+
+Format: https://www.lvisdataset.org/dataset (COCO's, with `coco_url` in place of `file_name`). Annotation ids
+need to be unique within a file only, so a mask's id holds its image's: `lvis:<image id>_<annotation id>`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import licences
+from pipelines.corpora import names
+from pipelines.corpora.json_stream import Block, JsonStream
+from pipelines.corpora.keys import Positions
+from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections, sift
+from pipelines.records import MASKS, Reason
+from shards import storage
+
+LAYOUT = "lvis/*.json (lvis_v1_train.json, lvis_v1_val.json)"
+_FOLDER = "lvis"
+_SPLITS = {
+    "train": "train",
+    "val": "validation",
+    "test": "test",
+}  # the word in the file's name -> as we call it
+_FLICKR_ID = re.compile(r"flickr\.com/(?:[^?]*/)?(\d+)_[^/]*$")
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+class _Licence(msgspec.Struct, gc=False):
+    id: Id
+    name: str | None = None
+    url: str | None = None
+
+
+class _Category(msgspec.Struct, gc=False):
+    id: Id
+    name: str
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: Id
+    width: Pixels
+    height: Pixels
+    coco_url: str
+    flickr_url: str | None = None
+    license: int | None = None
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    id: Id
+    image_id: Id
+    category_id: Id
+    segmentation: msgspec.Raw
+    iscrowd: int | None = None
+
+
+class _OnlyId(msgspec.Struct):
+    id: Id
+
+
+Tables = dict[str, list[Block]]
+_TABLES: dict[str, Any] = {"licenses": _Licence, "categories": _Category, "images": _Image}
+
+
+def sources(corpora: str) -> list[Source]:
+    """The annotation files, sorted. Those named `image_info` hold photos without annotations: left out."""
+    found = storage.names(storage.join(corpora, _FOLDER))
+    paths = [f"{_FOLDER}/{name}" for name in found if name.endswith(".json") and "image_info" not in name]
+    return [Source("lvis", path, _split(path)) for path in paths]
+
+
+def read(source: Source, corpora: str) -> Iterator[Part]:
+    """MASKS of one annotation file, a block at a time, in the file's order.
+
+    The file is read once where `annotations` come after the three tables they point into, else twice.
+    """
+    photos = set(storage.files(storage.join(corpora, _FOLDER, "images"), depth=1))
+    with storage.open_read(storage.join(corpora, source.path)) as file:
+        stream = JsonStream(file, source.path)
+        tables: Tables = {}
+        later, found = None, False
+        for key in stream.keys():  # noqa: SIM118
+            if key in _TABLES:
+                tables[key] = list(stream.array(_TABLES[key]))
+            elif key == "annotations":
+                found = True
+                if tables.keys() == _TABLES.keys():
+                    yield from _annotations(stream, source, tables, photos)
+                else:
+                    later = stream.position
+        missing = sorted({"annotations", *_TABLES} - tables.keys() - ({"annotations"} if found else set()))
+        if missing:
+            raise CorpusError(
+                source.path,
+                "top level",
+                f"no {', '.join(missing)}; an LVIS file holds annotations, categories, images, licenses",
+                "Give the official annotation file, or take this one out of the folder",
+            )
+        if later is not None:
+            stream.seek(later)
+            yield from _annotations(stream, source, tables, photos)
+
+
+def _split(path: str) -> str | None:
+    words = re.split(r"[^a-z]+", path.rsplit("/", 1)[-1].lower())
+    return next((_SPLITS[word] for word in words if word in _SPLITS), None)
+
+
+def _annotations(stream: JsonStream, source: Source, tables: Tables, photos: set[str]) -> Iterator[Part]:
+    categories, images = _Categories(tables["categories"]), _Images(tables, photos)
+    for key in sorted(tables):
+        for block in tables[key]:
+            if block.faults:
+                rejected = _faults(block, f"{source.path}:{key}")
+                yield Part(batch({}, MASKS), rejected, len(block.faults), stream.position)
+    for block in stream.array(_Annotation):
+        yield _part(block, source, categories, images, stream.position)
+
+
+def _faults(block: Block, where: str) -> pa.RecordBatch:
+    items = [f"{where}[{fault.index}]" for fault in block.faults]
+    return rejections(items, Reason.BAD_ROW, [fault.message for fault in block.faults])
+
+
+class _Categories:
+    def __init__(self, blocks: list[Block[_Category]]) -> None:
+        rows = [row for block in blocks for row in block.rows]
+        self.positions = Positions(np.array([row.id for row in rows], dtype=np.int64))
+        self.names = pa.array([row.name for row in rows], pa.string())
+
+
+class _Images:
+    """The file's photos: where each id is, and the columns of MASKS that a photo decides."""
+
+    def __init__(self, tables: Tables, photos: set[str]) -> None:
+        rows: list[_Image] = [row for block in tables["images"] for row in block.rows]
+        terms: dict[int, _Licence] = {row.id: row for block in tables["licenses"] for row in block.rows}
+        self.positions = Positions(np.array([row.id for row in rows], dtype=np.int64))
+        self.urls = pa.array([row.coco_url for row in rows], pa.string())
+        files = [row.coco_url.rsplit("/", 2)[-2:] for row in rows]
+        self.is_safe = np.array(
+            [len(file) == 2 and all(map(names.is_safe, file)) for file in files], dtype=bool
+        )
+        paths = ["/".join(file) for file in files]
+        named = [terms.get(row.license) if row.license is not None else None for row in rows]
+        columns = {
+            "image_id": [f"lvis:{row.id}" for row in rows],
+            "image_path": [f"{_FOLDER}/images/{path}" if path in photos else None for path in paths],
+            "image_url": [row.coco_url for row in rows],
+            "photo_keys": [_photo_keys(row) for row in rows],
+            "width": [row.width for row in rows],
+            "height": [row.height for row in rows],
+            "licence": [
+                licences.normalise(term.url) or licences.normalise(term.name) if term else None
+                for term in named
+            ],
+            "licence_url": [term.url if term else None for term in named],
+        }
+        self.columns = {name: pa.array(values, MASKS.field(name).type) for name, values in columns.items()}
+
+
+def _photo_keys(image: _Image) -> list[str]:
+    flickr = _FLICKR_ID.search(image.flickr_url or "")
+    return [f"coco:{image.id}"] + ([f"flickr:{flickr[1]}"] if flickr else [])
+
+
+def _part(
+    block: Block[_Annotation], source: Source, categories: _Categories, images: _Images, position: int
+) -> Part:
+    rows = block.rows
+    ids = pa.array([row.id for row in rows], pa.int64())
+    image_ids = pa.array([row.image_id for row in rows], pa.int64())
+    category_ids = pa.array([row.category_id for row in rows], pa.int64())
+    shapes = [bytes(row.segmentation) for row in rows]
+    crowds = [None if row.iscrowd is None else bool(row.iscrowd) for row in rows]
+    image_at = images.positions.find(image_ids.to_numpy())
+    category_at = categories.positions.find(category_ids.to_numpy())
+    label_ids = pc.cast(category_ids, pa.string())
+    mask_ids = pc.binary_join_element_wise(
+        "lvis:", pc.cast(image_ids, pa.string()), "_", pc.cast(ids, pa.string()), ""
+    )
+    kept, rejected = sift(
+        mask_ids,
+        [
+            (
+                np.array([shape[:1] not in (b"[", b"{") for shape in shapes], dtype=bool),
+                Reason.BAD_ROW,
+                lambda row: f"segmentation is {shapes[row][:20]!r}: polygons are an array, RLE is an object",
+            ),
+            (
+                image_at < 0,
+                Reason.UNKNOWN_IMAGE,
+                lambda row: f"image {image_ids[row]} is not among the file's images",
+            ),
+            (
+                (image_at >= 0) & ~images.is_safe[image_at]
+                if len(images.is_safe)
+                else np.zeros(len(rows), dtype=bool),
+                Reason.HOSTILE_NAME,
+                lambda row: f"{images.urls[image_at[row]]}: {names.RULE}",
+            ),
+            (
+                category_at < 0,
+                Reason.UNKNOWN_LABEL,
+                lambda row: f"category {category_ids[row]} is not among the file's categories",
+            ),
+        ],
+    )
+    chosen = np.flatnonzero(kept)
+    of_image, of_category = pa.array(image_at[chosen]), pa.array(category_at[chosen])
+    picked = pa.array(chosen)
+    columns: dict[str, pa.Array] = {name: values.take(of_image) for name, values in images.columns.items()}
+    columns["mask_id"] = mask_ids.take(picked)
+    columns["corpus"] = pa.repeat("lvis", len(chosen))
+    columns["label_id"] = label_ids.take(picked)
+    columns["label"] = categories.names.take(of_category)
+    columns["segmentation"] = pa.array(shapes, pa.binary()).take(picked)
+    columns["is_crowd"] = pa.array(crowds, pa.bool_()).take(picked)
+    columns["annotation_split"] = pa.repeat(pa.scalar(source.split, pa.string()), len(chosen))
+    faults = [_faults(block, f"{source.path}:annotations")] if block.faults else []
+    return Part(batch(columns, MASKS), joined(faults + rejected), len(rows) + len(block.faults), position)

@@ -1,0 +1,125 @@
+"""Open Images (V5 to V7) segmentation: the official CSV files, `masks/<MaskPath>`, `images/<ImageID>.jpg`.
+
+Format: https://storage.googleapis.com/openimages/web/download_v7.html. Masks and photos may lie in the folder
+itself or one folder below (`masks/train-0/`, `images/validation/`).
+
+Beside the segmentations, two optional tables of the same split are joined:
+- boxes (`*{split}-annotations-bbox.csv`) for IsGroupOf and IsDepiction. A mask carries the coordinates of the
+  box it was drawn from, so the join is on ImageID, LabelName and the four coordinates, rounded to 1e-6 (the
+  segmentations have six decimals, some box files more);
+- images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.corpora import csv_stream, names
+from pipelines.corpora.keys import text_keys
+from pipelines.corpora.open_images_tables import BOX, MASK_COLUMNS, Boxes, Images, Labels, Wanted, box_keys
+from pipelines.corpora.source import Part, Source, batch, joined, sift
+from pipelines.records import MASKS, Reason
+from shards import storage
+
+LAYOUT = "open_images/*-annotations-object-segmentation.csv (train-, validation-, test-)"
+_FOLDER = "open_images"
+_SEGMENTATIONS = "-annotations-object-segmentation.csv"
+
+
+def sources(corpora: str) -> list[Source]:
+    """The segmentation files, sorted."""
+    found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(_SEGMENTATIONS)]
+    return [Source("open_images", f"{_FOLDER}/{name}", _split(name)) for name in found]
+
+
+def _split(name: str) -> str | None:
+    word = name.removesuffix(_SEGMENTATIONS).rsplit("-", 1)[-1]
+    return word if word in ("train", "validation", "test") else None
+
+
+def read(source: Source, corpora: str) -> Iterator[Part]:
+    """MASKS of one segmentation file, a block at a time, in the file's order; width and height are null.
+
+    `photo_keys` is empty where no image table names the photo. Where there are tables to join, the file is
+    read once more beforehand, so that of those tables only the rows about its masks are kept.
+    """
+    folder = storage.join(corpora, _FOLDER)
+    labels = Labels(folder, _FOLDER)
+    wanted = Wanted(storage.join(corpora, source.path), source.path)
+    boxes = Boxes(folder, _FOLDER, source.split, wanted)
+    images = Images(folder, _FOLDER, source.split, wanted)
+    masks_there = _listing(corpora, "masks", ".png")
+    photos_there = _listing(corpora, "images", ".jpg")
+    for rejected in labels.faults + boxes.faults + images.faults:
+        yield Part(batch({}, MASKS), rejected, len(rejected), 0)
+    for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
+        yield _part(rows, source, labels, boxes, images, masks_there, photos_there)
+
+
+def _listing(corpora: str, folder: str, extension: str) -> names.Listing:
+    path = f"{_FOLDER}/{folder}"
+    return names.Listing(path, storage.files(storage.join(corpora, path), depth=1), extension)
+
+
+def _part(
+    rows: csv_stream.Rows,
+    source: Source,
+    labels: Labels,
+    boxes: Boxes,
+    images: Images,
+    masks_there: names.Listing,
+    photos_there: names.Listing,
+) -> Part:
+    mask_paths, image_ids, mids = (rows.columns[name] for name in MASK_COLUMNS[:3])
+    coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
+    label_at = labels.find(mids)
+    kept, rejected = sift(
+        mask_paths,
+        [
+            (
+                ~np.isfinite(coordinates).all(axis=0),
+                Reason.BAD_ROW,
+                lambda row: f"{[rows.columns[name][row].as_py() for name in BOX]}: four numbers make a box",
+            ),
+            (
+                ~names.safe(mask_paths),
+                Reason.HOSTILE_NAME,
+                lambda row: f"MaskPath {mask_paths[row]}: {names.RULE}",
+            ),
+            (
+                ~names.safe(image_ids),
+                Reason.HOSTILE_NAME,
+                lambda row: f"ImageID {image_ids[row]}: {names.RULE}",
+            ),
+            (
+                ~pc.ends_with(mask_paths, ".png").to_numpy(zero_copy_only=False),
+                Reason.BAD_ROW,
+                lambda row: f"MaskPath {mask_paths[row]}: the name of a .png is needed",
+            ),
+            (
+                label_at < 0,
+                Reason.UNKNOWN_LABEL,
+                lambda row: f"LabelName {mids[row]} is not in the class descriptions",
+            ),
+        ],
+    )
+    picked = pa.array(kept)
+    mask_paths, image_ids, mids = mask_paths.filter(picked), image_ids.filter(picked), mids.filter(picked)
+    stems = pc.utf8_slice_codeunits(mask_paths, 0, -len(".png"))
+    image_keys = text_keys(image_ids)
+    columns = {
+        "mask_id": pc.binary_join_element_wise("open_images:", stems, ""),
+        "corpus": pa.repeat("open_images", len(stems)),
+        "image_id": pc.binary_join_element_wise("open_images:", image_ids, ""),
+        "image_path": photos_there.find(image_ids),
+        "label_id": mids,
+        "label": labels.names.take(pa.array(label_at[kept])),
+        "mask_path": masks_there.find(stems),
+        "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(stems)),
+        **images.columns(image_keys),
+        **boxes.columns(box_keys(image_keys, mids, coordinates[:, kept])),
+    }
+    rejected = csv_stream.rejected(rows, source.path) + rejected
+    return Part(batch(columns, MASKS), joined(rejected), len(kept) + len(rows.faults), rows.position)

@@ -1,0 +1,219 @@
+"""The tables beside Open Images' segmentations: class names, boxes and photos (only the rows needed)."""
+
+import csv
+import io
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import licences
+from pipelines.corpora import csv_stream
+from pipelines.corpora.keys import Positions, text_keys
+from pipelines.corpora.source import CorpusError, rejections
+from pipelines.records import MASKS, Reason
+from shards import storage
+from shards.hashing import mix64
+
+BOX = ("BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax")
+MASK_COLUMNS = ("MaskPath", "ImageID", "LabelName", *BOX)
+_BOXES_BOX = ("XMin", "XMax", "YMin", "YMax")
+_BOXES_COLUMNS = ("ImageID", "LabelName", *_BOXES_BOX, "IsGroupOf", "IsDepiction")
+_IMAGES_COLUMNS = ("ImageID", "OriginalURL", "License", "Author")
+_CLASSES = "class-descriptions-boxable.csv"
+_BOXES = "-annotations-bbox.csv"
+_SPLITS = ("train", "validation", "test")
+_FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
+
+
+def box_keys(image_keys: np.ndarray, mids: pa.StringArray, coordinates: np.ndarray) -> np.ndarray:
+    """(n,) uint64: a box of a class in an image, its coordinates in millionths of the image's side."""
+    classes = mids.dictionary_encode()
+    keys = mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()])
+    for values in np.clip(np.nan_to_num(coordinates, nan=-1.0), -1.0, 2.0):  # outside [0, 1]: of no box
+        keys = mix64(keys ^ np.rint(values * 1e6).astype(np.int64).view(np.uint64))
+    return keys
+
+
+class Wanted:
+    """The keys of the photos and boxes that a segmentation file mentions; read when first asked for."""
+
+    def __init__(self, url: str, path: str) -> None:
+        self._url, self._path = url, path
+
+    @property
+    def images(self) -> Positions:
+        return self._keys[0]
+
+    @property
+    def boxes(self) -> Positions:
+        return self._keys[1]
+
+    @cached_property
+    def _keys(self) -> tuple[Positions, Positions]:
+        images, boxes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS):
+            keys = text_keys(rows.columns["ImageID"])
+            coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
+            images.append(np.unique(keys))
+            boxes.append(box_keys(keys, rows.columns["LabelName"], coordinates))
+        return Positions(np.unique(np.concatenate(images))), Positions(np.concatenate(boxes))
+
+
+class Labels:
+    """The display name of each class (MID), null where it is empty. A header is passed over."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        """`folder` holds the file, `name` is how errors call the folder."""
+        found = [file for file in storage.names(folder) if file.endswith(_CLASSES)]
+        if not found:
+            raise CorpusError(
+                name,
+                "class names",
+                f"no file that ends in {_CLASSES}",
+                f"Put {_CLASSES} or oidv7-{_CLASSES} beside the segmentations",
+            )
+        self.faults: list[pa.RecordBatch] = []
+        mids, display_names = [], []
+        for file in found:
+            path = f"{name}/{file}"
+            for number, fields in _lines(storage.read_bytes(storage.join(folder, file)), path):
+                if len(fields) != 2 or not fields[0]:
+                    text = f"{fields!r}: a class and its name are needed"
+                    self.faults.append(rejections([f"{path}:{number}"], Reason.BAD_ROW, [text]))
+                elif fields[0] != "LabelName":
+                    mids.append(fields[0])
+                    display_names.append(fields[1] or None)
+        self.names = pa.array(display_names, pa.string())
+        self._positions = Positions(text_keys(pa.array(mids, pa.string())))
+
+    def find(self, mids: pa.StringArray) -> np.ndarray:
+        """(n,) int64 positions in `names`, -1 for a class that is not there."""
+        classes = mids.dictionary_encode()
+        return self._positions.find(text_keys(classes.dictionary))[classes.indices.to_numpy()]
+
+
+def _lines(content: bytes, path: str) -> Iterator[tuple[int, list[str]]]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(path, f"byte {error.start}", "not UTF-8 text", "Download it again") from error
+    if not text.strip():
+        raise CorpusError(path, "line 1", "the file is empty", "Download it again")
+    for number, fields in enumerate(csv.reader(io.StringIO(text, newline="")), start=1):
+        if fields:
+            yield number, fields
+
+
+class Boxes:
+    """IsGroupOf and IsDepiction of the wanted boxes; all null where there is no box file."""
+
+    def __init__(self, folder: str, name: str, split: str | None, wanted: Wanted) -> None:
+        self.faults: list[pa.RecordBatch] = []
+        keys = [np.empty(0, np.uint64)]
+        flags: dict[str, list[pa.Array]] = {"IsGroupOf": [], "IsDepiction": []}
+        for file in storage.names(folder):
+            if not (file.endswith(_BOXES) and _is_of(split, file)):
+                continue
+            path = f"{name}/{file}"
+            for rows in csv_stream.read(storage.join(folder, file), path, _BOXES_COLUMNS):
+                self.faults += csv_stream.rejected(rows, path)
+                image_keys = text_keys(rows.columns["ImageID"])
+                coordinates = np.stack([csv_stream.numbers(rows.columns[column]) for column in _BOXES_BOX])
+                known = np.isfinite(coordinates).all(axis=0)
+                self.faults += _bad_boxes(rows.columns, known, path)
+                found = box_keys(image_keys, rows.columns["LabelName"], coordinates)
+                chosen = known & (wanted.boxes.find(found) >= 0)
+                keys.append(found[chosen])
+                for column, values in flags.items():
+                    values.append(_flag(rows.columns[column].filter(pa.array(chosen))))
+        self._positions = Positions(np.concatenate(keys))
+        self._flags = {
+            column: pa.concat_arrays(values or [pa.nulls(0, pa.bool_())]) for column, values in flags.items()
+        }
+
+    def columns(self, keys: np.ndarray) -> dict[str, pa.Array]:
+        """The columns of MASKS that the boxes with these `box_keys` decide."""
+        positions = self._positions.find(keys)
+        found = pa.array(positions, mask=positions < 0)
+        return {
+            "is_group_of": self._flags["IsGroupOf"].take(found),
+            "is_depiction": self._flags["IsDepiction"].take(found),
+        }
+
+
+def _is_of(split: str | None, file: str) -> bool:
+    """Whether a table may be about a split: not when its name says another one."""
+    words = file.replace("_", "-").split("-")
+    named = [word for word in words if word in _SPLITS]
+    return split is None or not named or split in named
+
+
+def _flag(values: pa.StringArray) -> pa.BooleanArray:
+    """1 is true, 0 is false, anything else (-1: not said) is null."""
+    return pc.if_else(
+        pc.is_in(values, pa.array(["0", "1"])), pc.equal(values, "1"), pa.scalar(None, pa.bool_())
+    )
+
+
+def _bad_boxes(columns: pa.RecordBatch, known: np.ndarray, path: str) -> list[pa.RecordBatch]:
+    bad = columns.filter(pa.array(~known)).to_pylist()
+    items = [f"{path}:{row['ImageID']}" for row in bad]
+    details = [f"{[row[name] for name in _BOXES_BOX]}: four numbers make a box" for row in bad]
+    return [rejections(items, Reason.BAD_ROW, details)] if bad else []
+
+
+class Images:
+    """Licence, author, address and Flickr id of the wanted photos; all null where there is no image file."""
+
+    def __init__(self, folder: str, name: str, split: str | None, wanted: Wanted) -> None:
+        self.faults: list[pa.RecordBatch] = []
+        keys, tables = [np.empty(0, np.uint64)], []
+        for file in storage.names(folder):
+            if not (file.endswith(".csv") and "rotation" in file and _is_of(split, file)):
+                continue
+            path = f"{name}/{file}"
+            for rows in csv_stream.read(
+                storage.join(folder, file), path, _IMAGES_COLUMNS, always_quoted=True
+            ):
+                self.faults += csv_stream.rejected(rows, path)
+                image_keys = text_keys(rows.columns["ImageID"])
+                chosen = wanted.images.find(image_keys) >= 0
+                keys.append(image_keys[chosen])
+                tables.append(rows.columns.filter(pa.array(chosen)).select(_IMAGES_COLUMNS[1:]))
+        self._positions = Positions(np.concatenate(keys))
+        schema = pa.schema([(column, pa.string()) for column in _IMAGES_COLUMNS[1:]])
+        table = pa.Table.from_batches(tables, schema).combine_chunks()
+        url, terms, author = (_text_or_null(table[column].combine_chunks()) for column in schema.names)
+        terms = terms.dictionary_encode()
+        self._url, self._author, self._terms = url, author, terms.indices
+        self._licence_url = terms.dictionary
+        self._licence = pa.array(
+            [licences.normalise(term) for term in terms.dictionary.to_pylist()], pa.string()
+        )
+        self._flickr = pc.binary_join_element_wise(
+            "flickr:", pc.struct_field(pc.extract_regex(url, _FLICKR_ID), "id"), ""
+        )
+
+    def columns(self, keys: np.ndarray) -> dict[str, pa.Array]:
+        """The columns of MASKS that the photos with these keys decide."""
+        positions = self._positions.find(keys)
+        found = pa.array(positions, mask=positions < 0)
+        terms, flickr = self._terms.take(found), self._flickr.take(found)
+        ends = np.cumsum(flickr.is_valid().to_numpy(zero_copy_only=False), dtype=np.int32)
+        photo_keys = pa.ListArray.from_arrays(
+            np.concatenate([np.zeros(1, np.int32), ends]), flickr.drop_null()
+        )
+        return {
+            "image_url": self._url.take(found),
+            "photo_keys": photo_keys.cast(MASKS.field("photo_keys").type),
+            "licence": self._licence.take(terms),
+            "licence_url": self._licence_url.take(terms),
+            "author": self._author.take(found),
+        }
+
+
+def _text_or_null(texts: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.equal(texts, ""), None, texts)

@@ -1,0 +1,75 @@
+"""What every corpus module speaks: a source file, the parts it is read in, and the error of a wrong file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.records import REJECTIONS, Reason
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """One annotation file of a corpus; small and picklable, so a worker can be sent to it."""
+
+    corpus: str  # lvis | open_images | vggsound
+    path: str  # relative to the corpora folder
+    split: str | None  # train | validation | test; None where the file's name does not tell
+
+
+class Part(NamedTuple):
+    """A stretch of a source file: `rows` rows went in, each of them is in `kept` or in `rejected`."""
+
+    kept: pa.RecordBatch  # MASKS or CLIPS
+    rejected: pa.RecordBatch  # REJECTIONS
+    rows: int
+    position: int  # bytes of the file read so far, for progress
+
+
+class CorpusError(ValueError):
+    """A file that as a whole is not what its name promises: the file, the position, the rule, the remedy."""
+
+    def __init__(self, file: str, position: str, rule: str, remedy: str) -> None:
+        super().__init__(file, position, rule, remedy)
+        self.file, self.position, self.rule, self.remedy = file, position, rule, remedy
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.position}: {self.rule}. {self.remedy}."
+
+
+def batch(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
+    """Columns in the schema's order and types; those not given are null."""
+    rows = len(next(iter(columns.values()), ()))
+    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in schema]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def rejections(items: Sequence[str], reason: Reason, details: Sequence[str]) -> pa.RecordBatch:
+    """REJECTIONS of the stage `index`, one row an item."""
+    count = len(items)
+    columns = [["index"] * count, list(items), [reason.value] * count, list(details), [None] * count]
+    return pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=REJECTIONS)
+
+
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Several batches of REJECTIONS as one; an empty one where there are none."""
+    return pa.concat_batches(batches) if batches else batch({}, REJECTIONS)
+
+
+Check = tuple[np.ndarray, Reason, Callable[[int], str]]  # (n,) bool: True is bad; why; the detail of a row
+
+
+def sift(items: Sequence[str] | pa.Array, checks: Sequence[Check]) -> tuple[np.ndarray, list[pa.RecordBatch]]:
+    """(n,) bool, the rows that pass every check; and the rejections of the others, by first failed check."""
+    kept = np.ones(len(items), dtype=bool)
+    batches = []
+    for bad, reason, detail in checks:
+        rows = np.flatnonzero(kept & bad).tolist()
+        if len(rows):
+            batches.append(
+                rejections([str(items[row]) for row in rows], reason, [detail(row) for row in rows])
+            )
+            kept[rows] = False
+    return kept, batches

@@ -1,0 +1,76 @@
+"""The vocabularies of corpora in their official layouts, read without their annotations.
+
+`vggsound/vggsound.csv`, the LVIS JSON below `lvis/`, `open_images/class-descriptions-boxable.csv` with an optional
+hierarchy JSON, and for further sounds `audioset/` and `fsd50k/` with the files that `read_labels` knows.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.corpora.json_stream import JsonStream
+from pipelines.matching import vocabularies
+from pipelines.matching.vocabularies import AudioLabel, Vocabularies, VocabularyError
+from shards import storage
+
+
+def read_corpora(folder: str, audio: tuple[str, ...] = ("vggsound",)) -> Vocabularies:
+    """Reads vocabularies from a corpora folder.
+
+    Raises VocabularyError where a vocabulary asked for is not there, CorpusError where an LVIS file is no JSON object.
+    """
+    sounds = [AudioLabel(label, "vggsound") for label in _vggsound(folder)] if "vggsound" in audio else []
+    for name in ("audioset", "fsd50k"):
+        if name in audio:
+            sounds += vocabularies.audio_labels(storage.join(folder, name), (name,))
+    lvis = storage.join(folder, "lvis")
+    categories: dict[int, dict[str, Any]] = {}
+    for file in storage.names(lvis):
+        if file.endswith(".json") and "image_info" not in file:
+            found = _categories(storage.join(lvis, file), f"lvis/{file}")
+            categories |= {int(entry["id"]): entry for entry in found}
+    classes, hierarchy = _open_images(storage.join(folder, "open_images"))
+    return vocabularies.joined(
+        sounds,
+        vocabularies.lvis_labels(categories.values()),
+        vocabularies.open_images_labels(classes, hierarchy),
+        folder,
+    )
+
+
+def _vggsound(folder: str) -> list[str]:
+    """Labels of `id,start,label,split` rows, sorted; commas within a label may be unquoted."""
+    url = storage.join(folder, "vggsound", "vggsound.csv")
+    if not storage.exists(url):
+        raise VocabularyError(
+            f"{url} is not there: it lists VGGSound's labels. Put it there, or leave vggsound out of --audio"
+        )
+    rows = csv.reader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
+    return sorted({",".join(row[2:-1]).strip() for row in rows if len(row) >= 4})
+
+
+def _categories(url: str, name: str) -> Iterator[dict[str, Any]]:
+    """The categories of one LVIS JSON; its annotations are passed over, not loaded."""
+    with storage.open_read(url) as file:
+        stream = JsonStream(file, name)
+        for key in stream.keys():  # noqa: SIM118
+            if key == "categories":
+                for block in stream.array(dict[str, Any]):
+                    yield from block.rows
+                return
+
+
+def _open_images(folder: str) -> tuple[dict[str, str], dict[str, Any] | None]:
+    """MID -> name, and the hierarchy where a JSON below the folder is one."""
+    classes: dict[str, str] = {}
+    hierarchy = None
+    for name in storage.names(folder):
+        url = storage.join(folder, name)
+        if "class-descriptions" in name and name.endswith(".csv"):
+            rows = csv.reader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
+            classes |= {row[0]: row[1] for row in rows if len(row) == 2 and row[0].startswith("/")}
+        elif "hierarchy" in name and name.endswith(".json"):
+            hierarchy = json.loads(storage.read_bytes(url))
+    return classes, hierarchy

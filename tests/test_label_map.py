@@ -1,0 +1,300 @@
+"""The loader, the checks and the canonical form of label maps."""
+
+import csv
+import hashlib
+import io
+import os
+import random
+import string
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+import label_maps
+from label_maps.__main__ import main
+from label_maps.faults import Fault, check, parse
+from label_maps.label_map import write
+from label_maps.links import COLUMNS, content_hash, to_csv
+
+ROOT = Path(__file__).parents[1]
+HEADER = "category,source,source_id,label,synset,relation,decided_by,decided_on,note"
+GOOD = (
+    "bus,lvis,173,bus_(vehicle),bus.n.01,same,maintainers,2026-11-22,",
+    "bus,vggsound,driving buses,driving buses,,same,maintainers,2026-11-22,",
+    "violin,lvis,1145,violin,violin.n.01,same,maintainers,2026-11-22,",
+    'violin,vggsound,"playing violin, fiddle","playing violin, fiddle",,same,maintainers,2026-11-22,bowed',
+)
+TOML = 'name = "small"\nversion = "1.2.3"\nlicence = "Apache-2.0"\ndescription = "Two categories."\n'
+
+
+def text_of(*rows: str) -> str:
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+def small(tmp_path: Path, content: str | bytes, about: str = TOML) -> Path:
+    path = tmp_path / "small.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.with_suffix(".toml").write_text(about)
+    return path
+
+
+def faults_of(path: Path) -> tuple[Fault, ...]:
+    with pytest.raises(label_maps.LabelMapError) as error:
+        label_maps.load(path)
+    for fault in error.value.faults:
+        assert str(fault) in str(error.value)
+    return error.value.faults
+
+
+def test_load_gives_the_rows_of_the_file(tmp_path: Path) -> None:
+    label_map = label_maps.load(small(tmp_path, text_of(*GOOD)))
+    assert (label_map.name, label_map.version) == ("small", "1.2.3")
+    rows = list(csv.DictReader(io.StringIO(text_of(*GOOD))))
+    assert [vars(link) for link in label_map.links] == rows
+    assert label_map.categories == ("bus", "violin")
+    link = label_map.link("vggsound", "playing violin, fiddle")
+    assert link is not None
+    assert (link.category, link.note) == ("violin", "bowed")
+    assert label_map.link("lvis", "playing violin, fiddle") is None
+
+
+def test_hash_is_of_the_canonical_text_and_not_of_the_file(tmp_path: Path) -> None:
+    canonical = text_of(*GOOD)
+    quoted = canonical.replace("bus,lvis,173", '"bus","lvis","173"')
+    expected = hashlib.sha256(canonical.encode()).hexdigest()
+    for content in (canonical, canonical.replace("\n", "\r\n"), "\ufeff" + canonical, quoted):
+        assert label_maps.load(small(tmp_path, content)).sha256 == expected
+    changed = canonical.replace("bowed", "plucked")
+    assert label_maps.load(small(tmp_path, changed)).sha256 != expected
+
+
+def test_restricted_keeps_whole_categories_and_names_near_misses(tmp_path: Path) -> None:
+    label_map = label_maps.load(small(tmp_path, text_of(*GOOD)))
+    violin = label_map.restricted(["violin"])
+    assert violin.links == tuple(link for link in label_map.links if link.category == "violin")
+    assert violin.sha256 == hashlib.sha256(text_of(*GOOD[2:]).encode()).hexdigest()
+    assert violin.link("lvis", "173") is None
+    with pytest.raises(ValueError, match=r"no category 'viola' \(near: violin\)"):
+        label_map.restricted(["viola"])
+
+
+BUS, DRIVING, VIOLIN, FIDDLE = GOOD
+
+# name: row to change (the header is 1), text in it, its replacement, column, value, words of the message
+EDITS = {
+    "unknown source": (2, "lvis", "coco", "source", "coco", "a source is one of vggsound"),
+    "unknown relation": (2, "same", "like", "relation", "like", "a relation is one of same, kind_of, act_of"),
+    "impossible date": (2, "11-22", "02-30", "decided_on", "2026-02-30", "a calendar day written YYYY-MM-DD"),
+    "date without dashes": (2, "2026-11-22", "20261122", "decided_on", "20261122", "written YYYY-MM-DD"),
+    "capitals and space": (3, "bus", "Big Bus", "category", "Big Bus", "for instance to 'big_bus'"),
+    "LVIS without synset": (2, "bus.n.01", "", "synset", "", "such as dog.n.01"),
+    "synset elsewhere": (3, ",,same", ",bus.n.01,same", "synset", "bus.n.01", "only LVIS rows have a synset"),
+    "LVIS id in words": (2, "173", "bus", "source_id", "bus", "a whole number from 1"),
+    "MID in words": (2, "lvis,173", "open_images,Bus", "source_id", "Bus", "a MID such as /m/0bt9lr"),
+    "id and label differ": (3, "driving", "drive", "source_id", "drive buses", "label is its own id"),
+    "space at the end": (
+        2,
+        "maintainers",
+        "maintainers ",
+        "decided_by",
+        "maintainers ",
+        "no spaces at the ends",
+    ),
+    "line break in a note": (5, "bowed", '"a\nb"', "note", "a\nb", "no line breaks"),
+    "nobody decided": (2, "maintainers", "", "decided_by", "", "must not be empty"),
+    "too few values": (
+        5,
+        ",bowed",
+        "",
+        "row",
+        FIDDLE.replace('"', "")[:-6],
+        "a row has 9 values and this one has 8",
+    ),
+    "comma not quoted": (5, '"', "", "row", FIDDLE.replace('"', ""), "quote values that hold a comma"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_broken_row_is_named_with_value_rule_and_remedy(name: str, tmp_path: Path) -> None:
+    number, old, new, column, value, message = EDITS[name]
+    rows = list(GOOD)
+    rows[number - 2] = rows[number - 2].replace(old, new, -1 if old == '"' else 1)
+    assert_fault(small(tmp_path, text_of(*rows)), number, column, value, message)
+
+
+@pytest.mark.parametrize(
+    ("rows", "number", "column", "value", "message"),
+    [
+        ((BUS, DRIVING, FIDDLE), 4, "category", "violin", "at least one visual link (lvis or open_images)"),
+        ((BUS, DRIVING, VIOLIN), 4, "category", "violin", "at least one audio link (vggsound or audioset"),
+        ((*GOOD, BUS), 6, "category", "bus", "lvis '173' is already in 'bus', row 2"),
+        (
+            (BUS, DRIVING, "coach" + BUS[3:], VIOLIN, FIDDLE),
+            4,
+            "category",
+            "coach",
+            "already in 'bus', row 2",
+        ),
+        ((DRIVING, BUS, VIOLIN, FIDDLE), 3, "source_id", "173", "this one belongs before row 2"),
+    ],
+)
+def test_rows_that_do_not_fit_together_are_named(
+    rows: tuple[str, ...], number: int, column: str, value: str, message: str, tmp_path: Path
+) -> None:
+    assert_fault(small(tmp_path, text_of(*rows)), number, column, value, message)
+
+
+def assert_fault(path: Path, row: int, column: str, value: str, message: str) -> None:
+    faults = faults_of(path)
+    (fault,) = (fault for fault in faults if message in str(fault))
+    assert (fault.row, fault.column, fault.value) == (row, column, value)
+    assert fault.rule
+    assert fault.remedy
+
+
+def test_all_faults_of_both_files_come_together(tmp_path: Path) -> None:
+    rows = (
+        BUS.replace("same", "like").replace("2026", "26"),
+        DRIVING.removesuffix(","),
+        VIOLIN.replace("violin.n.01", ""),
+        FIDDLE,
+    )
+    about = TOML.replace("1.2.3", "1.2").replace("small", "other").replace("licence", "license")
+    faults = faults_of(small(tmp_path, text_of(*rows), about))
+    assert [(fault.row, fault.column) for fault in faults] == [
+        (0, "small.toml licence"),
+        (0, "small.toml"),
+        (0, "small.toml name"),
+        (0, "small.toml version"),
+        (3, "row"),
+        (2, "relation"),
+        (2, "decided_on"),
+        (4, "synset"),
+    ]
+
+
+def test_a_cut_file_is_refused_wherever_it_was_cut(tmp_path: Path) -> None:
+    whole = text_of(*GOOD).encode()
+    row_ends = {i + 1 for i, byte in enumerate(whole) if byte == ord("\n")}
+    for length in range(len(whole)):
+        if length in row_ends - {len(HEADER) + 1}:
+            continue  # a file that ends after a whole row: only a category that lost a side can tell
+        path = small(tmp_path, whole[:length])
+        assert faults_of(path), length
+    faults_of(small(tmp_path, text_of(*GOOD[:3])))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (text_of(*GOOD).encode() + b"\xff\xfe", "is not UTF-8"),
+        (text_of(*GOOD).encode("utf-16"), "is not UTF-8"),
+        (b"", "cut short"),
+        (text_of(*GOOD).replace("source_id", "id", 1).encode(), "the header is category,source,"),
+        (text_of(*GOOD).replace('fiddle",,', "fiddle,,").encode(), "not readable as CSV"),
+        (text_of().encode(), "at least one link"),
+    ],
+)
+def test_a_file_that_is_no_map_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
+    assert any(words in str(fault) for fault in faults_of(small(tmp_path, content)))
+
+
+def test_toml_that_is_no_toml_is_one_fault(tmp_path: Path) -> None:
+    (fault,) = faults_of(small(tmp_path, text_of(*GOOD), "name = small"))
+    assert fault.column == "small.toml"
+    assert "must be TOML" in fault.rule
+
+
+def test_unknown_names_list_what_ships() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no label map 'vas': give a name that ships \(avs\)"):
+        label_maps.load("vas")
+    with pytest.raises(FileNotFoundError):
+        label_maps.load("nowhere/avs")
+
+
+words = st.text(string.ascii_letters + string.digits + "éß,\"' ();=-", min_size=1, max_size=12).map(str.strip)
+words = words.filter(bool)
+names = st.from_regex(r"[a-z][a-z0-9]{0,4}(_[a-z0-9]{1,4}){0,2}", fullmatch=True)
+dates = st.dates().map(str)
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> list[label_maps.Link]:
+    """Valid links of one to six categories, in any order."""
+    categories = draw(st.lists(names, min_size=1, max_size=6, unique=True))
+    sounds = draw(st.lists(words, min_size=6, max_size=6, unique=True))
+    links = []
+    for number, category in enumerate(categories, start=1):
+        decided = (
+            draw(st.sampled_from(label_maps.RELATIONS)),
+            draw(words),
+            draw(dates),
+            draw(words | st.just("")),
+        )
+        sound = sounds[number - 1]
+        links.append(label_maps.Link(category, "vggsound", sound, sound, "", *decided))
+        links.append(label_maps.Link(category, "lvis", str(number), draw(words), "thing.n.01", *decided))
+        if draw(st.booleans()):
+            links.append(label_maps.Link(category, "open_images", f"/m/{number}", draw(words), "", *decided))
+    return draw(st.permutations(links))
+
+
+@given(maps())
+def test_round_trip_is_canonical_and_hash_ignores_order(links: list[label_maps.Link]) -> None:
+    data = to_csv(links)
+    rows, unreadable = parse(data)
+    assert unreadable == []
+    assert check(rows) == []
+    read = [link for _, link in rows]
+    assert read == sorted(links)
+    assert to_csv(read) == data
+    assert data == to_csv(links[::-1])
+    assert content_hash(links) == content_hash(links[::-1]) == hashlib.sha256(data).hexdigest()
+    assert tuple(next(csv.reader(io.StringIO(data.decode())))) == COLUMNS
+
+
+@given(maps(), st.randoms(use_true_random=False))
+def test_any_single_change_changes_the_hash(links: list[label_maps.Link], chance: random.Random) -> None:
+    place, column = chance.randrange(len(links)), chance.choice(COLUMNS)
+    changed = [*links]
+    changed[place] = replace(links[place], **{column: getattr(links[place], column) + "x"})
+    assert content_hash(changed) != content_hash(links)
+    assert content_hash(links[1:]) != content_hash(links)
+
+
+def test_write_sorts_and_leaves_the_file_when_a_rule_is_broken(tmp_path: Path) -> None:
+    path = small(tmp_path, text_of(*GOOD))
+    links = label_maps.load(path).links
+    write(path, links[::-1])
+    assert path.read_text() == text_of(*GOOD)
+    with pytest.raises(label_maps.LabelMapError, match="relation 'near'"):
+        write(path, [replace(links[0], relation="near"), *links[1:]])
+    assert path.read_text() == text_of(*GOOD)
+    assert sorted(os.listdir(tmp_path)) == ["small.csv", "small.toml"]
+
+
+def test_command_sorts_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small(tmp_path, text_of(*GOOD[::-1]))
+    assert main([str(path)]) == 1
+    assert "python -m label_maps --sort FILE" in capsys.readouterr().err
+    assert main(["--sort", str(path)]) == 0
+    assert "small 1.2.3: 2 categories, 4 links" in capsys.readouterr().out
+    assert path.read_text() == text_of(*GOOD)
+    result = subprocess.run(
+        [sys.executable, "-m", "label_maps"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert label_maps.load().sha256 in result.stdout
+
+
+def test_the_wheel_holds_the_map(tmp_path: Path) -> None:
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("avs.csv", "avs.toml", "README.md", "label_map.py"):
+            assert archive.read(f"label_maps/{name}") == (ROOT / "label_maps" / name).read_bytes()

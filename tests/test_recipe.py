@@ -1,0 +1,58 @@
+"""Recipes: defaults, and every fault named at once."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import recipe
+
+
+def test_the_recipes_that_ship_load() -> None:
+    for path in recipe.RECIPES.glob("*.toml"):
+        loaded = recipe.load(path.stem)
+        assert loaded.text == path.read_text()
+        assert recipe.load(str(path)) == loaded
+    assert recipe.load("avs_synthetic").split.train == 52_609
+
+
+def test_all_faults_are_reported_together() -> None:
+    table = {
+        "sed": 1,
+        "select": {"instances": "all", "min_area_fraction": 3, "crowd": 1, "image_licences": "cc0"},
+        "split": {"train": -1, "held_out": [1]},
+        "shards": 3,
+    }
+    with pytest.raises(recipe.RecipeError) as caught:
+        recipe.parse(table, "", "bad.toml")
+    text = str(caught.value)
+    for part in (
+        "bad.toml has 10 fault(s)",
+        "sed is unknown; known here: name, seed",
+        "name is missing",
+        "select.instances = 'all': one of union, instance, single",
+        "select.min_area_fraction = 3.0: must be at least 0 and at most 1",
+        "select.crowd = 1: takes true or false",
+        "select.image_licences = 'cc0': takes a list of texts",
+        "split.train = -1: must be at least 0",
+        "split.held_out = [1]: takes a list of texts",
+        "shards = 3: write it as a table",
+        "select.min_area_fraction = 3.0 is above max_area_fraction",
+    ):
+        assert part in text
+
+
+def test_rules_between_fields() -> None:
+    table = {"name": "x", "select": {"min_area_fraction": 0.5, "max_area_fraction": 0.1}}
+    with pytest.raises(recipe.RecipeError, match="nothing would be kept"):
+        recipe.parse(table, "", "r")
+    with pytest.raises(recipe.RecipeError, match="all 0"):
+        recipe.parse({"name": "x", "split": {"train": 0, "val": 0, "test": 0}}, "", "r")
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(recipe.RecipeError, match="one of: avs_synthetic"):
+        recipe.load("nothing_here")
+    for content in (b"name = ", b"\xff\xfe"):
+        (tmp_path / "r.toml").write_bytes(content)
+        with pytest.raises(recipe.RecipeError, match="is not TOML"):
+            recipe.load(str(tmp_path / "r.toml"))

@@ -1,0 +1,284 @@
+"""Measure, select, split, cap and pair as plain functions, against plain loops."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from label_maps import LabelMap
+from label_maps.links import Link
+from pipelines import pair, select, split, stages
+from pipelines.match import match
+from pipelines.pool import POOL
+from pipelines.recipe import Select, Split
+from pipelines.records import MASKS, Reason
+from shards import hashing
+
+RULES = Select(min_area_fraction=0.01, max_area_fraction=0.6, min_side_px=50)
+
+
+def square(x: int, y: int, side: int) -> bytes:
+    return json.dumps([[x, y, x + side, y, x + side, y + side, x, y + side]]).encode()
+
+
+def mask(mask_id: str, image: str = "lvis:1", **given: object) -> dict:
+    row = {
+        "mask_id": mask_id,
+        "corpus": "lvis",
+        "image_id": image,
+        "image_path": f"lvis/images/{image.split(':')[1]}.jpg",
+        "photo_keys": [image.replace("lvis", "coco")],
+        "width": 100,
+        "height": 80,
+        "label_id": "7",
+        "label": "dog",
+        "segmentation": square(10, 10, 30),
+        "licence": "cc-by-2.0",
+        "category": "dog",
+    }
+    return {**row, **given}
+
+
+@pytest.fixture
+def corpora(tmp_path: Path) -> str:
+    folder = tmp_path / "lvis" / "images"
+    folder.mkdir(parents=True)
+    for number in (1, 2, 3):
+        Image.new("RGB", (100, 80), (number, 0, 0)).save(folder / f"{number}.jpg")
+    (folder / "4.jpg").write_bytes(b"no jpeg")
+    Image.new("RGB", (40, 80)).save(folder / "5.jpg")
+    return str(tmp_path)
+
+
+def table(*rows: dict) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=MASKS.append(pa.field("category", pa.string())))
+
+
+def run(corpora: str, rules: Select, *rows: dict) -> tuple[list[dict], dict[str, str]]:
+    """Samples, and mask id -> reason, of masks through measure and select."""
+    measured = select.measure(table(*rows), corpora, rules)
+    selected = select.select(measured.kept, rules)
+    lost = pa.concat_tables([measured.rejected, selected.rejected]).to_pylist()
+    kept = [mask_id for row in selected.kept.to_pylist() for mask_id in row["mask_ids"]]
+    assert sorted(kept + [row["item"] for row in lost]) == sorted(row["mask_id"] for row in rows)
+    return selected.kept.to_pylist(), {row["item"]: row["reason"] for row in lost}
+
+
+def test_union_joins_the_instances_of_an_image(corpora: str) -> None:
+    rows = [mask("lvis:9"), mask("lvis:8", segmentation=square(30, 30, 20)), mask("lvis:7", image="lvis:2")]
+    samples, lost = run(corpora, RULES, *rows)
+    assert not lost
+    assert [sample["sample_id"] for sample in samples] == ["lvis:1|dog", "lvis:2|dog"]
+    assert samples[0]["mask_ids"] == ["lvis:8", "lvis:9"]
+    pixels = np.zeros((80, 100), bool)
+    pixels[10:40, 10:40] = pixels[30:50, 30:50] = True
+    assert samples[0]["area_px"] == pixels.sum()
+    assert samples[0]["area_fraction"] == pixels.mean()
+    assert [samples[0][f"bbox_{side}"] for side in "xywh"] == [10, 10, 40, 40]
+
+
+def test_instance_and_single_policies(corpora: str) -> None:
+    rows = [mask("lvis:9"), mask("lvis:8", segmentation=square(50, 40, 20))]
+    samples, lost = run(corpora, replace(RULES, instances="instance"), *rows)
+    assert [sample["sample_id"] for sample in samples] == ["lvis:1|dog|lvis:8", "lvis:1|dog|lvis:9"]
+    assert not lost
+    samples, lost = run(corpora, replace(RULES, instances="single"), *rows)
+    assert [sample["mask_ids"] for sample in samples] == [["lvis:9"]]
+    assert lost == {"lvis:8": "not_the_largest"}
+
+
+def test_a_faulty_instance_spoils_a_union_and_nothing_else(corpora: str) -> None:
+    rows = [mask("lvis:1"), mask("lvis:2", is_crowd=True), mask("lvis:3", category="cat")]
+    samples, lost = run(corpora, RULES, *rows)
+    assert [sample["sample_id"] for sample in samples] == ["lvis:1|cat"]
+    assert lost == {"lvis:1": "incomplete_union", "lvis:2": "crowd"}
+    samples, lost = run(corpora, replace(RULES, instances="instance"), *rows)
+    assert len(samples) == 2
+    assert lost == {"lvis:2": "crowd"}
+    samples, lost = run(corpora, replace(RULES, crowd=True), *rows)
+    assert len(samples) == 2
+    assert not lost
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image_path": None}, Reason.IMAGE_MISSING),
+        ({"image_path": "lvis/images/4.jpg"}, Reason.IMAGE_UNREADABLE),
+        ({"image_path": "lvis/images/5.jpg"}, Reason.IMAGE_TOO_SMALL),
+        ({"width": 80, "height": 100}, Reason.IMAGE_SIZE_MISMATCH),
+        ({"segmentation": square(10, 10, 3)}, Reason.MASK_TOO_SMALL),
+        ({"segmentation": square(0, 0, 79)}, Reason.MASK_TOO_LARGE),
+        ({"segmentation": square(300, 10, 9)}, Reason.MASK_OUTSIDE_IMAGE),
+        ({"segmentation": b"[]"}, Reason.MASK_EMPTY),
+        ({"segmentation": b'{"size":[80,100],"counts":[8000]}'}, Reason.MASK_EMPTY),
+        ({"segmentation": None}, Reason.MASK_MISSING),
+        ({"is_crowd": True}, Reason.CROWD),
+        ({"is_group_of": True}, Reason.GROUP_OF),
+        ({"is_depiction": True}, Reason.DEPICTION),
+        ({"licence": "cc-by-nc-2.0"}, Reason.LICENCE),
+        ({"licence": None}, Reason.LICENCE),
+    ],
+)
+def test_every_rule_has_its_reason(corpora: str, change: dict, reason: Reason) -> None:
+    rules = Select(
+        min_area_fraction=0.01, max_area_fraction=0.6, min_side_px=50, image_licences=("cc-by-2.0",)
+    )
+    samples, lost = run(corpora, rules, mask("lvis:1", **change))
+    assert samples == []
+    assert lost == {"lvis:1": reason.value}
+
+
+def test_a_decompression_bomb_is_refused_from_its_header(corpora: str) -> None:
+    _, lost = run(corpora, Select(max_image_pixels=7_999, min_side_px=1), mask("lvis:1"))
+    assert lost == {"lvis:1": "image_too_large"}
+
+
+def test_match_against_a_plain_loop() -> None:
+    def link(category: str, source: str, source_id: str) -> Link:
+        return Link(category, source, source_id, source_id, "", "same", "maintainers", "2026-01-01", "")
+
+    links = (link("cat", "lvis", "8"), link("dog", "lvis", "7"), link("taxi", "open_images", "7"))
+    rows = [mask(f"lvis:{n}", label_id=str(n % 10)) for n in range(30)]
+    rows += [mask(f"open_images:{n}", corpus="open_images", label_id=str(n % 10)) for n in range(30)]
+    known = {(one.source, one.source_id): one.category for one in links}
+    outcome = match(
+        table(*rows).drop_columns(["category"]),
+        LabelMap("x", "1", links),
+        item="mask_id",
+        label_id="label_id",
+    )
+    expected = {
+        r["mask_id"]: known[r["corpus"], r["label_id"]] for r in rows if (r["corpus"], r["label_id"]) in known
+    }
+    assert {row["mask_id"]: row["category"] for row in outcome.kept.to_pylist()} == expected
+    assert outcome.rejected.num_rows == len(rows) - len(expected)
+    assert set(outcome.rejected["reason"].to_pylist()) == {"label_not_in_map"}
+
+
+names = st.sampled_from("abcdefgh")
+
+
+@given(st.dictionaries(st.integers(0, 12).map(lambda n: f"lvis:{n}"), st.lists(names, max_size=3)))
+def test_components_against_a_plain_flood(images: dict[str, list[str]]) -> None:
+    rows = pa.table(
+        {
+            "image_id": pa.array(images, pa.string()),
+            "photo_keys": pa.array(images.values(), pa.list_(pa.string())),
+        }
+    )
+    cuts = [part for _, part in stages.cut(split.photo_names(rows), "name", 3)]
+    linked = split.components(link for part in cuts for link in split.linked_nodes(part))
+    known = {image: {image, *keys} for image, keys in images.items()}
+    for image, keys in known.items():
+        group = {image}
+        while (
+            grown := {other for other, theirs in known.items() for one in group if theirs & known[one]}
+            - group
+        ):
+            group |= grown
+        node = min(keys)
+        assert linked.get(node, node) == min(name for one in group for name in known[one])
+
+
+def test_photos_follow_the_sizes_and_their_component() -> None:
+    sizes = Split(train=800, val=100, test=100)
+    found = Counter(split.photo_split(f"coco:{n}", 0, sizes) for n in range(20_000))
+    assert found["train"] == pytest.approx(16_000, rel=0.03)
+    assert found["val"] == pytest.approx(2_000, rel=0.1)
+    rows = pa.table(
+        {"image_id": ["lvis:1", "open_images:a"], "photo_keys": [["coco:1", "flickr:5"], ["flickr:5"]]}
+    )
+    outcome = split.split_samples(rows, {"coco:1": "coco:1", "flickr:5": "coco:1"}, 0, sizes)
+    assert outcome.kept["component"].to_pylist() == ["coco:1", "coco:1"]
+    assert len(set(outcome.kept["split"].to_pylist())) == 1
+
+
+def test_held_out_videos_are_never_heard_in_training() -> None:
+    rows = [
+        {"clip_id": f"vggsound:{n}_{part}", "video_id": str(n), "category": "dog", "official_split": official}
+        for n in range(300)
+        for part, official in ((0, "train"), (1, "test" if n % 3 == 0 else "train"))
+    ]
+    held_out = frozenset(str(n) for n in range(0, 300, 7))
+    outcome = split.split_clips(pa.Table.from_pylist(rows), held_out, 0, Split(train=8, val=1, test=1))
+    assert outcome.rejected.num_rows == 0
+    for row in outcome.kept.to_pylist():
+        kept_out = int(row["video_id"]) % 3 == 0 or row["video_id"] in held_out
+        assert (row["split"] != "train") == kept_out
+    by_video = {(row["video_id"], row["split"]) for row in outcome.kept.to_pylist()}
+    assert len(by_video) == 300
+    nowhere = split.split_clips(pa.Table.from_pylist(rows), held_out, 0, Split(train=8, val=0, test=0))
+    assert set(nowhere.rejected["reason"].to_pylist()) == {"no_split"}
+    assert nowhere.kept.num_rows + nowhere.rejected.num_rows == 600
+
+
+def test_held_out_lists_in_avsbench_layouts(tmp_path: Path) -> None:
+    (tmp_path / "s4.csv").write_text(
+        "name,start,category,split\n-_wznbUu3DY,0,dog,train\n0d9u2CymIxc,0,dog,test\n"
+    )
+    (tmp_path / "ms3.csv").write_text("video_id,split\njlhuZfcw61w,train\nxv7eM6-UmkY_36,val\n")
+    (tmp_path / "plain.csv").write_text("\ufeffvideo_id\r\nAAAAAAAAAAA\r\n")
+    assert split.read_held_out(str(tmp_path / "s4.csv")) == {"0d9u2CymIxc"}
+    assert split.read_held_out(str(tmp_path / "ms3.csv")) == {"xv7eM6-UmkY"}
+    assert split.read_held_out(str(tmp_path / "plain.csv")) == {"AAAAAAAAAAA"}
+    (tmp_path / "bad.csv").write_text("video_id\nshort\n")
+    with pytest.raises(ValueError, match=r"bad\.csv:2: video_id = 'short' starts with no YouTube id"):
+        split.read_held_out(str(tmp_path / "bad.csv"))
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ValueError, match="lists no video"):
+        split.read_held_out(str(tmp_path / "empty.csv"))
+
+
+@given(st.lists(st.sampled_from(["cat", "dog", "emu"]), max_size=60), st.integers(1, 20))
+def test_caps_keep_the_lowest_hashes(categories: list[str], cap: int) -> None:
+    rows = pa.table(
+        {"sample_id": [str(n) for n in range(len(categories))], "category": pa.array(categories, pa.string())}
+    )
+    combine = stages.LowestRanks(cap)
+    ranks: dict[str, np.ndarray] = {}
+    for part in (rows.slice(0, 20), rows.slice(20)):
+        for name, found in pair.ranks_by(part, 0, "category"):
+            ranks[name] = combine.add_input(ranks.get(name, combine.create_accumulator()), found)
+    cutoffs = dict(stages.cutoff(name, found, {"": cap}) for name, found in ranks.items())
+    outcome = pair.keep_lowest(rows, cutoffs, 0, "category", "cap")
+    expected = []
+    for name in set(categories):
+        members = [str(n) for n, category in enumerate(categories) if category == name]
+        expected += sorted(members, key=lambda sample_id: hashing.hash64(0, "rank", sample_id))[:cap]
+    assert sorted(outcome.kept["sample_id"].to_pylist()) == sorted(expected)
+    assert outcome.kept.num_rows + outcome.rejected.num_rows == len(categories)
+
+
+def test_pairs_are_of_the_same_split_and_category() -> None:
+    clips = [
+        {
+            "clip_id": f"vggsound:{n}",
+            "split": ("train", "val")[n % 2],
+            "categories": [("cat", "dog")[n // 2 % 2]],
+            "record": "{}",
+        }
+        for n in range(40)
+    ]
+    pools = pair.Pools.of([pa.Table.from_pylist(clips[20:], POOL), pa.Table.from_pylist(clips[:20], POOL)])
+    rows = [
+        {"sample_id": f"s{n}", "split": ("train", "val", "test")[n % 3], "category": ("cat", "dog")[n % 2]}
+        for n in range(60)
+    ]
+    outcome = pair.pair(pa.Table.from_pylist(rows), pools, seed=3)
+    for row in outcome.kept.to_pylist():
+        pool = sorted(
+            c["clip_id"] for c in clips if (c["split"], c["categories"]) == (row["split"], [row["category"]])
+        )
+        assert row["clip_id"] == pool[hashing.pair(3, 0, row["sample_id"], hashing.pool_hashes(pool))]
+    assert {row["item"] for row in outcome.rejected.to_pylist()} == {
+        r["sample_id"] for r in rows if r["split"] == "test"
+    }
+    assert set(outcome.rejected["reason"].to_pylist()) == {"no_clip"}
