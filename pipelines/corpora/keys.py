@@ -30,14 +30,18 @@ class Positions:
     """Where a key is in the array it was made from; of equal keys, the first."""
 
     def __init__(self, keys: np.ndarray) -> None:
-        self._sorted, self._first = np.unique(keys, return_index=True)
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        first = _first_of_equals(ordered)
+        self._sorted, self._positions = ordered[first], order[first]
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """(n,) int64 positions, -1 where a key is absent."""
-        if len(self._sorted) == 0:
-            return np.full(len(keys), -1, dtype=np.int64)
-        slots = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        return np.where(self._sorted[slots] == keys, self._first[slots], -1)
+        order = np.argsort(keys)
+        found, slots = _search(self._sorted, keys[order])
+        positions = np.full(len(keys), -1, dtype=np.int64)
+        positions[order[found]] = self._positions[slots[found]]
+        return positions
 
 
 class Seen:
@@ -48,14 +52,31 @@ class Seen:
 
     def first(self, keys: np.ndarray) -> np.ndarray:
         """(n,) bool: True where a key is met for the first time, in this call and all before."""
-        unique, positions = np.unique(keys, return_index=True)
-        fresh = np.zeros(len(keys), dtype=bool)
-        fresh[positions] = True
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        is_first = _first_of_equals(ordered)
+        unique, rows = ordered[is_first], order[is_first]
+        new = np.ones(len(unique), dtype=bool)
         for run in self._runs:
-            slots = np.minimum(np.searchsorted(run, keys), len(run) - 1)
-            fresh &= run[slots] != keys
-        if len(unique):
-            self._runs.append(unique)
+            new &= ~_search(run, unique)[0]
+        if new.any():
+            self._runs.append(unique[new])
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
-            self._runs[-2:] = [np.union1d(self._runs[-2], self._runs[-1])]
+            self._runs[-2:] = [np.sort(np.concatenate(self._runs[-2:]))]
+        fresh = np.zeros(len(keys), dtype=bool)
+        fresh[rows[new]] = True
         return fresh
+
+
+def _first_of_equals(ordered: np.ndarray) -> np.ndarray:
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return first
+
+
+def _search(ordered: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the sorted `keys` are in `ordered` (n, bool), and where. Sorted keys walk through memory in one go."""
+    if len(ordered) == 0:
+        return np.zeros(len(keys), dtype=bool), np.zeros(len(keys), dtype=np.int64)
+    slots = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+    return ordered[slots] == keys, slots

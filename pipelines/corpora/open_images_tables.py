@@ -57,9 +57,9 @@ class Wanted:
         for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS):
             keys = text_keys(rows.columns["ImageID"])
             coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
-            images.append(np.unique(keys))
+            images.append(keys)
             boxes.append(box_keys(keys, rows.columns["LabelName"], coordinates))
-        return Positions(np.unique(np.concatenate(images))), Positions(np.concatenate(boxes))
+        return Positions(np.concatenate(images)), Positions(np.concatenate(boxes))
 
 
 class Labels:
@@ -170,7 +170,9 @@ class Images:
 
     def __init__(self, folder: str, name: str, split: str | None, wanted: Wanted) -> None:
         self.faults: list[pa.RecordBatch] = []
-        keys, tables = [np.empty(0, np.uint64)], []
+        keys = [np.empty(0, np.uint64)]
+        columns: dict[str, list[pa.Array]] = {"url": [], "flickr": [], "author": [], "terms": []}
+        terms: dict[str, int] = {}  # what the files write -> its number
         for file in storage.names(folder):
             if not (file.endswith(".csv") and "rotation" in file and _is_of(split, file)):
                 continue
@@ -182,20 +184,18 @@ class Images:
                 image_keys = text_keys(rows.columns["ImageID"])
                 chosen = wanted.images.find(image_keys) >= 0
                 keys.append(image_keys[chosen])
-                tables.append(rows.columns.filter(pa.array(chosen)).select(_IMAGES_COLUMNS[1:]))
+                found = rows.columns.filter(pa.array(chosen))
+                columns["url"].append(_text_or_null(found["OriginalURL"]))
+                columns["flickr"].append(_flickr(found["OriginalURL"]))
+                columns["author"].append(_text_or_null(found["Author"]))
+                columns["terms"].append(_numbered(found["License"], terms))
         self._positions = Positions(np.concatenate(keys))
-        schema = pa.schema([(column, pa.string()) for column in _IMAGES_COLUMNS[1:]])
-        table = pa.Table.from_batches(tables, schema).combine_chunks()
-        url, terms, author = (_text_or_null(table[column].combine_chunks()) for column in schema.names)
-        terms = terms.dictionary_encode()
-        self._url, self._author, self._terms = url, author, terms.indices
-        self._licence_url = terms.dictionary
-        self._licence = pa.array(
-            [licences.normalise(term) for term in terms.dictionary.to_pylist()], pa.string()
+        self._url, self._flickr, self._author = (
+            _joined(columns.pop(name)) for name in ("url", "flickr", "author")
         )
-        self._flickr = pc.binary_join_element_wise(
-            "flickr:", pc.struct_field(pc.extract_regex(url, _FLICKR_ID), "id"), ""
-        )
+        self._terms = pa.concat_arrays(columns["terms"] or [pa.array([], pa.int32())])
+        self._licence_url = pa.array([term or None for term in terms], pa.string())
+        self._licence = pa.array([licences.normalise(term) for term in terms], pa.string())
 
     def columns(self, keys: np.ndarray) -> dict[str, pa.Array]:
         """The columns of MASKS that the photos with these keys decide."""
@@ -217,3 +217,19 @@ class Images:
 
 def _text_or_null(texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _flickr(urls: pa.StringArray) -> pa.StringArray:
+    photo = pc.struct_field(pc.extract_regex(urls, _FLICKR_ID), "id")
+    return pc.binary_join_element_wise("flickr:", photo, "")
+
+
+def _numbered(texts: pa.StringArray, numbers: dict[str, int]) -> pa.Int32Array:
+    """Each text's number; texts met for the first time get the next ones."""
+    coded = texts.dictionary_encode()
+    known = [numbers.setdefault(text, len(numbers)) for text in coded.dictionary.to_pylist()]
+    return pa.array(known, pa.int32()).take(coded.indices)
+
+
+def _joined(arrays: list[pa.StringArray]) -> pa.StringArray:
+    return pa.concat_arrays(arrays or [pa.array([], pa.string())])
