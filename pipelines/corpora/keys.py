@@ -20,9 +20,9 @@ def text_keys(texts: pa.Array) -> np.ndarray:
     padded[np.arange(words * 8) < lengths[:, None]] = (
         data[offsets[0] : offsets[-1]] if len(texts) else data[:0]
     )
-    keys = lengths.astype(np.uint64)
-    for word in padded.view("<u8").T:
-        keys = mix64(keys ^ word)
+    keys = mix64(lengths)
+    for start, word in enumerate(padded.view("<u8").T):
+        keys = np.where(lengths > start * 8, mix64(keys ^ word), keys)
     return keys
 
 

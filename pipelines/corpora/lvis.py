@@ -82,7 +82,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
 
     The file is read once where `annotations` come after the three tables they point into, else twice.
     """
-    photos = set(storage.files(storage.join(corpora, _FOLDER, "images"), depth=1))
+    photos = _photos(storage.join(corpora, _FOLDER, "images"))
     with storage.open_read(storage.join(corpora, source.path)) as file:
         stream = JsonStream(file, source.path)
         tables: Tables = {}
@@ -107,6 +107,12 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
         if later is not None:
             stream.seek(later)
             yield from _annotations(stream, source, tables, photos)
+
+
+def _photos(folder: str) -> set[str]:
+    """`train2017/000000000030.jpg`, ... of the photos that are there."""
+    below = storage.listing(folder)[1]
+    return {f"{name}/{file}" for name in below for file in storage.listing(storage.join(folder, name))[0]}
 
 
 def _split(path: str) -> str | None:

@@ -46,21 +46,16 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     read once more beforehand, so that of those tables only the rows about its masks are kept.
     """
     folder = storage.join(corpora, _FOLDER)
+    masks_there = names.Listing(corpora, f"{_FOLDER}/masks", ".png")
+    photos_there = names.Listing(corpora, f"{_FOLDER}/images", ".jpg")
     labels = Labels(folder, _FOLDER)
     wanted = Wanted(storage.join(corpora, source.path), source.path)
     boxes = Boxes(folder, _FOLDER, source.split, wanted)
     images = Images(folder, _FOLDER, source.split, wanted)
-    masks_there = _listing(corpora, "masks", ".png")
-    photos_there = _listing(corpora, "images", ".jpg")
     for rejected in labels.faults + boxes.faults + images.faults:
         yield Part(batch({}, MASKS), rejected, len(rejected), 0)
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
         yield _part(rows, source, labels, boxes, images, masks_there, photos_there)
-
-
-def _listing(corpora: str, folder: str, extension: str) -> names.Listing:
-    path = f"{_FOLDER}/{folder}"
-    return names.Listing(path, storage.files(storage.join(corpora, path), depth=1), extension)
 
 
 def _part(

@@ -289,7 +289,8 @@ def compare(corpus: str, scale: float, runs: int, folder: Path) -> Iterator[str]
         table = folder / side.replace(" ", "-")
         if side != PEERS[corpus][0] and (table / "masks.parquet").exists() and scale <= 0.1:
             assert same(folder / PEERS[corpus][0].replace(" ", "-"), table), f"{side} wrote another table"
-        yield f"| {corpus} | {scale:g} | {size / 1e9:.2f} | {side} | {seconds:.1f} | {seconds / base:.1f} | {peak:.2f} |"
+        figures = f"{seconds:.1f} | {seconds / base:.1f} | {peak:.2f}"
+        yield f"| {corpus} | {scale:g} | {size / 1e9:.2f} | {side} | {figures} |"
 
 
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
