@@ -5,8 +5,8 @@ itself or one folder below (`masks/train-0/`, `images/validation/`).
 
 Beside the segmentations, two optional tables of the same split are joined:
 - boxes (`*{split}-annotations-bbox.csv`) for IsGroupOf and IsDepiction. A mask carries the coordinates of the
-  box it was drawn from, so the join is on ImageID, LabelName and the four coordinates, rounded to 1e-6 (the
-  segmentations have six decimals, some box files more);
+  box it was drawn from, so the join is on ImageID, LabelName and the four coordinates at six decimals (box
+  files may have more; what lies half-way is tried both ways);
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
 """
 
@@ -114,7 +114,7 @@ def _part(
         "mask_path": masks_there.find(stems),
         "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(stems)),
         **images.columns(image_keys),
-        **boxes.columns(box_keys(image_keys, mids, coordinates[:, kept])),
+        **boxes.columns(box_keys(image_keys, mids, np.rint(coordinates[:, kept] * 1e6))),
     }
     rejected = csv_stream.rejected(rows, source.path) + rejected
     return Part(batch(columns, MASKS), joined(rejected), len(kept) + len(rows.faults), rows.position)

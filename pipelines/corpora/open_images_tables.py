@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -28,13 +29,23 @@ _SPLITS = ("train", "validation", "test")
 _FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
 
 
-def box_keys(image_keys: np.ndarray, mids: pa.StringArray, coordinates: np.ndarray) -> np.ndarray:
-    """(n,) uint64: a box of a class in an image, its coordinates in millionths of the image's side."""
+def box_keys(image_keys: np.ndarray, mids: pa.StringArray, millionths: np.ndarray) -> np.ndarray:
+    """(n,) uint64: a box of a class in an image, its (4, n) coordinates in millionths of the image's sides."""
     classes = mids.dictionary_encode()
     keys = mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()])
-    for values in np.clip(np.nan_to_num(coordinates, nan=-1.0), -1.0, 2.0):  # outside [0, 1]: of no box
-        keys = mix64(keys ^ np.rint(values * 1e6).astype(np.int64).view(np.uint64))
+    for values in np.clip(np.nan_to_num(millionths, nan=-1.0), -1.0, 2e6):  # outside [0, 1e6]: of no box
+        keys = mix64(keys ^ values.astype(np.int64).view(np.uint64))
     return keys
+
+
+def _roundings(coordinates: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and their (4, rows) millionths, each way a writer of six decimals may have rounded what lies half-way."""
+    low, high = np.floor(coordinates * 1e6 + 0.499), np.floor(coordinates * 1e6 + 0.501)
+    yield np.arange(low.shape[1]), low
+    doubtful = np.flatnonzero((low < high).any(axis=0))
+    if len(doubtful):
+        for up in itertools.product((False, True), repeat=4):
+            yield doubtful, np.where(np.array(up)[:, None], high[:, doubtful], low[:, doubtful])
 
 
 class Wanted:
@@ -58,7 +69,7 @@ class Wanted:
             keys = text_keys(rows.columns["ImageID"])
             coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
             images.append(keys)
-            boxes.append(box_keys(keys, rows.columns["LabelName"], coordinates))
+            boxes.append(box_keys(keys, rows.columns["LabelName"], np.rint(coordinates * 1e6)))
         return Positions(np.concatenate(images)), Positions(np.concatenate(boxes))
 
 
@@ -124,11 +135,13 @@ class Boxes:
                 coordinates = np.stack([csv_stream.numbers(rows.columns[column]) for column in _BOXES_BOX])
                 known = np.isfinite(coordinates).all(axis=0)
                 self.faults += _bad_boxes(rows.columns, known, path)
-                found = box_keys(image_keys, rows.columns["LabelName"], coordinates)
-                chosen = known & (wanted.boxes.find(found) >= 0)
-                keys.append(found[chosen])
-                for column, values in flags.items():
-                    values.append(_flag(rows.columns[column].filter(pa.array(chosen))))
+                for chosen, millionths in _roundings(coordinates):
+                    mids = rows.columns["LabelName"].take(pa.array(chosen))
+                    found = box_keys(image_keys[chosen], mids, millionths)
+                    hit = known[chosen] & (wanted.boxes.find(found) >= 0)
+                    keys.append(found[hit])
+                    for column, values in flags.items():
+                        values.append(_flag(rows.columns[column].take(pa.array(chosen[hit]))))
         self._positions = Positions(np.concatenate(keys))
         self._flags = {
             column: pa.concat_arrays(values or [pa.nulls(0, pa.bool_())]) for column, values in flags.items()
