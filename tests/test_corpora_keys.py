@@ -63,3 +63,11 @@ def test_what_is_safe():
     assert not any(
         map(names.is_safe, ["", ".", "..", "../a", "/a", "a/b", "a\\b", "a\nb", "a\0", "x" * 256, "é" * 128])
     )
+
+
+def test_one_huge_text_takes_no_huge_memory():
+    texts = ["a" * 50_000_000, *map(str, range(10_000)), "a" * 50_000_000, "b" * 50_000_000]
+    keys = text_keys(pa.array(texts, pa.string()))  # padded to one width it would be 500 GB
+    assert len(set(keys.tolist())) == len(texts) - 1
+    assert keys[0] == keys[-2]
+    assert keys[1:5].tolist() == text_keys(pa.array(["0", "1", "2", "3"])).tolist()

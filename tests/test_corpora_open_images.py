@@ -1,6 +1,7 @@
 """Open Images: the streaming reader against the csv module and against pandas."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,7 @@ def test_files_are_found_in_folders_below_and_never_in_others(tmp_path):
     for path in there:
         (tmp_path / "open_images" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "open_images" / path).touch()
+    (tmp_path / "open_images/masks" / os.fsdecode(b"\xff.png")).touch()  # a name that is no UTF-8
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/d_m01_aa.png").touch()
     (tmp_path / "open_images/masks/link").symlink_to(tmp_path / "elsewhere")

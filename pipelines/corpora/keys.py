@@ -6,12 +6,19 @@ probability of about n^2 / 2^65 (2e-7 for the 2.7 million masks of Open Images).
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from shards.hashing import mix64
+from shards.hashing import hash64, mix64
+
+_LONGEST = 512  # bytes
 
 
 def text_keys(texts: pa.Array) -> np.ndarray:
-    """(n,) uint64, a hash of each text's bytes. A null counts as the empty text."""
+    """(n,) uint64, a hash of the bytes of each text of a string or binary array. A null counts as empty."""
+    if pc.any(
+        pc.greater(pc.binary_length(texts), _LONGEST)
+    ).as_py():  # not an id, yet it must not fill the memory
+        texts = pa.array([_shortened(value) for value in texts.cast(pa.binary()).to_pylist()], pa.binary())
     data = np.frombuffer(texts.buffers()[2] or b"", dtype=np.uint8)
     offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
     lengths = np.diff(offsets)
@@ -24,6 +31,10 @@ def text_keys(texts: pa.Array) -> np.ndarray:
     for start, word in enumerate(padded.view("<u8").T):
         keys = np.where(lengths > start * 8, mix64(keys ^ word), keys)
     return keys
+
+
+def _shortened(value: bytes | None) -> bytes | None:
+    return value if value is None or len(value) <= _LONGEST else b"\0%d" % hash64(value)
 
 
 class Positions:

@@ -62,10 +62,6 @@ class _Annotation(msgspec.Struct, gc=False):
     iscrowd: int | None = None
 
 
-class _OnlyId(msgspec.Struct):
-    id: Id
-
-
 Tables = dict[str, list[Block]]
 _TABLES: dict[str, Any] = {"licenses": _Licence, "categories": _Category, "images": _Image}
 
@@ -86,17 +82,17 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     with storage.open_read(storage.join(corpora, source.path)) as file:
         stream = JsonStream(file, source.path)
         tables: Tables = {}
-        later, found = None, False
+        later, found = None, set()
         for key in stream.keys():  # noqa: SIM118
+            found.add(key)
             if key in _TABLES:
                 tables[key] = list(stream.array(_TABLES[key]))
             elif key == "annotations":
-                found = True
                 if tables.keys() == _TABLES.keys():
                     yield from _annotations(stream, source, tables, photos)
                 else:
                     later = stream.position
-        missing = sorted({"annotations", *_TABLES} - tables.keys() - ({"annotations"} if found else set()))
+        missing = sorted({"annotations", *_TABLES} - found)
         if missing:
             raise CorpusError(
                 source.path,

@@ -1,5 +1,6 @@
 """File names that come from a corpus: which are safe, and which are there."""
 
+import itertools
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ from shards import storage
 # No separator, no control character: a name can only be a file of its own folder.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 _UNSAFE_BYTES = np.array([byte in b"/\\\x7f" or byte < 32 for byte in range(256)])
+_AT_ONCE = 64 << 10  # names turned into keys in one go
 _LONGEST = 255  # bytes, the limit of common file systems
 RULE = (
     "a name may not be empty, '.' or '..', hold '/', '\\' or control characters, or be longer than 255 bytes"
@@ -54,9 +56,13 @@ class Listing:
 
     def _keys(self, files: list[str]) -> np.ndarray:
         end = len(self._extension)
-        return text_keys(
-            pa.array([name[:-end] for name in files if name.endswith(self._extension)], pa.string())
+        names = (
+            name[:-end].encode(errors="surrogateescape") for name in files if name.endswith(self._extension)
         )
+        keys = [np.empty(0, np.uint64)]
+        while part := list(itertools.islice(names, _AT_ONCE)):
+            keys.append(text_keys(pa.array(part, pa.binary())))
+        return np.concatenate(keys)
 
     def find(self, stems: pa.StringArray) -> pa.StringArray:
         """The path below `corpora` of the file with each name (without its extension); null where there is none."""
