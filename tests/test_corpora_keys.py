@@ -66,8 +66,8 @@ def test_what_is_safe():
 
 
 def test_one_huge_text_takes_no_huge_memory():
-    texts = ["a" * 50_000_000, *map(str, range(10_000)), "a" * 50_000_000, "b" * 50_000_000]
-    keys = text_keys(pa.array(texts, pa.string()))  # padded to one width it would be 500 GB
+    texts = ["a" * 5_000_000, *map(str, range(10_000)), "a" * 5_000_000, "b" * 5_000_000]
+    keys = text_keys(pa.array(texts, pa.string()))  # padded to one width it would be 50 GB
     assert len(set(keys.tolist())) == len(texts) - 1
     assert keys[0] == keys[-2]
     assert keys[1:5].tolist() == text_keys(pa.array(["0", "1", "2", "3"])).tolist()
