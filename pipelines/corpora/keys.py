@@ -48,11 +48,13 @@ class Positions:
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """(n,) int64 positions, -1 where a key is absent."""
-        order = np.argsort(keys)
-        found, slots = _search(self._sorted, keys[order])
-        positions = np.full(len(keys), -1, dtype=np.int64)
+        heads = _first_of_equals(keys)  # rows of one photo stand together: look it up once
+        wanted = keys[heads]
+        order = np.argsort(wanted)
+        found, slots = _search(self._sorted, wanted[order])
+        positions = np.full(len(wanted), -1, dtype=np.int64)
         positions[order[found]] = self._positions[slots[found]]
-        return positions
+        return positions[np.cumsum(heads) - 1]
 
 
 class Seen:
@@ -79,9 +81,10 @@ class Seen:
         return fresh
 
 
-def _first_of_equals(ordered: np.ndarray) -> np.ndarray:
-    first = np.ones(len(ordered), dtype=bool)
-    first[1:] = ordered[1:] != ordered[:-1]
+def _first_of_equals(keys: np.ndarray) -> np.ndarray:
+    """(n,) bool: False where a key is the one before it."""
+    first = np.ones(len(keys), dtype=bool)
+    first[1:] = keys[1:] != keys[:-1]
     return first
 
 

@@ -66,9 +66,9 @@ class Listing:
 
     def find(self, stems: pa.StringArray) -> pa.StringArray:
         """The path below `corpora` of the file with each name (without its extension); null where there is none."""
-        positions = self._positions.find(text_keys(stems))
         if not len(self._folder_of):
             return pa.nulls(len(stems), pa.string())
+        positions = self._positions.find(text_keys(stems))
         folders = self._folders.take(pa.array(self._folder_of[positions], mask=positions < 0))
         paths = pc.binary_join_element_wise(folders, stems, "/")
         return pc.binary_join_element_wise(paths, self._extension, "")

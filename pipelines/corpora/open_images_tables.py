@@ -65,7 +65,7 @@ class Wanted:
     @cached_property
     def _keys(self) -> tuple[Positions, Positions]:
         images, boxes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-        for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS):
+        for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS[1:]):
             keys = text_keys(rows.columns["ImageID"])
             coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
             images.append(keys)
