@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.corpora import names
-from pipelines.corpora.keys import Positions, Seen, text_keys
+from pipelines.corpora.keys import Positions, Seen, distinct, text_keys
 
 TEXTS = st.lists(
     st.sampled_from(["", "a", "a\0", "a\0\0", "b", "aaaaaaaa", "aaaaaaaab", "é", "x" * 300])
@@ -71,3 +71,20 @@ def test_one_huge_text_takes_no_huge_memory():
     assert len(set(keys.tolist())) == len(texts) - 1
     assert keys[0] == keys[-2]
     assert keys[1:5].tolist() == text_keys(pa.array(["0", "1", "2", "3"])).tolist()
+
+
+@settings(deadline=None)
+@given(NUMBERS)
+def test_distinct_is_a_sorted_set(keys):
+    assert distinct(np.array(keys, dtype=np.uint64)).tolist() == sorted(set(keys))
+
+
+def test_many_keys_are_all_found_again_and_no_others():
+    keys = np.random.default_rng(0).integers(0, 2**63, 100_000, dtype=np.uint64)
+    dense = np.arange(100_000, dtype=np.uint64)
+    for known in (keys, dense):
+        assert Positions(known).find(known[::-1]).tolist() == list(range(len(known)))[::-1]
+        assert (Positions(known).find(known + np.uint64(2**63)) == -1).all()
+        seen = Seen()
+        assert all(seen.first(part).all() for part in np.array_split(known, 37))
+        assert not any(seen.first(part).any() for part in np.array_split(known, 41))

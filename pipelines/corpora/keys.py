@@ -41,44 +41,71 @@ class Positions:
     """Where a key is in the array it was made from; of equal keys, the first."""
 
     def __init__(self, keys: np.ndarray) -> None:
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        first = _first_of_equals(ordered)
-        self._sorted, self._positions = ordered[first], order[first]
+        mixed = mix64(keys)  # one to one, and evenly spread as _Buckets needs them
+        order = np.argsort(mixed, kind="stable")
+        first = _first_of_equals(mixed[order])
+        self._positions = order[first]
+        self._buckets = _Buckets(mixed[self._positions])
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """(n,) int64 positions, -1 where a key is absent."""
         heads = _first_of_equals(keys)  # rows of one photo stand together: look it up once
-        wanted = keys[heads]
-        order = np.argsort(wanted)
-        found, slots = _search(self._sorted, wanted[order])
-        positions = np.full(len(wanted), -1, dtype=np.int64)
-        positions[order[found]] = self._positions[slots[found]]
+        slots = self._buckets.find(mix64(keys[heads]))
+        positions = np.full(len(slots), -1, dtype=np.int64)
+        positions[slots >= 0] = self._positions[slots[slots >= 0]]
         return positions[np.cumsum(heads) - 1]
 
 
 class Seen:
-    """The keys met so far: 8 bytes a key, in sorted runs whose lengths at least double (so there are few)."""
+    """The keys met so far: 12 to 16 bytes a key, in runs whose lengths at least double (so there are few)."""
 
     def __init__(self) -> None:
-        self._runs: list[np.ndarray] = []
+        self._runs: list[_Buckets] = []
 
     def first(self, keys: np.ndarray) -> np.ndarray:
         """(n,) bool: True where a key is met for the first time, in this call and all before."""
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        is_first = _first_of_equals(ordered)
-        unique, rows = ordered[is_first], order[is_first]
-        new = np.ones(len(unique), dtype=bool)
+        mixed = mix64(keys)
+        order = np.argsort(mixed, kind="stable")
+        rows = order[_first_of_equals(mixed[order])]
         for run in self._runs:
-            new &= ~_search(run, unique)[0]
-        if new.any():
-            self._runs.append(unique[new])
-        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
-            self._runs[-2:] = [np.sort(np.concatenate(self._runs[-2:]))]
+            rows = rows[run.find(mixed[rows]) < 0]
+        if len(rows):
+            self._runs.append(_Buckets(mixed[rows]))
+        while len(self._runs) > 1 and len(self._runs[-2].keys) < 2 * len(self._runs[-1].keys):
+            self._runs[-2:] = [_Buckets(np.sort(np.concatenate([run.keys for run in self._runs[-2:]])))]
         fresh = np.zeros(len(keys), dtype=bool)
-        fresh[rows[new]] = True
+        fresh[rows] = True
         return fresh
+
+
+class _Buckets:
+    """Sorted distinct keys, spread evenly over 64 bits: a key's leading bits tell the few slots it may be in."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        bits = max(1, len(keys).bit_length())
+        self.keys, self._shift = keys, np.uint64(64 - bits)
+        sizes = np.bincount((keys >> self._shift).astype(np.int64), minlength=1 << bits)
+        self._starts = np.concatenate([np.zeros(1, np.int32), np.cumsum(sizes, dtype=np.int32)])
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """(n,) int64 slots, -1 where a key is absent."""
+        found = np.full(len(keys), -1, dtype=np.int64)
+        bucket = (keys >> self._shift).astype(np.int64)
+        rows, slots, ends = np.arange(len(keys)), self._starts[bucket], self._starts[bucket + 1]
+        while True:
+            open_ = slots < ends
+            rows, slots, ends = rows[open_], slots[open_], ends[open_]
+            if len(rows) == 0:
+                return found
+            hits = self.keys[slots] == keys[rows]
+            found[rows[hits]] = slots[hits]
+            slots = np.where(hits, ends, slots + 1)
+
+
+def distinct(keys: np.ndarray) -> np.ndarray:
+    """The keys sorted, each once."""
+    ordered = np.sort(keys)
+    return ordered[_first_of_equals(ordered)]
 
 
 def _first_of_equals(keys: np.ndarray) -> np.ndarray:
@@ -86,11 +113,3 @@ def _first_of_equals(keys: np.ndarray) -> np.ndarray:
     first = np.ones(len(keys), dtype=bool)
     first[1:] = keys[1:] != keys[:-1]
     return first
-
-
-def _search(ordered: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the sorted `keys` are in `ordered` (n, bool), and where. Sorted keys walk through memory in one go."""
-    if len(ordered) == 0:
-        return np.zeros(len(keys), dtype=bool), np.zeros(len(keys), dtype=np.int64)
-    slots = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-    return ordered[slots] == keys, slots

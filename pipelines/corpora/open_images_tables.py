@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines import licences
 from pipelines.corpora import csv_stream
-from pipelines.corpora.keys import Positions, text_keys
+from pipelines.corpora.keys import Positions, distinct, text_keys
 from pipelines.corpora.source import CorpusError, rejections
 from pipelines.records import MASKS, Reason
 from shards import storage
@@ -70,7 +70,7 @@ class Wanted:
             coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
             images.append(keys)
             boxes.append(box_keys(keys, rows.columns["LabelName"], np.rint(coordinates * 1e6)))
-        return Positions(np.concatenate(images)), Positions(np.concatenate(boxes))
+        return Positions(distinct(np.concatenate(images))), Positions(distinct(np.concatenate(boxes)))
 
 
 class Labels:
