@@ -37,12 +37,11 @@ def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
 
 
 def label_link(label_map: LabelMap, source: str, source_id: str) -> dict[str, str]:
-    """How KEY.json names a label: the label map's link."""
+    """How KEY.json names a label: the label map's link; `synset` is empty but for LVIS."""
     link = label_map.link(source, source_id)
     assert link is not None, (source, source_id)
     record = {"source": source, "source_id": source_id, "name": link.label, "relation": link.relation}
-    record |= {"decided_by": link.decided_by, "decided_on": link.decided_on}
-    return record | ({"synset": link.synset} if link.synset else {})
+    return record | {"decided_by": link.decided_by, "decided_on": link.decided_on, "synset": link.synset}
 
 
 def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
@@ -72,9 +71,7 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
             "label": label_link(label_map, row["corpus"], row["label"]),
             "official_split": row["official_split"],
             "sha256": sound.sha256,
-            "licence": row["licence"],
-            "author": row["author"],
-            "url": row["url"],
+            **{name: row[name] or "" for name in ("licence", "author", "url")},
             "categories": [row["category"]],
             "split": row["split"],
         }
@@ -85,7 +82,8 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
         return {
             **parts.member_columns(members),
             **{name: record[name] for name in ("video_id", "split", "categories", "start_s", "duration_s")},
-            **{name: record[name] for name in ("official_split", "licence")},
+            "official_split": row["official_split"],
+            "licence": row["licence"],
             "key": row["key"],
             "clip_id": row["clip_id"],
             "shard": row["shard"],

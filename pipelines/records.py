@@ -14,7 +14,7 @@ from shards import tables
 
 MASKS = pa.schema(
     {
-        "mask_id": pa.string(),  # lvis:<annotation id> | open_images:<MaskPath without .png>
+        "mask_id": pa.string(),  # lvis:<image id>_<annotation id> | open_images:<MaskPath without .png>
         "corpus": pa.string(),  # lvis | open_images
         "image_id": pa.string(),  # lvis:<image id> | open_images:<ImageID>
         "image_path": pa.string(),  # null: the photo is not below the corpora folder

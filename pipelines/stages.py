@@ -148,7 +148,7 @@ class KeepLowest(beam.PTransform):
             samples
             | "Rank" >> beam.FlatMap(pair.ranks_by, self.seed, self.column)
             | "Find cut-offs" >> beam.CombinePerKey(LowestRanks(max(self.sizes.values())))
-            | "Take cut-offs" >> beam.MapTuple(cutoff, sizes=self.sizes)
+            | "Take cut-offs" >> beam.Map(cutoff, self.sizes)
         )
         keep = partial(pair.keep_lowest, seed=self.seed, column=self.column, stage=self.stage)
         return samples | "Keep" >> Apply(self.accounts, self.stage, "samples", keep, AsDict(cutoffs))
@@ -173,8 +173,9 @@ class LowestRanks(beam.CombineFn):
         return lowest
 
 
-def cutoff(group: str, lowest: np.ndarray, sizes: dict[str, int]) -> tuple[str, int | None]:
+def cutoff(ranked: tuple[str, np.ndarray], sizes: dict[str, int]) -> tuple[str, int | None]:
     """A group and the first rank that it does not keep; None: it keeps all."""
+    group, lowest = ranked
     size = sizes.get(group, sizes.get("", 0))
     return group, int(lowest[size]) if len(lowest) > size else None
 

@@ -132,29 +132,24 @@ def names(url: str) -> list[str]:
     return sorted({entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries})
 
 
-def files(url: str, depth: int = 0) -> list[str]:
-    """Sorted paths, relative to a folder, of the files in it and at most `depth` folders below.
-
-    Each folder is listed once. Links to folders are followed. Empty where there is no folder.
-    """
+def listing(url: str) -> tuple[list[str], list[str]]:
+    """Sorted names of the files and of the folders directly below a folder; links count as what they lead to."""
+    files: list[str] = []
+    folders: list[str] = []
     if is_local(url):
-        return sorted(_local_files(local_path(url), "", depth))
+        if os.path.isdir(local_path(url)):
+            with os.scandir(local_path(url)) as entries:
+                for entry in entries:
+                    (folders if entry.is_dir() else files).append(entry.name)
+        return sorted(files), sorted(folders)
     fs, path = _filesystem(url)
-    root = path.rstrip("/") + "/"
-    return sorted(
-        entry.removeprefix(root) for entry in fs.find(path, maxdepth=depth + 1) if entry.startswith(root)
-    )
-
-
-def _local_files(folder: str, prefix: str, depth: int) -> Iterator[str]:
-    if not os.path.isdir(folder):
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.is_dir():
-                yield prefix + entry.name
-            elif depth > 0:
-                yield from _local_files(entry.path, f"{prefix}{entry.name}/", depth - 1)
+    try:
+        for entry in fs.ls(path, detail=True):
+            name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
+            (folders if entry["type"] == "directory" else files).append(name)
+    except FileNotFoundError:
+        pass
+    return sorted(files), sorted(folders)
 
 
 def remove(url: str) -> None:

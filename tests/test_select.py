@@ -247,7 +247,7 @@ def test_caps_keep_the_lowest_hashes(categories: list[str], cap: int) -> None:
     for part in (rows.slice(0, 20), rows.slice(20)):
         for name, found in pair.ranks_by(part, 0, "category"):
             ranks[name] = combine.add_input(ranks.get(name, combine.create_accumulator()), found)
-    cutoffs = dict(stages.cutoff(name, found, {"": cap}) for name, found in ranks.items())
+    cutoffs = dict(stages.cutoff(ranked, {"": cap}) for ranked in ranks.items())
     outcome = pair.keep_lowest(rows, cutoffs, 0, "category", "cap")
     expected = []
     for name in set(categories):

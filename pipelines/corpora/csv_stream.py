@@ -147,29 +147,25 @@ def _open(
 
 def _text(batch: pa.RecordBatch, faults: list[Fault], position: int) -> Rows:
     """The batch as text; rows with bytes that are not UTF-8, or with NUL, become faults."""
-    bad = np.zeros(len(batch), dtype=bool)
-    for column in batch.columns:
-        bad |= _not_text(column)
-    if bad.any():
-        for row in np.flatnonzero(bad):
-            values = b",".join(column[int(row)].as_py() for column in batch.columns)
-            faults.append(Fault(None, f"not UTF-8 text, or holds NUL: {values[:200]!r}"))
-        batch = batch.filter(pa.array(~bad))
-    arrays = [pc.cast(column, pa.string()) for column in batch.columns]
-    return Rows(pa.record_batch(arrays, batch.schema.names), faults, position)
-
-
-def _not_text(column: pa.BinaryArray) -> np.ndarray:
-    """(n,) bool; values are looked at one by one only where the column as a whole is not clean."""
-    data = column.buffers()[2]
-    has_nul = data is not None and not np.frombuffer(data, dtype=np.uint8).all()
     try:
-        pc.cast(column, pa.string())
-    except pa.ArrowInvalid:
+        texts = [pc.cast(column, pa.string()) for column in batch.columns]
+        has_nul = any(_has_nul(column) for column in batch.columns)
+    except pa.ArrowInvalid:  # not UTF-8
         has_nul = True
-    if not has_nul:
-        return np.zeros(len(column), dtype=bool)
-    return np.array([not _is_text(value) for value in column.to_pylist()], dtype=bool)
+    if has_nul:
+        good = np.ones(len(batch), dtype=bool)
+        for row, values in enumerate(zip(*(column.to_pylist() for column in batch.columns), strict=True)):
+            if not all(map(_is_text, values)):
+                good[row] = False
+                faults.append(Fault(None, f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"))
+        batch = batch.filter(pa.array(good))
+        texts = [pc.cast(column, pa.string()) for column in batch.columns]
+    return Rows(pa.record_batch(texts, batch.schema.names), faults, position)
+
+
+def _has_nul(column: pa.BinaryArray) -> bool:
+    data = column.buffers()[2]
+    return data is not None and not np.frombuffer(data, dtype=np.uint8).all()
 
 
 def _is_text(value: bytes) -> bool:

@@ -16,14 +16,14 @@ from pipelines.corpora.source import CorpusError
 
 T = TypeVar("T")
 
-BLOCK_BYTES = 2 << 20  # read and decoded at a time
+BLOCK_BYTES = 2 << 20
 LARGEST_OBJECT_BYTES = 64 << 20  # a longer one is taken for a string or bracket that never closes
 _CUTS_TRIED = 32
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _CUT = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*(?=\{)")
-_AFTER_OBJECT = re.compile(rb"[ \t\r\n]*(?:,[ \t\r\n]*(?=\{)|(\]))")
-_AFTER_OBJECT_SO_FAR = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
+_AFTER_ITEM = re.compile(rb"[ \t\r\n]*(?:,[ \t\r\n]*(?=[^ \t\r\n,\]}])|(\]))")
+_AFTER_ITEM_SO_FAR = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
 _MARKS = re.compile(rb'["\[\]{}]')
 _STRING_END = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 _BARE_END = re.compile(rb"[,\]}\s]")
@@ -74,9 +74,9 @@ def value_end(text: bytes, start: int) -> int | None:
 class JsonStream:
     """Reads one JSON object from a binary file: `for key in stream.keys()`, then `array` or nothing."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        """`name` is how errors call the file."""
-        self._file, self._name = file, name
+    def __init__(self, file: IO[bytes], name: str, block_bytes: int = BLOCK_BYTES) -> None:
+        """`name` is how errors call the file; about `block_bytes` are read and decoded at a time."""
+        self._file, self._name, self._block_bytes = file, name, block_bytes
         self._buffer, self._at, self._base = b"", 0, 0
         self._ended = False
         self._value_open = False
@@ -160,7 +160,7 @@ class JsonStream:
                 f"expected an array of objects, found {self._found()}", "Give the official file"
             )
         while not closed:
-            if len(self._buffer) - self._at < BLOCK_BYTES:
+            if len(self._buffer) - self._at < self._block_bytes:
                 self._grow()
             cut = self._fast_block(row_type, index)
             if cut is None:
@@ -193,13 +193,13 @@ class JsonStream:
         while True:
             last, after, closed, at = -1, -1, False, self._at
             while not closed and (end := value_end(self._buffer, at)) is not None:
-                separator = _AFTER_OBJECT.match(self._buffer, end)
+                separator = _AFTER_ITEM.match(self._buffer, end)
                 if separator is None:
-                    rest = _AFTER_OBJECT_SO_FAR.match(self._buffer, end)
+                    rest = _AFTER_ITEM_SO_FAR.match(self._buffer, end)
                     if rest and rest.end() < len(self._buffer):
                         self._at = rest.end()
                         raise self._error(
-                            f"expected ',' and an object, or ']', found {self._found()}", self._remedy()
+                            f"expected ',' and a value, or ']', found {self._found()}", self._remedy()
                         )
                     break
                 last, after, closed, at = end, separator.end(), separator[1] is not None, separator.end()
@@ -268,9 +268,9 @@ class JsonStream:
                 return self._buffer[peeked : peeked + 1]
             self._grow()
 
-    def _grow(self, size: int = BLOCK_BYTES) -> None:
+    def _grow(self, size: int = 0) -> None:
         """Read on: at least a block, unless the file ends."""
-        more = self._file.read(max(size, BLOCK_BYTES))
+        more = self._file.read(max(size, self._block_bytes))
         self._ended = not more
         self._base += self._at
         self._buffer, self._at = self._buffer[self._at :] + more, 0

@@ -62,10 +62,6 @@ class _Annotation(msgspec.Struct, gc=False):
     iscrowd: int | None = None
 
 
-class _OnlyId(msgspec.Struct):
-    id: Id
-
-
 Tables = dict[str, list[Block]]
 _TABLES: dict[str, Any] = {"licenses": _Licence, "categories": _Category, "images": _Image}
 
@@ -82,21 +78,21 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
 
     The file is read once where `annotations` come after the three tables they point into, else twice.
     """
-    photos = set(storage.files(storage.join(corpora, _FOLDER, "images"), depth=1))
+    photos = _photos(storage.join(corpora, _FOLDER, "images"))
     with storage.open_read(storage.join(corpora, source.path)) as file:
         stream = JsonStream(file, source.path)
         tables: Tables = {}
-        later, found = None, False
+        later, found = None, set()
         for key in stream.keys():  # noqa: SIM118
+            found.add(key)
             if key in _TABLES:
                 tables[key] = list(stream.array(_TABLES[key]))
             elif key == "annotations":
-                found = True
                 if tables.keys() == _TABLES.keys():
                     yield from _annotations(stream, source, tables, photos)
                 else:
                     later = stream.position
-        missing = sorted({"annotations", *_TABLES} - tables.keys() - ({"annotations"} if found else set()))
+        missing = sorted({"annotations", *_TABLES} - found)
         if missing:
             raise CorpusError(
                 source.path,
@@ -107,6 +103,12 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
         if later is not None:
             stream.seek(later)
             yield from _annotations(stream, source, tables, photos)
+
+
+def _photos(folder: str) -> set[str]:
+    """`train2017/000000000030.jpg`, ... of the photos that are there."""
+    below = storage.listing(folder)[1]
+    return {f"{name}/{file}" for name in below for file in storage.listing(storage.join(folder, name))[0]}
 
 
 def _split(path: str) -> str | None:

@@ -1,5 +1,6 @@
 """File names that come from a corpus: which are safe, and which are there."""
 
+import itertools
 import re
 
 import numpy as np
@@ -7,10 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.corpora.keys import Positions, text_keys
+from shards import storage
 
 # No separator, no control character: a name can only be a file of its own folder.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 _UNSAFE_BYTES = np.array([byte in b"/\\\x7f" or byte < 32 for byte in range(256)])
+_AT_ONCE = 64 << 10  # names turned into keys in one go
 _LONGEST = 255  # bytes, the limit of common file systems
 RULE = (
     "a name may not be empty, '.' or '..', hold '/', '\\' or control characters, or be longer than 255 bytes"
@@ -35,17 +38,37 @@ def safe(names: pa.Array) -> np.ndarray:
 
 
 class Listing:
-    """The files of a folder by the part of their name before the extension; of equal ones, the first path."""
+    """The files of one extension in a folder and in the folders directly below it; of equal names, the first.
 
-    def __init__(self, folder: str, paths: list[str], extension: str) -> None:
-        """`paths` as `storage.files` lists them below `folder`; those of another extension are left out."""
-        paths = [path for path in paths if path.endswith(extension)]
-        paths.sort(key=lambda path: (path.count("/"), path))
-        stems = pa.array([path.rsplit("/", 1)[-1].removesuffix(extension) for path in paths], pa.string())
-        self._paths = pa.array([f"{folder}/{path}" for path in paths], pa.string())
-        self._positions = Positions(text_keys(stems))
+    Holds 18 bytes a file, so that millions fit: a path is put together again from its folder and its name.
+    """
 
-    def find(self, stems: pa.Array) -> pa.Array:
-        """The path of each name, null where the file is not there."""
+    def __init__(self, corpora: str, folder: str, extension: str) -> None:
+        """`folder` is relative to `corpora`; a missing one has no files."""
+        self._extension = extension
+        files, below = storage.listing(storage.join(corpora, folder))
+        folders = [folder, *(f"{folder}/{name}" for name in below)]
+        keys = [self._keys(files)]
+        keys += [self._keys(storage.listing(storage.join(corpora, name))[0]) for name in folders[1:]]
+        self._positions = Positions(np.concatenate(keys))
+        self._folders = pa.array(folders, pa.string())
+        self._folder_of = np.repeat(np.arange(len(keys), dtype=np.int16), [len(part) for part in keys])
+
+    def _keys(self, files: list[str]) -> np.ndarray:
+        end = len(self._extension)
+        names = (
+            name[:-end].encode(errors="surrogateescape") for name in files if name.endswith(self._extension)
+        )
+        keys = [np.empty(0, np.uint64)]
+        while part := list(itertools.islice(names, _AT_ONCE)):
+            keys.append(text_keys(pa.array(part, pa.binary())))
+        return np.concatenate(keys)
+
+    def find(self, stems: pa.StringArray) -> pa.StringArray:
+        """The path below `corpora` of the file with each name (without its extension); null where there is none."""
+        if not len(self._folder_of):
+            return pa.nulls(len(stems), pa.string())
         positions = self._positions.find(text_keys(stems))
-        return self._paths.take(pa.array(positions, mask=positions < 0))
+        folders = self._folders.take(pa.array(self._folder_of[positions], mask=positions < 0))
+        paths = pc.binary_join_element_wise(folders, stems, "/")
+        return pc.binary_join_element_wise(paths, self._extension, "")

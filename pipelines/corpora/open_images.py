@@ -5,8 +5,8 @@ itself or one folder below (`masks/train-0/`, `images/validation/`).
 
 Beside the segmentations, two optional tables of the same split are joined:
 - boxes (`*{split}-annotations-bbox.csv`) for IsGroupOf and IsDepiction. A mask carries the coordinates of the
-  box it was drawn from, so the join is on ImageID, LabelName and the four coordinates, rounded to 1e-6 (the
-  segmentations have six decimals, some box files more);
+  box it was drawn from, so the join is on ImageID, LabelName and the four coordinates at six decimals (box
+  files may have more; what lies half-way is tried both ways);
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
 """
 
@@ -46,21 +46,16 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     read once more beforehand, so that of those tables only the rows about its masks are kept.
     """
     folder = storage.join(corpora, _FOLDER)
+    masks_there = names.Listing(corpora, f"{_FOLDER}/masks", ".png")
+    photos_there = names.Listing(corpora, f"{_FOLDER}/images", ".jpg")
     labels = Labels(folder, _FOLDER)
     wanted = Wanted(storage.join(corpora, source.path), source.path)
     boxes = Boxes(folder, _FOLDER, source.split, wanted)
     images = Images(folder, _FOLDER, source.split, wanted)
-    masks_there = _listing(corpora, "masks", ".png")
-    photos_there = _listing(corpora, "images", ".jpg")
     for rejected in labels.faults + boxes.faults + images.faults:
         yield Part(batch({}, MASKS), rejected, len(rejected), 0)
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
         yield _part(rows, source, labels, boxes, images, masks_there, photos_there)
-
-
-def _listing(corpora: str, folder: str, extension: str) -> names.Listing:
-    path = f"{_FOLDER}/{folder}"
-    return names.Listing(path, storage.files(storage.join(corpora, path), depth=1), extension)
 
 
 def _part(
@@ -119,7 +114,7 @@ def _part(
         "mask_path": masks_there.find(stems),
         "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(stems)),
         **images.columns(image_keys),
-        **boxes.columns(box_keys(image_keys, mids, coordinates[:, kept])),
+        **boxes.columns(box_keys(image_keys, mids, np.rint(coordinates[:, kept] * 1e6))),
     }
     rejected = csv_stream.rejected(rows, source.path) + rejected
     return Part(batch(columns, MASKS), joined(rejected), len(kept) + len(rows.faults), rows.position)

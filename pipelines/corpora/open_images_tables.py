@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines import licences
 from pipelines.corpora import csv_stream
-from pipelines.corpora.keys import Positions, text_keys
+from pipelines.corpora.keys import Positions, distinct, text_keys
 from pipelines.corpora.source import CorpusError, rejections
 from pipelines.records import MASKS, Reason
 from shards import storage
@@ -28,13 +29,23 @@ _SPLITS = ("train", "validation", "test")
 _FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
 
 
-def box_keys(image_keys: np.ndarray, mids: pa.StringArray, coordinates: np.ndarray) -> np.ndarray:
-    """(n,) uint64: a box of a class in an image, its coordinates in millionths of the image's side."""
+def box_keys(image_keys: np.ndarray, mids: pa.StringArray, millionths: np.ndarray) -> np.ndarray:
+    """(n,) uint64: a box of a class in an image, its (4, n) coordinates in millionths of the image's sides."""
     classes = mids.dictionary_encode()
     keys = mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()])
-    for values in np.clip(np.nan_to_num(coordinates, nan=-1.0), -1.0, 2.0):  # outside [0, 1]: of no box
-        keys = mix64(keys ^ np.rint(values * 1e6).astype(np.int64).view(np.uint64))
+    for values in np.clip(np.nan_to_num(millionths, nan=-1.0), -1.0, 2e6):  # outside [0, 1e6]: of no box
+        keys = mix64(keys ^ values.astype(np.int64).view(np.uint64))
     return keys
+
+
+def _roundings(coordinates: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and their (4, rows) millionths, each way a writer of six decimals may have rounded what lies half-way."""
+    low, high = np.floor(coordinates * 1e6 + 0.499), np.floor(coordinates * 1e6 + 0.501)
+    yield np.arange(low.shape[1]), low
+    doubtful = np.flatnonzero((low < high).any(axis=0))
+    if len(doubtful):
+        for up in itertools.product((False, True), repeat=4):
+            yield doubtful, np.where(np.array(up)[:, None], high[:, doubtful], low[:, doubtful])
 
 
 class Wanted:
@@ -54,12 +65,12 @@ class Wanted:
     @cached_property
     def _keys(self) -> tuple[Positions, Positions]:
         images, boxes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-        for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS):
+        for rows in csv_stream.read(self._url, self._path, MASK_COLUMNS[1:]):
             keys = text_keys(rows.columns["ImageID"])
             coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
-            images.append(np.unique(keys))
-            boxes.append(box_keys(keys, rows.columns["LabelName"], coordinates))
-        return Positions(np.unique(np.concatenate(images))), Positions(np.concatenate(boxes))
+            images.append(keys)
+            boxes.append(box_keys(keys, rows.columns["LabelName"], np.rint(coordinates * 1e6)))
+        return Positions(distinct(np.concatenate(images))), Positions(distinct(np.concatenate(boxes)))
 
 
 class Labels:
@@ -124,11 +135,13 @@ class Boxes:
                 coordinates = np.stack([csv_stream.numbers(rows.columns[column]) for column in _BOXES_BOX])
                 known = np.isfinite(coordinates).all(axis=0)
                 self.faults += _bad_boxes(rows.columns, known, path)
-                found = box_keys(image_keys, rows.columns["LabelName"], coordinates)
-                chosen = known & (wanted.boxes.find(found) >= 0)
-                keys.append(found[chosen])
-                for column, values in flags.items():
-                    values.append(_flag(rows.columns[column].filter(pa.array(chosen))))
+                for chosen, millionths in _roundings(coordinates):
+                    mids = rows.columns["LabelName"].take(pa.array(chosen))
+                    found = box_keys(image_keys[chosen], mids, millionths)
+                    hit = known[chosen] & (wanted.boxes.find(found) >= 0)
+                    keys.append(found[hit])
+                    for column, values in flags.items():
+                        values.append(_flag(rows.columns[column].take(pa.array(chosen[hit]))))
         self._positions = Positions(np.concatenate(keys))
         self._flags = {
             column: pa.concat_arrays(values or [pa.nulls(0, pa.bool_())]) for column, values in flags.items()
@@ -170,7 +183,9 @@ class Images:
 
     def __init__(self, folder: str, name: str, split: str | None, wanted: Wanted) -> None:
         self.faults: list[pa.RecordBatch] = []
-        keys, tables = [np.empty(0, np.uint64)], []
+        keys = [np.empty(0, np.uint64)]
+        columns: dict[str, list[pa.Array]] = {"url": [], "flickr": [], "author": [], "terms": []}
+        terms: dict[str, int] = {}  # what the files write -> its number
         for file in storage.names(folder):
             if not (file.endswith(".csv") and "rotation" in file and _is_of(split, file)):
                 continue
@@ -182,20 +197,18 @@ class Images:
                 image_keys = text_keys(rows.columns["ImageID"])
                 chosen = wanted.images.find(image_keys) >= 0
                 keys.append(image_keys[chosen])
-                tables.append(rows.columns.filter(pa.array(chosen)).select(_IMAGES_COLUMNS[1:]))
+                found = rows.columns.filter(pa.array(chosen))
+                columns["url"].append(_text_or_null(found["OriginalURL"]))
+                columns["flickr"].append(_flickr(found["OriginalURL"]))
+                columns["author"].append(_text_or_null(found["Author"]))
+                columns["terms"].append(_numbered(found["License"], terms))
         self._positions = Positions(np.concatenate(keys))
-        schema = pa.schema([(column, pa.string()) for column in _IMAGES_COLUMNS[1:]])
-        table = pa.Table.from_batches(tables, schema).combine_chunks()
-        url, terms, author = (_text_or_null(table[column].combine_chunks()) for column in schema.names)
-        terms = terms.dictionary_encode()
-        self._url, self._author, self._terms = url, author, terms.indices
-        self._licence_url = terms.dictionary
-        self._licence = pa.array(
-            [licences.normalise(term) for term in terms.dictionary.to_pylist()], pa.string()
+        self._url, self._flickr, self._author = (
+            _joined(columns.pop(name)) for name in ("url", "flickr", "author")
         )
-        self._flickr = pc.binary_join_element_wise(
-            "flickr:", pc.struct_field(pc.extract_regex(url, _FLICKR_ID), "id"), ""
-        )
+        self._terms = pa.concat_arrays(columns["terms"] or [pa.array([], pa.int32())])
+        self._licence_url = pa.array([term or None for term in terms], pa.string())
+        self._licence = pa.array([licences.normalise(term) for term in terms], pa.string())
 
     def columns(self, keys: np.ndarray) -> dict[str, pa.Array]:
         """The columns of MASKS that the photos with these keys decide."""
@@ -217,3 +230,19 @@ class Images:
 
 def _text_or_null(texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _flickr(urls: pa.StringArray) -> pa.StringArray:
+    photo = pc.struct_field(pc.extract_regex(urls, _FLICKR_ID), "id")
+    return pc.binary_join_element_wise("flickr:", photo, "")
+
+
+def _numbered(texts: pa.StringArray, numbers: dict[str, int]) -> pa.Int32Array:
+    """Each text's number; texts met for the first time get the next ones."""
+    coded = texts.dictionary_encode()
+    known = [numbers.setdefault(text, len(numbers)) for text in coded.dictionary.to_pylist()]
+    return pa.array(known, pa.int32()).take(coded.indices)
+
+
+def _joined(arrays: list[pa.StringArray]) -> pa.StringArray:
+    return pa.concat_arrays(arrays or [pa.array([], pa.string())])

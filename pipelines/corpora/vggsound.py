@@ -45,7 +45,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     `author` is the origin that the clip's row in `clip_licences.csv` names: whom to credit.
     """
     folder = storage.join(corpora, _FOLDER)
-    media = _media(storage.files(storage.join(folder, "clips")))
+    media = _media(storage.listing(storage.join(folder, "clips"))[0])
     terms = _Terms(folder)
     with storage.open_read(storage.join(corpora, source.path)) as file:
         for rejected in terms.faults:

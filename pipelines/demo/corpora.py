@@ -209,7 +209,9 @@ class OpenImagesFiles:
         image_id = hashlib.sha256(f"image {number}".encode()).hexdigest()[:16]
         flickr = flickr_id(number - 2 if number == 2 else number)  # photo 2 is photo 0 of LVIS once more
         width, height = photo.scene.width, photo.scene.height
-        storage.write_atomic(storage.join(self._root, "images", f"{image_id}.jpg"), _jpeg(photo), durable=False)
+        storage.write_atomic(
+            storage.join(self._root, "images", f"{image_id}.jpg"), _jpeg(photo), durable=False
+        )
         url = f"https://farm1.staticflickr.com/1/{flickr}_demo_o.jpg"
         self._images.append(
             [image_id, "train", url, f"https://www.flickr.com/photos/demo/{flickr}", OPEN_IMAGES_LICENCE]
@@ -233,7 +235,9 @@ class OpenImagesFiles:
             if fault != "missing_mask":
                 buffer = io.BytesIO()
                 Image.fromarray(mask).save(buffer, "PNG")
-                storage.write_atomic(storage.join(self._root, "masks", name), buffer.getvalue(), durable=False)
+                storage.write_atomic(
+                    storage.join(self._root, "masks", name), buffer.getvalue(), durable=False
+                )
             self._masks.append([name, image_id, mid, box_id, *edges, "0.9", ""])
             flags = ["0", "0", str(int(fault == "group_of")), str(int(fault == "depiction")), "0"]
             self._boxes.append([image_id, "xclick", mid, "1", *edges, *flags])
@@ -310,9 +314,7 @@ def encode(signal: np.ndarray, rate_hz: int, container: str) -> bytes:
     if container in ("wav", "flac"):
         soundfile.write(buffer, signal, rate_hz, format=container.upper(), subtype="PCM_16")
         return buffer.getvalue()
-    codec, form = {"ogg": ("libopus", "flt"), "mp3": ("libmp3lame", "fltp")}.get(
-        container, ("aac", "fltp")
-    )
+    codec, form = {"ogg": ("libopus", "flt"), "mp3": ("libmp3lame", "fltp")}.get(container, ("aac", "fltp"))
     options = {"fflags": "+bitexact"}  # no random stream number, no time
     with av.open(buffer, "w", format="ipod" if container == "m4a" else container, options=options) as file:
         pictures = file.add_stream("mpeg4", rate=2) if container == "mp4" else None

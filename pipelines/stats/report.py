@@ -1,0 +1,80 @@
+"""Write the page, the plots and the contact sheet of a dataset into a folder of their own."""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+
+from pipelines.stats import contact, page, plots
+from pipelines.stats.summary import summarise
+from shards import format, storage
+from shards.reader import Dataset
+
+PAGE, SHEET = "index.html", "contact_sheet.png"
+_PLOTS = (plots.samples_per_class, plots.mask_area, plots.duration, plots.funnel)
+
+Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
+
+
+class StatsError(Exception):
+    """The folder for the statistics will not do."""
+
+
+def default_out(dataset: str) -> str:
+    """`DATASET.stats`: beside the dataset, whose own files are hashed."""
+    return f"{dataset.rstrip('/')}.stats"
+
+
+def write_stats(
+    dataset: str, out: str | None = None, samples: int = 24, progress: Progress | None = None
+) -> str:
+    """Write OUT/index.html, a PNG a plot and OUT/contact_sheet.png; what they replace is replaced whole.
+
+    Reads the manifest, a few columns of `samples.parquet` and `samples` samples. The same dataset gives the same bytes.
+
+    Args:
+        dataset: folder or URL. out: folder or URL, by default `DATASET.stats`. samples: on the contact sheet.
+
+    Returns:
+        where the page is.
+
+    Raises:
+        DatasetError: no finished dataset, or a sample of the sheet does not decode.
+        StatsError: `out` is the dataset or inside it.
+    """
+    out = out or default_out(dataset)
+    _apart(dataset, out)
+    tell = progress or (lambda *_: None)
+    data = Dataset(dataset)
+    tell("Reading tables", 0, 1)
+    summary = summarise(data)
+    tell("Reading tables", 1, 1)
+    drawn = {}
+    for done, plot in enumerate(_PLOTS, start=1):
+        drawn[plot.__name__] = (plot(summary, plots.LIGHT), plot(summary, plots.DARK))
+        tell("Drawing plots", done, len(_PLOTS))
+    shown = []
+    wanted = min(samples, summary.samples)
+    for card in contact.cards(data, samples):
+        shown.append(card)
+        tell("Reading samples", len(shown), wanted)
+    digest = hashlib.sha256(storage.read_bytes(storage.join(data.url, format.MANIFEST))).hexdigest()
+    sheet = io.BytesIO()
+    contact.sheet(shown).save(sheet, "PNG", optimize=True)
+    storage.write_atomic(storage.join(out, SHEET), sheet.getvalue())
+    for name, (light, _) in drawn.items():
+        storage.write_atomic(storage.join(out, f"{name}.png"), light)
+    html = page.render(summary, digest, drawn, shown)
+    storage.write_atomic(storage.join(out, PAGE), html.encode("utf-8", "replace"))
+    return storage.join(out, PAGE)
+
+
+def _apart(dataset: str, out: str) -> None:
+    inner, outer = (
+        os.path.realpath(storage.local_path(url)) if storage.is_local(url) else url.rstrip("/")
+        for url in (out, dataset)
+    )
+    if (inner + "/").startswith(outer + "/"):
+        raise StatsError(
+            f"--out {out} is inside the dataset {dataset}, whose files are hashed: name a folder beside it"
+        )

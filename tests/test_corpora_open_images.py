@@ -1,0 +1,311 @@
+"""Open Images: the streaming reader against the csv module and against pandas."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pipelines.corpora import csv_stream, open_images
+from pipelines.corpora.source import CorpusError, Source
+from pipelines.records import MASKS, REJECTIONS
+
+MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
+HEADER = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
+BOX_HEADER = (
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,"
+    "IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+)
+IMAGE_HEADER = (
+    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,OriginalSize,OriginalMD5,"
+    "Thumbnail300KURL,Rotation"
+)
+CLASSES = '/m/01,Dog\n/m/0bt9lr,"Cat, big"\n/m/012n7d,\n'
+BY = "https://creativecommons.org/licenses/by/2.0/"
+
+
+def mask(image: str, mid: str = "/m/01", box: str = "aa", xmin: str = "0.1") -> str:
+    return f"{image}_{mid[1:].replace('/', '')}_{box}.png,{image},{mid},{box},{xmin},0.9,0.25,0.875,0.8,\n"
+
+
+def write(root: Path, text: str | bytes, name: str = "train-annotations-object-segmentation.csv") -> str:
+    folder = root / "open_images"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "class-descriptions-boxable.csv").exists():
+        (folder / "class-descriptions-boxable.csv").write_text(CLASSES)
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(root)
+
+
+def read(corpora: str) -> tuple[pa.Table, list[dict]]:
+    kept, rejected = [], []
+    for source in open_images.sources(corpora):
+        for part in open_images.read(source, corpora):
+            assert part.rows == len(part.kept) + len(part.rejected)
+            assert part.kept.schema == MASKS
+            assert part.rejected.schema == REJECTIONS
+            part.kept.validate(full=True)
+            kept.append(part.kept)
+            rejected += part.rejected.to_pylist()
+    return pa.Table.from_batches(kept, MASKS), rejected
+
+
+@pytest.mark.skipif(not MINI.exists(), reason="no real data beside the checkout")
+def test_real_rows_are_those_of_the_csv_module():
+    table, rejected = read(str(MINI))
+    folder = MINI / "open_images"
+    names = dict(csv.reader((folder / "class-descriptions-boxable.csv").open()))
+    expected = []
+    for row in csv.DictReader((folder / "train-annotations-object-segmentation.csv").open()):
+        expected.append(
+            dict.fromkeys(MASKS.names)
+            | {
+                "mask_id": f"open_images:{row['MaskPath'][:-4]}",
+                "corpus": "open_images",
+                "image_id": f"open_images:{row['ImageID']}",
+                "image_path": f"open_images/images/{row['ImageID']}.jpg",
+                "photo_keys": [],
+                "label_id": row["LabelName"],
+                "label": names[row["LabelName"]],
+                "mask_path": f"open_images/masks/{row['MaskPath']}",
+                "annotation_split": "train",
+            }
+        )
+        assert (MINI / expected[-1]["image_path"]).exists()
+        assert (MINI / expected[-1]["mask_path"]).exists()
+    assert table.to_pylist() == expected
+    assert not rejected
+
+
+@pytest.mark.parametrize("block_bytes", [2000, csv_stream.BLOCK_BYTES])
+def test_joined_tables_are_those_of_pandas(tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(csv_stream, "BLOCK_BYTES", block_bytes)
+    draw = np.random.default_rng(0)
+    classes = pd.DataFrame(
+        {"mid": [f"/m/0{n:x}{'z' * (n % 5)}" for n in range(20)], "name": [f"Class {n}" for n in range(20)]}
+    )
+    boxes = pd.DataFrame(draw.random((300, 4)), columns=["XMin", "XMax", "YMin", "YMax"]).round(9)
+    boxes.insert(0, "ImageID", [f"{n:016x}" for n in draw.integers(0, 60, 300)])
+    boxes.insert(1, "LabelName", draw.choice(classes.mid, 300))
+    boxes[["IsGroupOf", "IsDepiction"]] = draw.integers(-1, 2, (300, 2))
+    masks = boxes.sample(200, random_state=0).reset_index(drop=True)
+    masks.iloc[:20, 2] = 0.5  # no such box
+    photos = pd.DataFrame({"ImageID": [f"{n:016x}" for n in range(10, 80)]})
+    photos["OriginalURL"] = [f"https://c{n % 9}.staticflickr.com/8/7/{n * 31}_ab_o.jpg" for n in range(70)]
+    photos["License"] = np.where(np.arange(70) % 2, BY, "")
+    photos["Author"] = [f'Ann "{n}", B' if n % 3 else "" for n in range(70)]
+    photos["Title"] = "two\nlines, and a ,comma"
+
+    rows = [HEADER]
+    for n, row in masks.iterrows():
+        box = ",".join(f"{row[name]:.6f}" for name in ("XMin", "XMax", "YMin", "YMax"))
+        rows.append(f"{row.ImageID}_x_{n:08x}.png,{row.ImageID},{row.LabelName},{n:08x},{box},,")
+    (tmp_path / "open_images").mkdir()
+    classes.to_csv(
+        tmp_path / "open_images/oidv7-class-descriptions-boxable.csv",
+        index=False,
+        header=["LabelName", "DisplayName"],
+    )
+    boxes.to_csv(tmp_path / "open_images/oidv6-train-annotations-bbox.csv", index=False)
+    photos.to_csv(tmp_path / "open_images/train-images-boxable-with-rotation.csv", index=False)
+    corpora = write(tmp_path, "\n".join(rows) + "\n")
+    (tmp_path / "open_images/class-descriptions-boxable.csv").unlink()
+    table, rejected = read(corpora)
+    assert not rejected
+
+    keys = ["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"]
+    rounded = boxes.round(6).drop_duplicates(keys)
+    joined = masks.round(6)[keys].merge(rounded, on=keys, how="left").merge(photos, on="ImageID", how="left")
+    joined = joined.merge(classes, left_on="LabelName", right_on="mid")
+    flag = {1.0: True, 0.0: False}
+    assert table["is_group_of"].to_pylist() == [flag.get(value) for value in joined.IsGroupOf]
+    assert table["is_depiction"].to_pylist() == [flag.get(value) for value in joined.IsDepiction]
+    assert set(table["is_group_of"].to_pylist()) == {True, False, None}
+    text = {
+        column: [value if isinstance(value, str) and value else None for value in joined[column]]
+        for column in joined
+    }
+    assert table["image_url"].to_pylist() == text["OriginalURL"]
+    assert table["author"].to_pylist() == text["Author"]
+    assert table["licence_url"].to_pylist() == text["License"]
+    assert table["licence"].to_pylist() == ["cc-by-2.0" if value else None for value in text["License"]]
+    ids = [[f"flickr:{url.split('/')[-1].split('_')[0]}"] if url else [] for url in text["OriginalURL"]]
+    assert table["photo_keys"].to_pylist() == ids
+    assert table["label"].to_pylist() == joined.name.tolist()
+
+
+def test_tables_of_another_split_are_not_joined(tmp_path):
+    write(
+        tmp_path,
+        f"{BOX_HEADER}\na,xclick,/m/01,1,0.1,0.9,0.25,0.875,0,0,1,1,0\n",
+        "validation-annotations-bbox.csv",
+    )
+    corpora = write(tmp_path, f"{HEADER}\n{mask('a')}")
+    assert read(corpora)[0]["is_group_of"].to_pylist() == [None]
+    write(tmp_path, f"{HEADER}\n{mask('a')}", "validation-annotations-object-segmentation.csv")
+    assert read(corpora)[0]["is_group_of"].to_pylist() == [None, True]
+
+
+def test_files_are_found_in_folders_below_and_never_in_others(tmp_path):
+    rows = [mask("a"), mask("b"), mask("c", "/m/0bt9lr"), mask("d")]
+    corpora = write(tmp_path, HEADER + "\n" + "".join(rows))
+    there = [
+        "masks/a_m01_aa.png",
+        "masks/train-1/b_m01_aa.png",
+        "masks/x/y/c_m0bt9lr_aa.png",
+        "images/train/a.jpg",
+    ]
+    there += ["images/b.jpg", "images/train/b.jpg", "images/c.png", "d.jpg"]
+    for path in there:
+        (tmp_path / "open_images" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "open_images" / path).touch()
+    (tmp_path / "open_images/masks" / os.fsdecode(b"\xff.png")).touch()  # a name that is no UTF-8
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/d_m01_aa.png").touch()
+    (tmp_path / "open_images/masks/link").symlink_to(tmp_path / "elsewhere")
+    table, rejected = read(corpora)
+    assert not rejected
+    assert table["mask_path"].to_pylist() == [
+        "open_images/masks/a_m01_aa.png",
+        "open_images/masks/train-1/b_m01_aa.png",
+        None,
+        "open_images/masks/link/d_m01_aa.png",
+    ]
+    assert table["image_path"].to_pylist() == [
+        "open_images/images/train/a.jpg",
+        "open_images/images/b.jpg",
+        None,
+        None,
+    ]
+    assert table["label"].to_pylist() == ["Dog", "Dog", "Cat, big", "Dog"]
+
+
+def test_bad_rows_are_rejections_with_their_reason(tmp_path):
+    rows = [
+        mask("good"),
+        "short.png,short,/m/01\n",
+        mask("long").replace("\n", ",1\n"),
+        mask("odd", xmin="left"),
+        mask("nan", xmin="nan"),
+        mask("empty", xmin=""),
+        mask("stranger", "/m/99"),
+        mask("../../up"),
+        mask("/root"),
+        mask("back\\slash"),
+        mask("x" * 300),
+        mask("").replace("_m01_aa.png", ""),
+        mask("jpeg").replace(".png", ".jpg"),
+        mask("nul\0"),
+        mask("latin\xe9"),
+        mask('stray"quote'),
+        mask("nameless", "/m/012n7d"),
+    ]
+    text = "".join([HEADER, "\n", *rows]).encode("latin-1")
+    table, rejected = read(write(tmp_path, text))
+    assert table["image_id"].to_pylist() == [
+        "open_images:good",
+        'open_images:stray"quote',
+        "open_images:nameless",
+    ]
+    assert table["label"].to_pylist() == ["Dog", "Dog", None]
+    reasons = {}
+    for row in rejected:
+        reasons.setdefault(row["reason"], []).append(row["item"])
+    path = "open_images/train-annotations-object-segmentation.csv"
+    end = f"{path}:before byte {len(text)}"
+    bad = [f"{path}:3", f"{path}:4", end, end]
+    assert reasons == {
+        "bad_row": [*bad, "odd_m01_aa.png", "nan_m01_aa.png", "empty_m01_aa.png", "jpeg_m01_aa.jpg"],
+        "hostile_name": [
+            "../../up_m01_aa.png",
+            "/root_m01_aa.png",
+            "back\\slash_m01_aa.png",
+            "x" * 300 + "_m01_aa.png",
+            "",
+        ],
+        "unknown_label": ["stranger_m99_aa.png"],
+    }
+    assert len(table) + len(rejected) == len(rows)
+    assert "3 values where the header has 10" in rejected[0]["detail"]
+
+
+def test_bad_rows_of_joined_tables_are_rejections_too(tmp_path):
+    write(
+        tmp_path,
+        f"{BOX_HEADER}\na,xclick,/m/01\na,x,/m/01,1,left,0.9,0.2,0.8,0,0,1,1,0\n",
+        "train-annotations-bbox.csv",
+    )
+    write(tmp_path, f"{IMAGE_HEADER}\na,train\n", "train-images-boxable-with-rotation.csv")
+    write(tmp_path, "/m/01,Dog\n/m/02\n,Cat\n", "class-descriptions-boxable.csv")
+    table, rejected = read(write(tmp_path, f"{HEADER}\n{mask('a')}"))
+    assert len(table) == 1
+    assert [row["item"] for row in rejected] == [
+        "open_images/class-descriptions-boxable.csv:2",
+        "open_images/class-descriptions-boxable.csv:3",
+        "open_images/train-annotations-bbox.csv:2",
+        "open_images/train-annotations-bbox.csv:a",
+        "open_images/train-images-boxable-with-rotation.csv:2",
+    ]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_byte_order_mark_line_ends_and_quotes(tmp_path, quoted, ending):
+    text = f"{HEADER}\n{mask('a')}{mask('b')}".replace("\n", ending).rstrip(ending)
+    if quoted:
+        text = ending.join(",".join(f'"{field}"' for field in line.split(",")) for line in text.split(ending))
+    table, rejected = read(write(tmp_path, b"\xef\xbb\xbf" + text.encode()))
+    assert table["mask_id"].to_pylist() == ["open_images:a_m01_aa", "open_images:b_m01_aa"]
+    assert not rejected
+
+
+def test_a_header_alone_is_an_empty_table(tmp_path):
+    for text in (HEADER, HEADER + "\n", HEADER + "\n\n"):
+        table, rejected = read(write(tmp_path, text))
+        assert (len(table), rejected) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: the file is empty"),
+        ("\n", "line 1: the first line is empty"),
+        ('{"annotations": []}', "line 1: missing columns MaskPath, ImageID, LabelName, BoxXMin"),
+        (
+            HEADER.replace("LabelName", "Label"),
+            "missing columns LabelName; expected MaskPath, ImageID, LabelName",
+        ),
+        (b"\xff\xfe\x00\x01" * 100, "line 1, byte 0: not UTF-8 text"),
+        (b"\x00" * 100, "line 1: not a line of text"),
+        ("x" * 100_000, "line 1: not a line of text"),
+    ],
+)
+def test_a_file_that_is_no_segmentation_is_an_error(tmp_path, text, message):
+    with pytest.raises(CorpusError) as caught:
+        read(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("open_images/train-annotations-object-segmentation.csv, ")
+
+
+def test_without_class_names_it_says_what_to_fetch(tmp_path):
+    corpora = write(tmp_path, f"{HEADER}\n{mask('a')}")
+    (tmp_path / "open_images/class-descriptions-boxable.csv").unlink()
+    with pytest.raises(CorpusError, match="no file that ends in class-descriptions-boxable"):
+        read(corpora)
+
+
+def test_sources_are_the_segmentations(tmp_path):
+    for split in ("validation", "train", "test", "other"):
+        write(tmp_path, "", f"{split}-annotations-object-segmentation.csv")
+    write(tmp_path, "", "train-annotations-bbox.csv")
+    assert open_images.sources(str(tmp_path)) == [
+        Source(
+            "open_images",
+            f"open_images/{split}-annotations-object-segmentation.csv",
+            None if split == "other" else split,
+        )
+        for split in ("other", "test", "train", "validation")
+    ]

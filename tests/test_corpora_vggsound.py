@@ -1,0 +1,188 @@
+"""VGGSound: the list of clips against the csv module, and every way its rows can be wrong."""
+
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipelines.corpora import vggsound
+from pipelines.corpora.source import CorpusError
+from pipelines.records import CLIPS, REJECTIONS
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+MINI = DATA / "mini"
+
+
+def write(root: Path, text: str | bytes, licences: str | None = None, clips: tuple[str, ...] = ()) -> str:
+    folder = root / "vggsound"
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    (folder / "vggsound.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    if licences is not None:
+        (folder / "clip_licences.csv").write_text(licences)
+    for clip in clips:
+        (folder / "clips" / clip).touch()
+    return str(root)
+
+
+def read(corpora: str) -> tuple[list[dict], list[dict]]:
+    kept, rejected = [], []
+    for source in vggsound.sources(corpora):
+        for part in vggsound.read(source, corpora):
+            assert part.rows == len(part.kept) + len(part.rejected)
+            assert part.kept.schema == CLIPS
+            assert part.rejected.schema == REJECTIONS
+            kept.append(part.kept)
+            rejected += part.rejected.to_pylist()
+    return pa.Table.from_batches(kept, CLIPS).to_pylist(), rejected
+
+
+@pytest.mark.skipif(not MINI.exists(), reason="no real data beside the checkout")
+def test_real_clips_are_those_of_the_csv_module():
+    rows, rejected = read(str(MINI))
+    folder = MINI / "vggsound"
+    terms = {row["file"]: row for row in csv.DictReader((folder / "clip_licences.csv").open())}
+    spelling = {"CC-BY": "cc-by", "CC0": "cc0", "GPL-3+": "gpl-3.0-or-later"}
+    expected = []
+    for video, start, label, split in csv.reader((folder / "vggsound.csv").open()):
+        file = next((folder / "clips").glob(f"{video}_{int(start):06d}.*")).name
+        expected.append(
+            {
+                "clip_id": f"vggsound:{video}_{int(start):06d}",
+                "corpus": "vggsound",
+                "video_id": video,
+                "start_s": float(start),
+                "label": label,
+                "official_split": split,
+                "clip_path": f"vggsound/clips/{file}",
+                "licence": spelling[terms[file]["licence"]],
+                "author": terms[file]["origin"],
+                "url": None,
+            }
+        )
+    assert rows == expected
+    assert not rejected
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="no real data beside the checkout")
+def test_all_real_rows_fit(tmp_path):
+    text = (DATA / "vggsound" / "vggsound_labelled_subset.csv").read_text()
+    rows, rejected = read(write(tmp_path, text))
+    assert not rejected
+    found = [(row["video_id"], f"{row['start_s']:.0f}", row["label"], row["official_split"]) for row in rows]
+    assert found == [tuple(row) for row in csv.reader(text.splitlines())]
+    assert all(row["url"] == f"https://www.youtube.com/watch?v={row['video_id']}" for row in rows)
+    assert len({row["clip_id"] for row in rows}) == len(rows)
+
+
+def test_labels_hold_commas_quoted_or_not(tmp_path):
+    lines = [
+        'a,1,"playing violin, fiddle",train',
+        "b,2,female speech, woman speaking,test",
+        'c,3,"say ""hi""",train',
+    ]
+    rows, rejected = read(write(tmp_path, "\n".join(lines)))
+    assert [row["label"] for row in rows] == [
+        "playing violin, fiddle",
+        "female speech, woman speaking",
+        'say "hi"',
+    ]
+    assert not rejected
+
+
+@pytest.mark.parametrize(
+    "header", ["id,start,label,split", "# YouTube ID, start seconds, label, train/test split."]
+)
+def test_a_header_a_byte_order_mark_and_line_ends_are_fine(tmp_path, header):
+    rows, rejected = read(
+        write(tmp_path, f"\ufeff{header}\r\na,1,dog barking,train\r\n\r\nb,2,cat purring,test")
+    )
+    assert [(row["video_id"], row["official_split"]) for row in rows] == [("a", "train"), ("b", "test")]
+    assert not rejected
+
+
+def test_ids_with_dashes_and_underscores_find_their_media(tmp_path):
+    clips = (
+        "-_x-y_z_abc_000030.m4a",
+        "x_000000_000007.ogg",
+        "x_000000_000007.WAV",
+        "x_000000_000007.json",
+        "y_000001",
+    )
+    text = "-_x-y_z_abc,30,a,train\nx_000000,7,a,train\ny,1,a,train\nz,999999,a,train\n"
+    rows, _ = read(write(tmp_path, text, clips=clips))
+    assert [row["clip_path"] for row in rows] == [
+        "vggsound/clips/-_x-y_z_abc_000030.m4a",
+        "vggsound/clips/x_000000_000007.WAV",
+        None,
+        None,
+    ]
+    assert rows[0]["url"] == "https://www.youtube.com/watch?v=-_x-y_z_abc"
+    assert rows[1]["url"] is None
+    assert rows[3]["clip_id"] == "vggsound:z_999999"
+
+
+def test_licences_and_their_faults(tmp_path):
+    licences = (
+        'file,category,licence,origin\na_000001.wav,cow,CC0,"freesound, 1"\nbad\nb_000001.wav,cow,mine,\n'
+    )
+    clips = ("a_000001.wav", "b_000001.wav", "c_000001.wav")
+    rows, rejected = read(write(tmp_path, "a,1,x,train\nb,1,x,train\nc,1,x,train", licences, clips))
+    assert [(row["licence"], row["author"]) for row in rows] == [
+        ("cc0", "freesound, 1"),
+        (None, None),
+        (None, None),
+    ]
+    assert [(row["item"], row["reason"]) for row in rejected] == [("vggsound/clip_licences.csv:3", "bad_row")]
+
+
+def test_bad_rows_are_rejections_with_their_reason(tmp_path):
+    lines = {
+        b"good,1,a,train": None,
+        b"short,1,train": "bad_row",
+        b"late,1000000,a,train": "bad_row",
+        b"early,-1,a,train": "bad_row",
+        b"part,1.5,a,train": "bad_row",
+        b"word,one,a,train": "bad_row",
+        b"split,1,a,validation": "bad_row",
+        b"label,1, ,train": "bad_row",
+        b'open,1,"a,train': "bad_row",
+        b"nul\0,1,a,train": "bad_row",
+        b"latin\xe9,1,a,train": "bad_row",
+        b"long," + b"x" * 10_000: "bad_row",
+        b"../up,1,a,train": "hostile_name",
+        b"/root,1,a,train": "hostile_name",
+        b",1,a,train": "hostile_name",
+        b"last,2,a,test": None,
+    }
+    rows, rejected = read(write(tmp_path, b"\n".join(lines)))
+    assert [row["video_id"] for row in rows] == ["good", "last"]
+    found = {row["item"]: row["reason"] for row in rejected}
+    path = "vggsound/vggsound.csv"
+    assert found == {f"{path}:{n}": reason for n, reason in enumerate(lines.values(), start=1) if reason}
+
+
+def test_many_rows_come_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(vggsound, "_ROWS", 10)
+    corpora = write(tmp_path, "".join(f"v{n},{n},a,train\n" for n in range(35)))
+    parts = list(vggsound.read(vggsound.sources(corpora)[0], corpora))
+    assert [part.rows for part in parts] == [10, 10, 10, 5]
+    assert parts[-1].position == (tmp_path / "vggsound/vggsound.csv").stat().st_size
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\n\n", b'{"a": 1}', b"\x00" * 100_000, b"id,start,label,split\n", b"\xff\xfe" * 9]
+)
+def test_a_file_without_a_single_row_is_an_error(tmp_path, text):
+    with pytest.raises(CorpusError, match="no row is `video id,start,label,split`"):
+        read(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["", "file,licence\n"])
+def test_a_licence_table_with_other_columns_is_an_error(tmp_path, text):
+    with pytest.raises(CorpusError, match="expected the columns file, category, licence, origin"):
+        read(write(tmp_path, "a,1,x,train", text))
+
+
+def test_no_list_no_source(tmp_path):
+    assert vggsound.sources(str(tmp_path)) == []
