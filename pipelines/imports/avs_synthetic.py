@@ -12,7 +12,7 @@ from pipelines.imports.planned import Found, PlannedSample
 from pipelines.imports.tables import rows
 from shards.format import SPLITS
 
-_COLUMNS = ("inst_id", "img_id", "cls_name", "dataset", "split", "audio_name")
+_COLUMNS = ("inst_id", "img_id", "cls_name", "split", "audio_name")
 
 
 def read(folder: str) -> Found:
@@ -23,7 +23,7 @@ def read(folder: str) -> Found:
     """
     found = Found("avs_synthetic")
     for where, row in rows(folder, ["annotations.csv"], _COLUMNS):
-        instance, image, category, corpus, split, audio = (row[name] for name in _COLUMNS)
+        instance, image, category, split, audio = (row[name] for name in _COLUMNS)
         audio = audio.removesuffix(".wav")
         if split not in SPLITS or not all((instance, image, category, audio)):
             found.bad_row(where, f"{row}: every field is needed, and the split one of {', '.join(SPLITS)}")

@@ -33,10 +33,14 @@ def read(folder: str) -> Found:
         return _read(folder, "avsbench_s4", _s4(folder), ["s4_data"])
     if storage.exists(storage.join(folder, "ms3_meta_data.csv")):
         return _read(folder, "avsbench_ms3", _ms3(folder), ["ms3_data"])
-    raise LayoutError(f"{folder} has neither s4_meta_data.csv nor ms3_meta_data.csv: give the folder of S4 or of MS3")
+    raise LayoutError(
+        f"{folder} has neither s4_meta_data.csv nor ms3_meta_data.csv: give the folder of S4 or of MS3"
+    )
 
 
-Video = tuple[str, str, str, str, Callable[[int], tuple[str, str]], str]  # where, name, category, split, files, audio
+Video = tuple[
+    str, str, str, str, Callable[[int], tuple[str, str]], str
+]  # where, name, category, split, files, audio
 
 
 def _s4(folder: str) -> Iterator[Video]:
@@ -54,7 +58,10 @@ def _ms3(folder: str) -> Iterator[Video]:
         name, split = row["video_id"], row["split"]
 
         def files(frame: int, name: str = name, split: str = split) -> tuple[str, str]:
-            return f"visual_frames/{name}/{name}.mp4_{frame}.png", f"gt_masks/{split}/{name}/{name}_{frame}.png"
+            return (
+                f"visual_frames/{name}/{name}.mp4_{frame}.png",
+                f"gt_masks/{split}/{name}/{name}_{frame}.png",
+            )
 
         yield where, name, MS3_CATEGORY, split, files, f"audio_wav/{split}/{name}.wav"
 
@@ -65,7 +72,9 @@ def _read(folder: str, dataset: str, videos: Iterator[Video], data: list[str]) -
     prefix = f"{root}/" if root else ""
     for where, name, category, split, files, audio in videos:
         if split not in SPLITS or not name or "/" in name or not category:
-            found.bad_row(where, f"name {name!r}, category {category!r}, split {split!r}: one of {', '.join(SPLITS)}")
+            found.bad_row(
+                where, f"name {name!r}, category {category!r}, split {split!r}: one of {', '.join(SPLITS)}"
+            )
             continue
         frames = range(1, 2) if dataset == "avsbench_s4" and split == "train" else range(1, FRAMES + 1)
         for frame in frames:

@@ -11,7 +11,7 @@ Rejections = list[dict[str, str | None]]
 class PlannedSample:
     """Paths are relative to the imported folder.
 
-    window: which 0.975 s of the audio belongs to the photo, [0.96 window, 0.96 window + 0.975] s; -1 for the whole clip.
+    window: which part of the audio belongs to the photo, [0.96 window, 0.96 window + 0.975] s; -1 for the whole clip.
     video_id: of the clip. component: what belongs together, as all frames of a video.
     """
 

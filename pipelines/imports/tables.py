@@ -23,4 +23,7 @@ def rows(folder: str, names: Sequence[str], columns: Sequence[str]) -> Iterator[
     if missing:
         raise LayoutError(f"{there[0]} has no column {', '.join(missing)}; its header is {reader.fieldnames}")
     for row in reader:
-        yield f"{there[0]}:{reader.line_num}", {name: (value or "").strip() for name, value in row.items() if name}
+        yield (
+            f"{there[0]}:{reader.line_num}",
+            {name: (value or "").strip() for name, value in row.items() if name},
+        )
