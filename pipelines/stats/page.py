@@ -201,4 +201,5 @@ def _facts(summary: Summary, manifest_sha256: str) -> str:
     ]
     rows = "".join(f"<dt>{what}</dt><dd>{escape(str(value))}</dd>\n" for what, value in facts)
     recipe = escape(str(manifest.recipe.get("text", "")))
-    return f'<div class="panel"><dl>\n{rows}</dl>\n<details><summary>The recipe</summary><pre>{recipe}</pre></details></div>\n'
+    details = f"<details><summary>The recipe</summary><pre>{recipe}</pre></details>"
+    return f'<div class="panel"><dl>\n{rows}</dl>\n{details}</div>\n'

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -138,7 +139,7 @@ def _steps(axes: Axes, counts: dict[str, np.ndarray], edges: np.ndarray) -> None
 
 
 def _png(draw: Callable[[Axes], None], height_in: float, theme: Theme) -> bytes:
-    style = {
+    style: dict[Any, Any] = {
         "text.parse_math": False,  # a `$` in a name is a `$`
         "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
         "font.size": 10,
