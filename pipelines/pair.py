@@ -27,7 +27,9 @@ CLIP_COLUMNS = (
 def ranks(table: pa.Table, seed: int) -> np.ndarray:
     """uint64 (rows,), 63 bits used (Beam's integers are signed): the lowest stay when only some may."""
     ids = table["sample_id"].to_pylist()
-    return np.fromiter((hashing.hash64(seed, "rank", sample_id) >> 1 for sample_id in ids), np.uint64, len(ids))
+    return np.fromiter(
+        (hashing.hash64(seed, "rank", sample_id) >> 1 for sample_id in ids), np.uint64, len(ids)
+    )
 
 
 def ranks_by(table: pa.Table, seed: int, column: str | None) -> Iterator[tuple[str, np.ndarray]]:

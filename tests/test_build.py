@@ -47,7 +47,7 @@ def test_the_dataset_is_whole(dataset: str) -> None:
 
 
 def test_nothing_is_lost_at_any_stage(dataset: str) -> None:
-    """in == kept + rejected, counted again from the table of rejections, and each stage takes what the last one kept."""
+    """in == kept + rejected, by the funnel and by the table of rejections; a stage takes what the last one kept."""
     rejections = Counter(
         (row["stage"], row["reason"]) for row in Dataset(dataset).table(format.REJECTIONS).to_pylist()
     )
@@ -221,8 +221,12 @@ def test_every_reader_reads_it(dataset: str) -> None:
     datasets = pytest.importorskip("datasets")
     files = {"train": shards}
     stream = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True)
-    plain = datasets.Features({**stream.features, "flac": datasets.Value("binary")})  # Audio() needs torchcodec
-    stream = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True, features=plain)
+    plain = datasets.Features(
+        {**stream.features, "flac": datasets.Value("binary")}
+    )  # Audio() needs torchcodec
+    stream = datasets.load_dataset(
+        "webdataset", data_files=files, split="train", streaming=True, features=plain
+    )
     rows = list(stream)
     assert {row["__key__"] for row in rows} == expected.keys()
     for row in rows:

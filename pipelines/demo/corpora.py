@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -320,7 +320,10 @@ def encode(signal: np.ndarray, rate_hz: int, container: str) -> bytes:
         pictures = file.add_stream("mpeg4", rate=2) if container == "mp4" else None
         if pictures is not None:
             pictures.width = pictures.height = 64
-        track = file.add_stream(codec, rate=rate_hz, layout="stereo" if signal.shape[1] == 2 else "mono")
+        track = cast(
+            av.AudioStream,
+            file.add_stream(codec, rate=rate_hz, layout="stereo" if signal.shape[1] == 2 else "mono"),
+        )
         if pictures is not None:
             for number in range(2):
                 picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")

@@ -28,7 +28,10 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Drawing:
-    """One copy of a category's shape. `x`, `y` (centre) and `size` (sqrt of the box's area) in pixels, `angle` in radians."""
+    """One copy of a category's shape.
+
+    `x`, `y` (centre) and `size` (square root of the box's area) are in pixels, `angle` in radians.
+    """
 
     category: str
     x: float
@@ -80,7 +83,7 @@ class Photo:
     alone: tuple[float, ...]
 
     def mask(self, thing: int, width: int, height: int) -> np.ndarray:
-        """(height, width) bool: where at least half of the pixel shows the thing; the size may differ from the photo's."""
+        """(height, width) bool: where at least half of a pixel shows the thing; any size, not only the photo's."""
         return np.asarray(self._only(thing).resize((width, height), Image.Resampling.BOX)) >= 128
 
     def outline(self, thing: int) -> tuple[list[np.ndarray], float]:
@@ -107,7 +110,7 @@ def _signed_area(points: np.ndarray) -> float:
 
 
 def _simplified(points: np.ndarray, tolerance: float = 0.3) -> np.ndarray:
-    """Fewer points, none of the left-out ones further than `tolerance` pixels from its chord (Douglas and Peucker, 1973)."""
+    """Fewer points; none left out is further than `tolerance` pixels from its chord (Douglas and Peucker, 1973)."""
     keep = np.zeros(len(points), dtype=bool)
     far = int(np.argmax(((points - points[0]) ** 2).sum(axis=1)))
     closed = np.concatenate([points, points[:1]])
@@ -208,7 +211,7 @@ def _tones(drawing: Drawing) -> dict[str, Colour]:
 
 
 def _outlines(drawing: Drawing) -> list[tuple[str, list[float]]]:
-    """Each part's tone and its polygon [x, y, x, y, ...] in supersampled pixels, rounded so that any machine draws the same."""
+    """Each part's tone and its polygon [x, y, x, ...] in supersampled pixels, rounded: the same on any machine."""
     cos, sin = math.cos(drawing.angle), math.sin(drawing.angle)
     turn = np.array([[cos, sin], [-sin, cos]]) * drawing.size * SUPERSAMPLING
     if drawing.flipped:

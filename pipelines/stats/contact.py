@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from shards import format
@@ -17,7 +18,7 @@ from shards.reader import Dataset
 from shards.tables import column
 
 THUMBNAIL = (320, 240)  # pixels; photos are fitted inside
-_TINT, _EDGE = (255, 214, 0), (255, 255, 255)
+_TINT = (255, 214, 0)
 _COLUMNS = 6
 _CAPTION_PX = 26
 
@@ -56,7 +57,7 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
     """
     table = dataset.table(columns=["key", "split", "category", "shard", *_places()])
     picked = pick(table["key"].to_pylist(), table["category"].to_pylist(), number)
-    for row in table.take(picked).to_pylist():
+    for row in table.take(pa.array(picked, pa.int64())).to_pylist():
         photo, mask, record = (dataset.read_member(row, name) for name in ("jpg", "mask.png", "json"))
         try:
             picture = overlay(photo, mask)
@@ -102,7 +103,7 @@ def overlay(photo: bytes, mask: bytes) -> Image.Image:
     pixels = np.asarray(small, dtype=np.float32)
     grey = pixels.mean(axis=2, keepdims=True)
     cover = np.asarray(inside, dtype=np.float32)[..., None] / 255
-    back = 0.62 * (0.55 * grey + 0.45 * pixels) + 24
+    back = 0.6 * (0.4 * grey + 0.6 * pixels) + 58
     front = 0.8 * pixels + 0.2 * np.array(_TINT, dtype=np.float32)
     mixed = cover * front + (1 - cover) * back
     mixed[halo] *= 0.45

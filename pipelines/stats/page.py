@@ -48,6 +48,7 @@ def render(
 </head>
 <body>
 <h1>{name}</h1>
+<p>{_origin(summary, manifest_sha256)}</p>
 {"".join(sections)}</body>
 </html>
 """
@@ -55,6 +56,17 @@ def render(
 
 def _section(title: str, line: str, content: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n<p>{line}</p>\n{content}</section>\n"
+
+
+def _origin(summary: Summary, manifest_sha256: str) -> str:
+    manifest = summary.manifest
+    parts = [
+        f"label map {manifest.label_map.get('name')} {manifest.label_map.get('version')}",
+        f"recipe {str(manifest.recipe.get('sha256'))[:12]}",
+        f"manifest {manifest_sha256[:12]}",
+        f"seed {manifest.seed}",
+    ]
+    return escape(", ".join(parts))
 
 
 def _totals(summary: Summary) -> str:
@@ -143,7 +155,7 @@ def _funnel(steps: tuple[Step, ...]) -> str:
         widest = max(step.entered for step in chosen) or 1
         head = [(escape(unit), False), ("in", True), ("kept", True), ("", False), ("rejected", False)]
         tables.append(_table(head, [_funnel_row(step, widest) for step in chosen]))
-    return "".join(f'<div class="panel">{table}</div>\n' for table in tables)
+    return "".join(f'<div class="panel funnel">{table}</div>\n' for table in tables)
 
 
 def _funnel_row(step: Step, widest: int) -> list[tuple[str, bool]]:
@@ -201,4 +213,5 @@ def _facts(summary: Summary, manifest_sha256: str) -> str:
     ]
     rows = "".join(f"<dt>{what}</dt><dd>{escape(str(value))}</dd>\n" for what, value in facts)
     recipe = escape(str(manifest.recipe.get("text", "")))
-    return f'<div class="panel"><dl>\n{rows}</dl>\n<details><summary>The recipe</summary><pre>{recipe}</pre></details></div>\n'
+    text = f"<details><summary>The recipe</summary><pre>{recipe}</pre></details>"
+    return f'<div class="panel"><dl>\n{rows}</dl>\n{text}</div>\n'

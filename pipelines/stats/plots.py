@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,7 @@ from shards import format
 
 SPLIT_COLOURS = dict(zip(format.SPLITS, ("#0072b2", "#e69f00", "#009e73"), strict=True))
 KEPT, REJECTED = "#0072b2", "#d55e00"
-_WIDTH_IN, _DPI = 7.2, 144
+_WIDTH_IN, _DPI = 6.2, 160
 _LONGEST = 32  # letters of a name
 
 
@@ -61,7 +62,7 @@ def samples_per_class(summary: Summary, theme: Theme) -> bytes:
         for place, total in enumerate(left):
             axes.annotate(f" {total:,.0f}", (total, place), va="center", fontsize=8)
         axes.margins(x=0.1)
-        axes.legend(loc="lower right", frameon=False)
+        _legend(axes)
 
     return _png(draw, 0.8 + 0.24 * len(summary.per_category), theme)
 
@@ -114,7 +115,7 @@ def funnel(summary: Summary, theme: Theme) -> bytes:
             lost = step.entered - step.kept
             text = f" {step.kept:,}" + (f"  (-{lost:,})" if lost else "")
             axes.annotate(text, (step.entered, place), va="center", fontsize=8)
-        axes.legend(loc="lower right", frameon=False)
+        _legend(axes)
 
     return _png(draw, 0.8 + 0.3 * len(summary.funnel), theme)
 
@@ -133,12 +134,20 @@ def _steps(axes: Axes, counts: dict[str, np.ndarray], edges: np.ndarray) -> None
             )
     axes.set_ylabel("% of the split's samples")
     axes.set_ylim(bottom=0)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Above the plot, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(
+            handles, labels, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles), frameon=False
+        )
 
 
 def _png(draw: Callable[[Axes], None], height_in: float, theme: Theme) -> bytes:
-    style = {
+    style: dict[Any, Any] = {
         "text.parse_math": False,  # a `$` in a name is a `$`
         "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
         "font.size": 10,

@@ -1,0 +1,106 @@
+"""Time and memory of `avs-data build` against the size of the dataset: time should grow in line with it, memory not.
+
+    python tests/benchmarks/bench_build.py [--scales 1,10,100] [--workers 1] [--runs 3]
+
+Scale 1 is the generated corpora with 60 photos; scale k lists each photo k times under ids of its own (hard links, so
+the disk holds it once). A build runs in a process of its own; memory is the largest peak of any of its processes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from shards.manifest import load
+
+CHILD = """
+import resource, sys
+from pipelines.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(peak, file=open(sys.argv[sys.argv.index('--out') + 1] + '.peak', 'w'))
+"""
+
+
+def grow(base: Path, target: Path, times: int) -> None:
+    """Corpora with every LVIS photo of `base` listed `times` times."""
+    shutil.copytree(base, target, copy_function=os.link)
+    for path in (target / "lvis").glob("*.json"):
+        record = json.loads(path.read_text())
+        images, annotations = record["images"], record["annotations"]
+        record["images"], record["annotations"] = [], []
+        for copy in range(times):
+            shift = copy * 1_000_000
+            for image in images:
+                folder, name = image["coco_url"].split("/")[-2:]
+                new = f"{image['id'] + shift:012d}.jpg"
+                source = base / "lvis" / "images" / folder / name
+                if copy and source.exists():
+                    os.link(source, target / "lvis" / "images" / folder / new)
+                url = f"http://images.cocodataset.org/{folder}/{new}"
+                flickr = image["flickr_url"].replace("/1/", f"/1/{copy}")
+                record["images"].append(
+                    {**image, "id": image["id"] + shift, "coco_url": url, "flickr_url": flickr}
+                )
+            for one in annotations:
+                ids = {"id": one["id"] + 10 * shift, "image_id": one["image_id"] + shift}
+                record["annotations"].append({**one, **ids})
+        path.unlink()
+        path.write_text(json.dumps(record))
+
+
+def build(corpora: Path, out: Path, workers: int) -> tuple[float, float, int]:
+    """Seconds, peak MB and samples of one build."""
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-c", CHILD, "build", "demo", "--corpora", str(corpora), "--out", str(out)]
+    start = time.perf_counter()
+    subprocess.run([*command, "--workers", str(workers)], check=True, capture_output=True)
+    seconds = time.perf_counter() - start
+    peak = int(Path(f"{out}.peak").read_text()) / 1024
+    return seconds, peak, sum(count["samples"] for count in load(str(out)).counts.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scales", default="1,10,100", help="how many times the corpora")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    root = Path(tempfile.mkdtemp())
+    try:
+        drawing = "from pipelines.demo import write_demo_corpora as w; import sys; w(sys.argv[1], images=60, clips=6)"
+        subprocess.run(
+            [sys.executable, "-c", drawing, str(root / "base")], check=True
+        )  # its memory is not inherited
+        machine = f"{platform.machine()}, {os.cpu_count()} cores"
+        print(f"{arguments.workers} worker(s), medians of {arguments.runs}; {machine}\n")
+        print(
+            "| scale | samples | seconds | samples/s | peak memory of a process, MB |\n|---|---|---|---|---|"
+        )
+        for scale in (int(text) for text in arguments.scales.split(",")):
+            corpora = root / str(scale)
+            grow(root / "base", corpora, scale)
+            runs = [build(corpora, root / "out", arguments.workers) for _ in range(arguments.runs)]
+            seconds, peak = (statistics.median(run[part] for run in runs) for part in (0, 1))
+            samples = runs[0][2]
+            print(
+                f"| {scale} | {samples} | {seconds:.1f} | {samples / seconds:.0f} | {peak:.0f} |", flush=True
+            )
+            shutil.rmtree(corpora)
+    finally:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()
