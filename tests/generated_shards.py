@@ -12,7 +12,7 @@ import soundfile
 from shards import format, storage, tables
 from shards.hashing import hash64, pair, pool_hashes
 from shards.manifest import Manifest, ShardEntry, dump
-from shards.writer import Shard, write_shard
+from shards.writer import Content, Shard, write_shard
 
 # category -> (colour, shape, tone in Hz)
 CATEGORIES = {
@@ -84,7 +84,7 @@ def write_dataset(
             format.key_of(clip_id): {"flac": flac, "json": b"{}"} for clip_id, (_, flac) in sounds.items()
         }
         path = f"pool/{split}-pool-000000.tar"
-        written = write_shard(storage.join(root, path), sorted(members.items()))
+        written = _write(storage.join(root, path), sorted(members.items()))
         pool_shards.append(_entry(path, split, written))
         for clip_id, (category, _) in sounds.items():
             row = _places(format.key_of(clip_id), path, written)
@@ -110,7 +110,7 @@ def write_dataset(
                           "duration_s": duration_s}  # fmt: skip
         for index in sorted(per_shard):
             path = format.shard_path(split, index)
-            written = write_shard(storage.join(root, path), sorted(per_shard[index].items()))
+            written = _write(storage.join(root, path), sorted(per_shard[index].items()))
             shards.append(_entry(path, split, written))
             for key in sorted(per_shard[index]):
                 sample_rows.append({**_places(key, path, written), **facts[key], "split": split})
@@ -143,7 +143,7 @@ def write_dataset_of(
             (key, dict(zip(("jpg", "mask.png", "flac"), found[ids[key]], strict=True)) | {"json": b"{}"})
             for key in keys
         ]
-        written = write_shard(storage.join(root, path), contents)
+        written = _write(storage.join(root, path), contents)
         entries.append(_entry(path, "train", written))
         for key in keys:
             name = f"gen:{ids[key]}"
@@ -170,6 +170,12 @@ def spoil(root: str, key: str, extension: str = "jpg") -> str:
     content[row[f"{name}_offset"] + row[f"{name}_size"] // 2] ^= 0xFF
     path.write_bytes(bytes(content))
     return row["shard"]
+
+
+def _write(url: str, samples: list[tuple[str, dict[str, bytes]]]) -> Shard:
+    return write_shard(
+        url, [(key, {name: Content.of(data) for name, data in contents.items()}) for key, contents in samples]
+    )
 
 
 def _entry(path: str, split: str, written: Shard) -> ShardEntry:

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -77,32 +76,29 @@ def test_stopping_and_going_on_is_training_in_one_go(dataset, finished, tmp_path
     same_end(tmp_path, finished)
 
 
+_KILLED = """
+import os, signal, torch
+torch.set_num_threads(1)
+from avs_train.cli import main
+rename = os.replace
+def replace(source, target):
+    if os.path.basename(target) == {when!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target)
+os.replace = replace
+main({arguments!r})
+"""
+
+
 def test_a_killed_run_goes_on_to_the_same_end(dataset, finished, tmp_path):
-    """SIGKILL somewhere after the second checkpoint; the next call ends at the same bytes."""
-    call = [
-        sys.executable,
-        "-m",
-        "avs_train",
-        "fit",
-        "tiny",
-        "--data",
-        dataset,
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    call += [*SMALL, "save_every=1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE)
-    deadline = time.time() + 120
-    while process.poll() is None and time.time() < deadline:
-        if list((tmp_path / "run").glob("step-0000000[3-7]")):
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.005)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    """SIGKILL when the fourth checkpoint is written but has no name yet; the next call ends at the same bytes."""
+    arguments = ["fit", "tiny", "--data", dataset, "--out", str(tmp_path / "run"), *SMALL, "save_every=1"]
+    code = _KILLED.format(when="step-00000004", arguments=arguments)
+    killed = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert list((tmp_path / "run").glob(".step-*.tmp"))
     saved = RunFolder(tmp_path / "run").load()
-    assert 0 < saved.state["step"] < 8
+    assert saved.state["step"] == 3
     loop.fit(settings("save_every=1"), dataset, tmp_path / "run", ALONE, Quiet())
     same_end(tmp_path / "run", finished)
     steps = [

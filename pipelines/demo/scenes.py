@@ -21,7 +21,7 @@ SUPERSAMPLING = 3
 SIZES = ((512, 384), (480, 360), (448, 448), (384, 512), (560, 384), (400, 400))
 MIN_VISIBLE = 0.6  # of an object's own silhouette
 MAX_HOLE_PX = 10.0  # a larger hole cannot be told by LVIS polygons
-_ATTEMPTS = 40
+_ATTEMPTS = 400
 
 Colour = tuple[int, int, int]
 

@@ -22,6 +22,9 @@ from shards import format, manifest, storage, tables
 from shards.writer import Content, Member
 
 _SAMPLES_PER_SHARD = 256
+_NO_LABEL = dict.fromkeys(
+    ("source", "source_id", "name", "synset", "relation", "decided_by", "decided_on"), ""
+)  # no label map was asked
 
 
 def write(
@@ -189,8 +192,8 @@ def _start_s(row: Mapping[str, Any]) -> float:
 def _clip_record(row: Mapping[str, Any], duration_s: float, sha256: str) -> dict[str, Any]:
     return {
         "id": row["clip_id"], "key": format.key_of(row["clip_id"]), "video_id": row["video_id"],
-        "start_s": _start_s(row), "duration_s": duration_s, "label": None, "official_split": row["split"],
-        "sha256": sha256, "licence": None, "author": None, "url": None,
+        "start_s": _start_s(row), "duration_s": duration_s, "label": _NO_LABEL, "official_split": row["split"],
+        "sha256": sha256, **dict.fromkeys(("licence", "author", "url"), ""),
     }  # fmt: skip
 
 
@@ -241,13 +244,14 @@ def _measured(mask: np.ndarray) -> dict[str, Any]:
 def _sample_record(
     row: Mapping[str, Any], facts: Mapping[str, Any], photo_sha256: str, mask_sha256: str, sound_sha256: str
 ) -> dict[str, Any]:
-    """KEY.json, as `shards/README.md` has it; null where the published dataset does not tell."""
-    unknown = dict.fromkeys(("licence", "licence_url", "author", "url"))
+    """KEY.json, as `shards/README.md` has it; texts are empty where the published dataset does not tell."""
+    unknown = dict.fromkeys(("licence", "licence_url", "author", "url"), "")
     return {
         "key": row["key"], "sample_id": row["sample_id"], "split": row["split"], "category": row["category"],
         "component": row["component"], "pairing": {"seed": 0, "epoch": 0},
         "image": {"id": row["image_id"], "corpus": row["image_id"].partition(":")[0], "width": facts["width"],
-                  "height": facts["height"], "sha256": photo_sha256, "photo_keys": [], "labels": [], **unknown},
+                  "height": facts["height"], "sha256": photo_sha256, "labels": [], **unknown,
+                  "photo_keys": [row["image_id"]]},
         "mask": {"ids": [row["mask_id"]], "policy": "instance", "area_px": facts["area_px"],
                  "area_fraction": facts["area_fraction"], "sha256": mask_sha256,
                  "bbox": [facts[f"bbox_{side}"] for side in "xywh"]},
