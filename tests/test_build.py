@@ -114,7 +114,9 @@ def test_killed_at_twelve_moments(dataset: str, corpora: str, tmp_path: Path) ->
     assert hashes(tmp_path / "killed") == hashes(dataset)
 
 
-def test_a_changed_photo_rewrites_its_samples_shards_alone(dataset: str, corpora: str, tmp_path: Path) -> None:
+def test_a_changed_photo_rewrites_its_samples_shards_alone(
+    dataset: str, corpora: str, tmp_path: Path
+) -> None:
     changed, out = tmp_path / "corpora", tmp_path / "out"
     shutil.copytree(corpora, changed, copy_function=os.link)
     shutil.copytree(dataset, out)
