@@ -55,7 +55,6 @@ class ModelConfig:
     frozen_dtype: str = "float32"  # storage of the frozen encoder's projections: float32 | bfloat16
     checkpointing: bool = False  # recompute encoder blocks in the backward pass: less memory, more time
     compile: bool = False  # torch.compile each encoder block
-    bias_up_to: int = 0  # windows of at most this many tokens add relative positions as a bias matrix
 
     def faults(self) -> list[str]:
         """Everything that is wrong with this configuration, each with its remedy; empty when it is fine."""
@@ -91,7 +90,7 @@ def build_model(config: ModelConfig) -> nn.Module:
         raise ValueError("the model cannot be built:\n" + "\n".join(f"  - {fault}" for fault in faults))
     size = SIZES[config.size]
     model = assemble(config, size)
-    _freeze(model, config)
+    freeze(model, config)
     if config.compile:
         for block in model.image_encoder.blocks:
             block.compile(dynamic=False)
@@ -111,7 +110,6 @@ def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
         global_blocks=size.global_blocks,
         out_dim=size.out_dim,
         checkpointing=config.checkpointing,
-        bias_up_to=config.bias_up_to,
     )
     prompts = PromptEncoder(size.out_dim, grid, config.image_size, points=config.name == "sam")
     decoder = MaskDecoder(size.out_dim, size.decoder_heads, size.decoder_hidden, iou_hidden=size.out_dim)
@@ -124,7 +122,7 @@ def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
     return Sama(image_encoder=encoder, adapters=adapters, prompt_encoder=prompts, mask_decoder=decoder)
 
 
-def _freeze(model: Sama | ApSam | Sam, config: ModelConfig) -> None:
+def freeze(model: Sama | ApSam | Sam, config: ModelConfig) -> None:
     """Leave gradients only where training reaches; store the frozen projections in `frozen_dtype`."""
     if config.name == "sam":
         model.requires_grad_(False)

@@ -27,10 +27,10 @@ class PatchEmbed(nn.Module):
 class Block(nn.Module):
     """A transformer block. The residual stream keeps its own precision (float32)."""
 
-    def __init__(self, dim: int, heads: int, grid: int, window: int, *, bias_up_to: int) -> None:
+    def __init__(self, dim: int, heads: int, grid: int, window: int) -> None:
         super().__init__()
         self.norm1 = LayerNorm(dim, eps=1e-6)
-        self.attn = WindowAttention(dim, heads, grid, window, bias_up_to=bias_up_to)
+        self.attn = WindowAttention(dim, heads, grid, window)
         self.norm2 = LayerNorm(dim, eps=1e-6)
         self.mlp = MLPBlock(dim, 4 * dim, nn.GELU)
 
@@ -62,7 +62,6 @@ class ImageEncoder(nn.Module):
         global_blocks: Sequence[int],
         out_dim: int,
         checkpointing: bool = False,
-        bias_up_to: int = 0,
     ) -> None:
         super().__init__()
         grid = image_size // patch
@@ -71,8 +70,7 @@ class ImageEncoder(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(1, grid, grid, dim))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.blocks = nn.ModuleList(
-            Block(dim, heads, grid, 0 if index in global_blocks else window, bias_up_to=bias_up_to)
-            for index in range(depth)
+            Block(dim, heads, grid, 0 if index in global_blocks else window) for index in range(depth)
         )
         self.neck = nn.Sequential(
             nn.Conv2d(dim, out_dim, kernel_size=1, bias=False),
