@@ -40,15 +40,19 @@ class ChunkedAttention(torch.autograd.Function):
         (d_out,) = grads
         q, k, v, row, column = ctx.saved_tensors
         side, scale = len(row), q.shape[-1] ** -0.5
-        d_q, d_k, d_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        d_q = torch.empty_like(q)
+        # Keys and values transposed, so that no product needs, and copies, the scores transposed.
+        d_k, d_v = (
+            torch.zeros_like(x.transpose(1, 2), memory_format=torch.contiguous_format) for x in (k, v)
+        )
         d_row, d_column = torch.zeros_like(row), torch.zeros_like(column)
         for heads, queries, rows in _pieces(len(q), side):
             piece, d_piece = q[heads, queries], d_out[heads, queries]
             weights = _weights(piece, k[heads], row[rows], column)
-            d_v[heads].baddbmm_(weights.transpose(1, 2), d_piece)
+            d_v[heads].baddbmm_(d_piece.transpose(1, 2), weights)
             d_weights = torch.bmm(d_piece, v[heads].transpose(1, 2))
             d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
-            d_k[heads].baddbmm_(d_scores.transpose(1, 2), piece, alpha=scale)
+            d_k[heads].baddbmm_(piece.transpose(1, 2), d_scores, alpha=scale)
             d_piece_q = torch.bmm(d_scores, k[heads]).mul_(scale).unflatten(1, (-1, side))
             by_place = d_scores.unflatten(2, (side, side)).unflatten(1, (-1, side))
             to_row, to_column = by_place.sum(-1), by_place.sum(-2)
@@ -59,7 +63,7 @@ class ChunkedAttention(torch.autograd.Function):
                 grid = piece.unflatten(1, (-1, side))
                 d_row[rows] += torch.einsum("nijk,nijc->ikc", to_row, grid)
                 d_column += torch.einsum("nijk,nijc->jkc", to_column, grid)
-        return d_q, d_k, d_v, d_row, d_column
+        return d_q, d_k.transpose(1, 2), d_v.transpose(1, 2), d_row, d_column
 
 
 def _pieces(entries: int, side: int) -> Iterator[tuple[slice, slice, slice]]:

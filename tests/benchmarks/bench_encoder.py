@@ -1,8 +1,8 @@
 """Training step of our encoder with adapters beside the segment-anything encoder with the same adapters.
 
-Both run at reduced depth: the last block attends over the whole grid, the others in windows. On CUDA the whole
-ViT-H at 1024 pixels runs too: images a second in training and inference, memory, and the share of the device's
-peak (MFU). Prints Markdown tables; every figure is the median of the repeats.
+Both run at reduced depth: the last block attends over the whole grid, the others in windows. On CUDA the
+whole ViT-H at 1024 pixels runs too: images a second in training and inference, memory, and the share of the
+device's peak (MFU). Prints Markdown tables; every figure is the median of the repeats.
 """
 
 import argparse
