@@ -144,7 +144,7 @@ def test_bfloat16_projections_stay_near_float32() -> None:
 
 
 def test_encoder_keeps_less_than_upstream_for_the_backward_pass() -> None:
-    """Bytes of saved tensors with frozen weights, at 640 pixels (the global block grows with their 4th power)."""
+    """Bytes of saved tensors with frozen weights, at 640 pixels."""
     shape = dict(SHAPE, dim=96, heads=3, window=14)
     side = 16 * 40
     upstream = upstream_encoder(side, **shape).float().requires_grad_(False)
