@@ -1,9 +1,11 @@
 """The builder: published counts, what is trained, precision, and that the tiny model learns."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
+from segment_anything import sam_model_registry
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -13,6 +15,15 @@ from avs_train.models.flops import flops_per_image
 from avs_train.vggish import VGGish
 
 TINY = ModelConfig(size="tiny", image_size=128)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, and lose much when several tests run at once."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def count(module: nn.Module) -> int:
@@ -53,8 +64,12 @@ def test_what_gets_no_gradient_is_frozen_and_all_else_outside_the_encoder_is_tra
 
 @pytest.mark.parametrize(
     ("name", "trained"),
-    [("sama", {"adapters", "prompt_encoder", "mask_decoder"}), ("ap_sam", {"audio_projection", "mask_decoder"}), ("sam", set())],
-)  # fmt: skip
+    [
+        ("sama", {"adapters", "prompt_encoder", "mask_decoder"}),
+        ("ap_sam", {"audio_projection", "mask_decoder"}),
+        ("sam", set()),
+    ],
+)
 def test_each_model_trains_its_own_parts(name: str, trained: set[str]) -> None:
     model = build_model(replace(TINY, name=name))
     assert {parameter.split(".")[0] for parameter in trainable_parameters(model)} == trained
@@ -135,19 +150,23 @@ def test_normalise_is_imagenets_on_unit_pixels() -> None:
 
 
 @pytest.mark.parametrize("size", ["vit_b", "vit_h"])
-def test_flops_are_those_that_torch_counts(size: str) -> None:
-    config = ModelConfig(size=size)
+def test_flops_are_near_those_counted_in_upstream(size: str) -> None:
+    """Upstream projects padded tokens too: 4 to 5 % more than ours."""
     with torch.device("meta"):
-        model = build_model(config)
-        image, audio = torch.empty(1, 3, 1024, 1024), torch.empty(1, 128)
-    # the form for accelerators widens queries and keys by 2 * side; the counter sees that, the estimate does not
-    with FlopCounterMode(display=False) as forward:
-        logits = model(image, audio)
-    with FlopCounterMode(display=False) as backward:
-        logits.sum().backward()
-    estimate = flops_per_image(config)
-    assert 0.75 < estimate.inference / forward.get_total_flops() < 1
-    assert 0.75 < estimate.training / (forward.get_total_flops() + backward.get_total_flops()) < 1
+        upstream = sam_model_registry[size]()
+        image, pe = torch.empty(1, 3, 1024, 1024), torch.empty(1, 256, 64, 64)
+        upstream.image_encoder.requires_grad_(False)
+        with FlopCounterMode(display=False) as forward:
+            features = upstream.image_encoder(image + torch.empty(1, requires_grad=True))
+            masks, _ = upstream.mask_decoder(features, pe, torch.empty(1, 0, 256), pe, False)
+        with FlopCounterMode(display=False) as backward:
+            masks.sum().backward()
+    counted = forward.get_total_flops(), backward.get_total_flops()
+    estimate = flops_per_image(ModelConfig(size=size))
+    assert 0.93 < estimate.inference / counted[0] < 0.97
+    assert 0.93 < estimate.training / sum(counted) < 0.97
+    if size == "vit_h":
+        assert round(counted[0] / 1e12, 2) == 5.96
 
 
 def test_tiny_model_learns_to_follow_the_sound() -> None:
@@ -156,16 +175,18 @@ def test_tiny_model_learns_to_follow_the_sound() -> None:
     model = build_model(replace(TINY, image_size=64, train_encoder=True))
     optimizer = torch.optim.AdamW(trainable_parameters(model).values(), lr=1e-3)
     sounds = torch.rand(2, 128)
-    for _ in range(60):
+    for _ in range(120):
         image, truth, audio = two_squares(sounds, 16)
-        loss = nn.functional.binary_cross_entropy_with_logits(model(image, audio), truth)
+        logits = model(image, audio)
+        overlap = (logits.sigmoid() * truth).sum() / (logits.sigmoid() + truth).sum()
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth) - overlap
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     image, truth, audio = two_squares(sounds, 64)
     with torch.no_grad():
         assert iou(model(image, audio) > 0, truth) > 0.6
-        assert iou(model(image, audio.flip(0)) > 0, truth) < 0.5
+        assert iou(model(image, audio.flip(0)) > 0, truth) < 0.3
 
 
 def two_squares(sounds: torch.Tensor, batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
