@@ -1,0 +1,177 @@
+"""Checkpoints: read without unpickling, loaded strictly.
+
+Files are PyTorch archives (`.pth`, `.pt`), read with `weights_only`, or safetensors with a `.json` beside.
+"""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from avs_train.layouts import CheckpointError, from_released, layout, listed
+from avs_train.models.ap_sam import ApSam
+from avs_train.models.sam import Sam
+from avs_train.models.sama import Sama
+from avs_train.vggish import VGGish
+
+Tensors = dict[str, Tensor]
+
+# By model: prefixes of an official SAM checkpoint's keys that it does not use, and of its own that SAM lacks.
+NO_MASK_PROMPTS = ("prompt_encoder.mask_downscaling.",)
+NO_PROMPTS = (*NO_MASK_PROMPTS, "prompt_encoder.point_embeddings.", "prompt_encoder.not_a_point_embed.")
+UNUSED_OF_SAM: dict[type, tuple[str, ...]] = {Sam: NO_MASK_PROMPTS, Sama: NO_PROMPTS, ApSam: NO_PROMPTS}
+NEW_BESIDE_SAM: dict[type, tuple[str, ...]] = {Sam: (), Sama: ("adapters.",), ApSam: ("audio_projection.",)}
+UNUSED_OF_VGGISH = ("pproc.",)  # the PCA after the network
+
+
+def read(path: str | Path) -> Tensors:
+    """Name -> tensor on the CPU from a `.safetensors`, `.pth` or `.pt` file.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, or one that holds more than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such checkpoint; give the path of a .safetensors, .pth or .pt file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: holds more than tensors, and no code is run from a checkpoint ({_first_line(error)}); "
+            "save its state dict alone, or the file is damaged: download it again"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole checkpoint ({_first_line(error)}); download it again"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise CheckpointError(
+            f"{path}: not a flat state dict of names and tensors; save `model.state_dict()` alone"
+        )
+    return dict(found)
+
+
+def write(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write a `.safetensors` file with `about` as `.json` beside it, or a `.pth` archive of tensors alone.
+
+    Each file appears whole or not at all. The same tensors give the same safetensors bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if path.suffix == ".safetensors":
+        save_file(whole, unfinished)
+        listing = {name: [str(t.dtype).removeprefix("torch."), *t.shape] for name, t in whole.items()}
+        text = json.dumps({**about, "sha256": sha256(unfinished), "tensors": listing}, indent=1) + "\n"
+        beside = path.with_suffix(".json.tmp")
+        beside.write_text(text)
+        unfinished.replace(path)
+        beside.replace(path.with_suffix(".json"))
+    elif path.suffix in (".pth", ".pt"):
+        torch.save(whole, unfinished)
+        unfinished.replace(path)
+    else:
+        raise CheckpointError(f"{path}: unknown kind of file {path.suffix!r}; use .safetensors, .pth or .pt")
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file of any size."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    source: str | Path,
+    *,
+    unused: Iterable[str] = (),
+    new: Iterable[str] = (),
+) -> None:
+    """Compare names and shapes; the module may be on the meta device.
+
+    Args:
+        source: named in errors.
+        unused: prefixes of keys that the checkpoint may have and the module does not.
+        new: prefixes of keys that the module has and the checkpoint may lack.
+
+    Raises:
+        CheckpointError: with all missing, unknown and misshapen keys.
+    """
+    wanted = module.state_dict()
+    faults = {
+        "missing": [k for k in wanted if k not in tensors and not k.startswith(tuple(new))],
+        "unknown": [k for k in tensors if k not in wanted and not k.startswith(tuple(unused))],
+        "of another shape": [
+            f"{k} is {tuple(tensors[k].shape)}, the model has {tuple(wanted[k].shape)}"
+            for k in wanted
+            if k in tensors and tensors[k].shape != wanted[k].shape
+        ],
+    }
+    if any(faults.values()):
+        lines = [f"{len(keys)} {what}: {listed(keys)}" for what, keys in faults.items() if keys]
+        raise CheckpointError(
+            f"{source} does not fit the model, where every key must match; nothing was loaded\n  "
+            + "\n  ".join(lines)
+            + f"\nAnother model, size or image size? `avs-train convert {source}` says what it holds."
+        )
+
+
+def load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: str | Path, **allowed: Any
+) -> None:
+    """Copy every tensor into the module's parameter or buffer of that name; `allowed` as in `check`.
+
+    Raises:
+        CheckpointError: as `check`; the module is then unchanged.
+    """
+    check(module, tensors, source, **allowed)
+    module.load_state_dict({k: v for k, v in tensors.items() if k in module.state_dict()}, strict=False)
+
+
+def load_sam(model: Sam | Sama | ApSam, path: str | Path) -> None:
+    """Load official SAM weights. Prompts that the model does not use are left out; adapters and the audio
+    projection keep their start. A SAMA checkpoint, ours or released, loads into `Sama` with its adapters.
+
+    Raises:
+        CheckpointError: as `read` and `check`.
+    """
+    tensors = read(path)
+    if layout(tensors) == "released":
+        tensors, _ = from_released(tensors, path)
+    kind = type(model)
+    new = NEW_BESIDE_SAM[kind] if layout(tensors) == "sam" else ()
+    load_strictly(model, tensors, path, unused=UNUSED_OF_SAM[kind], new=new)
+
+
+def load_vggish(path: str | Path) -> VGGish:
+    """VGGish in evaluation mode, frozen; also from a released SAMA-AVS checkpoint, which holds one.
+
+    Raises:
+        CheckpointError: as `read` and `check`.
+    """
+    tensors = read(path)
+    if layout(tensors) == "released":
+        _, tensors = from_released(tensors, path)
+    vggish = VGGish()
+    load_strictly(vggish, tensors, path, unused=UNUSED_OF_VGGISH)
+    return vggish.eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,152 @@
+"""One builder that knows the sizes: a `ModelConfig` in, a model out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avs_train.models.adapters import AudioAdapters, placement
+from avs_train.models.ap_sam import ApSam
+from avs_train.models.decoder import MaskDecoder
+from avs_train.models.encoder import ImageEncoder
+from avs_train.models.prompt_encoder import PromptEncoder
+from avs_train.models.sam import Sam
+from avs_train.models.sama import Sama
+
+PATCH = 16  # pixels a side
+PIXEL_MEAN = (123.675, 116.28, 103.53)  # of ImageNet, 0-255, as SAM has them
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths and depths of one model size."""
+
+    dim: int  # of encoder tokens
+    depth: int  # encoder blocks
+    heads: int
+    global_blocks: tuple[int, ...]  # blocks that attend over the whole grid
+    window: int = 14  # tokens a side
+    out_dim: int = 256  # of image embeddings, prompts and the decoder
+    decoder_heads: int = 8
+    decoder_hidden: int = 2048
+
+
+SIZES = {
+    "tiny": Size(96, 4, 3, (1, 3), window=4, out_dim=64, decoder_heads=4, decoder_hidden=128),
+    "vit_b": Size(768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": Size(1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": Size(1280, 32, 16, (7, 15, 23, 31)),
+}
+MODELS = ("sama", "ap_sam", "sam")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What to build. Every field is checked at once by `faults`."""
+
+    name: str = "sama"  # sama | ap_sam | sam
+    size: str = "vit_h"  # vit_b | vit_l | vit_h | tiny
+    image_size: int = 1024  # pixels a side, a multiple of 16; official checkpoints need 1024
+    adapters: int | None = None  # evenly spaced audio adapters; None: one for each encoder block
+    train_encoder: bool = False  # train the image encoder too (for `tiny`, which starts from nothing)
+    frozen_dtype: str = "float32"  # storage of the frozen encoder's projections: float32 | bfloat16
+    checkpointing: bool = False  # recompute encoder blocks in the backward pass: less memory, more time
+    compile: bool = False  # torch.compile each encoder block
+
+    def faults(self) -> list[str]:
+        """Everything that is wrong with this configuration, each with its remedy; empty when it is fine."""
+        found = []
+        if self.name not in MODELS:
+            found.append(f"name={self.name!r}: no such model; use one of {', '.join(MODELS)}")
+        if self.size not in SIZES:
+            found.append(f"size={self.size!r}: no such size; use one of {', '.join(SIZES)}")
+        if self.image_size <= 0 or self.image_size % PATCH:
+            found.append(f"image_size={self.image_size}: use a multiple of {PATCH}, the pixels of a patch")
+        if self.frozen_dtype not in DTYPES:
+            found.append(f"frozen_dtype={self.frozen_dtype!r}: use one of {', '.join(DTYPES)}")
+        if self.size in SIZES and self.adapters is not None:
+            if self.name != "sama" and self.adapters:
+                found.append(f"adapters={self.adapters}: only sama has them; leave it out for {self.name}")
+            try:
+                placement(SIZES[self.size].depth, self.adapters)
+            except ValueError as error:
+                found.append(str(error))
+        return found
+
+
+def build_model(config: ModelConfig) -> nn.Module:
+    """A model with random weights: forward(image (B, 3, S, S), audio (B, 128)) -> logits (B, 1, S/4, S/4).
+
+    What is trained requires gradients; everything else is frozen. Load a checkpoint with
+    `avs_train.checkpoints`.
+
+    Raises:
+        ValueError: the configuration has faults; the text lists all of them.
+    """
+    if faults := config.faults():
+        raise ValueError("the model cannot be built:\n" + "\n".join(f"  - {fault}" for fault in faults))
+    size = SIZES[config.size]
+    model = assemble(config, size)
+    freeze(model, config)
+    if config.compile:
+        for block in model.image_encoder.blocks:
+            block.compile(dynamic=False)
+    return model
+
+
+def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
+    """The modules of a model put together, all of them trainable."""
+    grid = config.image_size // PATCH
+    encoder = ImageEncoder(
+        image_size=config.image_size,
+        patch=PATCH,
+        dim=size.dim,
+        depth=size.depth,
+        heads=size.heads,
+        window=size.window,
+        global_blocks=size.global_blocks,
+        out_dim=size.out_dim,
+        checkpointing=config.checkpointing,
+    )
+    prompts = PromptEncoder(size.out_dim, grid, config.image_size, points=config.name == "sam")
+    decoder = MaskDecoder(size.out_dim, size.decoder_heads, size.decoder_hidden, iou_hidden=size.out_dim)
+    if config.name == "sam":
+        return Sam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder)
+    if config.name == "ap_sam":
+        return ApSam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder, dim=size.out_dim)
+    blocks = placement(size.depth, size.depth if config.adapters is None else config.adapters)
+    adapters = AudioAdapters(size.depth, blocks, size.dim)
+    return Sama(image_encoder=encoder, adapters=adapters, prompt_encoder=prompts, mask_decoder=decoder)
+
+
+def freeze(model: Sama | ApSam | Sam, config: ModelConfig) -> None:
+    """Leave gradients only where training reaches; store the frozen projections in `frozen_dtype`."""
+    if config.name == "sam":
+        model.requires_grad_(False)
+    if config.name == "ap_sam":
+        model.prompt_encoder.requires_grad_(False)
+    # The single mask uses neither the IoU head nor the other masks' heads: no gradient reaches them, and
+    # frozen they cannot be moved by weight decay, and DDP need not look for unused parameters.
+    model.mask_decoder.iou_prediction_head.requires_grad_(False)
+    model.mask_decoder.output_hypernetworks_mlps[1:].requires_grad_(False)
+    if config.train_encoder:
+        return
+    model.image_encoder.requires_grad_(False)
+    for module in model.image_encoder.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.to(DTYPES[config.frozen_dtype])
+
+
+def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Name -> parameter for everything that training moves, in the model's order."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def normalise(image: Tensor, mean: Sequence[float] = PIXEL_MEAN, std: Sequence[float] = PIXEL_STD) -> Tensor:
+    """uint8 (B, 3, S, S), RGB -> float32 with ImageNet's mean and deviation, on the image's device."""
+    shift = torch.tensor(mean, device=image.device).view(3, 1, 1)
+    scale = torch.tensor(std, device=image.device).view(3, 1, 1)
+    return (image.float() - shift) / scale
