@@ -86,7 +86,7 @@ def to_released(sama: Mapping[str, Tensor], vggish: Mapping[str, Tensor], source
     adapted = {key.split(".")[2] for key in sama if key.startswith("adapters.first.")}
     if blocks != adapted:
         raise CheckpointError(
-            f"{source}: {len(adapted)} adapters for {len(blocks)} encoder blocks; the released code has one each"
+            f"{source}: {len(adapted)} adapters for {len(blocks)} blocks; the released code has one each"
         )
     renamed = _rename(sama, _TO_RELEASED, source)
     return renamed | {_RELEASED_VGGISH + key: tensor for key, tensor in vggish.items()}

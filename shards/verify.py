@@ -228,7 +228,8 @@ def _check_shard(job: tuple[str, ShardEntry, list[dict[str, Any]]]) -> _ShardChe
                 check.faults.append(Fault(f"{where}.{extension}", f"sha256 is not {row[f'{name}_sha256']}"))
         for one in (_check_clip,) if entry.split == format.POOL else (_check_clip, _check_sample):
             try:
-                check.faults += [Fault(where, what) for what in one(row, parts, check)]
+                for what in one(row, parts, check):
+                    check.faults.append(Fault(where, what))
             except (OSError, SyntaxError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
                 check.faults.append(Fault(where, f"does not decode: {type(error).__name__}: {error}"))
     return check

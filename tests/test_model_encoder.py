@@ -109,17 +109,23 @@ def test_flash_form_equals_the_cpu_form(monkeypatch: pytest.MonkeyPatch) -> None
         assert_close(a, b)
 
 
-def test_pieces_that_cut_a_score_matrix_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("heads", [1, 4])  # head widths of 32 and 8: places inside the product, and as a bias
+def test_pieces_that_cut_a_score_matrix_give_the_same(heads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    attention = WindowAttention(32, 2, grid=6, window=0).double()
+    attention = WindowAttention(32, heads, grid=6, window=0).double()
+    nn.init.normal_(attention.rel_pos_h)
+    nn.init.normal_(attention.rel_pos_w)
     x = torch.randn(3, 6, 6, 32, dtype=torch.float64, requires_grad=True)
+    inputs = [x, *attention.parameters()]
+    monkeypatch.setattr(attention, "in_pieces", lambda q: False)
     whole = attention(x)
-    whole_grads = torch.autograd.grad(whole.square().sum(), [x, *attention.parameters()])
+    whole_grads = torch.autograd.grad(whole.square().sum(), inputs)
+    monkeypatch.undo()
     monkeypatch.setattr(
         "avs_train.models.chunked_attention.PIECE", 36 * 6 * 4
     )  # four rows at a time, then two
     pieces = attention(x)
-    piece_grads = torch.autograd.grad(pieces.square().sum(), [x, *attention.parameters()])
+    piece_grads = torch.autograd.grad(pieces.square().sum(), inputs)
     assert_close(pieces, whole)
     for a, b in zip(piece_grads, whole_grads, strict=True):
         assert_close(a, b)

@@ -63,7 +63,7 @@ def propose(model: Sam, image: Tensor, options: ProposalOptions = DEFAULTS) -> T
 
 
 def stability(logits: Tensor, offset: float) -> Tensor:
-    """(n, H, W) -> (n,) IoU of the mask cut at +offset with the mask cut at -offset; NaN where both are empty."""
+    """(n, H, W) -> (n,) IoU of the masks cut at +offset and -offset; NaN where both are empty."""
     inner = (logits > offset).sum(dim=(1, 2))
     outer = (logits > -offset).sum(dim=(1, 2))
     return inner / outer

@@ -1,4 +1,4 @@
-"""Generated corpora in the official layouts: drawn scenes with exact masks, synthesised sounds."""
+"""Small generated corpora: drawn scenes, synthesised sounds, the official layouts, and faults on purpose."""
 
 from pipelines.demo.corpora import write_demo_corpora
 

@@ -22,16 +22,15 @@ SIZES = ((512, 384), (480, 360), (448, 448), (384, 512), (560, 384), (400, 400))
 MIN_VISIBLE = 0.6  # of an object's own silhouette
 MAX_HOLE_PX = 10.0  # a larger hole cannot be told by LVIS polygons
 _ATTEMPTS = 400
+_SKIES = (0.54, 0.57, 0.6, 0.08, 0.1, 0.95, 0.45)  # hues: blues, dawn, rose, mint
+_FLOORS = (0.25, 0.3, 0.09, 0.12, 0.05, 0.5, 0.7)  # grass, sand, wood, water, slate
 
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One copy of a category's shape.
-
-    `x`, `y` (centre) and `size` (square root of the box's area) are in pixels, `angle` in radians.
-    """
+    """One copy of a category's shape: centre and size (sqrt of its box's area) in pixels, angle in radians."""
 
     category: str
     x: float
@@ -83,7 +82,7 @@ class Photo:
     alone: tuple[float, ...]
 
     def mask(self, thing: int, width: int, height: int) -> np.ndarray:
-        """(height, width) bool: where at least half of a pixel shows the thing; any size, not only the photo's."""
+        """(height, width) bool: where at least half of a pixel shows the thing, at any size."""
         return np.asarray(self._only(thing).resize((width, height), Image.Resampling.BOX)) >= 128
 
     def outline(self, thing: int) -> tuple[list[np.ndarray], float]:
@@ -110,7 +109,7 @@ def _signed_area(points: np.ndarray) -> float:
 
 
 def _simplified(points: np.ndarray, tolerance: float = 0.3) -> np.ndarray:
-    """Fewer points; none left out is further than `tolerance` pixels from its chord (Douglas and Peucker, 1973)."""
+    """Fewer points; those left out are within `tolerance` pixels of a chord (Douglas and Peucker, 1973)."""
     keep = np.zeros(len(points), dtype=bool)
     far = int(np.argmax(((points - points[0]) ** 2).sum(axis=1)))
     closed = np.concatenate([points, points[:1]])
@@ -159,7 +158,8 @@ def compose(seed: int, key: str, categories: list[str], twice: bool = False) -> 
     width, height = SIZES[hash64(seed, "size", key) % len(SIZES)]
     wanted = [*categories, categories[0]] if twice else list(categories)
     for attempt in range(_ATTEMPTS):
-        scene = _placed(seed, f"{key}/{attempt}", width, height, wanted)
+        shrink = max(0.5, 1 - 0.03 * attempt)
+        scene = _placed(seed, f"{key}/{attempt}", width, height, wanted, shrink)
         if _good(draw_numbers(scene)):
             return replace(scene, key=key)
     raise RuntimeError(
@@ -167,24 +167,34 @@ def compose(seed: int, key: str, categories: list[str], twice: bool = False) -> 
     )
 
 
-def _placed(seed: int, key: str, width: int, height: int, categories: list[str]) -> Scene:
+def _placed(seed: int, key: str, width: int, height: int, categories: list[str], shrink: float) -> Scene:
     n = len(categories)
     order = sorted(range(n), key=lambda k: hash64(seed, "order", key, k))
     things = []
     for slot, k in enumerate(order):
         name = f"{key}/{k}"
-        size = min(width / n * 1.05, height * 0.62) * (0.72 + 0.4 * unit(seed, "scale", name))
+        size = min(width / n * 1.05, height * 0.62) * (0.72 + 0.4 * unit(seed, "scale", name)) * shrink
         x = (slot + 0.5 + 0.34 * (unit(seed, "x", name) - 0.5)) * width / n
         y = height * (0.56 + 0.22 * (unit(seed, "y", name) - 0.5))
-        things.append(Thing((drawing(seed, name, categories[k], x, y, size),)))
+        things.append(Thing((_inside(drawing(seed, name, categories[k], x, y, size), width, height),)))
     things.sort(key=lambda thing: thing.drawings[0].y)  # what stands lower is nearer
     return Scene(key, seed, width, height, tuple(things))
+
+
+def _inside(one: Drawing, width: int, height: int) -> Drawing:
+    """The drawing moved so that it reaches at most a little over the photo's edge."""
+    reach = np.concatenate([np.reshape(outline, (-1, 2)) for _, outline in _outlines(one)]) / SUPERSAMPLING
+    low, high = reach.min(axis=0), reach.max(axis=0)
+    size = np.array([width, height])
+    over = 0.02 * size
+    move = np.maximum(-over - low, 0) - np.maximum(high - size - over, 0)
+    return replace(one, x=one.x + float(move[0]), y=one.y + float(move[1]))
 
 
 def _good(photo: Photo) -> bool:
     border = np.asarray(photo.numbers)
     edge = np.concatenate([border[0], border[-1], border[:, 0], border[:, -1]])
-    if np.count_nonzero(edge) > 0.06 * len(edge):
+    if np.count_nonzero(edge) > 0.02 * len(edge):
         return False
     for k, alone in enumerate(photo.alone):
         visible = np.count_nonzero(border == k + 1) / SUPERSAMPLING**2
@@ -211,7 +221,7 @@ def _tones(drawing: Drawing) -> dict[str, Colour]:
 
 
 def _outlines(drawing: Drawing) -> list[tuple[str, list[float]]]:
-    """Each part's tone and its polygon [x, y, x, ...] in supersampled pixels, rounded: the same on any machine."""
+    """Each part's tone and its polygon [x, y, x, y, ...] in supersampled pixels, to a thousandth."""
     cos, sin = math.cos(drawing.angle), math.sin(drawing.angle)
     turn = np.array([[cos, sin], [-sin, cos]]) * drawing.size * SUPERSAMPLING
     if drawing.flipped:
@@ -233,8 +243,8 @@ def draw_photo(scene: Scene) -> Photo:
     canvas = _background(scene)
     photo = _draw(scene, canvas)
     pixels = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
-    grain = _rng(scene, "grain").normal(0, 2.2, pixels.shape[:2])[..., None]
-    return replace(photo, pixels=np.clip(np.round(pixels + grain), 0, 255).astype(np.uint8))
+    grain = _rng(scene, "grain").standard_normal(pixels.shape[:2], dtype=np.float32)[..., None]
+    return replace(photo, pixels=np.clip(np.round(pixels + 2.2 * grain), 0, 255).astype(np.uint8))
 
 
 def _draw(scene: Scene, canvas: Image.Image | None) -> Photo:
@@ -278,20 +288,21 @@ def _background(scene: Scene) -> Image.Image:
         return unit(scene.seed, "background", scene.key, what)
 
     def tone(hue: float, lightness: float) -> np.ndarray:
-        return np.array(colorsys.hls_to_rgb(hue % 1, lightness, 0.16 + 0.22 * draw("saturation"))) * 255
+        return np.array(colorsys.hls_to_rgb(hue % 1, lightness, 0.16 + 0.22 * draw("saturation")), "f4") * 255
 
     width, height = scene.width, scene.height
-    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    x, y = np.meshgrid(np.linspace(0, 1, width, dtype="f4"), np.linspace(0, 1, height, dtype="f4"))
     horizon = 0.52 + 0.2 * draw("horizon")
     swell = (0.01 + 0.035 * draw("swell")) * np.sin(
         2 * np.pi * (x * (0.5 + 1.2 * draw("waves")) + draw("phase"))
     )
     ground = np.clip((y - horizon - swell) * height / 1.5 + 0.5, 0, 1)[..., None]  # soft over 1.5 pixels
-    hue = draw("hue")
-    above = tone(hue, 0.72 + 0.1 * draw("above")) * (1 - y[..., None]) + tone(hue + 0.06, 0.9) * y[..., None]
-    depth = ((y - horizon) / (1 - horizon))[..., None]
-    below = tone(hue + 0.3 + 0.3 * draw("below"), 0.66) * (1 - depth) + tone(hue + 0.4, 0.5) * depth
-    cells = _rng(scene, "light").normal(0, 7, (6, 8)).astype(np.float32)
+    sky = _SKIES[hash64(scene.seed, "sky", scene.key) % len(_SKIES)] + 0.04 * draw("sky")
+    floor = _FLOORS[hash64(scene.seed, "floor", scene.key) % len(_FLOORS)] + 0.04 * draw("floor")
+    above = tone(sky, 0.7 + 0.1 * draw("above")) * (1 - y[..., None]) + tone(sky + 0.04, 0.92) * y[..., None]
+    depth = np.clip((y - horizon) / (1 - horizon), 0, 1)[..., None]
+    below = tone(floor, 0.7) * (1 - depth) + tone(floor + 0.03, 0.5) * depth
+    cells = _rng(scene, "light").normal(0, 4, (5, 6)).astype(np.float32)
     light = np.asarray(Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC))[..., None]
     shadow = Image.new("L", (width, height))
     pen = ImageDraw.Draw(shadow)
@@ -310,5 +321,5 @@ def _background(scene: Scene) -> Image.Image:
     shade = 1 - np.asarray(shadow.filter(ImageFilter.GaussianBlur(5)), dtype=np.float32)[..., None] / 255
     pixels = np.clip((above * (1 - ground) + below * ground + light) * shade, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels).resize(
-        (width * SUPERSAMPLING, height * SUPERSAMPLING), Image.Resampling.BILINEAR
+        (width * SUPERSAMPLING, height * SUPERSAMPLING), Image.Resampling.NEAREST
     )

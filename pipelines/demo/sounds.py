@@ -1,128 +1,202 @@
-"""Synthesised sounds, one timbre a category, every variation a hash of (seed, key). No category is louder."""
+"""Synthesised sounds, one timbre a category. Pitch, pace, loudness and noise vary from clip to clip.
+
+A voice gives (n,) float64 for `t`, the seconds since the start. Every voice has an event at least each 0.7 s, so
+any window of a second is heard.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 
-from shards.hashing import hash64, unit
+from shards.hashing import hash64
+
+Voice = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def sound(category: str, seed: int, key: str, rate_hz: int, seconds: float) -> np.ndarray:
-    """float32 (samples,) in [-0.7, 0.7]: something is heard in every half second."""
-    rng = np.random.default_rng(hash64(seed, "sound", key))
-    t = np.arange(int(rate_hz * seconds)) / rate_hz
-    pitch = 2 ** ((unit(seed, "pitch", key) - 0.5) / 3)  # two semitones up or down
-    wave = _TIMBRES[category](t, rate_hz, pitch, rng) + 0.004 * rng.standard_normal(len(t))
-    gain = 0.3 + 0.4 * unit(seed, "gain", key)
-    return (gain * wave / np.abs(wave).max()).astype(np.float32)
+def synthesise(seed: int, category: str, number: int, rate_hz: int, duration_s: float) -> np.ndarray:
+    """Mono sound of a category, (round(duration x rate),) float32 in [-1, 1], peak between 0.25 and 0.8."""
+    rng = np.random.default_rng(hash64(seed, "sound", category, number))
+    t = np.arange(round(duration_s * rate_hz)) / rate_hz
+    sound = _VOICES[category](t, rng)
+    sound = sound / np.abs(sound).max() + rng.uniform(0.0005, 0.004) * rng.standard_normal(len(t))
+    return (sound / np.abs(sound).max() * rng.uniform(0.25, 0.8)).astype(np.float32)
 
 
-def _sweep(hz: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Phase in radians of a tone whose frequency is `hz` at each sample."""
-    return 2 * np.pi * np.cumsum(hz) / rate_hz
+def room_noise(seed: int, key: str, rate_hz: int, duration_s: float) -> np.ndarray:
+    """Wind: low noise that swells. (n,) float32."""
+    rng = np.random.default_rng(hash64(seed, "wind", key))
+    t = np.arange(round(duration_s * rate_hz)) / rate_hz
+    return (0.3 * _low_noise(t, rng, 400) * (0.6 + 0.4 * np.sin(2 * np.pi * 0.3 * t))).astype(np.float32)
 
 
-def _harmonics(phase: np.ndarray, weights: list[float]) -> np.ndarray:
-    return np.sum([weight * np.sin((k + 1) * phase) for k, weight in enumerate(weights)], axis=0)
+def _phase(frequency_hz: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Radians of an oscillator with a moving frequency."""
+    return 2 * np.pi * np.cumsum(frequency_hz) * (t[1] - t[0])
 
 
-def _band(t: np.ndarray, rate_hz: int, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise between two frequencies."""
-    spectrum = np.fft.rfft(rng.standard_normal(len(t)))
-    hz = np.fft.rfftfreq(len(t), 1 / rate_hz)
-    noise = np.fft.irfft(spectrum * ((hz >= low) & (hz <= high)), len(t))
-    return noise / (noise.std() + 1e-9)
+def _partials(phase: np.ndarray, amplitudes: list[float]) -> np.ndarray:
+    return sum((a * np.sin((k + 1) * phase) for k, a in enumerate(amplitudes)), np.zeros_like(phase))
 
 
-def _strokes(
-    t: np.ndarray, every: float, decay: float, rng: np.random.Generator, jitter: float = 0.0
+def _low_noise(t: np.ndarray, rng: np.random.Generator, cutoff_hz: float) -> np.ndarray:
+    """Noise below a cutoff, about [-1, 1]: random values at twice the cutoff, joined by lines."""
+    points = max(int(t[-1] * 2 * cutoff_hz) + 2, 2)
+    return np.interp(t, np.linspace(0, t[-1], points), rng.uniform(-1, 1, points))
+
+
+def _beats(t: np.ndarray, rng: np.random.Generator, period_s: float, jitter: float = 0.1) -> np.ndarray:
+    """Start times from the beginning to the end of `t`, about `period_s` apart."""
+    steps = period_s * (1 + jitter * rng.uniform(-1, 1, int(t[-1] / period_s / (1 - jitter)) + 2))
+    starts = rng.uniform(0, 0.05) + np.concatenate([[0], np.cumsum(steps)])
+    return starts[starts < t[-1]]
+
+
+def _repeat(
+    t: np.ndarray, starts: np.ndarray, length_s: float, event: Callable[[np.ndarray, int], np.ndarray]
 ) -> np.ndarray:
-    """An envelope that jumps to 1 every so many seconds and dies away."""
-    starts = (
-        np.arange(0, t[-1] + every, every)
-        + jitter * every * rng.uniform(-1, 1, int(t[-1] / every) + 2)[:None]
+    """Sum of events; `event(u, k)` sounds for `u` seconds since start k."""
+    rate = 1 / (t[1] - t[0])
+    sound = np.zeros_like(t)
+    for k, start in enumerate(starts):
+        first = int(start * rate)
+        last = min(first + int(length_s * rate), len(t))
+        if last - first > 8:
+            sound[first:last] += event(np.arange(last - first) / rate, k)
+    return sound
+
+
+def _bark(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    pitch = rng.uniform(330, 480)
+
+    def event(u: np.ndarray, _: int) -> np.ndarray:
+        tone = _partials(_phase(pitch * (1.25 - 2.2 * u), u), [1, 0.9, 0.7, 0.5, 0.3])
+        return (tone + 1.2 * _low_noise(u, rng, 1800)) * np.exp(-u * 16) * np.minimum(u / 0.006, 1)
+
+    return _repeat(t, _beats(t, rng, rng.uniform(0.3, 0.48)), 0.24, event)
+
+
+def _meow(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    pitch, length = rng.uniform(560, 700), rng.uniform(0.5, 0.62)
+
+    def event(u: np.ndarray, _: int) -> np.ndarray:
+        x = u / length
+        glide = pitch * (0.85 + 0.5 * np.sin(np.pi * np.clip(x, 0, 1)) + 0.02 * np.sin(2 * np.pi * 6 * u))
+        return _partials(_phase(glide, u), [0.7, 1, 0.8, 0.3, 0.12]) * np.sin(np.pi * np.clip(x, 0, 1)) ** 0.6
+
+    return _repeat(t, _beats(t, rng, length + 0.08, 0.04), length, event)
+
+
+def _whinny(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    top, tremble, length = rng.uniform(1500, 1900), rng.uniform(11, 15), rng.uniform(0.75, 0.95)
+
+    def event(u: np.ndarray, _: int) -> np.ndarray:
+        shake = np.sin(2 * np.pi * tremble * u)
+        tone = _partials(_phase(top * (1 - 0.45 * u / length) * (1 + 0.09 * shake), u), [1, 0.55, 0.4, 0.2])
+        return (
+            (tone + 0.25 * _low_noise(u, rng, 3000)) * (0.6 + 0.4 * shake) * np.sin(np.pi * u / length) ** 0.4
+        )
+
+    return _repeat(t, _beats(t, rng, length + 0.05, 0.03), length, event)
+
+
+def _roar(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    growl = rng.uniform(22, 32)
+    swell = 0.65 + 0.35 * np.sin(2 * np.pi * rng.uniform(0.5, 0.9) * t + rng.uniform(0, 6))
+    flutter = 0.55 + 0.45 * np.sign(np.sin(_phase(growl * (1 + 0.1 * _low_noise(t, rng, 3)), t)))
+    voice = _partials(
+        _phase(rng.uniform(85, 115) * (1 + 0.05 * _low_noise(t, rng, 4)), t), [0.6, 0.8, 0.7, 0.5, 0.3]
     )
-    since = t - np.maximum.reduce([np.where(t >= start, start, -1e9) for start in starts[:400]])
-    return np.where(since < 1e6, np.exp(-since / decay), 0.0)
+    return (0.9 * _low_noise(t, rng, 450) + 0.5 * voice) * flutter * swell
 
 
-def _alarm_clock(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    return np.sign(np.sin(2 * np.pi * 2050 * pitch * t)) * ((t % 0.25) < 0.13)
+def _tweet(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    low, span = rng.uniform(3200, 4200), rng.uniform(900, 1700)
+
+    def event(u: np.ndarray, k: int) -> np.ndarray:
+        sweep = low + span * (u / 0.09 if k % 3 else 1 - u / 0.09)
+        return np.sin(_phase(sweep, u)) * np.sin(np.pi * u / 0.09)
+
+    return _repeat(t, _beats(t, rng, rng.uniform(0.13, 0.2)), 0.09, event)
 
 
-def _ambulance(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    hz = pitch * (950 + 350 * np.sin(2 * np.pi * t / 1.3 + rng.uniform(0, 6)))
-    return _harmonics(_sweep(hz, rate), [1, 0.5, 0.3, 0.15])
+def _engine(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    speed = rng.uniform(38, 55) * (1 + 0.08 * np.sin(2 * np.pi * 0.25 * t + rng.uniform(0, 6)))
+    hum = _partials(_phase(speed, t), [0.5, 1, 0.6, 0.8, 0.3, 0.4, 0.15])
+    return hum + 0.12 * _low_noise(t, rng, 250)
 
 
-def _bird(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    hz = pitch * (4200 + 1300 * np.sin(2 * np.pi * 9 * t))
-    return np.sin(_sweep(hz, rate)) * ((t % 0.32) < 0.2)
+def _siren(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    middle, pace = rng.uniform(850, 1000), rng.uniform(0.7, 1.4)
+    sweep = middle * (1 + 0.42 * np.sin(2 * np.pi * pace * t + rng.uniform(0, 6)))
+    return _partials(_phase(sweep, t), [1, 0.1, 0.45, 0.05, 0.2])
 
 
-def _bus(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    hum = _harmonics(_sweep(np.full(len(t), 62 * pitch), rate), [1, 0.8, 0.7, 0.5, 0.4])
-    return hum + 0.35 * _band(t, rate, 80, 420, rng)
+def _strings(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    notes = rng.choice([82.4, 110.0, 146.8, 196.0, 246.9, 164.8], 16)
+
+    def event(u: np.ndarray, k: int) -> np.ndarray:
+        f = notes[k % len(notes)]
+        harmonics = range(1, 15)
+        tone = sum(
+            np.sin(0.22 * np.pi * h) / h**0.7 * np.sin(2 * np.pi * f * h * u) * np.exp(-u * (2 + 0.9 * h))
+            for h in harmonics
+        )
+        return tone + 0.4 * rng.uniform(-1, 1, len(u)) * np.exp(-u * 300)
+
+    return _repeat(t, _beats(t, rng, rng.uniform(0.2, 0.3), 0.03), 1.2, event)
 
 
-def _cat(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    bow = (t % 0.85) / 0.85
-    hz = pitch * (520 + 330 * np.sin(np.pi * bow)) * (1 + 0.012 * np.sin(2 * np.pi * 7 * t))
-    return _harmonics(_sweep(hz, rate), [0.6, 1, 0.8, 0.5, 0.35, 0.2]) * np.sin(np.pi * bow) ** 0.6
+def _hammers(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    notes = rng.choice([523.3, 587.3, 659.3, 784.0, 880.0, 1046.5], (16, 2))
+
+    def event(u: np.ndarray, k: int) -> np.ndarray:
+        f = notes[k % len(notes)][:, None]
+        tones = [
+            a * np.sin(2 * np.pi * f * h * np.sqrt(1 + 0.0008 * h * h) * u) * np.exp(-u * d)
+            for h, a, d in ((1, 1, 2.5), (2, 0.4, 4), (3, 0.15, 6))
+        ]
+        return np.sum(tones, axis=(0, 1)) * np.minimum(u / 0.004, 1)
+
+    return _repeat(t, _beats(t, rng, rng.uniform(0.35, 0.55), 0.02), 1.4, event)
 
 
-def _computer_keyboard(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    return _band(t, rate, 2500, 7000, rng) * _strokes(t, 0.11, 0.006, rng, jitter=0.4)
+def _keys(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def event(u: np.ndarray, _: int) -> np.ndarray:
+        down, up = np.exp(-u * 220), 0.5 * np.exp(-np.abs(u - 0.055) * 500)
+        return rng.uniform(0.6, 1) * rng.uniform(-1, 1, len(u)) * (down + up)
+
+    return _repeat(t, _beats(t, rng, rng.uniform(0.11, 0.16), 0.35), 0.09, event)
 
 
-def _dog(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    envelope = _strokes(t, 0.42, 0.07, rng, jitter=0.1)
-    voice = _harmonics(_sweep(pitch * (260 + 420 * envelope), rate), [1, 0.9, 0.8, 0.5, 0.3])
-    return (voice + 0.8 * _band(t, rate, 400, 1600, rng)) * envelope
-
-
-def _guitar(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    notes = 147 * pitch * 2 ** (rng.integers(0, 8, 60) / 12)
-    phase = _sweep(notes[np.minimum((t / 0.38).astype(int), 59)], rate)
-    return _harmonics(phase, [1, 0.7, 0.5, 0.35, 0.3, 0.2, 0.15]) * np.exp(-(t % 0.38) / 0.16)
-
-
-def _helicopter(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    beat = 0.5 + 0.5 * np.sin(2 * np.pi * 13 * pitch * t)
-    return _band(t, rate, 40, 700, rng) * beat**3
-
-
-def _horse(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    fall = (t % 0.95) / 0.95
-    hz = pitch * (1900 - 1150 * fall) * (1 + 0.06 * np.sin(2 * np.pi * 17 * t))
-    return (
-        _harmonics(_sweep(hz, rate), [1, 0.6, 0.4])
-        * (1 - fall) ** 0.5
-        * (0.6 + 0.4 * np.sin(2 * np.pi * 17 * t))
+def _rotor(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    chop = ((t * rng.uniform(11, 15)) % 1.0) * 6
+    return (_low_noise(t, rng, 1200) + 0.5 * np.sin(2 * np.pi * 70 * t)) * np.exp(-chop) + 0.05 * np.sin(
+        2 * np.pi * rng.uniform(2300, 2700) * t
     )
 
 
-def _lion(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    growl = 0.55 + 0.45 * np.sign(np.sin(2 * np.pi * 29 * pitch * t))
-    return (_band(t, rate, 70, 520, rng) + 0.3 * _band(t, rate, 520, 1500, rng)) * growl
+def _bell(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    f = rng.uniform(2000, 2500)
+
+    def event(u: np.ndarray, _: int) -> np.ndarray:
+        return sum(
+            a * np.sin(2 * np.pi * f * r * u) * np.exp(-u * 14) for r, a in ((1, 1), (1.51, 0.7), (2.07, 0.5))
+        )
+
+    return _repeat(t, _beats(t, rng, 1 / rng.uniform(16, 22), 0.02), 0.15, event)
 
 
-def _piano(t: np.ndarray, rate: int, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    notes = 523 * pitch * 2 ** (rng.integers(0, 10, 60) / 12)
-    phase = _sweep(notes[np.minimum((t / 0.5).astype(int), 59)], rate)
-    return (_harmonics(phase, [1, 0.35, 0.12]) + 0.6 * np.sin(1.5 * phase)) * np.exp(-(t % 0.5) / 0.35)
-
-
-_TIMBRES = {
-    "alarm_clock": _alarm_clock,
-    "ambulance": _ambulance,
-    "bird": _bird,
-    "bus": _bus,
-    "cat": _cat,
-    "computer_keyboard": _computer_keyboard,
-    "dog": _dog,
-    "guitar": _guitar,
-    "helicopter": _helicopter,
-    "horse": _horse,
-    "lion": _lion,
-    "piano": _piano,
+_VOICES: dict[str, Voice] = {
+    "alarm_clock": _bell,
+    "ambulance": _siren,
+    "bird": _tweet,
+    "bus": _engine,
+    "cat": _meow,
+    "computer_keyboard": _keys,
+    "dog": _bark,
+    "guitar": _strings,
+    "helicopter": _rotor,
+    "horse": _whinny,
+    "lion": _roar,
+    "piano": _hammers,
 }
-SOUNDING = tuple(_TIMBRES)
