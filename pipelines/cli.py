@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
     "demo-corpora": "Write small generated corpora in the official layouts.",
+    "import": "Turn AVSBench or AVS-Synthetic in its official folders into shards.",
     "index": "Read corpora into Parquet tables of masks and clips.",
     "match": "Propose which things that can be seen make which sounds.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",

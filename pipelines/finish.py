@@ -91,18 +91,18 @@ def finish(
     def rows(splits: Iterable[str], kind: str, schema: pa.Schema) -> Iterator[pa.Table]:
         for path in (path for split in splits for path in by_split[split]):
             part = parts.load(out, path)
-            entries[kind].append(_entry(part))
+            entries[kind].append(shard_entry(part))
             storage.settle(storage.join(out, path))
             yield part.rows.select(schema.names)
 
     found = {
-        format.SAMPLES: _write(
+        format.SAMPLES: write_table(
             out, format.SAMPLES, tables.SAMPLES, rows(format.SPLITS, "shards", tables.SAMPLES)
         ),
-        format.POOL_TABLE: _write(
+        format.POOL_TABLE: write_table(
             out, format.POOL_TABLE, tables.POOL, rows(["pool"], "pool_shards", tables.POOL)
         ),
-        format.REJECTIONS: _write(out, format.REJECTIONS, REJECTIONS, _slices(rejections)),
+        format.REJECTIONS: write_table(out, format.REJECTIONS, REJECTIONS, _slices(rejections)),
     }
     totals = {}
     for split in format.SPLITS:
@@ -131,7 +131,7 @@ def finish(
     return url
 
 
-def _entry(part: parts.Part) -> manifest.ShardEntry:
+def shard_entry(part: parts.Part) -> manifest.ShardEntry:
     rows = part.rows
     if "category" in rows.column_names:
         split, categories = part.path.split("/")[0], count_by(rows, "category")
@@ -148,7 +148,7 @@ def _slices(urls: Iterable[str]) -> Iterator[pa.Table]:
             yield pq.read_table(file)
 
 
-def _write(out: str, name: str, schema: pa.Schema, rows: Iterable[pa.Table]) -> manifest.TableEntry:
+def write_table(out: str, name: str, schema: pa.Schema, rows: Iterable[pa.Table]) -> manifest.TableEntry:
     url, number = storage.join(out, name), 0
     with storage.open_atomic(url) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for table in rows:

@@ -21,7 +21,7 @@ SUPERSAMPLING = 3
 SIZES = ((512, 384), (480, 360), (448, 448), (384, 512), (560, 384), (400, 400))
 MIN_VISIBLE = 0.6  # of an object's own silhouette
 MAX_HOLE_PX = 10.0  # a larger hole cannot be told by LVIS polygons
-_ATTEMPTS = 60
+_ATTEMPTS = 400
 _SKIES = (0.54, 0.57, 0.6, 0.08, 0.1, 0.95, 0.45)  # hues: blues, dawn, rose, mint
 _FLOORS = (0.25, 0.3, 0.09, 0.12, 0.05, 0.5, 0.7)  # grass, sand, wood, water, slate
 

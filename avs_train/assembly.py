@@ -1,0 +1,119 @@
+"""Put the parts of a run together from its configuration: model, ears, loaders."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from avs_train import checkpoints
+from avs_train import config as configuration
+from avs_train.audio import open_encoder
+from avs_train.config import Config
+from avs_train.data.embeddings import Embeddings, load_embeddings
+from avs_train.data.loader import Loader
+from avs_train.data.pairing import Hearing, frozen, repaired
+from avs_train.data.samples import Split
+from avs_train.data.shard_files import ShardFiles
+from avs_train.evaluate import Predict
+from avs_train.models import build_model, normalise, trainable_parameters
+from avs_train.models.ap_sam import ApSam
+from avs_train.models.proposals import oracle
+from avs_train.models.sam import Sam
+from avs_train.models.sama import Sama
+from avs_train.run_folder import load_checkpoint, load_trained
+from shards.hashing import hash64
+
+
+def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, int]:
+    """The configuration and step of a run folder or checkpoint; or of a configuration as it is, at step 0.
+
+    Raises:
+        ConfigError: an override that does not fit. RunError: a folder without a checkpoint.
+    """
+    if not Path(model).is_dir():
+        return configuration.load(model, overrides), 0
+    saved = load_checkpoint(model)
+    settings = configuration.from_values(saved.state["config"], str(saved.path), overrides)
+    return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
+
+
+def open_model(config: Config, device: torch.device) -> Sam | Sama | ApSam:
+    """The model with its frozen weights loaded, and, with `train.init`, the trained ones too."""
+    if not (config.train.sam_checkpoint or config.model.train_encoder):
+        raise configuration.ConfigError(
+            config.name,
+            ["train.sam_checkpoint is empty and the encoder is frozen: it would stay random; "
+             "convert SAM's weights with `avs-train convert`, or set model.train_encoder=true"],
+        )  # fmt: skip
+    torch.manual_seed(hash64("weights", config.train.seed) >> 1)
+    model = build_model(config.model)
+    assert isinstance(model, Sam | Sama | ApSam)
+    if config.train.sam_checkpoint:
+        checkpoints.load_sam(model, config.train.sam_checkpoint)
+    if config.train.init:
+        saved = load_checkpoint(config.train.init)
+        load_trained(trainable_parameters(model), saved.weights, saved.path)
+    return model.to(device)
+
+
+def open_embeddings(config: Config, device: torch.device) -> Embeddings:
+    """What clips sound like: the table the configuration names, or an empty memory."""
+    encoder = open_encoder(config.audio, device)
+    return (
+        load_embeddings(config.audio.embeddings, encoder) if config.audio.embeddings else Embeddings(encoder)
+    )
+
+
+def open_loader(
+    config: Config, split: Split, embeddings: Embeddings, device: torch.device, hearing: Hearing | None = None
+) -> Loader:
+    """A loader of one split; without `hearing`, training hears as `data.audio` says and other splits as frozen."""
+    if hearing is None:
+        again = config.data.audio == "repaired" and split.name == "train"
+        hearing = repaired(split.clips, split.pairing_seed) if again else frozen
+    files = ShardFiles(split.url, split.shards, cache_folder(config, split), int(config.data.cache_gb * 1e9))
+    return Loader(
+        split,
+        files,
+        embeddings,
+        size=config.model.image_size,
+        mask_size=config.model.image_size if split.name == "train" else config.mask_size,
+        hearing=hearing,
+        workers=config.data.workers,
+        prefetch=config.data.prefetch,
+        tolerance=config.data.corrupt_tolerance,
+        pin=device.type == "cuda",
+    )
+
+
+def cache_folder(config: Config, split: Split) -> Path:
+    """Where shards of a remote dataset are kept."""
+    if config.data.cache_dir:
+        return Path(config.data.cache_dir)
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user) / "avs-train" / hashlib.sha256(split.url.encode()).hexdigest()[:12]
+
+
+def precision(config: Config, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """What to run the forward pass in: bf16 autocast or nothing."""
+    wanted = config.train.precision
+    half = wanted == "bf16" or (wanted == "auto" and device.type == "cuda")
+    return lambda: torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def open_predict(config: Config, model: nn.Module, device: torch.device) -> Predict:
+    """How `evaluate` gets logits from a model; for vanilla SAM the proposal nearest to the true mask."""
+    autocast = precision(config, device)
+
+    def predict(image: torch.Tensor, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        with autocast():
+            if isinstance(model, Sam):
+                return oracle(model, normalise(image), truth.unsqueeze(1))
+            return model(normalise(image), audio)
+
+    return predict

@@ -1,0 +1,72 @@
+"""`avs-train embed`."""
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import click
+import numpy as np
+
+from avs_train import config as configuration
+from avs_train.audio import open_encoder
+from avs_train.data import decode
+from avs_train.data.embeddings import Embeddings, load_embeddings
+from avs_train.data.samples import Member, open_split
+from avs_train.display import Bar
+from avs_train.distributed import choose_device
+from shards import format, storage
+from shards.reader import Dataset
+
+_SAVE_EVERY = 5000  # clips
+
+
+@click.command()
+@click.argument("config")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--data", required=True, metavar="DATASET", help="Dataset: a folder or a URL.")
+@click.option(
+    "--out", required=True, metavar="FILE", help="Parquet table; clips that it holds already are kept."
+)
+def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> None:
+    """Compute the embedding of every clip of DATASET's pool with CONFIG's encoder.
+
+    Give the table to training with `audio.embeddings=FILE`. Without one, training embeds each clip when it first
+    hears it: the numbers are the same. A killed command goes on where it last saved.
+    """
+    settings = configuration.load(config, overrides)
+    encoder = open_encoder(settings.audio, choose_device(settings.train.device))
+    table = load_embeddings(out, encoder) if storage.exists(out) else Embeddings(encoder)
+    members: dict[str, Member] = {}
+    short = 0
+    counts = Dataset(data).manifest.counts
+    for split in (split for split in format.SPLITS if counts.get(split, {}).get("samples")):
+        clips = open_split(data, split).clips
+        members |= clips.members
+        short += sum(seconds < 1.935 for seconds in clips.duration_s.values())
+    missing = [clip_id for clip_id in sorted(members) if clip_id not in table]
+    with Bar("embed") as bar, ThreadPoolExecutor(max(1, settings.data.workers)) as pool:
+        bar.begin({"clips": len(members), "steps": len(members), "begin": len(members) - len(missing)})
+        if short:
+            bar.say(
+                f"{short} clips are shorter than 1.935 s: their last whole window is used, repeated below 0.975 s"
+            )
+        ahead: deque[tuple[str, Future[np.ndarray]]] = deque()
+        waiting = iter(missing)
+        for done in range(1, len(missing) + 1):
+            while len(ahead) < 64 and (clip_id := next(waiting, None)) is not None:
+                ahead.append((clip_id, pool.submit(_waveform, data, members[clip_id])))
+            clip_id, future = ahead.popleft()
+            table.resolve([clip_id], {clip_id: future.result()})
+            bar.step(len(members) - len(missing) + done, {})
+            if done % _SAVE_EVERY == 0:
+                table.save(out)
+        table.save(out)
+        bar.say(f"{out}: {len(table)} clips, encoder {encoder.fingerprint}")
+
+
+def _waveform(data: str, member: Member) -> np.ndarray:
+    url = storage.join(data, member.shard)
+    content = storage.read_range(url, member.offset, member.size)
+    try:
+        return decode.waveform(content)
+    except decode.DecodeError as error:
+        raise decode.DecodeError(f"{url} at byte {member.offset}: {error}; run `avs-data verify`") from error

@@ -1,0 +1,98 @@
+"""`avs-train eval`."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from avs_train import assembly
+from avs_train.data.loader import Batch, Loader
+from avs_train.data.pairing import Hearing
+from avs_train.data.samples import open_split
+from avs_train.display import Bar
+from avs_train.distributed import joined
+from avs_train.evaluate import evaluate
+from avs_train.report import Evaluated, write_evaluated
+from avs_train.robustness import measure
+from shards import storage
+
+
+@click.command()
+@click.argument("model")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--data", required=True, metavar="DATASET", help="Dataset: a folder or a URL.")
+@click.option("--split", default="test", show_default=True, help="train, val or test.")
+@click.option("--robustness", is_flag=True, help="Also with swapped and with silent audio.")
+@click.option("--out", metavar="FILE", help="JSON result.  [default: beside the checkpoint]")
+def command(
+    model: str, overrides: tuple[str, ...], data: str, split: str, robustness: bool, out: str | None
+) -> None:
+    """Measure MODEL: a run folder (its best checkpoint), a checkpoint, or `sam_oracle`.
+
+    mJ and mF are the per-frame protocol of AVSBench at the model's input size; `evaluate.resolution=224` measures at
+    AVSBench's own size. mF comes in three variants that must not be compared with each other.
+    """
+    settings, step = assembly.open_settings(model, overrides)
+    with joined(settings.train.device) as place, Bar(f"eval {split}", shown=place.first) as bar:
+        found = open_split(data, split)
+        network = assembly.open_model(settings, place.device).eval()
+        embeddings = assembly.open_embeddings(settings, place.device)
+        predict = assembly.open_predict(settings, network, place.device)
+        seen = 0
+
+        def open_loader(hearing: Hearing | None = None) -> Loader:
+            return assembly.open_loader(settings, found, embeddings, place.device, hearing)
+
+        def count(batch: Batch, logits: object) -> None:
+            nonlocal seen
+            seen += len(batch.keys) * place.world
+            bar.step(min(seen, len(found)), {})
+
+        bar.begin({"samples": len(found), "steps": len(found), "split": split})
+        size = settings.evaluate.batch_size
+        summary = evaluate(predict, open_loader(), place, batch_size=size, on_batch=count).summary()
+        robust = None
+        if robustness:
+            robust = measure(
+                predict,
+                open_loader,
+                found,
+                place,
+                batch_size=size,
+                on_sound=lambda name: bar.say(f"{name} audio"),
+            ).summary()
+        if place.first:
+            identity = {**found.identity(), "shards": len(found.shards)}
+            result = Evaluated(settings.name, step, identity, settings.mask_size, summary, robust)
+            target = Path(out or _beside(model, found.dataset, split))
+            write_evaluated(result, target)
+            _show(result, target)
+
+
+def _beside(model: str, dataset: str, split: str) -> str:
+    folder = model if Path(model).is_dir() else f"runs/{model}"
+    return storage.join(folder, f"eval-{dataset}-{split}.json")
+
+
+def _show(result: Evaluated, target: Path) -> None:
+    console = Console()
+    table = Table("category", "samples", "mJ", "mF (dataset)")
+    for category, values in result.summary["categories"].items():
+        table.add_row(category, str(values["samples"]), f"{values['mJ']:.4f}", f"{values['mF_dataset']:.4f}")
+    console.print(table)
+    variants = ", ".join(f"{name} {value:.4f}" for name, value in result.summary["mF"].items())
+    console.print(
+        f"mJ {result.summary['mJ']:.4f}; mF {variants}; {result.summary['samples']} samples", highlight=False
+    )
+    if result.robustness:
+        scores, same = result.robustness["mJ"], result.robustness["agreement"]
+        for name in ("swapped", "silent"):
+            console.print(
+                f"{name} audio: mJ {scores[name]:.4f} (true audio {scores['true']:.4f}); "
+                f"IoU with the mask under true audio {same[name]:.4f}",
+                highlight=False,
+            )
+    for key, reason in result.summary["corrupt"].items():
+        console.print(f"left out, corrupt: {key}: {reason}", highlight=False)
+    console.print(f"written to {target}", highlight=False, soft_wrap=True)

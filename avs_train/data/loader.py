@@ -1,0 +1,266 @@
+"""Batches from shards, ahead of time: threads read and decode, the order comes from `order`, the state is the step.
+
+Threads, not processes: JPEG, PNG, FLAC and sha256 all work outside Python's lock, and a thread writes straight into
+the batch. Measured with `tests/benchmarks/bench_loader.py`.
+"""
+
+import hashlib
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import torch
+
+from avs_train.data import decode
+from avs_train.data.embeddings import Embeddings
+from avs_train.data.order import epoch_order, rank_part, shard_order, steps_per_epoch
+from avs_train.data.pairing import SILENCE, Hearing, frozen
+from avs_train.data.samples import Member, Row, Split
+from avs_train.data.shard_files import ShardError, ShardFiles
+from shards import storage
+
+_STAND_INS = 16
+
+
+class CorruptDataError(Exception):
+    """More samples than the tolerance allows do not match their hash or do not decode."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One rank's part of a global batch, ready for the device.
+
+    image: (n, S, S, 3) uint8 RGB. mask: (n, M, M) uint8, 0 or 1. rows: row numbers in the split.
+    clips: the clip each sample hears; waveforms: (15600,) float32 of those without a known embedding.
+    """
+
+    step: int
+    epoch: int
+    rows: tuple[int, ...]
+    keys: tuple[str, ...]
+    clips: tuple[str, ...]
+    image: torch.Tensor
+    mask: torch.Tensor
+    waveforms: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Request:
+    step: int
+    epoch: int
+    candidates: list[list[int]]  # per slot: the row, then those that stand in for it if it is corrupt
+    complete: bool  # every slot must be filled
+
+
+class Corruption:
+    """Samples found corrupt so far: counted, named, bounded.
+
+    Args:
+        allowed: how many before `add` raises.
+    """
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+        self.found: dict[str, str] = {}
+        self._lock = Lock()
+
+    def add(self, key: str, reason: str) -> None:
+        with self._lock:
+            self.found[key] = reason
+            if len(self.found) > self.allowed:
+                named = "; ".join(f"{name}: {why}" for name, why in list(self.found.items())[:5])
+                raise CorruptDataError(
+                    f"{len(self.found)} corrupt samples, {self.allowed} allowed (data.corrupt_tolerance): {named}. "
+                    "Run `avs-data verify` on the dataset"
+                )
+
+
+class Loader:
+    """Batches of one split for one rank.
+
+    Args:
+        size: S, the side of the images in pixels; `mask_size` is M.
+        hearing: which clip a sample hears in an epoch.
+        workers: decoding threads; 0 decodes in the caller's thread.
+        prefetch: batches decoded ahead.
+        tolerance: fraction of the split's samples that may be corrupt.
+        pin: put batches in page-locked memory, for a GPU.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        files: ShardFiles,
+        embeddings: Embeddings,
+        *,
+        size: int,
+        mask_size: int,
+        hearing: Hearing = frozen,
+        workers: int = 2,
+        prefetch: int = 2,
+        tolerance: float = 0.0,
+        pin: bool = False,
+    ) -> None:
+        self.split, self.files, self.embeddings, self.hearing = split, files, embeddings, hearing
+        self.size, self.mask_size = size, mask_size
+        self.workers, self.prefetch, self.pin = workers, prefetch, pin
+        self.corruption = Corruption(int(tolerance * len(split)))
+
+    def training(
+        self, start: int, stop: int, *, seed: int, batch_size: int, window: int, rank: int = 0, world: int = 1
+    ) -> Iterator[Batch]:
+        """This rank's part of the global batches `start` to `stop` (exclusive).
+
+        Step `s` is batch `s % steps_per_epoch` of epoch `s // steps_per_epoch`: nothing else decides it, so any
+        number of ranks and workers sees the same global batches, and resuming is starting at another step. A corrupt
+        sample is replaced by the one that follows it in the epoch.
+        """
+        sizes = self.split.shard_sizes
+        per_epoch = steps_per_epoch(len(self.split), batch_size)
+        part = rank_part(batch_size, rank, world)
+
+        def requests() -> Iterator[_Request]:
+            epoch, order = -1, np.empty(0, dtype=np.int64)
+            for step in range(start, stop):
+                if step // per_epoch != epoch:
+                    epoch = step // per_epoch
+                    order = epoch_order(seed, epoch, sizes, window)
+                    windows = self._windows(seed, epoch, sizes, window)
+                first = step % per_epoch * batch_size
+                self._fetch_ahead(windows, first)
+                places = range(first, first + batch_size)[part]
+                followers = [order.take(range(place, place + _STAND_INS), mode="wrap") for place in places]
+                yield _Request(step, epoch, [rows.tolist() for rows in followers], complete=True)
+
+        return self._batches(requests())
+
+    def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """Every `world`-th row from `rank` on, once, in order; corrupt samples are left out and counted."""
+        rows = range(rank, len(self.split), world)
+        pieces = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
+        requests = (_Request(step, 0, [[row] for row in piece], False) for step, piece in enumerate(pieces))
+        return self._batches(requests)
+
+    def _windows(self, seed: int, epoch: int, sizes: list[int], window: int) -> deque[tuple[int, list[str]]]:
+        """The windows of an epoch: where each begins in the order, and its shards."""
+        paths, begin, found = self.split.shard_paths, 0, deque[tuple[int, list[str]]]()
+        shards = shard_order(seed, epoch, len(sizes)).tolist()
+        for first in range(0, len(shards), window):
+            members = shards[first : first + window]
+            found.append((begin, [paths[shard] for shard in members]))
+            begin += sum(sizes[shard] for shard in members)
+        return found
+
+    def _fetch_ahead(self, windows: deque[tuple[int, list[str]]], place: int) -> None:
+        """Fetch the window that holds `place` and the one after it, in the background."""
+        entered = False
+        while windows and (windows[0][0] <= place or entered):
+            entered = windows[0][0] <= place
+            for path in windows.popleft()[1]:
+                self.files.fetch_ahead(path)
+
+    def _batches(self, requests: Iterator[_Request]) -> Iterator[Batch]:
+        if self.workers == 0:
+            for request in requests:
+                filling = _Filling(self, request)
+                for slot in range(len(request.candidates)):
+                    filling.fill(slot)
+                yield from filling.batches()
+            return
+        ahead: deque[tuple[_Filling, list[Future[None]]]] = deque()
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
+        try:
+            while True:
+                for request in itertools.islice(requests, self.prefetch + 1 - len(ahead)):
+                    filling = _Filling(self, request)
+                    ahead.append(
+                        (filling, [pool.submit(filling.fill, i) for i in range(len(request.candidates))])
+                    )
+                if not ahead:
+                    return
+                filling, futures = ahead.popleft()
+                for future in futures:
+                    future.result()
+                yield from filling.batches()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Filling:
+    """A batch while threads fill its slots."""
+
+    def __init__(self, loader: Loader, request: _Request) -> None:
+        self.loader, self.request = loader, request
+        n = len(request.candidates)
+        self.image = torch.empty((n, loader.size, loader.size, 3), dtype=torch.uint8, pin_memory=loader.pin)
+        self.mask = torch.empty(
+            (n, loader.mask_size, loader.mask_size), dtype=torch.uint8, pin_memory=loader.pin
+        )
+        self._images, self._masks = self.image.numpy(), self.mask.numpy()
+        self.slots: list[tuple[int, Row, str] | None] = [None] * n
+        self.waveforms: dict[str, np.ndarray] = {}
+
+    def fill(self, slot: int) -> None:
+        for index in self.request.candidates[slot]:
+            row = self.loader.split.row(index)
+            clip_id = self.loader.hearing(row, self.request.epoch)
+            try:
+                self._load(slot, row, clip_id)
+            except decode.DecodeError as error:
+                self.loader.corruption.add(row.key, str(error))
+                continue
+            except ShardError:
+                raise
+            except Exception as error:
+                raise RuntimeError(f"loading sample {row.key} of {row.jpg.shard} failed: {error}") from error
+            self.slots[slot] = (index, row, clip_id)
+            return
+
+    def _load(self, slot: int, row: Row, clip_id: str) -> None:
+        # The mask lies right behind the photo and a small JSON: one read for both.
+        first, last = row.jpg, row.mask
+        span = self.loader.files.read(first.shard, first.offset, last.offset + last.size - first.offset)
+        decode.image(_checked(row.key, "jpg", span[: first.size], first), self._images[slot])
+        decode.mask(_checked(row.key, "mask.png", span[-last.size :], last), self._masks[slot])
+        if clip_id != SILENCE and clip_id not in self.loader.embeddings:
+            self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
+        elif clip_id == SILENCE:
+            self.waveforms[clip_id] = np.zeros(decode.WINDOW_SAMPLES, dtype=np.float32)
+
+    def _flac(self, row: Row, clip_id: str) -> bytes:
+        if clip_id == row.clip_id:
+            return _checked(
+                row.key,
+                "flac",
+                self.loader.files.read(row.flac.shard, row.flac.offset, row.flac.size),
+                row.flac,
+            )
+        member = self.loader.split.clips.members[clip_id]
+        url = storage.join(self.loader.split.url, member.shard)
+        return _checked(clip_id, "flac", storage.read_range(url, member.offset, member.size), member)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batch; none when an evaluation's samples are all corrupt."""
+        kept = [slot for slot, value in enumerate(self.slots) if value is not None]
+        complete = len(kept) == len(self.slots)
+        if not complete and self.request.complete:
+            raise CorruptDataError(
+                f"{_STAND_INS} corrupt samples in a row at step {self.request.step}: {self.loader.corruption.found}"
+            )
+        if kept:
+            image, mask = (self.image, self.mask) if complete else (self.image[kept], self.mask[kept])
+            rows, samples, clips = zip(*(value for value in self.slots if value is not None), strict=True)
+            keys = tuple(row.key for row in samples)
+            yield Batch(self.request.step, self.request.epoch, rows, keys, clips, image, mask, self.waveforms)
+
+
+def _checked(key: str, extension: str, content: bytes, member: Member) -> bytes:
+    if hashlib.sha256(content).hexdigest() != member.sha256:
+        raise decode.DecodeError(
+            f"{key}.{extension} in {member.shard} does not match the sha256 in the dataset's table"
+        )
+    return content

@@ -1,0 +1,186 @@
+"""What is in one split: the rows of samples.parquet, the clips of pool.parquet, and what identifies both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shards import format
+from shards.hashing import hash64, pool_hashes
+from shards.manifest import DatasetError, ShardEntry
+from shards.reader import Dataset
+
+_SAMPLE_COLUMNS = [
+    "key", "sample_id", "category", "shard", "flac_offset", "flac_size", "flac_sha256", "jpg_offset", "jpg_size",
+    "jpg_sha256", "mask_png_offset", "mask_png_size", "mask_png_sha256", "image_id", "clip_id", "video_id",
+    "width", "height", "duration_s",
+]  # fmt: skip
+_CLIP_COLUMNS = ["clip_id", "categories", "shard", "flac_offset", "flac_size", "flac_sha256", "duration_s"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where a member's bytes are, and their hash."""
+
+    shard: str
+    offset: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample of the table, as the loader needs it."""
+
+    key: str
+    sample_id: str
+    category: str
+    image_id: str
+    clip_id: str
+    width: int
+    height: int
+    jpg: Member
+    mask: Member
+    flac: Member
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of one split: where each is, and the pool of every category with its hashes, sorted by id."""
+
+    members: dict[str, Member]
+    duration_s: dict[str, float]
+    pools: dict[str, tuple[str, ...]]
+    hashes: dict[str, np.ndarray]
+
+    def others(self, category: str) -> list[str]:
+        """Clips of the split that do not sound like `category`, sorted by id."""
+        own = set(self.pools.get(category, ()))
+        return [clip_id for clip_id in sorted(self.members) if clip_id not in own]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a dataset; rows are numbered in the order of samples.parquet (shard, key)."""
+
+    url: str
+    name: str
+    dataset: str
+    pairing_seed: int
+    table: pa.Table
+    clips: Clips
+    shards: tuple[ShardEntry, ...]
+    fraction: float = 1.0
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def shard_sizes(self) -> list[int]:
+        """Rows per shard, in table order; shards that hold no row of a few-shot subset are left out."""
+        counts = self.table.column("shard").combine_chunks().value_counts().field("counts")
+        return counts.to_pylist()
+
+    @property
+    def shard_paths(self) -> list[str]:
+        """The shards that `shard_sizes` counts."""
+        return self.table.column("shard").combine_chunks().unique().to_pylist()
+
+    def row(self, index: int) -> Row:
+        value = {name: self.table.column(name)[index].as_py() for name in self.table.column_names}
+
+        def member(name: str) -> Member:
+            size, sha256 = value[f"{name}_size"], value[f"{name}_sha256"]
+            return Member(value["shard"], value[f"{name}_offset"], size, sha256)
+
+        return Row(
+            value["key"], value["sample_id"], value["category"], value["image_id"], value["clip_id"],
+            value["width"], value["height"], member("jpg"), member("mask_png"), member("flac"),
+        )  # fmt: skip
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint keeps to refuse other data: the content of the shards, not where they lie."""
+        return {
+            "dataset": self.dataset,
+            "split": self.name,
+            "samples": len(self),
+            "fraction": self.fraction,
+            "pairing_seed": self.pairing_seed,
+            "clips": len(self.clips.members),
+            "clips_hash": hash64(*sorted(self.clips.members)),
+            "shards": {shard.path: shard.sha256 for shard in self.shards},
+        }
+
+
+def open_split(url: str, name: str) -> Split:
+    """Open a split at a path or URL; reads the manifest and two tables, no shard.
+
+    Raises:
+        DatasetError: no dataset there, or the split is empty.
+    """
+    dataset = Dataset(url)
+    table = dataset.table(format.SAMPLES, [*_SAMPLE_COLUMNS, "split"])
+    table = table.filter(pc.field("split") == name).drop_columns("split").combine_chunks()
+    if table.num_rows == 0:
+        found = {split: counts["samples"] for split, counts in dataset.manifest.counts.items()}
+        raise DatasetError(f"{url} has no sample in split {name!r}; its splits hold {found}")
+    pool = dataset.table(format.POOL_TABLE, [*_CLIP_COLUMNS, "split"]).filter(pc.field("split") == name)
+    shards = tuple(shard for shard in dataset.manifest.shards if shard.split == name)
+    manifest = dataset.manifest
+    return Split(dataset.url, name, manifest.name, manifest.seed, table, _clips(pool.to_pylist()), shards)
+
+
+def few_shot(split: Split, fraction: float) -> Split:
+    """The first `fraction` of a fixed shuffle of the split's videos (Table 3 of the paper).
+
+    A video is in every larger fraction too. The shuffle is the order of a hash of the video id.
+    """
+    if fraction >= 1:
+        return split
+    videos = split.table.column("video_id").to_pylist()
+    ranked = sorted(set(videos), key=lambda video: hash64("few-shot", video))
+    kept = set(ranked[: max(1, round(fraction * len(ranked)))])
+    rows = [index for index, video in enumerate(videos) if video in kept]
+    return replace(split, table=split.table.take(rows).combine_chunks(), fraction=fraction)
+
+
+def differences(saved: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Where two `Split.identity` differ, one line each; empty when they are the same data."""
+    lines = [
+        f"{name}: {saved.get(name)!r} then, {found.get(name)!r} now"
+        for name in found
+        if name != "shards" and saved.get(name) != found.get(name)
+    ]
+    before, after = saved.get("shards", {}), found.get("shards", {})
+    for word, names in (
+        ("gone", sorted(before.keys() - after.keys())),
+        ("new", sorted(after.keys() - before.keys())),
+        ("changed", sorted(path for path in before.keys() & after.keys() if before[path] != after[path])),
+    ):
+        if names:
+            lines.append(f"{len(names)} shards {word}: {_some(names)}")
+    return lines
+
+
+def _clips(rows: Sequence[dict[str, Any]]) -> Clips:
+    pools: dict[str, list[str]] = {}
+    for row in rows:
+        for category in row["categories"]:
+            pools.setdefault(category, []).append(row["clip_id"])
+    sorted_pools = {category: tuple(sorted(ids)) for category, ids in pools.items()}
+    return Clips(
+        {
+            row["clip_id"]: Member(row["shard"], row["flac_offset"], row["flac_size"], row["flac_sha256"])
+            for row in rows
+        },
+        {row["clip_id"]: row["duration_s"] for row in rows},
+        sorted_pools,
+        {category: pool_hashes(ids) for category, ids in sorted_pools.items()},
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,115 @@
+"""Measure masks over a split: every rank takes its share, every rank gets the whole result."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from avs_train.data.loader import Batch, Loader
+from avs_train.distributed import Place
+from avs_train.losses import upsample
+from avs_train.metrics import VARIANTS, FrameScores, mean_f, mean_iou, score_frames
+
+# (image (n, 3, S, S) uint8, audio (n, 128) float32, true mask (n, M, M) uint8) on the device -> logits (n, 1, s, s)
+Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All frames of a split, in the order of samples.parquet.
+
+    masks: (n, ceil(s * s / 8)) uint8, predicted masks at the size of the logits, packed to bits; empty if not kept.
+    """
+
+    keys: tuple[str, ...]
+    categories: tuple[str, ...]
+    videos: tuple[str, ...]
+    scores: FrameScores
+    masks: np.ndarray
+    corrupt: dict[str, str]
+
+    def summary(self) -> dict[str, Any]:
+        """mJ, mF of every variant, and both per category; plain numbers for JSON."""
+        return {
+            "samples": len(self.keys),
+            "mJ": mean_iou(self.scores),
+            "mF": {variant: mean_f(self.scores, self.videos, variant) for variant in VARIANTS},
+            "corrupt": self.corrupt,
+            "categories": {category: self._of(category) for category in sorted(set(self.categories))},
+        }
+
+    def _of(self, category: str) -> dict[str, Any]:
+        rows = [index for index, value in enumerate(self.categories) if value == category]
+        scores, videos = self.scores.take(rows), [self.videos[row] for row in rows]
+        return {"samples": len(rows), "mJ": mean_iou(scores), "mF_dataset": mean_f(scores, videos, "dataset")}
+
+
+def video_of(image_id: str) -> str:
+    """The video a frame belongs to: the id before `#`; a photo is its own video."""
+    return image_id.partition("#")[0]
+
+
+@torch.inference_mode()
+def evaluate(
+    predict: Predict,
+    loader: Loader,
+    place: Place,
+    *,
+    batch_size: int,
+    keep_masks: bool = False,
+    on_batch: Callable[[Batch, torch.Tensor], None] = lambda batch, logits: None,
+) -> Evaluation:
+    """Predict and measure every sample of the loader's split.
+
+    Args:
+        predict: what makes logits; also given the true masks, which only an oracle uses.
+        keep_masks: keep what was predicted, as `Evaluation.masks`.
+        on_batch: told each batch and its logits (n, M, M) on the device, for progress and pictures.
+    """
+    rows: list[int] = []
+    parts: list[FrameScores] = []
+    masks: list[np.ndarray] = []
+    for batch in loader.evaluation(batch_size, place.rank, place.world):
+        image, audio, truth = to_device(batch, loader, place.device)
+        small = predict(image, audio, truth)
+        logits = upsample(small, truth.shape[-1])
+        rows += batch.rows
+        parts.append(score_frames(logits, truth))
+        if keep_masks:
+            masks.append(np.packbits((small > 0).flatten(1).cpu().numpy(), axis=1))
+        on_batch(batch, logits)
+    gathered = place.gather((rows, parts, masks, loader.corruption.found))
+    order = np.argsort(np.array([row for each in gathered for row in each[0]], dtype=np.int64), kind="stable")
+    all_rows = sorted(row for each in gathered for row in each[0])
+    samples = [loader.split.row(row) for row in all_rows]
+    return Evaluation(
+        tuple(sample.key for sample in samples),
+        tuple(sample.category for sample in samples),
+        tuple(video_of(sample.image_id) for sample in samples),
+        _joined(part for each in gathered for part in each[1]).take(order),
+        np.concatenate([part for each in gathered for part in each[2]])[order]
+        if keep_masks
+        else np.empty((0, 0)),
+        {key: reason for each in gathered for key, reason in each[3].items()},
+    )
+
+
+def to_device(
+    batch: Batch, loader: Loader, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """image (n, 3, S, S) uint8, audio (n, 128) float32 and mask (n, M, M) uint8 on the device."""
+    image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2)
+    audio = loader.embeddings.resolve(batch.clips, batch.waveforms).to(device, non_blocking=True)
+    return image, audio, batch.mask.to(device, non_blocking=True)
+
+
+def _joined(parts: Iterable[FrameScores]) -> FrameScores:
+    found = list(parts)
+    return FrameScores(
+        *(
+            np.concatenate([getattr(part, name) for part in found])
+            for name in ("iou", "has_object", "f_sigmoid", "f_logits")
+        )
+    )

@@ -1,0 +1,116 @@
+"""mJ and mF of audio-visual segmentation, in the variants that published numbers use.
+
+A frame is measured once, on its own: its IoU and its F curve. Everything else is a mean of those, so the result does
+not depend on batches, ranks or devices. The variants differ in what mF thresholds and where it takes the maximum:
+
+| variant   | thresholds  | maximum over thresholds of the mean curve of |
+|-----------|-------------|----------------------------------------------|
+| `avsbench`| the sigmoid | every 4 videos, then the mean of those       |
+| `sama`    | the logits  | every video, then the mean of those          |
+| `dataset` | the sigmoid | the whole set, once                          |
+
+mJ is the same in all three: sigmoid > 0.5, IoU per frame, mean over frames; a frame whose mask is empty scores its true
+negatives / pixels. Frames with an empty mask are left out of mF. Never compare numbers of two variants.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+VARIANTS = ("avsbench", "sama", "dataset")
+THRESHOLDS = torch.linspace(0, 1 - 1e-10, 255, dtype=torch.float64).float()
+_BETA2 = 0.3
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """What each of n frames scores.
+
+    iou: (n,) float64. has_object: (n,) bool, the true mask is not empty. f_sigmoid, f_logits: (n, 255) float64, the
+    F measure at each threshold.
+    """
+
+    iou: np.ndarray
+    has_object: np.ndarray
+    f_sigmoid: np.ndarray
+    f_logits: np.ndarray
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "FrameScores":
+        chosen = np.asarray(rows)
+        return FrameScores(
+            self.iou[chosen], self.has_object[chosen], self.f_sigmoid[chosen], self.f_logits[chosen]
+        )
+
+
+def score_frames(logits: torch.Tensor, mask: torch.Tensor) -> FrameScores:
+    """Measure frames on whatever device they are on.
+
+    Args:
+        logits: (n, M, M) float32, any finite range.
+        mask: (n, M, M) uint8 or bool, 0 or 1.
+    """
+    truth = mask.bool()
+    probability = logits.sigmoid()
+    predicted = probability > 0.5
+    intersection = (predicted & truth).sum((1, 2)).double()
+    union = (predicted | truth).sum((1, 2)).double()
+    has_object = truth.any(dim=2).any(dim=1)
+    true_negative = (~predicted & ~truth).sum((1, 2)).double() / truth[0].numel()
+    iou = torch.where(has_object, intersection / union.clamp(min=1), true_negative)
+    return FrameScores(
+        iou.cpu().numpy(),
+        has_object.cpu().numpy(),
+        _f_curves(probability, truth),
+        _f_curves(logits, truth),
+    )
+
+
+def mean_iou(scores: FrameScores) -> float:
+    """mJ in [0, 1]; NaN for no frames."""
+    return float(scores.iou.mean()) if len(scores.iou) else float("nan")
+
+
+def mean_f(scores: FrameScores, videos: Sequence[str], variant: str = "dataset") -> float:
+    """mF in [0, 1]; NaN when no frame has an object.
+
+    Args:
+        videos: the video of each frame; frames of one video need not be neighbours, videos count in order of
+            appearance.
+        variant: one of VARIANTS.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r}: mF has the variants {', '.join(VARIANTS)}")
+    curves = scores.f_logits if variant == "sama" else scores.f_sigmoid
+    number = {video: index for index, video in enumerate(dict.fromkeys(videos))}
+    videos_a_group = {"avsbench": 4, "sama": 1, "dataset": max(1, len(number))}[variant]
+    group = np.array([number[video] // videos_a_group for video in videos], dtype=np.int64)
+    maxima = [
+        curves[(group == index) & scores.has_object].mean(axis=0).max()
+        for index in range(int(group.max(initial=-1)) + 1)
+        if (scores.has_object & (group == index)).any()
+    ]
+    return float(np.mean(maxima)) if maxima else float("nan")
+
+
+def _f_curves(values: torch.Tensor, truth: torch.Tensor) -> np.ndarray:
+    """(n, 255) float64: F with beta^2 = 0.3 of `values >= threshold` against the truth, per frame.
+
+    One histogram a frame instead of 255 comparisons: a value counts for every threshold not above it.
+    """
+    frames, bins = len(values), len(THRESHOLDS) + 1
+    bin_of = torch.bucketize(values.flatten(1).float(), THRESHOLDS.to(values.device), right=True)
+    flat = (bin_of + torch.arange(frames, device=values.device)[:, None] * bins).flatten()
+
+    def at_or_above(selected: torch.Tensor) -> torch.Tensor:
+        counts = torch.bincount(selected, minlength=frames * bins).view(frames, bins)
+        return counts.flip(1).cumsum(1).flip(1)[:, 1:].double()
+
+    predicted = at_or_above(flat)
+    correct = at_or_above(flat[truth.flatten()])
+    precision = correct / predicted.clamp(min=1)
+    recall = correct / truth.flatten(1).sum(1).double().clamp(min=1)[:, None]
+    weighted = _BETA2 * precision + recall
+    f = (1 + _BETA2) * precision * recall / weighted.clamp(min=torch.finfo(torch.float64).tiny)
+    return f.cpu().numpy()

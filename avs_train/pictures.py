@@ -1,0 +1,68 @@
+"""Pictures of what a model does: predictions beside the truth, and the curves of a run."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+TRUTH, PREDICTION = (60, 230, 100), (255, 190, 30)
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = PREDICTION) -> np.ndarray:
+    """Darken everything but the mask and draw its outline.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, left as it is. mask: (H, W) bool.
+    """
+    shown = np.where(mask[..., None], image, (0.3 * image).astype(np.uint8))
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return cv2.drawContours(shown, outlines, -1, colour, max(1, round(max(image.shape) / 200)))
+
+
+def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], path: Path) -> np.ndarray:
+    """Draw samples, one a row: photo, truth, prediction.
+
+    Args:
+        samples: (image (H, W, 3) uint8, truth (H, W) bool, prediction (H, W) bool, title) each.
+        path: a PNG to write.
+    Returns:
+        The picture, (H, W, 3) uint8 RGB.
+    """
+    figure = Figure(figsize=(7, 2.5 * len(samples)))
+    axes = figure.subplots(len(samples), 3, squeeze=False)
+    for row, (image, truth, predicted, title) in zip(axes, samples, strict=True):
+        views = (image, overlay(image, truth, TRUTH), overlay(image, predicted))
+        for axis, view, name in zip(row, views, (title, "truth", "prediction"), strict=True):
+            axis.imshow(view)
+            axis.set_title(name, fontsize=9)
+            axis.axis("off")
+    return _written(figure, path)
+
+
+def curves(metrics: Path, path: Path) -> None:
+    """Draw loss and validation mJ over the steps of a run, from its metrics.jsonl."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    figure = Figure(figsize=(10, 3.8))
+    left, right = figure.subplots(1, 2)
+    for axis, key, colour in ((left, "train/loss", "tab:blue"), (right, "val/mJ", "tab:red")):
+        points = [(line["step"], line[key]) for line in lines if key in line]
+        if points:
+            axis.plot(*zip(*points, strict=True), marker="o" if len(points) < 40 else None, color=colour)
+        axis.set_xlabel("step")
+        axis.set_title(key)
+        axis.grid(alpha=0.3)
+    right.set_ylim(0, 1)
+    _written(figure, path)
+
+
+def _written(figure: Figure, path: Path) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    figure.tight_layout()
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return picture

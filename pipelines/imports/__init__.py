@@ -1,0 +1,1 @@
+"""Published datasets in their official folders, to the same shards."""

@@ -1,0 +1,90 @@
+"""AVSBench S4 and MS3 (Zhou et al., ECCV 2022) in their official folders.
+
+    S4/s4_meta_data.csv                                      name, start, category, split
+    S4/s4_data/visual_frames/SPLIT/CATEGORY/NAME/NAME_1.png  … _5.png, about one a second
+    S4/s4_data/gt_masks/SPLIT/CATEGORY/NAME/NAME_1.png       … _5.png; only _1 in training
+    S4/s4_data/audio_wav/SPLIT/CATEGORY/NAME.wav
+    MS3/ms3_meta_data.csv                                    video_id, split
+    MS3/ms3_data/visual_frames/NAME/NAME.mp4_1.png           … _5.png
+    MS3/ms3_data/gt_masks/SPLIT/NAME/NAME_1.png              … _5.png
+    MS3/ms3_data/audio_wav/SPLIT/NAME.wav
+
+Frame i belongs to VGGish window i - 1. One sample a frame that has a mask file; its image id is VIDEO#FRAME.
+"""
+
+from collections.abc import Callable, Iterator
+
+from pipelines.imports.planned import Found, LayoutError, PlannedSample
+from pipelines.imports.tables import rows
+from shards import storage
+from shards.format import SPLITS
+
+FRAMES = 5
+MS3_CATEGORY = "multiple_sources"
+
+
+def read(folder: str) -> Found:
+    """Plan the samples of an S4 or an MS3 folder; which of the two, its meta data file says.
+
+    Raises:
+        LayoutError: neither.
+    """
+    if storage.exists(storage.join(folder, "s4_meta_data.csv")):
+        return _read(folder, "avsbench_s4", _s4(folder), ["s4_data"])
+    if storage.exists(storage.join(folder, "ms3_meta_data.csv")):
+        return _read(folder, "avsbench_ms3", _ms3(folder), ["ms3_data"])
+    raise LayoutError(
+        f"{folder} has neither s4_meta_data.csv nor ms3_meta_data.csv: give the folder of S4 or of MS3"
+    )
+
+
+Video = tuple[
+    str, str, str, str, Callable[[int], tuple[str, str]], str
+]  # where, name, category, split, files, audio
+
+
+def _s4(folder: str) -> Iterator[Video]:
+    for where, row in rows(folder, ["s4_meta_data.csv"], ["name", "category", "split"]):
+        name, below = row["name"], f"{row['split']}/{row['category']}/{row['name']}"
+
+        def files(frame: int, name: str = name, below: str = below) -> tuple[str, str]:
+            return f"visual_frames/{below}/{name}_{frame}.png", f"gt_masks/{below}/{name}_{frame}.png"
+
+        yield where, name, row["category"], row["split"], files, f"audio_wav/{below}.wav"
+
+
+def _ms3(folder: str) -> Iterator[Video]:
+    for where, row in rows(folder, ["ms3_meta_data.csv"], ["video_id", "split"]):
+        name, split = row["video_id"], row["split"]
+
+        def files(frame: int, name: str = name, split: str = split) -> tuple[str, str]:
+            return (
+                f"visual_frames/{name}/{name}.mp4_{frame}.png",
+                f"gt_masks/{split}/{name}/{name}_{frame}.png",
+            )
+
+        yield where, name, MS3_CATEGORY, split, files, f"audio_wav/{split}/{name}.wav"
+
+
+def _read(folder: str, dataset: str, videos: Iterator[Video], data: list[str]) -> Found:
+    found = Found(dataset)
+    root = next((name for name in data if storage.exists(storage.join(folder, name))), "")
+    prefix = f"{root}/" if root else ""
+    for where, name, category, split, files, audio in videos:
+        if split not in SPLITS or not name or "/" in name or not category:
+            found.bad_row(
+                where, f"name {name!r}, category {category!r}, split {split!r}: one of {', '.join(SPLITS)}"
+            )
+            continue
+        frames = range(1, 2) if dataset == "avsbench_s4" and split == "train" else range(1, FRAMES + 1)
+        for frame in frames:
+            image, mask = files(frame)
+            video = f"{dataset}:{name}"
+            found.samples.append(
+                PlannedSample(
+                    image_id=f"{video}#{frame}", category=category, split=split, image_path=prefix + image,
+                    mask_id=f"{video}#{frame}", mask_path=prefix + mask, clip_id=f"{video}#{frame}", video_id=name,
+                    audio_path=prefix + audio, window=frame - 1, component=video,
+                )
+            )  # fmt: skip
+    return found

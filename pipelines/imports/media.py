@@ -1,0 +1,77 @@
+"""Photos, masks and sounds of published datasets, as the members of a sample."""
+
+import io
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+from pipelines import audio
+from pipelines.records import Reason, Rejected
+from shards import storage
+from shards.format import RATE_HZ
+
+WINDOW, HOP = 15_600, 15_360  # samples of one VGGish window, and from one to the next
+_LONGEST_S = 3600.0
+
+
+def photo(url: str) -> tuple[bytes, int, int]:
+    """JPEG bytes as they are; anything else becomes a JPEG of quality 98 without chroma subsampling.
+
+    Returns:
+        The JPEG, its width and height in pixels.
+    """
+    content = _read(url, Reason.IMAGE_MISSING)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            if image.format == "JPEG":
+                return content, *image.size
+            encoded = io.BytesIO()
+            image.convert("RGB").save(encoded, "JPEG", quality=98, subsampling=0)
+            return encoded.getvalue(), *image.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {error}") from error
+
+
+def mask(url: str, width: int, height: int) -> np.ndarray:
+    """(height, width) bool: every pixel that is not black. Never dithered, whatever the file's mode."""
+    content = _read(url, Reason.MASK_MISSING)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image.convert("RGB") if image.mode not in ("1", "L", "I;16") else image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {error}") from error
+    found = pixels.any(axis=2) if pixels.ndim == 3 else pixels > 0
+    if found.shape != (height, width):
+        raise Rejected(Reason.IMAGE_SIZE_MISMATCH, f"mask {found.shape[::-1]}, photo {(width, height)}")
+    return found
+
+
+def sound(url: str, window: int) -> tuple[bytes, float]:
+    """16 kHz mono FLAC of one VGGish window (of a shorter clip the last whole one), or of all, -1; and its seconds."""
+    if not storage.exists(url):
+        raise Rejected(Reason.CLIP_MISSING, f"no file {url.rsplit('/', 1)[-1]}")
+    signal = audio.decode(url, _LONGEST_S)
+    if len(signal) == 0:
+        raise Rejected(Reason.AUDIO_TOO_SHORT, "no samples")
+    if window >= 0:
+        start = HOP * max(0, min(window, (len(signal) - WINDOW) // HOP))
+        signal = signal[start : start + WINDOW]
+    pcm = np.clip(np.rint(signal * 32767.0), -32768, 32767).astype(np.int16)
+    encoded = io.BytesIO()
+    soundfile.write(encoded, pcm, RATE_HZ, format="FLAC", subtype="PCM_16")
+    return encoded.getvalue(), len(signal) / RATE_HZ
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """(height, width) bool to an 8-bit PNG of 0 and 255."""
+    encoded = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8) * 255).save(encoded, "PNG", compress_level=3)
+    return encoded.getvalue()
+
+
+def _read(url: str, missing: Reason) -> bytes:
+    if not storage.exists(url):
+        raise Rejected(missing, f"no file {url.rsplit('/', 1)[-1]}")
+    return storage.read_bytes(url)

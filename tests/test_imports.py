@@ -1,0 +1,202 @@
+"""AVSBench and AVS-Synthetic, generated in their official layouts, to shards and back."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from PIL import Image
+
+from pipelines import cli
+from pipelines.imports import avsbench
+from shards.reader import Dataset
+from shards.verify import verify
+
+RNG = np.random.default_rng(0)
+SECONDS = (0.2 * np.sin(np.arange(80000) * 0.3) * (1 + np.arange(80000) // 15360) / 6).astype(np.float32)
+
+S4_VIDEOS = {"train": "aaaaaaaaaaa_0", "val": "bbbbbbbbbbb_1", "test": "ccccccccccc_2"}
+
+
+def picture(path, size=(224, 224), kind=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RNG.integers(0, 255, (*size[::-1], 3), np.uint8)).resize(size).save(path, kind)
+
+
+def mask(path, mode="L", size=(224, 224), empty=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros(size[::-1], np.uint8)
+    pixels[20:60, 30:90] = 0 if empty else 255
+    Image.fromarray(pixels).convert(mode, dither=Image.Dither.NONE).save(path)
+
+
+def wav(path, samples=SECONDS, rate=16000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+
+
+def table(path, header, rows):
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.fixture
+def s4(tmp_path):
+    root = tmp_path / "S4"
+    for split, name in S4_VIDEOS.items():
+        below = f"s4_data/{{}}/{split}/dog/{name}"
+        wav(root / f"{below.format('audio_wav')}.wav", SECONDS if split != "test" else SECONDS[:40000])
+        for frame in range(1, 6):
+            picture(root / below.format("visual_frames") / f"{name}_{frame}.png")
+            if split != "train" or frame == 1:
+                mask(
+                    root / below.format("gt_masks") / f"{name}_{frame}.png",
+                    mode=("L", "1", "P", "RGB", "L")[frame - 1],
+                )
+    rows = [[name, 0, "dog", split] for split, name in S4_VIDEOS.items()]
+    table(root / "s4_meta_data.csv", ["name", "start", "category", "split"], rows)
+    return root
+
+
+def run(*arguments, ok=True):
+    result = CliRunner().invoke(cli.main, ["import", *map(str, arguments)])
+    if ok and result.exception:
+        raise AssertionError(result.output) from result.exception
+    return result.output
+
+
+def samples(url):
+    return {sample.record["image"]["id"]: sample for sample in Dataset(str(url)).samples()}
+
+
+def test_s4_becomes_shards_with_each_frames_own_second(s4, tmp_path):
+    run("avsbench", s4, "--out", tmp_path / "out")
+    assert verify(str(tmp_path / "out")) == []
+    found = samples(tmp_path / "out")
+    assert len(found) == 1 + 5 + 5
+    whole = soundfile.read(s4 / "s4_data/audio_wav/val/dog/bbbbbbbbbbb_1.wav", dtype="int16")[0]
+    for frame in range(1, 6):
+        sample = found[f"avsbench_s4:bbbbbbbbbbb_1#{frame}"]
+        assert sample.record["split"] == "val"
+        heard = soundfile.read(io.BytesIO(sample.flac), dtype="int16")[0]
+        start = 15360 * (frame - 1)
+        expected = whole[start : start + 15600]
+        assert np.abs(heard.astype(int) - expected).max() <= 1
+        expected_mask = np.zeros((224, 224), np.uint8)
+        expected_mask[20:60, 30:90] = 255
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(sample.mask_png))), expected_mask)
+        original = np.asarray(
+            Image.open(s4 / f"s4_data/visual_frames/val/dog/bbbbbbbbbbb_1/bbbbbbbbbbb_1_{frame}.png")
+        )
+        assert np.abs(np.asarray(Image.open(io.BytesIO(sample.jpg))).astype(int) - original).mean() < 3
+    assert {sample.record["component"] for sample in found.values()} == {
+        "avsbench_s4:aaaaaaaaaaa_0", "avsbench_s4:bbbbbbbbbbb_1", "avsbench_s4:ccccccccccc_2"
+    }  # fmt: skip
+
+
+def test_a_short_clip_repeats_its_last_window(s4, tmp_path):
+    run("avsbench", s4, "--out", tmp_path / "out")
+    found = samples(tmp_path / "out")
+    heard = [found[f"avsbench_s4:ccccccccccc_2#{frame}"].flac for frame in range(1, 6)]
+    assert heard[1] == heard[2] == heard[3] == heard[4] != heard[0]  # 2.5 s hold two whole windows
+
+
+def test_ms3_keeps_frames_where_nothing_sounds(tmp_path):
+    root = tmp_path / "MS3"
+    for split, name in (("train", "abc"), ("test", "x-y_Z_1")):
+        wav(root / f"ms3_data/audio_wav/{split}/{name}.wav")
+        for frame in range(1, 6):
+            picture(root / f"ms3_data/visual_frames/{name}/{name}.mp4_{frame}.png")
+            mask(root / f"ms3_data/gt_masks/{split}/{name}/{name}_{frame}.png", empty=frame == 3)
+    table(root / "ms3_meta_data.csv", ["video_id", "split"], [["abc", "train"], ["x-y_Z_1", "test"]])
+    run("avsbench", root, "--out", tmp_path / "out")
+    rows = Dataset(str(tmp_path / "out")).table().to_pylist()
+    assert len(rows) == 10
+    assert {row["image_id"] for row in rows if row["area_px"] == 0} == {
+        "avsbench_ms3:abc#3",
+        "avsbench_ms3:x-y_Z_1#3",
+    }
+
+
+def synthetic(root, rows):
+    header = ["inst_id", "img_id", "a", "b", "cls_name", "cls_id", "dataset", "split", "audio_name"]
+    table(root / "annotations.csv", header, rows)
+
+
+def test_avs_synthetic_keeps_its_bytes_and_its_pairing(tmp_path):
+    root = tmp_path / "release"
+    root.mkdir()
+    rows = [
+        ["i1", "p1", "", "", "computer keyboard", "3", "lvis", "train", "vid_1"],
+        ["i2", "p1", "", "", "dog", "4", "lvis", "train", "vid_2"],
+        ["i3", "p2", "", "", "dog", "4", "openimages", "test", "vid_3"],
+        ["i4", "gone", "", "", "dog", "4", "openimages", "test", "vid_3"],
+        ["i5", "../../etc/passwd", "", "", "dog", "4", "openimages", "test", "vid_3"],
+        ["i6", "p2", "", "", "dog", "4", "openimages", "testing", "vid_3"],
+    ]
+    synthetic(root, rows)
+    for name in ("p1", "p2"):
+        picture(root / f"images/{name}.jpg", (300, 200), "JPEG")
+    for name in ("i1", "i2", "i3", "i4", "i5"):
+        mask(root / f"masks/{name}.png", size=(300, 200))
+    for name in ("vid_1", "vid_2", "vid_3"):
+        wav(root / f"audios/{name}.wav", RNG.normal(0, 0.1, 441000).astype(np.float32), 44100)
+    said = run("avs-synthetic", root, "--out", tmp_path / "out")
+    assert "3 samples" in said
+    assert verify(str(tmp_path / "out")) == []
+    dataset = Dataset(str(tmp_path / "out"))
+    assert {row["reason"] for row in dataset.table("rejections.parquet").to_pylist()} == {
+        "image_missing", "hostile_name", "bad_row"
+    }  # fmt: skip
+    keyboard = next(
+        sample for sample in dataset.samples() if sample.record["category"] == "computer_keyboard"
+    )
+    assert keyboard.jpg == (root / "images/p1.jpg").read_bytes()
+    assert keyboard.record["audio"]["id"] == "avs_synthetic:vid_1"
+    assert soundfile.info(io.BytesIO(keyboard.flac)).frames == 160000
+    (funnel,) = dataset.manifest.funnel
+    assert funnel["in"] == 6 == funnel["kept"] + sum(funnel["rejected"].values())
+
+
+def test_importing_again_writes_the_same_bytes(s4, tmp_path):
+    def bytes_of(out):
+        files = [path for path in out.rglob("*") if path.is_file() and ".work" not in path.parts]
+        return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+    run("avsbench", s4, "--out", tmp_path / "one")
+    run("avsbench", s4, "--out", tmp_path / "two", "--workers", 1)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    (tmp_path / "one" / "manifest.json").unlink()  # as if killed before the end
+    (tmp_path / "one" / "val" / "val-000000.tar").unlink()
+    run("avsbench", s4, "--out", tmp_path / "one")
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+
+
+@pytest.mark.skipif(
+    not (Path(__file__).parents[1].parent / "shared" / "data" / "avsbench").is_dir(),
+    reason="no shared/data/avsbench",
+)
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("s4", {"train": 3452, "val": 740 * 5, "test": 740 * 5}),
+        ("ms3", {"train": 296 * 5, "val": 64 * 5, "test": 64 * 5}),
+    ],
+)
+def test_the_official_tables_give_the_published_numbers(name, counts, tmp_path):
+    source = Path(__file__).parents[1].parent / "shared" / "data" / "avsbench" / f"{name}_meta_data.csv"
+    (tmp_path / source.name).write_bytes(source.read_bytes())
+    found = avsbench.read(str(tmp_path))
+    assert {split: sum(each.split == split for each in found.samples) for split in counts} == counts
+    assert found.rejections == []
+
+
+def test_a_folder_of_something_else_is_an_error(tmp_path):
+    assert "has neither s4_meta_data.csv nor ms3_meta_data.csv" in run(
+        "avsbench", tmp_path, "--out", tmp_path, ok=False
+    )
+    (tmp_path / "annotations.csv").write_text("a,b\n1,2\n")
+    assert "has no column inst_id" in run("avs-synthetic", tmp_path, "--out", tmp_path, ok=False)
