@@ -19,7 +19,7 @@ CLIP_PAIRS = pa.schema({"clip_id_a": pa.string(), "clip_id_b": pa.string(), "dis
 
 _FRAME, _HOP, _BANDS = 5920, 740, 33
 _MIN_OVERLAP = 40  # frames, 1.9 s
-_COMMON = 64  # a band or word that more items share says nothing: silence, blank images
+_NEIGHBOURS = 8  # of the frames with the same word, sorted by clip, so many that follow are looked at
 
 
 def photo_pairs(hashes: Mapping[str, bytes], max_bits: int = 4) -> pa.Table:
@@ -77,22 +77,27 @@ def clip_pairs(words: Mapping[str, np.ndarray], max_error: float = 0.30) -> pa.T
     if keys:
         clip = np.repeat(np.arange(len(keys)), [len(words[key]) for key in keys])
         offset = np.concatenate([np.arange(len(words[key])) for key in keys])
-        candidates: set[tuple[int, int, int]] = set()
-        for members in _groups(np.concatenate([words[key] for key in keys])):
-            if len(members) <= _COMMON:
-                for x, i in enumerate(members):
-                    for j in members[x + 1 :]:
-                        a, b = (i, j) if clip[i] < clip[j] else (j, i)
-                        if clip[a] != clip[b]:
-                            candidates.add((int(clip[a]), int(clip[b]), int(offset[a] - offset[b])))
+        candidates = np.unique(_meetings(np.concatenate([words[key] for key in keys]), clip, offset), axis=0)
         best: dict[tuple[int, int], float] = {}
-        for a, b, shift in candidates:
+        for a, b, shift in candidates.tolist():
             error = _error(words[keys[a]], words[keys[b]], shift)
             if error <= max_error:
                 best[a, b] = min(error, best.get((a, b), 1.0))
         rows = [(keys[a], keys[b], error) for (a, b), error in sorted(best.items())]
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     return pa.table(dict(zip(CLIP_PAIRS.names, map(list, columns), strict=True)), schema=CLIP_PAIRS)
+
+
+def _meetings(words: np.ndarray, clip: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """(n, 3) int64: clip a < clip b with a word in common, and how many frames later it comes in a than in b."""
+    order = np.argsort(words, kind="stable")
+    found = []
+    for step in range(1, _NEIGHBOURS + 1):
+        a, b = order[:-step], order[step:]
+        same = (words[a] == words[b]) & (clip[a] != clip[b])
+        a, b = a[same], b[same]
+        found.append(np.stack([clip[a], clip[b], offset[a] - offset[b]], axis=1))
+    return np.concatenate(found)
 
 
 def _error(a: np.ndarray, b: np.ndarray, shift: int) -> float:
