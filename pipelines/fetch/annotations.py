@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import FOLDER
@@ -30,6 +31,7 @@ class AnnotationFile:
     address: str
     path: str
     member: str = ""
+    split: str = ""  # train | validation | test; empty: of all
     role: str = ""
     bytes: int = 0  # 0: no pin
     sha256: str = ""
@@ -55,7 +57,13 @@ def files(options: FetchOptions) -> list[AnnotationFile]:
     with open(Path(__file__).with_name("annotation_files.toml"), "rb") as file:
         table = tomllib.load(file)
     listed = [AnnotationFile(**row) for row in table["file"]]
-    return [one for one in listed if one.corpus in options.corpora and (one.role != "boxes" or options.boxes)]
+    return [
+        one
+        for one in listed
+        if one.corpus in options.corpora
+        and one.split in ("", *options.splits)
+        and (one.role != "boxes" or options.boxes)
+    ]
 
 
 def item(file: AnnotationFile, options: FetchOptions) -> Item:
@@ -97,9 +105,13 @@ class Pins:
 
 def file_digest(path: str) -> tuple[int, str]:
     """(bytes, sha256 in hexadecimal) of a local file."""
-    digest, size = hashlib.sha256(), 0
     with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-            size += len(chunk)
+        return stream_digest(file)
+
+
+def stream_digest(file: IO[bytes]) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+        size += len(chunk)
     return size, digest.hexdigest()

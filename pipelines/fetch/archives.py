@@ -10,7 +10,7 @@ from pipelines.fetch import photos
 from pipelines.fetch.causes import Cause, Failure
 
 _MAX_MEMBER = 64_000_000
-_MASK_RULES = photos.PhotoRules(min_side_px=1, decode=True)
+MASK_RULES = photos.PhotoRules(min_side_px=1, decode=True)
 
 
 def masks(archive: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes | Failure]]:
@@ -40,7 +40,7 @@ def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> bytes | Fail
     try:
         with file.open(info) as member:
             content = member.read(_MAX_MEMBER + 1)
-        photos.check(content, "", _MASK_RULES, form="PNG")
+        photos.check(content, "", MASK_RULES, form="PNG")
     except Failure as failure:
         return failure
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -9,7 +9,8 @@ import pyarrow as pa
 class Kind(str, Enum):
     ANNOTATION = "annotation"
     PHOTO = "photo"
-    MASK = "mask"  # a member of an archive; fetched by fetching its archive
+    ARCHIVE = "archive"  # a zip of masks; never stored, its members are
+    MASK = "mask"
     CLIP = "clip"
 
 

@@ -16,6 +16,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 
@@ -181,6 +182,12 @@ class Ledger:
                 attempt = replace(attempt, next_at=asked_at)
             latest[attempt.item] = attempt
         return latest
+
+    def strikes(self) -> Counter[tuple[str, str]]:
+        """How often each (item, cause) failed."""
+        self.flush()
+        rows = self._db.execute("SELECT item, cause, COUNT(*) FROM attempts WHERE cause != 'ok' GROUP BY item, cause")
+        return Counter({(item, cause): count for item, cause, count in rows})
 
     def rows(self) -> list[Attempt]:
         """Every attempt, in order of time."""

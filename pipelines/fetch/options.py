@@ -13,6 +13,7 @@ from pipelines.fetch.photos import PhotoRules
 from pipelines.recipe import RecipeError, _number
 from pipelines.recipe import _read as read_table
 
+SPLITS = ("train", "validation", "test")
 CORPORA = ("lvis", "open_images", "vggsound")
 
 
@@ -73,6 +74,7 @@ class Host:
 @dataclass(frozen=True)
 class FetchOptions:
     corpora: tuple[str, ...] = CORPORA
+    splits: tuple[str, ...] = SPLITS  # of the visual corpora
     boxes: bool = False  # Open Images box files (2.3 GB): tell group-of and depiction
     patience_s: float = _number(7200.0, 0)  # a source that rests longer is left to the next run
     stall_s: float = _number(20.0, 0.1)
@@ -128,9 +130,10 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
             read_table(Host, host, f"fetch.hosts.{name}.", faults)
         else:
             faults.append(f"fetch.hosts.{name} = {host!r}: write it as a table with concurrency, per_s, burst")
-    for corpus in options.corpora:
-        if corpus not in CORPORA:
-            faults.append(f"fetch.corpora names {corpus!r}; known: {', '.join(CORPORA)}")
+    for name, chosen, known in (("corpora", options.corpora, CORPORA), ("splits", options.splits, SPLITS)):
+        for word in chosen:
+            if word not in known:
+                faults.append(f"fetch.{name} names {word!r}; known: {', '.join(known)}")
     for name, url in vars(options.sources).items():
         faults += [f"fetch.sources.{name}: {fault}" for fault in _address_faults(url, name)]
     for name in sorted(set(options.youtube.yt_dlp) - set(YT_DLP)):

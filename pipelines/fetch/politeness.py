@@ -135,6 +135,11 @@ class Lane:
     def __len__(self) -> int:
         return len(self._due)
 
+    @property
+    def resting(self) -> bool:
+        """Whether a bot check holds every session back."""
+        return all(session.open for session in self.sessions)
+
     def take(self, now: float) -> Job | Pause | float:
         """A job; or the seconds to wait (infinity: until a running job reports); or Pause.DONE."""
         if not self._due:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -39,6 +40,18 @@ class Store:
         else:
             storage.write_atomic(url, content)
         return hashlib.sha256(content).hexdigest()
+
+    def put_file(self, path: str, local: str) -> None:
+        """Move a checked local file under its final name, or upload it there."""
+        url = self.url(path)
+        if self._local:
+            name = storage.local_path(url)
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            os.replace(local, name)
+        else:
+            with open(local, "rb") as source, storage.open_atomic(url) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            os.remove(local)
 
     def read(self, path: str) -> bytes:
         return storage.read_bytes(self.url(path))
