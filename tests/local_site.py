@@ -2,6 +2,7 @@
 
 Run as a program; it prints `PORT <n>` and serves 127.0.0.1 until it is stopped or its parent closes its standard input.
 Which fault a path gets is a hash of (seed, path), so the truth of a faulty run can be computed outside: `fault_of`.
+`/@7/a.jpg` has the content of `/a.jpg` and a fault of its own: a few files can stand for many.
 One-time faults happen at a path's first request only. `/__stats__` answers JSON: requests and peak concurrency.
 """
 
@@ -10,9 +11,15 @@ import asyncio
 import hashlib
 import json
 import os
+import re
+import subprocess
 import sys
 import threading
 import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 FAULTS = ("once_503", "once_truncated", "stall", "gone", "retry_after")
 TYPES = {
@@ -38,14 +45,37 @@ def fault_of(path: str, rates: dict[str, float], seed: int) -> str | None:
     return None
 
 
+@contextmanager
+def start(root: object, **options: object) -> Iterator[str]:
+    """Run this program over a folder; the site's address. Options as on the command line, `stall_s=1.0`."""
+    words = [f"--{name.replace('_', '-')}={json.dumps(value)}" for name, value in options.items()]
+    command = [sys.executable, __file__, str(root), *words]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        port = process.stdout.readline().split()[1]  # type: ignore[union-attr]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stats(address: str) -> dict[str, Any]:
+    """`requests`: path -> how often it was asked for; `peak`: requests under way at once, at most."""
+    with urllib.request.urlopen(f"{address}/__stats__") as answer:
+        return json.load(answer)
+
+
 class Site:
-    def __init__(self, root: str, rates: dict[str, float], seed: int, stall_s: float, latency_s: float) -> None:
+    def __init__(
+        self, root: str, rates: dict[str, float], seed: int, stall_s: float, latency_s: float
+    ) -> None:
         self.root, self.rates, self.seed, self.stall_s, self.latency_s = root, rates, seed, stall_s, latency_s
         self.cache: dict[str, bytes | None] = {}
         self.seen: dict[str, int] = {}
         self.open = self.peak = 0
 
     def content(self, path: str) -> bytes | None:
+        path = re.sub(r"^/@\w+/", "/", path)
         if path not in self.cache:
             name = os.path.normpath(os.path.join(self.root, path.lstrip("/")))
             inside = name.startswith(self.root + os.sep) and os.path.isfile(name)
@@ -96,7 +126,10 @@ class Site:
             if wanted.startswith("bytes="):
                 first, _, last = wanted[6:].partition("-")
                 start, stop = int(first), int(last or len(body) - 1) + 1
-                status, extra = "206 Partial Content", f"Content-Range: bytes {start}-{stop - 1}/{len(body)}\r\n"
+                status, extra = (
+                    "206 Partial Content",
+                    f"Content-Range: bytes {start}-{stop - 1}/{len(body)}\r\n",
+                )
                 body = body[start:stop]
             writer.write(self.head(status, path, len(body), extra))
             if method != "HEAD":
@@ -129,18 +162,24 @@ async def serve(site: Site, port: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("root", help="the folder to serve")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--rates", type=json.loads, default={}, help='JSON: {"once_503": 0.1, ...}')
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--stall-s", type=float, default=60.0, help="how long a stalled answer hangs before it is cut")
+    parser.add_argument(
+        "--stall-s", type=float, default=60.0, help="how long a stalled answer hangs before it is cut"
+    )
     parser.add_argument("--latency-s", type=float, default=0.0)
     parser.add_argument("--keep", action="store_true", help="stay when standard input closes")
     options = parser.parse_args()
     if not options.keep:  # a test that dies takes its site with it
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    site = Site(os.path.realpath(options.root), options.rates, options.seed, options.stall_s, options.latency_s)
+    site = Site(
+        os.path.realpath(options.root), options.rates, options.seed, options.stall_s, options.latency_s
+    )
     asyncio.run(serve(site, options.port))
 
 

@@ -97,9 +97,10 @@ class Pins:
         ):
             if pinned and pinned != (size, sha256) and not accept_drift:
                 raise DriftError(
-                    f"{url} changed: it has {size} bytes, sha256 {sha256}; pinned by {where}: {pinned[0]} bytes, sha256 "
-                    f"{pinned[1]}. A dataset built from it would differ from earlier ones. Point [fetch.sources] at a mirror "
-                    "with the pinned file, or take the new one with --accept-drift (it becomes the pin)"
+                    f"{url} changed: it has {size} bytes, sha256 {sha256}; pinned by {where}: {pinned[0]} "
+                    f"bytes, sha256 {pinned[1]}. A dataset built from it would differ from earlier ones. Point "
+                    "[fetch.sources] at a mirror with the pinned file, or take the new one with --accept-drift, "
+                    "which makes it the pin"
                 )
 
 

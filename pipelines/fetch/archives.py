@@ -4,7 +4,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from pipelines.fetch import photos
 from pipelines.fetch.causes import Cause, Failure
@@ -13,19 +13,21 @@ _MAX_MEMBER = 64_000_000
 MASK_RULES = photos.PhotoRules(min_side_px=1, decode=True)
 
 
-def masks(archive: str, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes | Failure]]:
+def masks(archive: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes | Failure]]:
     """(member, its bytes or why it is not usable) for each wanted member of a local zip.
 
     Args:
-        wanted: member's file name -> item name; a member is found by its last path part, so where the archive would put
-            it does not matter and none can leave its folder.
+        wanted: file names; a member is found by its last path part, so where the archive
+            would put it does not matter and none can leave its folder.
 
     Raises:
         Failure: BAD_CONTENT where the file is not a whole zip.
     """
     try:
         with zipfile.ZipFile(archive) as file:
-            members = {info.filename.rpartition("/")[2]: info for info in file.infolist() if not info.is_dir()}
+            members = {
+                info.filename.rpartition("/")[2]: info for info in file.infolist() if not info.is_dir()
+            }
             for name in sorted(wanted):
                 yield name, _member(file, members.get(name))
     except (zipfile.BadZipFile, struct.error) as error:
@@ -36,7 +38,9 @@ def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> bytes | Fail
     if info is None:
         return Failure(Cause.NOT_FOUND, "the archive has no such member")
     if info.file_size > _MAX_MEMBER:
-        return Failure(Cause.TOO_LARGE, f"{info.file_size} bytes are more than a mask's limit of {_MAX_MEMBER}")
+        return Failure(
+            Cause.TOO_LARGE, f"{info.file_size} bytes are more than a mask's limit of {_MAX_MEMBER}"
+        )
     try:
         with file.open(info) as member:
             content = member.read(_MAX_MEMBER + 1)

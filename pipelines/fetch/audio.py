@@ -1,7 +1,8 @@
 """Cut a clip out of a recording by sample: decode with PyAV, resample to 16 kHz mono, write FLAC.
 
-A cut by container (ffmpeg's `-ss` with stream copy, yt-dlp's download sections) begins at a keyframe, up to seconds early.
-Here the frames are decoded from a little before the clip and trimmed by their timestamps, so the first sample is the right one.
+A cut by container (ffmpeg's `-ss` with stream copy, yt-dlp's download sections) begins at a keyframe, up to
+seconds early. Here the frames are decoded from a little before the clip and trimmed by their timestamps, so
+the first sample is the right one.
 """
 
 import io
@@ -18,13 +19,16 @@ from pipelines.fetch.causes import Cause, Failure
 
 RATE_HZ = 16_000
 TOLERANCE_S = 0.010
-_PREROLL_S = 2.0  # decoded and dropped: codecs need packets before the first right sample (Opus 80 ms, MP3 and AAC frames)
+# Decoded and dropped: codecs need packets before the first right sample (Opus 80 ms, MP3 and AAC some frames).
+_PREROLL_S = 2.0
 _MAX_RATE_HZ = 384_000
 
 
 @dataclass(frozen=True)
 class Clip:
-    """`samples`: (n,) float32 in [-1, 1], 16 kHz mono. `source_s`: length of the whole recording, 0 if it does not tell."""
+    """`samples`: (n,) float32 in [-1, 1], 16 kHz mono. `source_s`: length of the whole recording, 0 if it does
+    not tell.
+    """
 
     samples: np.ndarray
     source_s: float
@@ -38,16 +42,20 @@ def cut(file: str | io.BytesIO, start_s: float, duration_s: float, min_s: float 
     """`duration_s` of audio from `start_s`, or less where the recording ends; not less than `min_s`.
 
     Raises:
-        Failure: DECODE_ERROR, TOO_SHORT, or TRUNCATED where the audio ends more than 10 ms before the recording says it does.
+        Failure: DECODE_ERROR, TOO_SHORT, or TRUNCATED where the audio ends more than 10 ms before the
+        recording says it does.
     """
     try:
-        with av.open(file) as container:
+        with av.open(file, "r") as container:
             clip = _decode(container, start_s, duration_s)
     except (av.error.FFmpegError, ValueError, OverflowError) as error:
         raise Failure(Cause.DECODE_ERROR, f"{type(error).__name__}: {error}") from error
     if clip.duration_s < min_s:
         known = f", the recording is {clip.source_s:.2f} s long" if clip.source_s else ""
-        raise Failure(Cause.TOO_SHORT, f"{clip.duration_s:.3f} s from {start_s:g} s; at least {min_s:g} s are needed{known}")
+        raise Failure(
+            Cause.TOO_SHORT,
+            f"{clip.duration_s:.3f} s from {start_s:g} s; at least {min_s:g} s are needed{known}",
+        )
     return clip
 
 
@@ -68,7 +76,8 @@ def _decode(container: av.container.InputContainer, start_s: float, duration_s: 
     for frame in container.decode(stream):
         if frame.pts is not None:
             stamp = round((float(frame.pts * (frame.time_base or base)) - origin_s) * rate)
-            # timestamps are rounded to the container's clock (1 ms in WebM): follow the samples, obey only a real jump
+            # timestamps are rounded to the container's clock (1 ms in WebM): follow the samples, obey only a
+            # real jump
             position = stamp if expected is None or abs(stamp - expected) > 0.02 * rate else expected
         else:
             position = expected or 0
@@ -85,8 +94,14 @@ def _decode(container: av.container.InputContainer, start_s: float, duration_s: 
         ended = False
     source_s = _length_s(container, stream)
     got_s = start_s + filled_to / rate
-    if ended and source_s and got_s < min(source_s, start_s + duration_s) - max(TOLERANCE_S, _slack_s(stream)):
-        raise Failure(Cause.TRUNCATED, f"the audio ends at {got_s:.3f} s, the recording says {source_s:.3f} s")
+    if (
+        ended
+        and source_s
+        and got_s < min(source_s, start_s + duration_s) - max(TOLERANCE_S, _slack_s(stream))
+    ):
+        raise Failure(
+            Cause.TRUNCATED, f"the audio ends at {got_s:.3f} s, the recording says {source_s:.3f} s"
+        )
     mono = mono[:filled_to]
     samples = mono if rate == RATE_HZ else soxr.resample(mono, rate, RATE_HZ, quality="HQ")
     wanted = math.floor(len(mono) * RATE_HZ / rate + 0.5)
@@ -110,7 +125,7 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
     if values.dtype.kind == "u":
         scaled = (values.astype(np.float32) - 128.0) / 128.0
     elif values.dtype.kind == "i":
-        scaled = values.astype(np.float32) / -float(np.iinfo(values.dtype).min)
+        scaled = values.astype(np.float32) / 2.0 ** (8 * values.dtype.itemsize - 1)
     else:
         scaled = values.astype(np.float32)
     if frame.format.is_planar:
@@ -146,4 +161,7 @@ def check(samples: np.ndarray, rules: AudioRules) -> None:
         raise Failure(Cause.SILENT, f"level {rms_db:.1f} dB is below {rules.min_rms_db:g} dB")
     clipped = float(np.mean(np.abs(samples) >= 32767 / 32768))
     if clipped > rules.max_clipped:
-        raise Failure(Cause.CLIPPED, f"{clipped:.1%} of the samples are at full scale, at most {rules.max_clipped:.1%} may be")
+        raise Failure(
+            Cause.CLIPPED,
+            f"{clipped:.1%} of the samples are at full scale, at most {rules.max_clipped:.1%} may be",
+        )

@@ -1,8 +1,8 @@
 """Why an attempt failed, and what follows: never again, or again after a wait.
 
-A cause is read from an HTTP status, a network error or the message of yt-dlp. The messages are those of YouTube as
-yt-dlp passes them on (its YouTube extractor and its issue threads); a message nobody knows is EXTRACTOR_ERROR, and
-its text stays in the ledger.
+A cause is read from an HTTP status, a network error or the message of yt-dlp. The messages are those of
+YouTube as yt-dlp passes them on (its YouTube extractor and its issue threads); a message nobody knows is
+EXTRACTOR_ERROR, and its text stays in the ledger.
 """
 
 import re
@@ -61,7 +61,9 @@ class Rule:
 
 _ONCE = Rule(tries=1)
 RULES = {
-    Cause.BOT_CHECK: Rule(None, base_s=1.0, cap_s=MINUTE_S),  # the session waits (politeness.py), not the item
+    Cause.BOT_CHECK: Rule(
+        None, base_s=1.0, cap_s=MINUTE_S
+    ),  # the session waits (politeness.py), not the item
     Cause.THROTTLED: Rule(None, base_s=2.0, cap_s=HOUR_S),
     Cause.FORBIDDEN: Rule(6, base_s=MINUTE_S),
     Cause.TIMEOUT: Rule(None, base_s=1.0, cap_s=HOUR_S),
@@ -88,7 +90,9 @@ def permanent(cause: Cause, attempt: int) -> bool:
 def wait_s(cause: Cause, attempt: int, item: str, retry_after_s: float | None = None) -> float:
     """Seconds until the next try: base x 2^(attempt-1), capped, x [0.5, 1.5) by a hash; at least Retry-After."""
     rule = RULES.get(cause, _ONCE)
-    backoff = min(rule.cap_s, rule.base_s * 2.0 ** min(attempt - 1, 40)) * (0.5 + unit("jitter", item, attempt))
+    backoff = min(rule.cap_s, rule.base_s * 2.0 ** min(attempt - 1, 40)) * (
+        0.5 + unit("jitter", item, attempt)
+    )
     return max(backoff, retry_after_s or 0.0)
 
 
@@ -120,10 +124,16 @@ _MESSAGES: tuple[tuple[Cause, str], ...] = (
     (Cause.BOT_CHECK, r"not a bot|captcha|unusual traffic"),
     (Cause.THROTTLED, r"http error 429|too many requests|rate-limited|try again later"),
     (Cause.PRIVATE, r"private video|video is private|granted access"),
-    (Cause.MEMBERS_ONLY, r"members-only|members only|join this channel|music premium|requires payment|must be purchased"),
+    (
+        Cause.MEMBERS_ONLY,
+        r"members-only|members only|join this channel|music premium|requires payment|must be purchased",
+    ),
     (Cause.AGE_GATED, r"confirm your age|age-restricted|age restricted|inappropriate for some users"),
     (Cause.GEO_BLOCKED, r"in your country|in your location|geo.?restrict|http error 451|blocked it (in|on) "),
-    (Cause.NOT_YET, r"premieres in|live event will begin|live stream (is|has not)|not currently live|is_upcoming"),
+    (
+        Cause.NOT_YET,
+        r"premieres in|live event will begin|live stream (is|has not)|not currently live|is_upcoming",
+    ),
     (Cause.DRM, r"\bdrm\b"),
     (
         Cause.REMOVED,
@@ -135,7 +145,10 @@ _MESSAGES: tuple[tuple[Cause, str], ...] = (
     (Cause.FORBIDDEN, r"http error 40[13]"),
     (Cause.TIMEOUT, r"timed out|timeout|http error 408"),
     (Cause.SERVER_ERROR, r"http error 5\d\d"),
-    (Cause.TRUNCATED, r"incompleteread|bytes read, .* more expected|content too short|did not get any data blocks"),
+    (
+        Cause.TRUNCATED,
+        r"incompleteread|bytes read, .* more expected|content too short|did not get any data blocks",
+    ),
     (
         Cause.CONNECTION,
         r"connection (reset|refused|aborted)|name resolution|name or service not known|getaddrinfo"
@@ -163,7 +176,9 @@ _SECRET = re.compile(
 
 
 def scrub(text: str) -> str:
-    """`text` without credentials: user:password@ in URLs, query strings (signatures, tokens), cookie and key values."""
+    """`text` without credentials: user:password@ in URLs, query strings (signatures, tokens), cookie and key
+    values.
+    """
     text = _USERINFO.sub(r"\1***@", text)
     text = _QUERY.sub(r"\1?***", text)
     return _SECRET.sub(r"\1\2***", text)

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yt_dlp
@@ -20,7 +20,9 @@ TOOL = f"yt-dlp {yt_dlp.version.__version__}"
 
 
 class _Silent:
-    """yt-dlp's messages reach the ledger through its exceptions; its own log could name cookies and signed addresses."""
+    """yt-dlp's messages reach the ledger through its exceptions; its own log could name cookies and signed
+    addresses.
+    """
 
     def debug(self, message: str) -> None: ...
 
@@ -39,7 +41,7 @@ class ClipRules:
     max_bytes: int = 500_000_000
     deadline_s: float = 900.0
     stall_s: float = 30.0
-    audio: audio.AudioRules = audio.AudioRules()
+    listening: audio.AudioRules = field(default_factory=audio.AudioRules)
 
 
 class Recorder:
@@ -65,10 +67,10 @@ class Recorder:
         folder = tempfile.mkdtemp(prefix="avs-clip-")
         try:
             recording = self._download(url, folder, access)
-            clip = audio.cut(recording, start_s, self._rules.clip_s, self._rules.audio.min_s)
+            clip = audio.cut(recording, start_s, self._rules.clip_s, self._rules.listening.min_s)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        audio.check(clip.samples, self._rules.audio)
+        audio.check(clip.samples, self._rules.listening)
         return audio.to_flac(clip.samples), clip
 
     def _download(self, url: str, folder: str, access: Access) -> str:
@@ -116,17 +118,24 @@ class Recorder:
             if access.cookies:
                 self._return_cookies(access.cookies, folder)
         names = sorted(os.listdir(folder))
-        found = [name for name in names if name.startswith("recording.") and not name.endswith((".part", ".ytdl"))]
+        found = [
+            name for name in names if name.startswith("recording.") and not name.endswith((".part", ".ytdl"))
+        ]
         if not found:
             over = [name for name in names if name.endswith(".part")]
             live = (info or {}).get("live_status")
             if live in ("is_live", "is_upcoming"):
                 raise Failure(Cause.NOT_YET, f"live_status {live}")
-            raise Failure(Cause.TRUNCATED if over else Cause.TOO_LARGE, "yt-dlp ended without a file: larger than max_bytes")
+            raise Failure(
+                Cause.TRUNCATED if over else Cause.TOO_LARGE,
+                "yt-dlp ended without a file: larger than max_bytes",
+            )
         return os.path.join(folder, found[0])
 
     def _failure(self, error: Exception) -> Failure:
-        """The cause: of a Failure that a hook raised, of the HTTP status where yt-dlp keeps one, else of the message."""
+        """The cause: of a Failure that a hook raised, of the HTTP status where yt-dlp keeps one, else of the
+        message.
+        """
         link: BaseException | None = error
         seen: set[int] = set()
         retry_after: float | None = None
@@ -144,7 +153,9 @@ class Recorder:
         return Failure(of_message(message), message, retry_after)
 
     def _own_cookies(self, path: str, folder: str) -> str:
-        """yt-dlp rewrites its cookie file when it closes: concurrent downloads each get their own, readable by us alone."""
+        """yt-dlp rewrites its cookie file when it closes: concurrent downloads each get their own, readable by
+        us alone.
+        """
         own = os.path.join(folder, "cookies")
         with self._cookies:
             shutil.copyfile(path, own)

@@ -1,15 +1,18 @@
 """Near duplicates: pairs of photos or of clips that show or sound the same.
 
-Photos: 64-bit perceptual hashes at a Hamming distance of at most `max_bits`. By the pigeonhole principle two such hashes agree
-in at least one of max_bits + 1 bands of bits, so only photos that share a band are compared.
+Photos: 64-bit perceptual hashes at a Hamming distance of at most `max_bits`. By the pigeonhole principle two
+such hashes agree in at least one of max_bits + 1 bands of bits, so only photos that share a band are
+compared.
 
-Clips: the fingerprint of Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): the signs of energy
-differences between neighbouring bands and neighbouring frames, 32 bits a frame. Frames are 0.37 s long and 46 ms apart (the paper:
-11.6 ms), 33 bands from 300 to 2000 Hz. Clips that share a frame's word are aligned there; they are the same sound where the bit
-error rate over the overlap is at most `max_error` (the paper: 0.35; two unrelated clips have 0.5).
+Clips: the fingerprint of Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): the
+signs of energy differences between neighbouring bands and neighbouring frames, 32 bits a frame. Frames are
+0.37 s long and 46 ms apart (the paper: 11.6 ms), 33 bands from 300 to 2000 Hz. Clips that share a frame's
+word are aligned there; they are the same sound where the bit error rate over the overlap is at most
+`max_error` (the paper: 0.35; two unrelated clips have 0.5).
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +31,7 @@ def photo_pairs(hashes: Mapping[str, bytes], max_bits: int = 4) -> pa.Table:
     values = np.frombuffer(b"".join(hashes[key] for key in keys), dtype=">u8").astype(np.uint64)
     found: dict[tuple[int, int], int] = {}
     edges = np.linspace(0, 64, max_bits + 2).astype(int)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         band = (values >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
         for members in _groups(band):
             distance = np.bitwise_count(values[members][:, None] ^ values[members][None, :])
@@ -51,7 +54,7 @@ def _groups(values: np.ndarray, largest: int = 4096) -> Iterator[np.ndarray]:
     """Indices of equal values, for every value that occurs more than once, in blocks of at most `largest`."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(values[order]) != 0, True])
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in pairwise(starts):
         for block in range(begin, end, largest):
             if (members := order[block : min(end, block + largest)]).size > 1:
                 yield members

@@ -1,6 +1,8 @@
-"""GET over HTTP with limits: scheme, size while streaming, stalls, truncation; every expected failure is a `Failure`.
+"""GET over HTTP with limits: scheme, size while streaming, stalls, truncation; every expected failure is a
+`Failure`.
 
-urllib3 with threads: measured beside aiohttp, httpx and pycurl on the same local server it moved the most photos a second.
+urllib3 with threads: measured beside aiohttp, httpx and pycurl on the same local server it moved the most
+photos a second.
 """
 
 import email.utils
@@ -25,7 +27,10 @@ from pipelines.fetch.causes import Cause, Failure, of_status
 
 _CHUNK = 1 << 18
 _MIN_RATE = 1000.0  # bytes a second: slower than this over a whole answer is a stall
-_BUCKETS = {"s3": "https://{bucket}.s3.amazonaws.com/{key}", "gs": "https://storage.googleapis.com/{bucket}/{key}"}
+_BUCKETS = {
+    "s3": "https://{bucket}.s3.amazonaws.com/{key}",
+    "gs": "https://storage.googleapis.com/{bucket}/{key}",
+}
 
 
 def web_address(url: str) -> str:
@@ -105,7 +110,9 @@ class Client:
                 raise Failure(Cause.TOO_LARGE, f"more bytes than the limit of {limit}")
             slow = time.monotonic() - started
             if slow > self._stall_s and total < slow * _MIN_RATE:
-                raise Failure(Cause.TIMEOUT, f"{total} bytes in {slow:.0f} s: slower than {_MIN_RATE:.0f} bytes/s")
+                raise Failure(
+                    Cause.TIMEOUT, f"{total} bytes in {slow:.0f} s: slower than {_MIN_RATE:.0f} bytes/s"
+                )
             yield chunk
 
     def get(self, url: str, limit: int) -> tuple[bytes, str]:

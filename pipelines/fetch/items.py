@@ -16,7 +16,8 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Item:
-    """`name` is stable across runs: `lvis:73`, `open_images:<mask id>`, `vggsound:<clip id>`, `annotation:<path>`.
+    """`name` is stable across runs: `lvis:73`, `open_images:<mask id>`, `vggsound:<clip id>`,
+    `annotation:<path>`.
 
     `path` is relative to the corpora folder. A mask's `url` is its archive's. `start_s` is a clip's, seconds.
     """

@@ -1,12 +1,13 @@
 """The ledger: one row an attempt, never changed, never lost, never doubled.
 
-SQLite with a write-ahead log: a commit is one append, a killed process loses no committed row, a half-written one is
-dropped by the checksum of its frame, and the primary key (item, attempt, session) makes a doubled row impossible.
-(A log of checksummed lines would append as fast, but every question - what is due, what failed why - would read it all.)
+SQLite with a write-ahead log: a commit is one append, a killed process loses no committed row, a half-written
+one is dropped by the checksum of its frame, and the primary key (item, attempt, session) makes a doubled row
+impossible. (A log of checksummed lines would append as fast, but every question - what is due, what failed
+why - would read it all.)
 
-Where the corpora folder is remote the database lives in the user's cache folder and every flush also uploads the new rows
-as one immutable Parquet segment, `_fetch/ledger/<session>-<number>.parquet`. Opening it anywhere reads the segments that
-the local database lacks and uploads the rows that no segment holds yet.
+Where the corpora folder is remote the database lives in the user's cache folder and every flush also uploads
+the new rows as one immutable Parquet segment, `_fetch/ledger/<session>-<number>.parquet`. Opening it anywhere
+reads the segments that the local database lacks and uploads the rows that no segment holds yet.
 """
 
 import hashlib
@@ -61,8 +62,9 @@ _CREATE = f"""
 CREATE TABLE IF NOT EXISTS attempts ({", ".join(f"{name} {sql} NOT NULL" for name, sql, _ in _COLUMNS)},
     segment TEXT NOT NULL, PRIMARY KEY (item, attempt, session)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unsynced ON attempts (segment) WHERE segment = '';
-CREATE TABLE IF NOT EXISTS reopened (item TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (item, at)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fingerprints (item TEXT PRIMARY KEY, sha256 TEXT NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reopened (item TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (item, at)) WITHOUT
+ROWID; CREATE TABLE IF NOT EXISTS fingerprints (item TEXT PRIMARY KEY, sha256 TEXT NOT NULL, value BLOB NOT
+NULL) WITHOUT ROWID;
 """
 
 
@@ -78,12 +80,15 @@ class Ledger:
     """The attempts at one corpora folder. Thread-safe. Use it as a context manager.
 
     Args:
-        flush_s, flush_rows: successes are committed together, at the latest after so long or so many; a failure
-            is committed at once. A success that a kill kept from being committed is found again by its file.
+        flush_s, flush_rows: successes are committed together, at the latest after so long or so many; a
+            failure is committed at once. A success that a kill kept from being committed is found again by
+            its file.
         sync_s: seconds between segments, where the corpora folder is remote.
     """
 
-    def __init__(self, corpora: str, *, flush_s: float = 0.2, flush_rows: int = 200, sync_s: float = 30.0) -> None:
+    def __init__(
+        self, corpora: str, *, flush_s: float = 0.2, flush_rows: int = 200, sync_s: float = 30.0
+    ) -> None:
         self.corpora, self.folder = corpora.rstrip("/"), _place(corpora)
         self.remote = not storage.is_local(corpora)
         os.makedirs(self.folder, exist_ok=True)
@@ -95,7 +100,10 @@ class Ledger:
         self._flushed = self._synced = time.monotonic()
         self._segments = 0
         self._db = sqlite3.connect(
-            os.path.join(self.folder, "ledger.sqlite"), check_same_thread=False, isolation_level=None, timeout=60
+            os.path.join(self.folder, "ledger.sqlite"),
+            check_same_thread=False,
+            isolation_level=None,
+            timeout=60,
         )
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _CREATE)
         if self.remote:
@@ -135,13 +143,18 @@ class Ledger:
         """Upload the rows that no segment holds, as one segment."""
         with self._lock:
             names = ", ".join(name for name, _, _ in _COLUMNS)
-            rows = self._db.execute(f"SELECT {names} FROM attempts WHERE segment = '' ORDER BY at, item").fetchall()
+            rows = self._db.execute(
+                f"SELECT {names} FROM attempts WHERE segment = '' ORDER BY at, item"
+            ).fetchall()
             self._synced = time.monotonic()
             if not rows:
                 return
             segment = f"{self.session}-{self._segments:06d}.parquet"
             self._segments += 1
-            columns = {name: list(column) for (name, _, _), column in zip(_COLUMNS, zip(*rows, strict=True), strict=True)}
+            columns = {
+                name: list(column)
+                for (name, _, _), column in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+            }
             buffer = io.BytesIO()
             pq.write_table(pa.table(columns, schema=_SCHEMA), buffer)
             storage.write_atomic(storage.join(self.corpora, FOLDER, "ledger", segment), buffer.getvalue())
@@ -153,7 +166,9 @@ class Ledger:
         for segment in storage.names(folder):
             if segment in have or not segment.endswith(".parquet"):
                 continue
-            table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA)
+            table = pq.read_table(
+                io.BytesIO(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA
+            )
             rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
             self._db.execute("BEGIN IMMEDIATE")
             # A segment written just before a kill may hold rows that still count as not uploaded here.
@@ -186,30 +201,37 @@ class Ledger:
     def strikes(self) -> Counter[tuple[str, str]]:
         """How often each (item, cause) failed."""
         self.flush()
-        rows = self._db.execute("SELECT item, cause, COUNT(*) FROM attempts WHERE cause != 'ok' GROUP BY item, cause")
+        rows = self._db.execute(
+            "SELECT item, cause, COUNT(*) FROM attempts WHERE cause != 'ok' GROUP BY item, cause"
+        )
         return Counter({(item, cause): count for item, cause, count in rows})
 
     def rows(self) -> list[Attempt]:
         """Every attempt, in order of time."""
         self.flush()
         names = ", ".join(name for name, _, _ in _COLUMNS)
-        return [Attempt(*row) for row in self._db.execute(f"SELECT {names} FROM attempts ORDER BY at, item, attempt")]
+        return [
+            Attempt(*row)
+            for row in self._db.execute(f"SELECT {names} FROM attempts ORDER BY at, item, attempt")
+        ]
 
     def reopen(self, items: Iterable[str], at: float) -> None:
         """Make items due at `at`, whatever their backoff says."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR IGNORE INTO reopened VALUES (?, ?)", [(item, at) for item in items])
+            self._db.executemany(
+                "INSERT OR IGNORE INTO reopened VALUES (?, ?)", [(item, at) for item in items]
+            )
             self._db.execute("COMMIT")
 
     def fingerprints(self) -> dict[str, tuple[str, bytes]]:
         """item -> (sha256 of the content, fingerprint)."""
         self.flush()
-        return {item: (sha256, value) for item, sha256, value in self._db.execute("SELECT * FROM fingerprints")}
+        return {
+            item: (sha256, value) for item, sha256, value in self._db.execute("SELECT * FROM fingerprints")
+        }
 
     def add_fingerprints(self, values: Mapping[str, tuple[str, bytes]]) -> None:
         with self._lock:
             self._prints.extend((item, sha256, value) for item, (sha256, value) in values.items())
             self.flush()
-
-

@@ -1,6 +1,7 @@
 """`[fetch]` of a recipe: one frozen record a table, every fault reported together.
 
-Cookies and proxies are not among them: a recipe is published with its dataset. They come by command line and environment.
+Cookies and proxies are not among them: a recipe is published with its dataset. They come by command line and
+environment.
 """
 
 from dataclasses import dataclass, field
@@ -45,7 +46,9 @@ class Clips:
     min_rms_db: float = _number(-60.0, -200, 0)
     max_clipped: float = _number(0.10, 0, 1)
     near_duplicate_error: float = _number(0.30, 0, 0.5)  # bit error rate
-    exclude: tuple[str, ...] = ()  # CSV files whose first column names clips (<video>_<start>) or videos to leave out
+    exclude: tuple[
+        str, ...
+    ] = ()  # CSV files whose first column names clips (<video>_<start>) or videos to leave out
     modality_list: str = ""  # a CSV with the columns video_id, modality and static_image, as VGGSounder's
     modalities: tuple[str, ...] = ("A", "AV")  # of the clips in that list, those heard
 
@@ -82,7 +85,9 @@ class FetchOptions:
     photos: Photos = Photos()
     clips: Clips = Clips()
     youtube: YouTube = YouTube()
-    hosts: dict[str, Any] = field(default_factory=dict)  # host name -> a table of Host; "default" for the others
+    hosts: dict[str, Any] = field(
+        default_factory=dict
+    )  # host name -> a table of Host; "default" for the others
 
     def host(self, name: str) -> Host:
         table = self.hosts.get(name, self.hosts.get("default", {}))
@@ -97,11 +102,16 @@ class FetchOptions:
     def clip_rules(self) -> ClipRules:
         listening = AudioRules(self.clips.min_s, self.clips.min_rms_db, self.clips.max_clipped)
         return ClipRules(
-            self.clips.clip_s, self.youtube.max_bytes, self.youtube.deadline_s, max(self.stall_s, 5.0), listening
+            self.clips.clip_s,
+            self.youtube.max_bytes,
+            self.youtube.deadline_s,
+            max(self.stall_s, 5.0),
+            listening,
         )
 
 
-# What may be set in [fetch.youtube.yt_dlp]: nothing that names credentials, runs programs or writes elsewhere.
+# What may be set in [fetch.youtube.yt_dlp]: nothing that names credentials, runs programs or writes
+# elsewhere.
 YT_DLP = (
     "force_generic_extractor",
     "format",
@@ -129,7 +139,9 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
         if isinstance(host, dict):
             read_table(Host, host, f"fetch.hosts.{name}.", faults)
         else:
-            faults.append(f"fetch.hosts.{name} = {host!r}: write it as a table with concurrency, per_s, burst")
+            faults.append(
+                f"fetch.hosts.{name} = {host!r}: write it as a table with concurrency, per_s, burst"
+            )
     for name, chosen, known in (("corpora", options.corpora, CORPORA), ("splits", options.splits, SPLITS)):
         for word in chosen:
             if word not in known:
@@ -139,7 +151,9 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
     for name in sorted(set(options.youtube.yt_dlp) - set(YT_DLP)):
         faults.append(f"fetch.youtube.yt_dlp.{name} is not allowed in a recipe; allowed: {', '.join(YT_DLP)}")
     if faults:
-        raise RecipeError(f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults))
+        raise RecipeError(
+            f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults)
+        )
     return options
 
 
@@ -158,7 +172,9 @@ def _address_faults(url: str, name: str) -> list[str]:
     if "@" in parts.netloc:
         faults.append("an address in a recipe holds no user or password")
     if name == "video" and "{video_id}" not in url:
-        faults.append("the address of a video holds {video_id}, as https://www.youtube.com/watch?v={video_id}")
+        faults.append(
+            "the address of a video holds {video_id}, as https://www.youtube.com/watch?v={video_id}"
+        )
     if name != "video" and parts.query:
         faults.append("an address in a recipe holds no query: it may be a signature")
     return faults

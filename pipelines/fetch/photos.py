@@ -1,4 +1,6 @@
-"""Check a photo before it gets its name: type by magic bytes, whole, decodable, large enough; and its perceptual hash."""
+"""Check a photo before it gets its name: type by magic bytes, whole, decodable, large enough; and its
+perceptual hash.
+"""
 
 import io
 import warnings
@@ -24,9 +26,11 @@ class PhotoRules:
 
 
 def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPEG") -> bytes | None:
-    """Raise Failure unless `content` is a whole image of `form`; return its fingerprint (8 bytes) if it was decoded.
+    """Raise Failure unless `content` is a whole image of `form`; return its fingerprint (8 bytes) if it was
+    decoded.
 
-    The fingerprint is the 64-bit DCT hash of imagehash (`phash`), of the image decoded at the smallest JPEG scale >= 64 px.
+    The fingerprint is the 64-bit DCT hash of imagehash (`phash`), of the image decoded at the smallest JPEG
+    scale >= 64 px.
     """
     magic, mime = _FORMATS[form]
     if not content.startswith(magic):
@@ -41,7 +45,9 @@ def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPE
             image = Image.open(io.BytesIO(content), formats=[form])
         width, height = image.size
         if min(width, height) < rules.min_side_px:
-            raise Failure(Cause.TOO_SMALL, f"{width} x {height} px; the shorter side must be >= {rules.min_side_px}")
+            raise Failure(
+                Cause.TOO_SMALL, f"{width} x {height} px; the shorter side must be >= {rules.min_side_px}"
+            )
         if width * height > rules.max_pixels:
             raise Failure(Cause.TOO_LARGE, f"{width} x {height} px are more than {rules.max_pixels} pixels")
         if not rules.decode:

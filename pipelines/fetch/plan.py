@@ -19,8 +19,8 @@ from pipelines.recipe import Select
 from shards import storage
 
 _MASK_COLUMNS = [
-    "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "mask_path", "annotation_split",
-    "licence", "is_crowd", "is_group_of", "is_depiction",
+    "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "mask_path",
+    "annotation_split", "licence", "is_crowd", "is_group_of", "is_depiction",
 ]  # fmt: skip
 _CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label", "clip_path", "licence"]
 
@@ -34,8 +34,11 @@ class Plan:
     listed_out: tuple[Item, ...]  # clips that the options' lists exclude
 
 
-def plan(masks: str, clips: str, label_map: LabelMap, options: FetchOptions, select: Select, corpora: str) -> Plan:
-    """Everything that the label map's categories need and `select`'s rules on labels and licences do not drop.
+def plan(
+    masks: str, clips: str, label_map: LabelMap, options: FetchOptions, select: Select, corpora: str
+) -> Plan:
+    """Everything that the label map's categories need and `select`'s rules on labels and licences do not
+    drop.
 
     Args:
         masks, clips: Parquet files in the schemas MASKS and CLIPS.
@@ -47,7 +50,9 @@ def plan(masks: str, clips: str, label_map: LabelMap, options: FetchOptions, sel
             maker.mask(row)
     excluded = _excluded(options.clips, corpora)
     for row in _rows(clips, _CLIP_COLUMNS, "label", maker.wanted("vggsound")):
-        if row["corpus"] in options.corpora and not (select.audio_licences and row["licence"] not in select.audio_licences):
+        if row["corpus"] in options.corpora and not (
+            select.audio_licences and row["licence"] not in select.audio_licences
+        ):
             maker.clip(row, excluded)
     return Plan(tuple(sorted(maker.items(), key=lambda item: item.name)), maker.own, tuple(maker.listed_out))
 
@@ -104,8 +109,16 @@ class _Maker:
             path = f"open_images/images/{name}"
             stem = row["mask_id"].partition(":")[2]
             # a mask archive holds the masks of all photos whose id begins with its digit
-            archive = f"{self._sources.open_images.rstrip('/')}/v5/{split}-masks/{split}-masks-{image_id[:1].lower()}.zip"
-            self._add(row["mask_id"], Kind.MASK, archive, f"open_images/masks/{stem}.png", row["mask_path"], category)
+            folder = f"{self._sources.open_images.rstrip('/')}/v5/{split}-masks"
+            archive = f"{folder}/{split}-masks-{image_id[:1].lower()}.zip"
+            self._add(
+                row["mask_id"],
+                Kind.MASK,
+                archive,
+                f"open_images/masks/{stem}.png",
+                row["mask_path"],
+                category,
+            )
         self._add(row["image_id"], Kind.PHOTO, url, path, row["image_path"], category, key)
 
     def clip(self, row: Mapping[str, Any], excluded: set[str]) -> None:
@@ -116,12 +129,22 @@ class _Maker:
         url = self._sources.video.format(video_id=quote(row["video_id"], safe=""))
         path = f"vggsound/clips/{name}.flac"
         if {name, row["video_id"]} & excluded:
-            self.listed_out.append(Item(row["clip_id"], Kind.CLIP, url, path, (category,), "", row["start_s"]))
+            self.listed_out.append(
+                Item(row["clip_id"], Kind.CLIP, url, path, (category,), "", row["start_s"])
+            )
             return
         self._add(row["clip_id"], Kind.CLIP, url, path, row["clip_path"], category, "", row["start_s"])
 
     def _add(
-        self, name: str, kind: Kind, url: str, path: str, there: str | None, category: str, key: str = "", start_s: float = 0.0
+        self,
+        name: str,
+        kind: Kind,
+        url: str,
+        path: str,
+        there: str | None,
+        category: str,
+        key: str = "",
+        start_s: float = 0.0,
     ) -> None:
         if there is not None and there != path:
             self._own.add(name)
@@ -139,7 +162,9 @@ def _excluded(options: Clips, corpora: str) -> set[str]:
         reader = csv.DictReader(_text(corpora, options.modality_list))
         missing = {"video_id", "modality"} - set(reader.fieldnames or ())
         if missing:
-            raise ValueError(f"{options.modality_list} has no column {', '.join(sorted(missing))}; see fetch.clips.modality_list")
+            raise ValueError(
+                f"{options.modality_list} has no column {', '.join(sorted(missing))}; see fetch.clips.modality_list"
+            )
         heard: dict[str, bool] = defaultdict(bool)
         for line in reader:
             still = (line.get("static_image") or "").strip().lower() in ("true", "1", "yes")

@@ -1,7 +1,8 @@
-"""How fast one source may be asked: token buckets, sessions that rest after a bot check, a queue ordered by due time.
+"""How fast one source may be asked: token buckets, sessions that rest after a bot check, a queue ordered by
+due time.
 
-Everything here is a state machine over a clock that the caller owns: no thread, no sleep, no network. The same code runs
-a real fetch and weeks of simulated time.
+Everything here is a state machine over a clock that the caller owns: no thread, no sleep, no network. The
+same code runs a real fetch and weeks of simulated time.
 """
 
 import heapq
@@ -45,8 +46,9 @@ class Access:
 class Session:
     """One way to a source, with its budget and its circuit breaker.
 
-    A bot check opens the breaker: the session rests `rest_s`, then one probe goes through; a success closes it, another bot
-    check doubles the rest, up to `rest_cap_s`. A throttling answer pauses the session for what it asks, or doubling from 5 s.
+    A bot check opens the breaker: the session rests `rest_s`, then one probe goes through; a success closes
+    it, another bot check doubles the rest, up to `rest_cap_s`. A throttling answer pauses the session for
+    what it asks, or doubling from 5 s.
     """
 
     def __init__(
@@ -114,7 +116,8 @@ class Lane:
 
     Args:
         concurrency: requests under way at once, over all sessions.
-        patience_s: when the next request is further away than this, the lane ends and leaves it to another run.
+        patience_s: when the next request is further away than this, the lane ends and leaves it to another
+        run.
     """
 
     def __init__(self, name: str, sessions: list[Session], concurrency: int, patience_s: float) -> None:
@@ -158,14 +161,24 @@ class Lane:
         return Job(item, attempt, session)
 
     def report(
-        self, job: Job, cause: Cause, now: float, next_at: float | None = None, retry_after_s: float | None = None
+        self,
+        job: Job,
+        cause: Cause,
+        now: float,
+        next_at: float | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         """What became of a job; with `next_at` the item goes back into the queue."""
         self.running -= 1
         job.session.report(cause, now, retry_after_s)
         if next_at is not None:
             # a session's fault says nothing about the item: another session may have it at once
-            self.add(job.item, job.attempt + 1, now if cause in SESSION_CAUSES and self._free(now) else next_at)
+            self.add(
+                job.item, job.attempt + 1, now if cause in SESSION_CAUSES and self._free(now) else next_at
+            )
 
     def _free(self, now: float) -> bool:
-        return any(math.isfinite(wait := session.wait_s(now)) and wait <= self._patience_s for session in self.sessions)
+        return any(
+            math.isfinite(wait := session.wait_s(now)) and wait <= self._patience_s
+            for session in self.sessions
+        )

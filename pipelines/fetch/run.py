@@ -1,11 +1,13 @@
-"""The whole fetch, a page of steps: annotation files, index, plan, what is there already, download, near duplicates."""
+"""The whole fetch, a page of steps: annotation files, index, plan, what is there already, download, near
+duplicates.
+"""
 
 import fcntl
 import io
 import os
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -105,6 +107,12 @@ class Fetch:
         self._parts = os.path.join(ledger.folder, "parts")
         os.makedirs(self._parts, exist_ok=True)
 
+    def missing_annotations(self) -> list[str]:
+        """Paths of the annotation files that are not there."""
+        paths = [file.path for file in annotations.files(self._options)]
+        sizes = self.store.sizes(paths)
+        return [path for path in paths if path not in sizes]
+
     def annotations(self) -> None:
         """Fetch the annotation files; each is pinned. FetchError names those that could not be had."""
         listed = {file.name: file for file in annotations.files(self._options)}
@@ -119,26 +127,33 @@ class Fetch:
                 pins.record(item.path, annotations.Pin("", *digest, *digest))
             elif size is not None and pin is not None and size != pin.stored_bytes and not self._accept_drift:
                 raise annotations.DriftError(
-                    f"{item.path} has {size} bytes, {pin.stored_bytes} were recorded in {FOLDER}/pins.json: it was changed here. "
-                    "Remove it to fetch it again, or take it as it is with --accept-drift"
+                    f"{item.path} has {size} bytes, {pin.stored_bytes} were recorded in {FOLDER}/pins.json: it was "
+                    "changed here. Remove it to fetch it again, or take it as it is with --accept-drift"
                 )
             elif size is not None and pin is not None and size != pin.stored_bytes:
                 digest = _digest(self.store, item.path)
                 pins.record(item.path, annotations.Pin("", *digest, *digest))
             elif size is None:
-                wanted.append((item, last.attempt + 1 if last else 1, last.next_at if last and not last.ok else 0.0))
+                wanted.append(
+                    (item, last.attempt + 1 if last else 1, last.next_at if last and not last.ok else 0.0)
+                )
         workers = Workers(self._ledger, {}, self._clock)
         workers.tasks[Kind.ANNOTATION] = tasks.annotation(
             self.store, self._client, self._parts, listed, pins, self._accept_drift
         )
         self._run("Annotation files", workers, wanted)
         latest = self._ledger.latest()
-        failed = [latest[item.name] for item, _, _ in wanted if item.name in latest and not latest[item.name].ok]
+        failed = [
+            latest[item.name] for item, _, _ in wanted if item.name in latest and not latest[item.name].ok
+        ]
         if failed:
-            lines = "\n".join(f"  - {row.item.partition(':')[2]}: {row.cause}, {row.detail}" for row in failed)
+            lines = "\n".join(
+                f"  - {row.item.partition(':')[2]}: {row.cause}, {row.detail}" for row in failed
+            )
             raise FetchError(
                 f"{len(failed)} annotation file(s) could not be fetched:\n{lines}\n"
-                "Point [fetch.sources] at a mirror, put the file there yourself, or leave its corpus or split out of [fetch]"
+                "Point [fetch.sources] at a mirror, put the file there yourself, or leave its corpus or split out of "
+                "[fetch]"
             )
 
     def plan(self, label_map: LabelMap, recipe: Recipe) -> planning.Plan:
@@ -179,7 +194,9 @@ class Fetch:
         for name, masks in members.items():
             last = latest.get(name)
             box = Item(name, Kind.ARCHIVE, masks[0].url, f"{FOLDER}/parts")
-            entries.append((box, last.attempt + 1 if last else 1, last.next_at if last and not last.ok else 0.0))
+            entries.append(
+                (box, last.attempt + 1 if last else 1, last.next_at if last and not last.ok else 0.0)
+            )
 
         def note(item: Item, outcome: Done | Failure) -> None:
             workers.note(item, numbers[item.name], outcome, tasks.TOOL)
@@ -187,8 +204,10 @@ class Fetch:
 
         workers.tasks[Kind.PHOTO] = tasks.photo(self.store, self._client, self._options)
         workers.tasks[Kind.CLIP] = tasks.clip(self.store, self._recorder)
-        workers.tasks[Kind.ARCHIVE] = tasks.archive(self.store, self._client, self._parts, dict(members), note)
-        self._run("Corpora", workers, entries)
+        workers.tasks[Kind.ARCHIVE] = tasks.archive(
+            self.store, self._client, self._parts, dict(members), note
+        )
+        self._run("Corpora", workers, entries, masks=len(numbers))
         return workers.tally
 
     def near_duplicates(self, items: Sequence[Item]) -> tuple[int, int]:
@@ -199,11 +218,20 @@ class Fetch:
         missing = [item for item in stored if have.get(item.name, ("",))[0] != latest[item.name].sha256]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             made = pool.map(lambda item: tasks.fingerprint_of(self.store, item), missing)
-            added = {item.name: (latest[item.name].sha256, value) for item, value in zip(missing, made, strict=True)}
+            added = {
+                item.name: (latest[item.name].sha256, value)
+                for item, value in zip(missing, made, strict=True)
+            }
         self._ledger.add_fingerprints(added)
         have |= added
-        photos = {item.photo_key or item.name: have[item.name][1] for item in stored if item.kind is Kind.PHOTO}
-        words = {item.name: np.frombuffer(have[item.name][1], np.uint32) for item in stored if item.kind is Kind.CLIP}
+        photos = {
+            item.photo_key or item.name: have[item.name][1] for item in stored if item.kind is Kind.PHOTO
+        }
+        words = {
+            item.name: np.frombuffer(have[item.name][1], np.uint32)
+            for item in stored
+            if item.kind is Kind.CLIP
+        }
         photo_pairs = fingerprints.photo_pairs(photos, self._options.photos.near_duplicate_bits)
         clip_pairs = fingerprints.clip_pairs(words, self._options.clips.near_duplicate_error)
         for name, table in ((PHOTO_PAIRS, photo_pairs), (CLIP_PAIRS, clip_pairs)):
@@ -237,10 +265,12 @@ class Fetch:
                     wanted.append((item, attempt, last.next_at if last else 0.0))
         return wanted
 
-    def _run(self, stage: str, workers: Workers, entries: Sequence[tuple[Item, int, float]]) -> None:
-        totals: dict[str, int] = defaultdict(int)
-        for item, _, _ in entries:
-            totals[item.kind.value] += 1
+    def _run(
+        self, stage: str, workers: Workers, entries: Sequence[tuple[Item, int, float]], masks: int = 0
+    ) -> None:
+        totals = Counter(item.kind.value for item, _, _ in entries)
+        if masks:
+            totals[Kind.MASK.value] = masks
         lanes: dict[str, Lane] = {}
         for item, attempt, due_at in sorted(entries, key=lambda entry: (entry[2], entry[0].name)):
             name = "youtube" if item.kind is Kind.CLIP else _host(item.url)
@@ -291,5 +321,7 @@ def read_items(corpora: str) -> list[Item]:
     """The items of the last plan. FetchError where there was none."""
     url = storage.join(corpora, FOLDER, ITEMS)
     if not storage.exists(url):
-        raise FetchError(f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch RECIPE --corpora {corpora}` first")
+        raise FetchError(
+            f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch RECIPE --corpora {corpora}` first"
+        )
     return from_table(pq.read_table(io.BytesIO(storage.read_bytes(url))))

@@ -1,4 +1,6 @@
-"""The corpora folder: content is checked, then gets its final name; what the ledger vouches for is trusted by size."""
+"""The corpora folder: content is checked, then gets its final name; what the ledger vouches for is trusted by
+size.
+"""
 
 import hashlib
 import os
@@ -24,8 +26,8 @@ class Store:
     def put(self, path: str, content: bytes) -> str:
         """Write checked content under its final name; the sha256 in hexadecimal.
 
-        A local file is renamed into place without an fsync: after a power failure an incomplete one has not the size that
-        the ledger tells, and is fetched again. Syncing each file costs more than half the rate.
+        A local file is renamed into place without an fsync: after a power failure an incomplete one has not
+        the size that the ledger tells, and is fetched again. Syncing each file costs more than half the rate.
         """
         url = self.url(path)
         if self._local:
@@ -85,7 +87,9 @@ class Store:
         return [(name.rpartition("/")[2], int(entry["size"])) for name, entry in found.items()]
 
     def sweep(self, folders: Iterable[str]) -> int:
-        """Remove the unfinished files that killed processes left; how many there were. Only for the holder of the lock."""
+        """Remove the unfinished files that killed processes left; how many there were. Only for the holder of
+        the lock.
+        """
         count = 0
         if self._local:
             for folder in sorted(set(folders)):

@@ -115,7 +115,11 @@ def _check_annotation(file: annotations.AnnotationFile, part: str) -> None:
     """A page of a captive portal or an error page is not an annotation file."""
     with open(part, "rb") as begun:
         head = begun.read(64).lstrip().lower()
-    fits = head.startswith(b"pk\x03\x04") if file.member else head and not head.startswith((b"<!doctype", b"<html", b"<?xml"))
+    fits = (
+        head.startswith(b"pk\x03\x04")
+        if file.member
+        else head and not head.startswith((b"<!doctype", b"<html", b"<?xml"))
+    )
     if not fits:
         forget(part)
         raise Failure(Cause.BAD_CONTENT, f"the content begins with {head[:24]!r}")
@@ -143,7 +147,7 @@ def adopt(store: Store, item: Item, options: FetchOptions) -> Done:
         photos.check(content, "", archives.MASK_RULES, form="PNG")
     elif item.kind is Kind.CLIP:
         samples = audio.cut(io.BytesIO(content), 0.0, options.clips.clip_s, options.clips.min_s).samples
-        audio.check(samples, options.clip_rules.audio)
+        audio.check(samples, options.clip_rules.listening)
         fingerprint = fingerprints.sound_words(samples).tobytes()
     return Done(len(content), digest, "found in the folder and checked", fingerprint)
 

@@ -16,7 +16,7 @@ from pipelines.fetch.politeness import Job, Lane, Pause
 class Done:
     """A success: what was stored, and the fingerprint where the task made one."""
 
-    bytes: int
+    size: int  # bytes
     sha256: str
     detail: str = ""
     fingerprint: bytes | None = None
@@ -46,22 +46,42 @@ class Tally:
 
 
 def judge(
-    item: Item, attempt: int, strikes: Counter[tuple[str, str]], outcome: Done | Failure, tool: str, now: float
+    item: Item,
+    attempt: int,
+    strikes: Counter[tuple[str, str]],
+    outcome: Done | Failure,
+    tool: str,
+    now: float,
 ) -> Attempt:
     """The ledger's row for one attempt; `strikes` counts the failures of the same cause and is updated."""
     if isinstance(outcome, Done):
-        return Attempt(item.name, attempt, "", now, Cause.OK.value, outcome.detail, 0.0, outcome.bytes, outcome.sha256, tool)
+        return Attempt(
+            item.name,
+            attempt,
+            "",
+            now,
+            Cause.OK.value,
+            outcome.detail,
+            0.0,
+            outcome.size,
+            outcome.sha256,
+            tool,
+        )
     cause = outcome.cause
     strikes[item.name, cause.value] += 1
     strike = strikes[item.name, cause.value]
-    next_at = 0.0 if permanent(cause, strike) else now + wait_s(cause, strike, item.name, outcome.retry_after_s)
+    next_at = (
+        0.0 if permanent(cause, strike) else now + wait_s(cause, strike, item.name, outcome.retry_after_s)
+    )
     return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, next_at, 0, "", tool)
 
 
 class Workers:
     """Runs lanes to their end, each with as many threads as its concurrency."""
 
-    def __init__(self, ledger: Ledger, tasks: Mapping[Kind, Task], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, ledger: Ledger, tasks: Mapping[Kind, Task], clock: Callable[[], float] = time.time
+    ) -> None:
         self._ledger, self.tasks, self._clock = ledger, dict(tasks), clock
         self._strikes = ledger.strikes()
         self._stop = threading.Event()
@@ -73,7 +93,9 @@ class Workers:
         """Work until every lane is done. An unexpected error stops all and is raised, with the item's name."""
         turns = [threading.Condition() for _ in lanes]
         threads = [
-            threading.Thread(target=self._work, args=(lane, turn), daemon=True, name=f"fetch-{lane.name}-{number}")
+            threading.Thread(
+                target=self._work, args=(lane, turn), daemon=True, name=f"fetch-{lane.name}-{number}"
+            )
             for lane, turn in zip(lanes, turns, strict=True)
             for number in range(min(lane.concurrency, len(lane)))
         ]
@@ -104,7 +126,7 @@ class Workers:
                     turn.notify_all()
                     return
                 if not isinstance(step, Job):
-                    turn.wait(min(step, 2.0))  # type: ignore[type-var]
+                    turn.wait(min(step, 2.0))
                     continue
             try:
                 row, retry_after_s = self._attempt(step)
