@@ -123,8 +123,13 @@ class Site:
                 return False
             status, extra = "200 OK", ""
             wanted = headers.get("range", "")
-            if wanted.startswith("bytes="):
+            etag = hashlib.md5(re.sub(r"^/@\w+/", "/", path).encode()).hexdigest()
+            if wanted.startswith("bytes=") and headers.get("if-range", f'"{etag}"') == f'"{etag}"':
                 first, _, last = wanted[6:].partition("-")
+                if int(first) >= len(body):
+                    return self.plain(
+                        writer, "416 Range Not Satisfiable", f"Content-Range: bytes */{len(body)}\r\n"
+                    )
                 start, stop = int(first), int(last or len(body) - 1) + 1
                 status, extra = (
                     "206 Partial Content",
@@ -143,9 +148,10 @@ class Site:
 
     def head(self, status: str, path: str, length: int, extra: str = "") -> bytes:
         kind = TYPES.get(os.path.splitext(path)[1], "application/octet-stream")
+        etag = hashlib.md5(re.sub(r"^/@\w+/", "/", path).encode()).hexdigest()
         return (
             f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
-            f'Accept-Ranges: bytes\r\nETag: "{hashlib.md5(path.encode()).hexdigest()}"\r\n{extra}\r\n'
+            f'Accept-Ranges: bytes\r\nETag: "{etag}"\r\n{extra}\r\n'
         ).encode()
 
     def plain(self, writer: asyncio.StreamWriter, status: str, extra: str = "") -> bool:

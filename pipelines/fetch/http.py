@@ -19,6 +19,7 @@ from urllib3.exceptions import (
     IncompleteRead,
     LocationParseError,
     MaxRetryError,
+    NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
 )
@@ -55,6 +56,16 @@ def retry_after_s(value: str | None, now: float) -> float | None:
         return None
 
 
+# The ledger counts every attempt: no hidden ones.
+_ONE_TRY = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False)
+
+
+def _is_slow(error: object) -> bool:
+    return isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(
+        error, NewConnectionError
+    )
+
+
 class Client:
     """A pool of kept-alive connections. Thread-safe."""
 
@@ -64,7 +75,7 @@ class Client:
             num_pools=16,
             maxsize=connections,
             timeout=urllib3.Timeout(connect=10.0, read=stall_s),
-            retries=urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=5),
+            retries=_ONE_TRY,
             headers={"User-Agent": agent, "Accept-Encoding": "identity"},
         )
 
@@ -86,8 +97,9 @@ class Client:
         except IncompleteRead as error:
             raise Failure(Cause.TRUNCATED, str(error)) from error
         except MaxRetryError as error:
-            slow = isinstance(error.reason, (ReadTimeoutError, ConnectTimeoutError))
-            raise Failure(Cause.TIMEOUT if slow else Cause.CONNECTION, str(error.reason)) from error
+            raise Failure(
+                Cause.TIMEOUT if _is_slow(error.reason) else Cause.CONNECTION, str(error.reason)
+            ) from error
         except ProtocolError as error:
             cut = any(isinstance(part, IncompleteRead) for part in error.args)
             raise Failure(Cause.TRUNCATED if cut else Cause.CONNECTION, str(error)) from error
@@ -104,7 +116,7 @@ class Client:
         if already + declared > limit:
             raise Failure(Cause.TOO_LARGE, f"{already + declared} bytes are more than the limit of {limit}")
         started, total = time.monotonic(), 0
-        while chunk := response.read(_CHUNK, decode_content=False):
+        while chunk := response.read1(_CHUNK, decode_content=False):
             total += len(chunk)
             if already + total > limit:
                 raise Failure(Cause.TOO_LARGE, f"more bytes than the limit of {limit}")
