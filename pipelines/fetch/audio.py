@@ -72,16 +72,13 @@ def _decode(container: av.container.InputContainer, start_s: float, duration_s: 
     if start_s > _PREROLL_S:
         container.seek(int((start_s - _PREROLL_S + origin_s) / base), stream=stream, backward=True)
     mono = np.zeros(count, np.float32)
-    filled_to, expected, ended = 0, None, True
+    filled_to, ended, clock = 0, True, _SampleClock(rate)
     for frame in container.decode(stream):
+        block = _mono(frame)
+        stamp = None
         if frame.pts is not None:
             stamp = round((float(frame.pts * (frame.time_base or base)) - origin_s) * rate)
-            # timestamps are rounded to the container's clock (1 ms in WebM): follow the samples, obey only a
-            # real jump
-            position = stamp if expected is None or abs(stamp - expected) > 0.02 * rate else expected
-        else:
-            position = expected or 0
-        block = _mono(frame)
+        position = clock.position(stamp, len(block), settled=filled_to > 0)
         expected = position + len(block)
         begin, end = max(position, first), min(expected, first + count)
         if begin < end:
@@ -106,6 +103,35 @@ def _decode(container: av.container.InputContainer, start_s: float, duration_s: 
     samples = mono if rate == RATE_HZ else soxr.resample(mono, rate, RATE_HZ, quality="HQ")
     wanted = math.floor(len(mono) * RATE_HZ / rate + 0.5)
     return Clip(_fit(samples, wanted), source_s)
+
+
+class _SampleClock:
+    """Where each frame begins, in samples from the start of the recording.
+
+    Samples are counted; where the count begins is the median of what the timestamps say, since a container
+    rounds them (WebM to 1 ms). Only a jump of more than 20 ms is a gap.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._gap = 0.02 * rate
+        self._counted, self._begins = 0, [0]
+        self._fresh = True
+
+    def position(self, stamp: int | None, length: int, settled: bool) -> int:
+        """The first sample of a frame of `length` samples; once `settled` only a gap moves the count's begin."""
+        if stamp is not None:
+            begin = stamp - self._counted
+            if self._fresh or abs(begin - self._begin) > self._gap:
+                self._counted, self._begins, self._fresh = 0, [stamp], False
+            elif not settled:
+                self._begins.append(begin)
+        found = self._begin + self._counted
+        self._counted += length
+        return found
+
+    @property
+    def _begin(self) -> int:
+        return sorted(self._begins)[len(self._begins) // 2]
 
 
 def _slack_s(stream: av.AudioStream) -> float:
