@@ -36,7 +36,7 @@ def masks(archive: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes | Fa
 
 def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> bytes | Failure:
     if info is None:
-        return Failure(Cause.NOT_FOUND, "the archive has no such member")
+        return Failure(Cause.NOT_FOUND, "the archive has no such member", final=True)
     if info.file_size > _MAX_MEMBER:
         return Failure(
             Cause.TOO_LARGE, f"{info.file_size} bytes are more than a mask's limit of {_MAX_MEMBER}"
@@ -45,8 +45,8 @@ def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> bytes | Fail
         with file.open(info) as member:
             content = member.read(_MAX_MEMBER + 1)
         photos.check(content, "", MASK_RULES, form="PNG")
-    except Failure as failure:
-        return failure
+    except Failure as failure:  # the archive's checksum holds: another download brings the same
+        return Failure(failure.cause, failure.detail, final=True)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         return Failure(Cause.DECODE_ERROR, f"{type(error).__name__}: {error}")
     return content

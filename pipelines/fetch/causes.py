@@ -99,9 +99,12 @@ def wait_s(cause: Cause, attempt: int, item: str, retry_after_s: float | None = 
 class Failure(Exception):
     """An expected failure of one attempt. `detail` is the raw message; the ledger scrubs it of credentials."""
 
-    def __init__(self, cause: Cause, detail: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, cause: Cause, detail: str, retry_after_s: float | None = None, final: bool = False
+    ) -> None:
+        """`final`: another try cannot help, whatever the cause's rule says."""
         super().__init__(f"{cause.value}: {scrub(detail)}")
-        self.cause, self.detail, self.retry_after_s = cause, detail, retry_after_s
+        self.cause, self.detail, self.retry_after_s, self.final = cause, detail, retry_after_s, final
 
 
 def of_status(status: int) -> Cause:

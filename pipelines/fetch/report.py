@@ -90,5 +90,7 @@ def parse_causes(text: str) -> frozenset[Cause]:
     known = {cause.value for cause in Cause if cause is not Cause.OK}
     unknown = sorted(set(words) - known)
     if unknown or not words:
-        raise ValueError(f"{', '.join(unknown) or text!r} is no cause; causes: {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{', '.join(unknown) or 'an empty list'} is no cause; causes: {', '.join(sorted(known))}"
+        )
     return frozenset(Cause(word) for word in words)

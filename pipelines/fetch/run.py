@@ -194,9 +194,9 @@ class Fetch:
         for name, masks in members.items():
             last = latest.get(name)
             box = Item(name, Kind.ARCHIVE, masks[0].url, f"{FOLDER}/parts")
-            entries.append(
-                (box, last.attempt + 1 if last else 1, last.next_at if last and not last.ok else 0.0)
-            )
+            if last is None or not last.permanent:
+                due_at = last.next_at if last and not last.ok else 0.0
+                entries.append((box, last.attempt + 1 if last else 1, due_at))
 
         def note(item: Item, outcome: Done | Failure) -> None:
             workers.note(item, numbers[item.name], outcome, tasks.TOOL)
@@ -208,6 +208,13 @@ class Fetch:
             self.store, self._client, self._parts, dict(members), note
         )
         self._run("Corpora", workers, entries, masks=len(numbers))
+        latest = self._ledger.latest()
+        for name, masks in members.items():
+            archive = latest.get(name)
+            for item in masks if archive is not None and archive.permanent else ():
+                if item.name not in latest or not (latest[item.name].ok or latest[item.name].permanent):
+                    note(item, Failure(Cause(archive.cause), f"its archive: {archive.detail}", final=True))
+        self._ledger.flush()
         return workers.tally
 
     def near_duplicates(self, items: Sequence[Item]) -> tuple[int, int]:

@@ -52,29 +52,30 @@ def archive(
 ) -> Task:
     """`members`: archive's item name -> the masks that are needed of it. `note` takes what became of each."""
 
+    stored: set[str] = set()
+
     def run(job: Job) -> Done:
-        wanted = {item.path.rpartition("/")[2]: item for item in members[job.item.name]}
-        part = part_path(parts, job.item)
+        wanted = {
+            item.path.rpartition("/")[2]: item for item in members[job.item.name] if item.name not in stored
+        }
+        part, spoiled = part_path(parts, job.item), 0
+        client.get_file(job.item.url, part, _ARCHIVE_BYTES)
         try:
-            client.get_file(job.item.url, part, _ARCHIVE_BYTES)
             size, digest = annotations.file_digest(part)
-            kept = 0
             for name, found in archives.masks(part, wanted):
-                item = wanted[name]
                 if isinstance(found, Failure):
-                    note(item, found)
+                    spoiled += not found.final
+                    note(wanted[name], found)
                 else:
-                    note(item, Done(len(found), store.put(item.path, found)))
-                    kept += 1
-        except Failure as failure:
-            if failure.cause is Cause.BAD_CONTENT:
-                forget(part)
-            if failure.cause in (Cause.NOT_FOUND, Cause.REMOVED, Cause.UNSAFE, Cause.TOO_LARGE):
-                for item in wanted.values():
-                    note(item, Failure(failure.cause, f"its archive: {failure.detail}"))
-            raise
-        forget(part)
-        return Done(size, digest, f"{kept} of {len(wanted)} masks taken")
+                    note(wanted[name], Done(len(found), store.put(wanted[name].path, found)))
+                    stored.add(wanted[name].name)
+        finally:
+            forget(part)
+        if spoiled:
+            raise Failure(Cause.BAD_CONTENT, f"{spoiled} members do not match their checksums")
+        return Done(
+            size, digest, f"{len(stored & {item.name for item in members[job.item.name]})} masks taken"
+        )
 
     return Task(run, TOOL)
 

@@ -70,9 +70,8 @@ def judge(
     cause = outcome.cause
     strikes[item.name, cause.value] += 1
     strike = strikes[item.name, cause.value]
-    next_at = (
-        0.0 if permanent(cause, strike) else now + wait_s(cause, strike, item.name, outcome.retry_after_s)
-    )
+    ended = outcome.final or permanent(cause, strike)
+    next_at = 0.0 if ended else now + wait_s(cause, strike, item.name, outcome.retry_after_s)
     return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, next_at, 0, "", tool)
 
 
