@@ -12,8 +12,8 @@ MESSAGES = {
     "[youtube] a: Sign in to confirm your age. This video may be inappropriate for some users.": Cause.AGE_GATED,
     "[youtube] a: Video unavailable. This video has been removed by the uploader": Cause.REMOVED,
     "[youtube] a: Video unavailable": Cause.REMOVED,
-    "[youtube] a: Video unavailable. This video is no longer available because the YouTube account associated with this "
-    "video has been terminated.": Cause.REMOVED,
+    "[youtube] a: Video unavailable. This video is no longer available because the YouTube account associated with "
+    "this video has been terminated.": Cause.REMOVED,
     "[youtube] a: Video unavailable. The uploader has not made this video available in your country": Cause.GEO_BLOCKED,
     "[youtube] a: Video unavailable. This video contains content from SME, who has blocked it in your country on "
     "copyright grounds": Cause.GEO_BLOCKED,

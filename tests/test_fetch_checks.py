@@ -133,7 +133,7 @@ def test_a_cut_recording_is_truncated_not_short(tmp_path) -> None:
     path = tmp_path / "recording.m4a"
     media.record(path, media.sound(12.0, 44_100), 44_100, "aac")
     path.write_bytes(path.read_bytes()[:80_000])
-    with pytest.raises(Failure, match="decode_error|truncated"):
+    with pytest.raises(Failure, match=r"decode_error|truncated"):
         audio.cut(str(path), 0.0, 10.0)
 
 

@@ -1,4 +1,4 @@
-"""Clips through the real yt-dlp: from a local site by its generic extractor, and from extractors that refuse as YouTube does."""
+"""Clips through the real yt-dlp: from a local site by its generic extractor, and from one that refuses as YouTube does."""
 
 import os
 import stat
@@ -81,13 +81,13 @@ class Refusing(InfoExtractor):
 
     _VALID_URL = r"https?://refusing\.test/(?P<id>.+)"
     REASONS = {  # noqa: RUF012
-        "private": "Private video. Sign in if you've been granted access to this video. Use --cookies for authentication",
+        "private": "Private video. Sign in if you've been granted access to this video. Use --cookies",
         "removed": "Video unavailable. This video has been removed by the uploader",
-        "terminated": "Video unavailable. This video is no longer available because the YouTube account associated with "
-        "this video has been terminated.",
+        "terminated": "Video unavailable. This video is no longer available because the YouTube account associated "
+        "with this video has been terminated.",
         "age": "Sign in to confirm your age. This video may be inappropriate for some users. Use --cookies",
-        "bot": "Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies for the authentication",
-        "members": "Join this channel to get access to members-only content like this video, and other exclusive perks.",
+        "bot": "Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies",
+        "members": "Join this channel to get access to members-only content like this video.",
         "limited": "Video unavailable. This content isn't available, try again later. The current session has been "
         "rate-limited by YouTube for up to an hour.",
     }

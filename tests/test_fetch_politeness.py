@@ -140,7 +140,7 @@ def truth(number: int) -> Cause | None:
 
 
 def test_two_hundred_thousand_clips_in_simulated_weeks() -> None:
-    """A site that asks for a bot check above 300 videos an hour and now and then below, and loses one answer in fifty."""
+    """A site with bot checks now and then, where one answer in fifty is lost and a fifth of the clips is gone."""
     count, per_hour, sessions = 200_000, 280.0, 3
     lane = Lane(
         "youtube", [session(n, per_hour, 5) for n in range(sessions)], concurrency=12, patience_s=math.inf

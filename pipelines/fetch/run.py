@@ -211,7 +211,9 @@ class Fetch:
         latest = self._ledger.latest()
         for name, masks in members.items():
             archive = latest.get(name)
-            for item in masks if archive is not None and archive.permanent else ():
+            if archive is None or not archive.permanent:
+                continue
+            for item in masks:
                 if item.name not in latest or not (latest[item.name].ok or latest[item.name].permanent):
                     note(item, Failure(Cause(archive.cause), f"its archive: {archive.detail}", final=True))
         self._ledger.flush()
