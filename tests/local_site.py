@@ -3,7 +3,7 @@
 Run as a program; it prints `PORT <n>` and serves 127.0.0.1 until it is stopped or its parent closes its standard input.
 Which fault a path gets is a hash of (seed, path), so the truth of a faulty run can be computed outside: `fault_of`.
 `/@7/a.jpg` has the content of `/a.jpg` and a fault of its own: a few files can stand for many.
-One-time faults happen at a path's first request only. `/__stats__` answers JSON: requests and peak concurrency.
+One-time faults happen at a path's first request only. `/__stats__` answers JSON.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -60,7 +61,9 @@ def start(root: object, **options: object) -> Iterator[str]:
 
 
 def stats(address: str) -> dict[str, Any]:
-    """`requests`: path -> how often it was asked for; `peak`: requests under way at once, at most."""
+    """`requests`: path -> how often it was asked for; `peak`: requests under way at once, at most;
+    `busy_s`: from the first request to the last answer.
+    """
     with urllib.request.urlopen(f"{address}/__stats__") as answer:
         return json.load(answer)
 
@@ -73,6 +76,7 @@ class Site:
         self.cache: dict[str, bytes | None] = {}
         self.seen: dict[str, int] = {}
         self.open = self.peak = 0
+        self.first = self.last = 0.0
 
     def content(self, path: str) -> bytes | None:
         path = re.sub(r"^/@\w+/", "/", path)
@@ -100,9 +104,11 @@ class Site:
         headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in lines if h)}
         path = urllib.parse.unquote(target.partition("?")[0])
         if path == "/__stats__":
-            body = json.dumps({"requests": self.seen, "peak": self.peak}).encode()
+            told = {"requests": self.seen, "peak": self.peak, "busy_s": self.last - self.first}
+            body = json.dumps(told).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             return True
+        self.first = self.first or time.monotonic()
         number = self.seen[path] = self.seen.get(path, 0) + 1
         self.open += 1
         self.peak = max(self.peak, self.open)
@@ -145,6 +151,7 @@ class Site:
             return True
         finally:
             self.open -= 1
+            self.last = time.monotonic()
 
     def head(self, status: str, path: str, length: int, extra: str = "") -> bytes:
         kind = TYPES.get(os.path.splitext(path)[1], "application/octet-stream")

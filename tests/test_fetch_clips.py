@@ -1,4 +1,4 @@
-"""Clips through the real yt-dlp: from a local site by its generic extractor, and from one that refuses as YouTube does."""
+"""Clips through the real yt-dlp: its generic extractor on a local site, and an extractor that refuses as YouTube does."""
 
 import os
 import stat

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
@@ -25,10 +26,12 @@ _ARCHIVE_BYTES = 20_000_000_000
 
 def photo(store: Store, client: Client, options: FetchOptions) -> Task:
     rules, limit = options.photo_rules, options.photos.max_bytes
+    cores = threading.BoundedSemaphore(os.cpu_count() or 1)  # many threads wait for the network, few decode
 
     def run(job: Job) -> Done:
         content, content_type = client.get(job.item.url, limit)
-        fingerprint = photos.check(content, content_type, rules)
+        with cores:
+            fingerprint = photos.check(content, content_type, rules)
         return Done(len(content), store.put(job.item.path, content), fingerprint=fingerprint)
 
     return Task(run, TOOL)
