@@ -1,4 +1,4 @@
-"""Clips through the real yt-dlp: its generic extractor on a local site, and an extractor that refuses as YouTube does."""
+"""Clips through the real yt-dlp: its generic extractor on a local site, and one that refuses as YouTube does."""
 
 import os
 import stat
@@ -14,9 +14,12 @@ from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking import Response
 from yt_dlp.networking.exceptions import HTTPError
 
-from pipelines.fetch import clips
+from pipelines.fetch import clips, options
 from pipelines.fetch.causes import Cause, Failure
-from pipelines.fetch.politeness import Access
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.ledger import Attempt, Ledger
+from pipelines.fetch.politeness import Access, Job
+from pipelines.fetch.run import Fetch
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +159,45 @@ def test_no_download_leaves_a_folder_behind(site, tmp_path, monkeypatch) -> None
     clips.Recorder(clips.ClipRules()).clip(f"{site}/abc.webm", 0.0, Access())
     cause(f"{site}/short.webm", 3.5)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_proxys_password_reaches_no_file(tmp_path) -> None:
+    item = Item("vggsound:a", Kind.CLIP, "http://clips.test/a.webm", "vggsound/clips/a.flac")
+    settings = options.parse({"patience_s": 0.0})
+    access = [Access(proxy="http://someone:hunter2@127.0.0.1:9")]
+    with Ledger(str(tmp_path)) as ledger:
+        Fetch(str(tmp_path), settings, ledger, access=access).items([item])
+        (row,) = ledger.rows()
+    assert row.cause == "connection"
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes()
+
+
+def test_a_bug_of_an_extractor_is_a_failure_of_one_video() -> None:
+    class Broken(Refusing):
+        def _real_extract(self, url: str) -> dict[str, object]:
+            raise KeyError("playerResponse")
+
+    def broken(settings: dict[str, object]) -> yt_dlp.YoutubeDL:
+        downloader = yt_dlp.YoutubeDL(settings, auto_init=False)
+        downloader.add_info_extractor(Broken())
+        return downloader
+
+    found = cause("https://refusing.test/a", youtube_dl=broken)
+    assert found.cause is Cause.EXTRACTOR_ERROR
+    assert "playerResponse" in found.detail
+
+
+def test_starting_again_does_not_renew_the_budget(tmp_path) -> None:
+    now = 1_000_000.0
+    settings = options.parse({"youtube": {"videos_per_hour": 10.0, "burst": 5}})
+    with Ledger(str(tmp_path)) as ledger:
+        for number in range(8):
+            ledger.append(Attempt(f"vggsound:{number}", 1, "", now - 60.0, "ok", "10.000 s", 0.0, 1, "", "t"))
+        ledger.append(
+            Attempt("vggsound:x", 1, "", now - 60.0, "ok", "found in the folder and checked", 0.0, 1, "", "t")
+        )
+        ledger.append(Attempt("lvis:1", 1, "", now - 60.0, "ok", "", 0.0, 1, "", "t"))
+        lane = Fetch(str(tmp_path), settings, ledger, clock=lambda: now).clip_lane()
+    lane.extend((Item(f"vggsound:new {n}", Kind.CLIP, "http://a/", f"{n}.flac"), 1, 0.0) for n in range(9))
+    assert [isinstance(lane.take(now), Job) for _ in range(3)] == [True, True, False]

@@ -246,6 +246,23 @@ def test_kills_at_random_change_nothing(kills, site_root, tmp_path, spawn) -> No
     assert len(tables[0]) > 0
 
 
+def test_a_photo_taken_undecoded_is_taken_out_when_it_does_not_decode(site_root, tmp_path) -> None:
+    root = tmp_path / "spoiled"
+    root.mkdir()
+    content = media.photo(1)
+    scan = content.index(b"\xff\xda")
+    content = content[: scan + 6] + b"\x77" * 4 + content[scan + 10 :]  # the scan names tables that are not there
+    (root / "1.jpg").write_bytes(content)
+    with local_site.start(root) as address, Ledger(str(tmp_path)) as ledger:
+        items = [Item("lvis:1", Kind.PHOTO, f"{address}/1.jpg", "lvis/images/1.jpg")]
+        fetch = Fetch(str(tmp_path), options.parse({"photos": {"decode": False}}), ledger)
+        fetch.items(items)
+        assert ledger.latest()["lvis:1"].ok
+        assert fetch.near_duplicates(items) == (0, 0)
+        assert ledger.latest()["lvis:1"].cause == "decode_error"
+    assert not (tmp_path / items[0].path).exists()
+
+
 def test_two_fetches_do_not_share_a_folder(tmp_path) -> None:
     with Ledger(str(tmp_path)) as one, Ledger(str(tmp_path)) as two, locked(one):
         other = locked(two)

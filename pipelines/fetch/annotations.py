@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -72,10 +73,11 @@ def item(file: AnnotationFile, options: FetchOptions) -> Item:
 
 
 class Pins:
-    """`_fetch/pins.json` of a corpora folder, read once and written after each change."""
+    """`_fetch/pins.json` of a corpora folder, read once and written after each change. Thread-safe."""
 
     def __init__(self, corpora: str) -> None:
         self._url = storage.join(corpora, FOLDER, "pins.json")
+        self._lock = threading.Lock()
         rows = json.loads(storage.read_bytes(self._url)) if storage.exists(self._url) else {}
         self._pins = {path: Pin(**row) for path, row in rows.items()}
 
@@ -83,9 +85,10 @@ class Pins:
         return self._pins.get(path)
 
     def record(self, path: str, pin: Pin) -> None:
-        self._pins[path] = pin
-        rows = {name: asdict(one) for name, one in sorted(self._pins.items())}
-        storage.write_atomic(self._url, json.dumps(rows, indent=1).encode())
+        with self._lock:
+            self._pins[path] = pin
+            rows = {name: asdict(one) for name, one in sorted(self._pins.items())}
+            storage.write_atomic(self._url, json.dumps(rows, indent=1).encode())
 
     def check(self, file: AnnotationFile, url: str, size: int, sha256: str, accept_drift: bool) -> None:
         """Raise DriftError where a download is not what the list or an earlier download pinned."""

@@ -1,5 +1,6 @@
 """One clip: yt-dlp as a library brings the best audio, `audio.py` cuts it, the gates listen, FLAC comes out."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -10,12 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yt_dlp
-from yt_dlp.utils import DownloadError, YoutubeDLError
+from yt_dlp.utils import YoutubeDLError
 
 from pipelines.fetch import audio
 from pipelines.fetch.causes import Cause, Failure, of_message
 from pipelines.fetch.politeness import Access
 
+_OURS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EMFILE,
+    errno.ENOSPC,
+    errno.EROFS,
+)  # of this machine, not of the video
 TOOL = f"yt-dlp {yt_dlp.version.__version__}"
 
 
@@ -112,7 +120,13 @@ class Recorder:
                 info = downloader.extract_info(url, download=True)
         except Failure:
             raise
-        except (DownloadError, YoutubeDLError) as error:
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
+            raise self._failure(error) from error
+        except (
+            Exception
+        ) as error:  # yt-dlp passes the bugs of its extractors on: one video must not end the rest
             raise self._failure(error) from error
         finally:
             if access.cookies:
@@ -149,7 +163,8 @@ class Recorder:
                 retry_after = float(header)
             info = getattr(link, "exc_info", None)
             link = (info[1] if info else None) or getattr(link, "cause", None) or link.__cause__
-        message = str(error)
+        known = isinstance(error, YoutubeDLError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
         return Failure(of_message(message), message, retry_after)
 
     def _own_cookies(self, path: str, folder: str) -> str:

@@ -36,7 +36,10 @@ _BUCKETS = {
 
 def web_address(url: str) -> str:
     """`url` as http(s): a public bucket's s3:// or gs:// object is read unsigned through its HTTPS address."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Failure(Cause.UNSAFE, f"{url!r}: {error}") from error
     if parts.scheme in ("http", "https") and parts.hostname:
         return url
     if parts.scheme in _BUCKETS and parts.netloc:
@@ -88,7 +91,7 @@ class Client:
             if response.status not in (200, 206, 416):
                 wait = retry_after_s(response.headers.get("Retry-After"), time.time())
                 detail = f"HTTP {response.status} {response.reason or ''}".strip()
-                if int(response.headers.get("Content-Length") or _CHUNK) < _CHUNK:
+                if 0 < _declared(response) < _CHUNK:
                     response.drain_conn()  # keeps the connection alive
                 raise Failure(of_status(response.status), detail, wait)
             yield response
@@ -112,7 +115,7 @@ class Client:
                 response.close()  # a connection whose answer was read whole is back in the pool already
 
     def _stream(self, response: urllib3.BaseHTTPResponse, limit: int, already: int = 0) -> Iterator[bytes]:
-        declared = int(response.headers.get("Content-Length") or 0)
+        declared = _declared(response)
         if already + declared > limit:
             raise Failure(Cause.TOO_LARGE, f"{already + declared} bytes are more than the limit of {limit}")
         started, total = time.monotonic(), 0
@@ -154,6 +157,12 @@ class Client:
             with open(path, "ab" if have else "wb") as file:
                 for chunk in self._stream(response, limit, have):
                     file.write(chunk)
+
+
+def _declared(response: urllib3.BaseHTTPResponse) -> int:
+    """Bytes that the answer says it has; 0 where it does not."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def _begun(path: str) -> tuple[int, str]:

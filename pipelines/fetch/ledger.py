@@ -198,6 +198,12 @@ class Ledger:
             latest[attempt.item] = attempt
         return latest
 
+    def count_since(self, prefix: str, at: float) -> int:
+        """Attempts since `at` at items whose name begins with `prefix`; files found in the folder do not count."""
+        self.flush()
+        query = "SELECT COUNT(*) FROM attempts WHERE item >= ? AND item < ? AND at >= ? AND detail NOT LIKE 'found in%'"
+        return int(self._db.execute(query, (prefix, prefix + "\U0010ffff", at)).fetchone()[0])
+
     def strikes(self) -> Counter[tuple[str, str]]:
         """How often each (item, cause) failed."""
         self.flush()

@@ -18,9 +18,10 @@ from pipelines.fetch.items import Item
 class TokenBucket:
     """At most `burst` at once and `rate_per_s` in the long run; a rate of infinity never waits."""
 
-    def __init__(self, rate_per_s: float, burst: int, now: float) -> None:
+    def __init__(self, rate_per_s: float, burst: int, now: float, tokens: float = math.inf) -> None:
+        """`tokens`: what is there to begin with; below 0 where more was used than may be."""
         self._rate, self._burst = rate_per_s, burst
-        self._tokens, self._at = float(burst), now
+        self._tokens, self._at = min(tokens, float(burst)), now
 
     def wait_s(self, now: float) -> float:
         """Seconds until a token is there."""

@@ -70,7 +70,7 @@ def due(items: Sequence[Item], store: Store, latest: dict[str, Attempt]) -> Due:
         size, last = sizes.get(item.path), latest.get(item.name)
         if last is not None and last.ok and size == last.bytes:
             vouched.append(item)
-        elif last is not None and last.permanent:
+        elif last is not None and last.permanent and last.cause != Cause.LISTED_OUT.value:
             dead.append(item)
         elif size is not None and (last is None or not last.ok):
             unknown.append(item)
@@ -225,14 +225,8 @@ class Fetch:
         stored = [item for item in items if item.kind in (Kind.PHOTO, Kind.CLIP) and _ok(latest, item)]
         have = self._ledger.fingerprints()
         missing = [item for item in stored if have.get(item.name, ("",))[0] != latest[item.name].sha256]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            made = pool.map(lambda item: tasks.fingerprint_of(self.store, item), missing)
-            added = {
-                item.name: (latest[item.name].sha256, value)
-                for item, value in zip(missing, made, strict=True)
-            }
-        self._ledger.add_fingerprints(added)
-        have |= added
+        have |= self._fingerprints(missing, latest)
+        stored = [item for item in stored if item.name in have]
         photos = {
             item.photo_key or item.name: have[item.name][1] for item in stored if item.kind is Kind.PHOTO
         }
@@ -246,6 +240,28 @@ class Fetch:
         for name, table in ((PHOTO_PAIRS, photo_pairs), (CLIP_PAIRS, clip_pairs)):
             self._write(name, table)
         return len(photo_pairs), len(clip_pairs)
+
+    def _fingerprints(
+        self, items: Sequence[Item], latest: dict[str, Attempt]
+    ) -> dict[str, tuple[str, bytes]]:
+        """Fingerprints of stored files; one that cannot be decoded is taken out, and fetched again next time."""
+
+        def make(item: Item) -> bytes | Failure:
+            try:
+                return tasks.fingerprint_of(self.store, item, self._options)
+            except Failure as failure:
+                return failure
+
+        made, workers = {}, Workers(self._ledger, {}, self._clock)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for item, value in zip(items, pool.map(make, items), strict=True):
+                if isinstance(value, Failure):
+                    self.store.remove(item.path)
+                    workers.note(item, latest[item.name].attempt + 1, value, tasks.TOOL)
+                else:
+                    made[item.name] = (latest[item.name].sha256, value)
+        self._ledger.add_fingerprints(made)
+        return made
 
     def _write(self, name: str, table: pa.Table) -> None:
         buffer = io.BytesIO()
@@ -289,13 +305,18 @@ class Fetch:
         workers.run(list(lanes.values()), lambda tally: self._watch(stage, dict(totals), tally))
 
     def clip_lane(self) -> Lane:
-        """The lane of all clips: one session for each cookie file or proxy."""
+        """The lane of all clips: one session for each cookie file or proxy.
+
+        What the last hour's runs have used up counts, so that starting again and again buys nothing.
+        """
         rules, now = self._options.youtube, self._clock()
+        used = self._ledger.count_since("vggsound:", now - HOUR_S) / len(self._access)
+        tokens = rules.videos_per_hour - used
         sessions = [
             Session(
                 number,
                 access,
-                TokenBucket(rules.videos_per_hour / HOUR_S, rules.burst, now),
+                TokenBucket(rules.videos_per_hour / HOUR_S, rules.burst, now, tokens),
                 rest_s=rules.rest_s,
                 rest_cap_s=rules.rest_cap_s,
             )

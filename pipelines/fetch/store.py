@@ -1,9 +1,8 @@
-"""The corpora folder: content is checked, then gets its final name; what the ledger vouches for is trusted by
-size.
-"""
+"""The corpora folder: checked content gets its final name; what the ledger vouches for is trusted by its size."""
 
 import hashlib
 import os
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,6 +10,8 @@ from collections.abc import Iterable
 import fsspec
 
 from shards import storage
+
+_UNFINISHED = re.compile(r"\.\d+\.part$")
 
 
 class Store:
@@ -94,7 +95,7 @@ class Store:
         if self._local:
             for folder in sorted(set(folders)):
                 for name, _ in self._listing(folder):
-                    if name.endswith(".part"):
+                    if _UNFINISHED.search(name):
                         os.remove(storage.local_path(self.url(f"{folder}/{name}")))
                         count += 1
         return count

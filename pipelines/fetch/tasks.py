@@ -5,6 +5,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import soundfile
@@ -156,11 +157,10 @@ def adopt(store: Store, item: Item, options: FetchOptions) -> Done:
     return Done(len(content), digest, "found in the folder and checked", fingerprint)
 
 
-def fingerprint_of(store: Store, item: Item) -> bytes:
-    """The fingerprint of a stored photo or clip."""
+def fingerprint_of(store: Store, item: Item, options: FetchOptions) -> bytes:
+    """The fingerprint of a stored photo or clip. Raises Failure where it cannot be decoded."""
     content = store.read(item.path)
     if item.kind is Kind.PHOTO:
-        value = photos.check(content, "", photos.PhotoRules(min_side_px=1))
-        return value or b""
+        return photos.check(content, "", replace(options.photo_rules, decode=True)) or b""
     samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
     return fingerprints.sound_words(samples).tobytes()
