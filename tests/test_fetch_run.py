@@ -251,7 +251,8 @@ def test_a_photo_taken_undecoded_is_taken_out_when_it_does_not_decode(site_root,
     root.mkdir()
     content = media.photo(1)
     scan = content.index(b"\xff\xda")
-    content = content[: scan + 6] + b"\x77" * 4 + content[scan + 10 :]  # the scan names tables that are not there
+    # the scan names tables that are not there
+    content = content[: scan + 6] + b"\x77" * 4 + content[scan + 10 :]
     (root / "1.jpg").write_bytes(content)
     with local_site.start(root) as address, Ledger(str(tmp_path)) as ledger:
         items = [Item("lvis:1", Kind.PHOTO, f"{address}/1.jpg", "lvis/images/1.jpg")]

@@ -158,7 +158,9 @@ def main() -> None:
     for side, results in sound.items():
         rate = statistics.median(one.rate for one in results)
         print(f"| {LABELS[side]} | {rate:,.0f} | {rate / base:.2f}x |")
-    print(f"\n| failing site, {choice.faulty_count} photos | lost though there, worst run | share | photos/s |")
+    print(
+        f"\n| failing site, {choice.faulty_count} photos | lost though there, worst run | share | photos/s |"
+    )
     print("|---|---|---|---|")
     faulty = rounds(choice, ["fetch", *faulty_peers], choice.faulty_count, FAULTS)
     for side, results in faulty.items():
