@@ -237,7 +237,7 @@ def test_doctor_says_what_to_do(tmp_path, monkeypatch) -> None:
     jar.chmod(0o600)
     output = CliRunner().invoke(main, [str(word) for word in words]).output
     assert "chmod" not in output
-    for check in ("write access", "disk", "DNS", "decoder", "yt-dlp"):
+    for check in ("write access", "disk", "DNS", "decoder", "yt-dlp", "JavaScript"):
         assert check in output
 
 

@@ -49,7 +49,7 @@ def command(
     cookies: tuple[str, ...],
     accept_drift: bool,
 ) -> None:
-    r"""Download what the categories of RECIPE need: annotation files, photos, masks, clips.
+    """Download what the categories of RECIPE need: annotation files, photos, masks, clips.
 
     A stopped fetch goes on where it was; a finished one fetches nothing. Another category fetches only what
     is new. Each attempt is a row of the ledger (avs-data ledger CORPORA). What failed for good is never tried

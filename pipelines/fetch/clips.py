@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,13 @@ _OURS = (
     errno.EROFS,
 )  # of this machine, not of the video
 TOOL = f"yt-dlp {yt_dlp.version.__version__}"
+
+
+def javascript() -> dict[str, str]:
+    """The JavaScript runtimes on this machine, name -> path. YouTube's pages need one, yt-dlp starts it."""
+    beside = os.path.dirname(sys.executable)  # where `pip install deno` puts it
+    found = {name: shutil.which(name) or shutil.which(name, path=beside) for name in ("deno", "node", "bun")}
+    return {name: path for name, path in found.items() if path}
 
 
 class _Silent:
@@ -109,6 +117,7 @@ class Recorder:
             "progress_hooks": [watch],
             "fixup": "never",  # no ffmpeg program: PyAV reads what comes
             "enable_file_urls": False,
+            "js_runtimes": {name: {"path": path} for name, path in javascript().items()},
             **self._extra,
         }
         if access.proxy:

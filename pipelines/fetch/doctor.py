@@ -1,6 +1,7 @@
 """Is this machine fit to fetch? Each check answers good or bad, with what it saw and what to do."""
 
 import datetime
+import importlib.util
 import os
 import shutil
 import socket
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import av
 import yt_dlp
 
-from pipelines.fetch import audio
+from pipelines.fetch import audio, clips
 from pipelines.fetch.access import PROXIES, cookie_fault
 from pipelines.fetch.causes import Failure
 from pipelines.fetch.http import web_address
@@ -40,6 +41,7 @@ def examine(corpora: str, options: FetchOptions, cookies: Sequence[str]) -> list
         *_names(options),
         _decoder(),
         _yt_dlp(datetime.date.today()),
+        _javascript(),
         *(_cookies(path) for path in cookies),
         _proxies(),
     ]
@@ -110,6 +112,15 @@ def _yt_dlp(today: datetime.date) -> Finding:
         return Finding("yt-dlp", f"version {version}", "A version without a date: install a release")
     remedy = f"Older than {_OLD_DAYS} days: pip install -U yt-dlp" if age > _OLD_DAYS else ""
     return Finding("yt-dlp", f"version {version}, {age} days old", remedy)
+
+
+def _javascript() -> Finding:
+    runtimes = clips.javascript()
+    scripts = importlib.util.find_spec("yt_dlp_ejs") is not None
+    seen = f"{', '.join(runtimes) or 'no runtime'}; yt-dlp-ejs {'there' if scripts else 'missing'}"
+    return Finding(
+        "JavaScript", seen, "" if runtimes and scripts else "YouTube needs it: pip install deno yt-dlp-ejs"
+    )
 
 
 def _cookies(path: str) -> Finding:

@@ -117,7 +117,6 @@ YT_DLP = (
     "format",
     "format_sort",
     "geo_bypass_country",
-    "js_runtimes",
     "sleep_interval_requests",
     "source_address",
 )
