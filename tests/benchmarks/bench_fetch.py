@@ -1,7 +1,8 @@
 """Photos a second and photos lost, beside img2dataset, from a local site on this machine.
 
 The site serves real photos over HTTP on the loopback. Both sides get the same addresses. Rates are counted by the site,
-from its first request to its last answer, so nobody's start counts. On the failing site 10 % of the photos answer 503
+from its first request to its last answer, so nobody's start counts; processor time is without what a run of two
+photos takes, and does not depend on what else the machine does. On the failing site 10 % of the photos answer 503
 once, 10 % are cut once, 2 % stall once, 1 % answer 429 with Retry-After once and 1 % are gone for good.
 
 img2dataset lives in an environment of its own (`pip install img2dataset==1.47`):
@@ -13,6 +14,7 @@ import argparse
 import io
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -39,6 +41,7 @@ STALL_S = 12.0
 @dataclass(frozen=True)
 class Result:
     rate: float  # photos a second
+    cpu_s: float  # of the program and its processes, start included
     lost: int  # photos that the site has and the run has not
 
 
@@ -103,6 +106,7 @@ def measure(
     ):
         addresses = [f"{site}/@{n}/{names[n % len(names)]}" for n in range(count)]
         folder = str(Path(scratch) / "out")
+        before = _cpu_s()
         plain = ("--resize_mode=no", "--disable_all_reencoding=True")
         if side == "fetch":
             done = ours(folder, addresses, decode=False, threads=32)
@@ -114,11 +118,18 @@ def measure(
             done = peer(program, folder, addresses, *plain, "--retries=2")
         else:
             done = peer(program, folder, addresses, "--image_size=512", "--resize_mode=keep_ratio")
+        cpu_s = _cpu_s() - before
         busy_s = local_site.stats(site)["busy_s"]
         there = {url for url in addresses if local_site.fault_of(url.removeprefix(site), rates, 0) != "gone"}
         if keep and side.startswith("fetch"):
             shutil.copytree(Path(folder) / FOLDER, Path(keep) / FOLDER, dirs_exist_ok=True)
-    return Result(len(done) / busy_s, len(there - done))
+    return Result(len(done) / busy_s, cpu_s, len(there - done))
+
+
+def _cpu_s() -> float:
+    """Processor seconds of the processes that ended so far, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 LABELS = {
@@ -152,12 +163,16 @@ def main() -> None:
         return
     peers = ["img2dataset", "img2dataset, resized"] if choice.img2dataset else []
     faulty_peers = ["img2dataset", "img2dataset, retries 2"] if choice.img2dataset else []
-    print("| photos a second, median of", choice.rounds, "| | against img2dataset |\n|---|---|---|")
+    title = f"sound site, {choice.count} photos, median of {choice.rounds}"
+    print(f"| {title} | photos/s | against img2dataset | CPU ms a photo |")
+    print("|---|---|---|---|")
     sound = rounds(choice, ["fetch", "fetch, decoded", *peers], choice.count, {})
     base = statistics.median(one.rate for one in sound.get("img2dataset", [])) if peers else float("nan")
     for side, results in sound.items():
         rate = statistics.median(one.rate for one in results)
-        print(f"| {LABELS[side]} | {rate:,.0f} | {rate / base:.2f}x |")
+        start_s = measure(side, choice.img2dataset, choice.photos, 2, {}, None).cpu_s
+        cpu_ms = (statistics.median(one.cpu_s for one in results) - start_s) / choice.count * 1000
+        print(f"| {LABELS[side]} | {rate:,.0f} | {rate / base:.2f}x | {cpu_ms:.2f} |")
     print(
         f"\n| failing site, {choice.faulty_count} photos | lost though there, worst run | share | photos/s |"
     )
