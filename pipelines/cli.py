@@ -10,8 +10,12 @@ COMMANDS = {
     "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
     "demo-corpora": "Write small generated corpora in the official layouts.",
     "import": "Turn AVSBench or AVS-Synthetic in its official folders into shards.",
+    "doctor": "Check that this machine can fetch: DNS, disk, decoders, yt-dlp, cookies, write access.",
+    "fetch": "Download what a recipe's categories need: annotations, photos, masks, clips.",
     "index": "Read corpora into Parquet tables of masks and clips.",
+    "ledger": "Say what became of every item of a fetch: counts per cause, survival per category.",
     "match": "Propose which things that can be seen make which sounds.",
+    "retry": "Try again, now, the items of a fetch that failed for given causes.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }
