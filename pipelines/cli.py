@@ -11,6 +11,7 @@ COMMANDS = {
     "demo-corpora": "Write small generated corpora in the official layouts.",
     "index": "Read corpora into Parquet tables of masks and clips.",
     "match": "Propose which things that can be seen make which sounds.",
+    "review": "Review proposed links in a browser; write the accepted into the label map.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }

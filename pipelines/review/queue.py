@@ -1,0 +1,401 @@
+"""The review queue: what to ask next, decisions that are never lost or doubled, undo."""
+
+import re
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from pipelines.review import schema, standing
+from pipelines.review.proposals import LinkKey, Proposal, ReviewError
+
+NAME_RULE = re.compile(r"[\w][\w .@-]{0,39}")
+CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+RELATIONS = ("same", "kind_of", "act_of")
+
+# A link that this reviewer may be asked: open, or gold (everybody gets those), and not yet answered by them.
+_WAITING = """
+    asked = 1 AND (state IN ('open', 'third') OR gold IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM effective e WHERE e.item_id = items.id AND e.proposal_id = items.proposal_id
+                    AND e.verdict <> 'defer' AND (e.reviewer = :reviewer OR e.origin <> 'person'))
+"""
+
+# An item with its newest proposal and, under other names, the proposal that was decided where that is
+# another one.
+_ITEM = """
+    SELECT items.*, p.visual_label, p.score, p.method, p.verdict, p.reason, was.id AS was_id,
+        was.visual_label AS was_visual_label, was.score AS was_score, was.method AS was_method,
+        was.verdict AS was_verdict, was.reason AS was_reason
+    FROM items JOIN proposals p ON p.id = items.proposal_id LEFT JOIN decisions c ON c.id = items.closed_by
+        LEFT JOIN proposals was ON was.id = c.proposal_id AND was.id <> items.proposal_id
+"""
+# A row of the log, and whether it was taken back.
+_DECISION = "SELECT d.*, EXISTS (SELECT 1 FROM decisions u WHERE u.undoes = d.id) AS undone FROM decisions d"
+
+
+class Conflict(ReviewError):
+    """The decision came too late: somebody decided the link, or its proposal changed."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A link in the queue, with the proposal that is asked and, where it changed, the one that was
+    decided.
+    """
+
+    id: int
+    proposal: Proposal
+    proposal_id: int
+    reviewers: int
+    gold: str | None
+    asked: bool
+    rank: float
+    revision: int
+    state: str
+    outcome: str | None
+    closed_by: int | None
+    decided_proposal: Proposal | None
+
+    @property
+    def key(self) -> LinkKey:
+        return self.proposal.key
+
+    @property
+    def changed(self) -> bool:
+        """Decided once, and asked again because its proposal changed."""
+        return self.state in ("open", "third") and self.outcome is not None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of the log."""
+
+    id: int
+    item_id: int
+    proposal_id: int
+    reviewer: str
+    verdict: str
+    undoes: int | None
+    category: str
+    relation: str
+    note: str
+    origin: str
+    decided_at: str
+    undone: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reviewer says of a link.
+
+    Attributes:
+        category: where an accepted link goes; '' for the one that the map or the label's name gives.
+        relation: of the sound to the category: `same`, `kind_of` (an owl is a kind of bird), `act_of`
+            (typing).
+    """
+
+    verdict: str
+    category: str = ""
+    relation: str = "same"
+    note: str = ""
+
+    def check(self) -> None:
+        if self.verdict not in ("accept", "reject", "defer"):
+            raise ReviewError(f"the decision is {self.verdict!r}; it is accept, reject or defer")
+        if self.category and not CATEGORY_RULE.fullmatch(self.category):
+            raise ReviewError(
+                f"category {self.category!r} is not snake_case: use lower-case letters, digits and single "
+                "underscores, such as 'fire_alarm'"
+            )
+        if self.relation not in RELATIONS:
+            raise ReviewError(f"relation is {self.relation!r}; it is one of {', '.join(RELATIONS)}")
+        if len(self.note) > 500 or any(ord(letter) < 32 for letter in self.note):
+            raise ReviewError("a note is one line of at most 500 letters")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Links that are asked: all, decided, waiting for a third reviewer; what this reviewer did and still
+    has.
+    """
+
+    asked: int
+    decided: int
+    third: int
+    mine: int
+    waiting: int
+
+
+def check_reviewer(name: str) -> str:
+    if not NAME_RULE.fullmatch(name):
+        raise ReviewError(
+            f"reviewer {name!r}: a name has 1 to 40 letters, digits, spaces or any of . @ - _, and starts with a letter"
+        )
+    return name
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Queue:
+    """One connection to a queue file. Not to be shared between threads: open one each; use as a context
+    manager.
+    """
+
+    def __init__(self, path: str, create: bool = False) -> None:
+        self.path = path
+        self.connection = schema.connect(path, create)
+
+    def __enter__(self) -> "Queue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def meta(self, key: str, default: str = "") -> str:
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else default
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def item(self, item_id: int) -> Item:
+        row = self.connection.execute(_ITEM + "WHERE items.id = ?", (item_id,)).fetchone()
+        if row is None:
+            raise ReviewError(
+                f"link {item_id} is not in {self.path}: `avs-data review list` shows those that are"
+            )
+        return _item(row)
+
+    def find(self, key: LinkKey) -> Item | None:
+        row = self.connection.execute(
+            _ITEM + "WHERE audio_label = ? AND source = ? AND visual_id = ?", key
+        ).fetchone()
+        return _item(row) if row else None
+
+    def items(self) -> Iterator[Item]:
+        """All links, in the order they are asked."""
+        for row in self.connection.execute(_ITEM + "ORDER BY rank, items.id").fetchall():
+            yield _item(row)
+
+    def decisions(self, item_id: int | None = None, newest: int | None = None) -> list[Decision]:
+        """The log, oldest first; of one link, or its `newest` rows, newest first."""
+        order = f"DESC LIMIT {int(newest)}" if newest is not None else "ASC"
+        where = "" if item_id is None else "WHERE item_id = :item_id"
+        rows = self.connection.execute(f"{_DECISION} {where} ORDER BY id {order}", {"item_id": item_id})
+        return [_decision(row) for row in rows]
+
+    def proposals(self) -> dict[int, Proposal]:
+        """Every proposal ever imported, by its id."""
+        rows = self.connection.execute(
+            "SELECT p.id, i.audio_label, i.source, p.visual_label, i.visual_id, p.score, p.method, p.verdict, p.reason "
+            "FROM proposals p JOIN items i ON i.id = p.item_id"
+        )
+        return {row["id"]: Proposal(*tuple(row)[1:]) for row in rows}
+
+    def next(self, reviewer: str, skip: Collection[int] = ()) -> Item | None:
+        """The link that this reviewer should see now: those they deferred come last, the longest deferred
+        first.
+        """
+        without = ",".join(str(int(item_id)) for item_id in skip)
+        row = self.connection.execute(
+            f"""SELECT items.id FROM items WHERE {_WAITING} AND id NOT IN ({without})
+                ORDER BY coalesce((SELECT max(id) FROM effective e WHERE e.item_id = items.id AND e.verdict = 'defer'
+                    AND e.proposal_id = items.proposal_id AND e.reviewer = :reviewer), 0), rank, id LIMIT 1""",
+            {"reviewer": reviewer},
+        ).fetchone()
+        return self.item(row["id"]) if row else None
+
+    def progress(self, reviewer: str) -> Progress:
+        row = self.connection.execute(
+            f"""SELECT count(*) FILTER (WHERE asked), count(*) FILTER (WHERE asked AND state IN ('accept', 'reject')),
+                count(*) FILTER (WHERE asked AND state = 'third'),
+                (SELECT count(*) FROM effective WHERE reviewer = :reviewer AND verdict <> 'defer'),
+                count(*) FILTER (WHERE {_WAITING}) FROM items""",
+            {"reviewer": reviewer},
+        ).fetchone()
+        return Progress(*row)
+
+    def decide(
+        self,
+        item_id: int,
+        reviewer: str,
+        answer: Answer,
+        revision: int | None = None,
+        request_id: str | None = None,
+    ) -> Decision:
+        """Record an answer; when this returns, it is on disk.
+
+        Args:
+            revision: of the item that the reviewer saw; None decides it as it is now.
+            request_id: the same id again returns the decision it made before, and records nothing.
+
+        Raises:
+            Conflict: the link is decided (the text says by whom), was answered by this reviewer, or has
+                changed.
+            ReviewError: the answer does not fit.
+        """
+        answer.check()
+        check_reviewer(reviewer)
+        with schema.transaction(self.connection):
+            known = self._request(request_id)
+            if known:
+                if (known.item_id, known.reviewer, known.verdict) != (item_id, reviewer, answer.verdict):
+                    raise ReviewError(
+                        f"request {request_id} was another decision: give every request its own id"
+                    )
+                return known
+            item = self.item(item_id)
+            self._refuse_late(item, reviewer, revision)
+            decision_id = self._append(item, reviewer, answer, "person", now(), request_id)
+            return self._decision(decision_id)
+
+    def undo(self, reviewer: str, decision_id: int | None = None, request_id: str | None = None) -> Decision:
+        """Take back this reviewer's newest decision that counts, or the one named (then anybody's: the log
+        says who).
+
+        Returns:
+            The decision that was taken back.
+        """
+        check_reviewer(reviewer)
+        with schema.transaction(self.connection):
+            known = self._request(request_id)
+            if known:
+                if known.verdict != "undo" or known.reviewer != reviewer or known.undoes is None:
+                    raise ReviewError(
+                        f"request {request_id} was another decision: give every request its own id"
+                    )
+                return self._decision(known.undoes)
+            if decision_id is None:
+                row = self.connection.execute(
+                    "SELECT * FROM effective WHERE reviewer = ? AND origin = 'person' ORDER BY id DESC LIMIT 1",
+                    (reviewer,),
+                ).fetchone()
+                if row is None:
+                    raise ReviewError(f"{reviewer} has no decision left to undo")
+            else:
+                row = self.connection.execute(
+                    "SELECT * FROM effective WHERE id = ?", (decision_id,)
+                ).fetchone()
+                if row is None:
+                    raise ReviewError(
+                        f"decision {decision_id} is not one to undo: it was undone, is an undo, or does not exist; "
+                        "`avs-data review show LINK` lists a link's decisions"
+                    )
+            self.connection.execute(
+                "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, undoes, category, relation, note, "
+                "origin, request_id, decided_at) VALUES (?, ?, ?, 'undo', ?, '', '', '', 'person', ?, ?)",
+                (row["item_id"], row["proposal_id"], reviewer, row["id"], request_id, now()),
+            )
+            self.refresh(row["item_id"])
+            return self._decision(row["id"])
+
+    def record(self, item: Item, reviewer: str, answer: Answer, origin: str, decided_at: str) -> None:
+        """A decision that was made elsewhere (`matcher`, `map`); inside the caller's transaction."""
+        answer.check()
+        self._append(item, reviewer, answer, origin, decided_at, None)
+
+    def votes(self, item_id: int) -> list[standing.Vote]:
+        rows = self.connection.execute(
+            "SELECT * FROM effective WHERE item_id = ? AND verdict <> 'defer' ORDER BY id", (item_id,)
+        )
+        return [
+            standing.Vote(r["id"], r["proposal_id"], r["reviewer"], r["verdict"], r["category"], r["origin"])
+            for r in rows
+        ]
+
+    def refresh(self, item_id: int) -> None:
+        """Derive an item's state from the log again; inside the caller's transaction."""
+        row = self.connection.execute("SELECT * FROM items WHERE id = ?", (item_id,)).fetchone()
+        proposal_ids = [
+            r["id"]
+            for r in self.connection.execute(
+                "SELECT id FROM proposals WHERE item_id = ? ORDER BY id", (item_id,)
+            )
+        ]
+        now_stands = standing.derive(self.votes(item_id), proposal_ids, row["reviewers"], row["gold"])
+        self.connection.execute(
+            "UPDATE items SET state = ?, outcome = ?, closed_by = ?, revision = revision + ? WHERE id = ?",
+            (
+                now_stands.state,
+                now_stands.outcome,
+                now_stands.closed_by,
+                int(now_stands.state != row["state"]),
+                item_id,
+            ),
+        )
+
+    def _request(self, request_id: str | None) -> Decision | None:
+        row = self.connection.execute(_DECISION + " WHERE request_id = ?", (request_id,)).fetchone()
+        return _decision(row) if row else None
+
+    def _decision(self, decision_id: int) -> Decision:
+        return _decision(self.connection.execute(_DECISION + " WHERE id = ?", (decision_id,)).fetchone())
+
+    def _refuse_late(self, item: Item, reviewer: str, revision: int | None) -> None:
+        link = f"{item.proposal.audio_label} = {item.proposal.visual_label}"
+        for vote in self.votes(item.id):
+            if vote.proposal_id == item.proposal_id and vote.reviewer == reviewer:
+                raise Conflict(f"you decided {link} already ({vote.verdict}): undo that first")
+        if item.state in ("accept", "reject") and item.gold is None:
+            assert item.closed_by is not None
+            closing = self._decision(item.closed_by)
+            raise Conflict(
+                f"{closing.reviewer} decided {link} first: {item.state}, {closing.decided_at[:16]} UTC"
+            )
+        if revision is not None and revision != item.revision and item.gold is None:
+            raise Conflict(f"{link} changed while it was on your screen: look again, then decide")
+
+    def _append(
+        self, item: Item, reviewer: str, answer: Answer, origin: str, decided_at: str, request_id: str | None
+    ) -> int:
+        cursor = self.connection.execute(
+            "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, category, relation, note, origin, "
+            "request_id, decided_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                item.id,
+                item.proposal_id,
+                reviewer,
+                answer.verdict,
+                answer.category,
+                answer.relation,
+                answer.note,
+                origin,
+                request_id,
+                decided_at,
+            ),
+        )
+        self.refresh(item.id)
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+
+def _item(row: sqlite3.Row) -> Item:
+    def proposal(prefix: str) -> Proposal:
+        visual_label, *rest = (
+            row[prefix + name] for name in ("visual_label", "score", "method", "verdict", "reason")
+        )
+        return Proposal(row["audio_label"], row["source"], visual_label, row["visual_id"], *rest)
+
+    return Item(
+        row["id"],
+        proposal(""),
+        row["proposal_id"],
+        row["reviewers"],
+        row["gold"],
+        bool(row["asked"]),
+        row["rank"],
+        row["revision"],
+        row["state"],
+        row["outcome"],
+        row["closed_by"],
+        proposal("was_") if row["was_id"] is not None else None,
+    )
+
+
+def _decision(row: sqlite3.Row) -> Decision:
+    return Decision(
+        **{name: row[name] for name in Decision.__dataclass_fields__ if name != "undone"},
+        undone=bool(row["undone"]),
+    )
