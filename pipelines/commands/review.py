@@ -1,8 +1,6 @@
 """`avs-data review`: the queue of proposed links, on the command line and in a browser."""
 
-import csv
 import getpass
-import io
 import json
 import os
 import sys
@@ -16,18 +14,23 @@ from rich.console import Console
 from rich.table import Table
 
 import label_maps
-from label_maps import LabelMap, LabelMapError
-from pipelines.review import agreement, application, corpus_index, gold, intake, labels, proposals, rejected
-from pipelines.review.categories import candidate
-from pipelines.review.impact import ImpactTable, impact
+from label_maps import LabelMapError
+from pipelines.review import (
+    agreement,
+    application,
+    corpus_index,
+    describe,
+    gold,
+    intake,
+    labels,
+    log_csv,
+    proposals,
+    rejected,
+)
 from pipelines.review.proposals import ReviewError
-from pipelines.review.queue import RELATIONS, Answer, Item, Queue
+from pipelines.review.queue import Queue
+from pipelines.review.records import RELATIONS, Answer, Item
 from shards import storage
-
-LOG_COLUMNS = (
-    "decision_id,vggsound_label,source,visual_label,visual_id,score,method,reviewer,decision,category,relation,note,"
-    "origin,decided_at,undoes,undone,gold"
-).split(",")
 
 queue_option = click.option(
     "--queue", "queue_path", default="review.sqlite", show_default=True, help="The queue's SQLite file."
@@ -182,7 +185,7 @@ def list_(
             and needle in f"{item.proposal.audio_label}\n{item.proposal.visual_label}".lower()
         ]
         shown = found[:limit] if limit else found
-        impacts = _impacts(queue, map_name, shown) if with_impact else {}
+        impacts = describe.impacts(queue, _map_path(map_name), shown) if with_impact else {}
     if as_json:
         for item in shown:
             row = {"link": item.id, **asdict(item.proposal), "state": item.state, "changed": item.changed}
@@ -217,30 +220,7 @@ def list_(
 def show(link: int, queue_path: str, map_name: str) -> None:
     """Show LINK: what the matcher says, what it would add, and every decision about it."""
     with Queue(queue_path) as queue:
-        item = queue.item(link)
-        text = labels.label_text(queue, *item.key[1:], item.proposal.visual_label)
-        effect = _impacts(queue, map_name, [item])[item.id]
-        log = queue.decisions(link)
-    p = item.proposal
-    print(f"link {item.id}: {p.audio_label} = {p.visual_label} ({p.source} {p.visual_id})")
-    for name, value in (
-        ("synset", text.synset),
-        ("also", ", ".join(text.synonyms)),
-        ("means", text.definition),
-        ("a kind of", " < ".join(text.parents)),
-        ("matcher", _says(p)),
-        ("before", _says(item.decided_proposal) if item.decided_proposal else ""),
-        ("impact", effect),
-        ("state", f"{item.state}, {item.reviewers} vote{'s' * (item.reviewers > 1)} decide"),
-    ):
-        if value:
-            print(f"  {name:10}{value}")
-    for d in log:
-        what = f"undid decision {d.undoes}" if d.verdict == "undo" else d.verdict
-        more = " ".join(
-            part for part in (d.category and f"into {d.category}", d.note, "(undone)" * d.undone) if part
-        )
-        print(f"  decision {d.id}: {d.decided_at[:16]} {d.reviewer} {what} {more}".rstrip())
+        print(describe.link(queue, _map_path(map_name), queue.item(link)))
 
 
 def _decision_command(verdict: str, about: str) -> click.Command:
@@ -328,30 +308,12 @@ def apply(queue_path: str, map_name: str, dry_run: bool, skip_clashes: bool) -> 
 @click.option("--out", default="-", help="A file or URL; - is the terminal.", show_default=True)
 def export(queue_path: str, out: str) -> None:
     """Write the whole log as CSV: every decision of everybody, undone ones too."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LOG_COLUMNS)
     with Queue(queue_path) as queue:
-        known = {item.id: item for item in queue.items()}
-        asked = queue.proposals()
-        for d in queue.decisions():
-            item, p = known[d.item_id], asked[d.proposal_id]
-            writer.writerow(
-                (
-                    d.id,
-                    *item.key[:2],
-                    p.visual_label,
-                    item.key[2],
-                    "" if p.score is None else p.score,
-                    p.method,
-                )
-                + (d.reviewer, d.verdict, d.category, d.relation, d.note, d.origin, d.decided_at)
-                + (d.undoes or "", int(d.undone), item.gold or "")
-            )
+        text = log_csv.to_csv(queue)
     if out == "-":
-        sys.stdout.write(text.getvalue())
+        sys.stdout.write(text)
     else:
-        storage.write_atomic(out, text.getvalue().encode())
+        storage.write_atomic(out, text.encode())
 
 
 @command.command("agreement")
@@ -413,19 +375,3 @@ def _map_path(name_or_path: str) -> Path:
         return Path(name_or_path)
     label_maps.load(name_or_path)  # its message names the maps that ship
     return Path(label_maps.__file__).parent / f"{name_or_path}.csv"
-
-
-def _impacts(queue: Queue, map_name: str, items: list[Item]) -> dict[int, str]:
-    table = ImpactTable(queue)
-    if not table.known:
-        return dict.fromkeys((item.id for item in items), "unknown: import with --index to count it")
-    accepted = application.accepted_links(queue)
-    base: LabelMap = application.without_own(
-        label_maps.load(_map_path(map_name)), application.own_links(queue)
-    )
-    return {item.id: str(impact(table, base, accepted, candidate(item))) for item in items}
-
-
-def _says(p: proposals.Proposal) -> str:
-    score = "" if p.score is None else f" {p.score:.3f}"
-    return f"{p.verdict}{score} by {p.method}: {p.reason}"

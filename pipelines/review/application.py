@@ -13,7 +13,8 @@ from label_maps.links import to_csv
 from pipelines.review import rejected
 from pipelines.review.categories import AUDIO, AcceptedLink, Resolution, resolve
 from pipelines.review.proposals import LinkKey, ReviewError
-from pipelines.review.queue import Decision, Item, Queue
+from pipelines.review.queue import Queue
+from pipelines.review.records import Decision, Item
 from pipelines.review.rejected import RejectedLink
 from shards import storage
 
@@ -106,7 +107,7 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
         tuple(sorted([*base.links, *_new_rows(base, links, resolution, synsets)])),
         rejected_before,
         tuple(sorted([*(link for link in rejected_before if link.key not in own), *_rejections(queue)])),
-        tuple(dict.fromkeys(resolution.clashes.values())),
+        tuple(dict.fromkeys(clash.text for clash in resolution.clashes.values())),
     )
 
 
@@ -139,8 +140,8 @@ def _new_rows(
             continue
         if link.source == "lvis" and link.visual_id not in synsets:
             raise ReviewError(
-                f"LVIS category {link.visual_id} ({link.visual_label}) has no synset in this queue: import again with "
-                "--labels DIR or --corpora DIR, which hold the LVIS categories"
+                f"LVIS category {link.visual_id} ({link.visual_label}) has no synset in this queue: import "
+                "again with --labels DIR or --corpora DIR, which hold the LVIS categories"
             )
         about = (
             link.decided_by,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from label_maps import LabelMap
-from pipelines.review.queue import CATEGORY_RULE, Item
+from pipelines.review.records import CATEGORY_RULE, Item
 
 Node = tuple[str, str]  # source, source id
 AUDIO = "vggsound"
@@ -44,15 +44,23 @@ def candidate(item: Item) -> AcceptedLink:
 
 
 @dataclass(frozen=True)
+class Clash:
+    """Categories that links would join. `text`: what claims each, which links join them, what to do."""
+
+    categories: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
 class Resolution:
     """
     Attributes:
         category: of every link that fits, by item id.
-        clashes: of every link that does not: why, naming each category and what claims it.
+        clashes: of every link that does not, by item id.
     """
 
     category: Mapping[int, str]
-    clashes: Mapping[int, str]
+    clashes: Mapping[int, Clash]
 
 
 def resolve(label_map: LabelMap, links: Sequence[AcceptedLink]) -> Resolution:
@@ -64,15 +72,15 @@ def resolve(label_map: LabelMap, links: Sequence[AcceptedLink]) -> Resolution:
     before Open Images, then by name), without the LVIS suffix unless another group or category has that name.
     """
     categories: dict[int, str] = {}
-    clashes: dict[int, str] = {}
+    clashes: dict[int, Clash] = {}
     unnamed = []
     for group in _groups(links):
         claims = _claims(label_map, group)
         if len(claims) == 1:
             categories.update(dict.fromkeys((link.item_id for link in group), next(iter(claims))))
         elif claims:
-            text = _clash(claims, group)
-            clashes.update(dict.fromkeys((link.item_id for link in group), text))
+            clash = Clash(tuple(sorted(claims)), _clash(claims, group))
+            clashes.update(dict.fromkeys((link.item_id for link in group), clash))
         else:
             unnamed.append(group)
     taken = set(label_map.categories) | set(categories.values())
@@ -86,9 +94,8 @@ def resolve(label_map: LabelMap, links: Sequence[AcceptedLink]) -> Resolution:
             if CATEGORY_RULE.fullmatch(name):
                 categories[link.item_id] = name
             else:
-                clashes[link.item_id] = (
-                    f"{link}: {label!r} makes no snake_case name: accept it again with a category"
-                )
+                text = f"{link}: {label!r} makes no snake_case name: accept it again with a category"
+                clashes[link.item_id] = Clash((name,), text)
     return Resolution(categories, clashes)
 
 
@@ -136,11 +143,12 @@ def _claims(label_map: LabelMap, group: Sequence[AcceptedLink]) -> dict[str, lis
 
 
 def _clash(claims: Mapping[str, Sequence[str]], group: Sequence[AcceptedLink]) -> str:
+    names = " and ".join(repr(name) for name in sorted(claims))
     sides = "; ".join(f"{category!r}: {', '.join(says)}" for category, says in sorted(claims.items()))
     links = "; ".join(f"link {link.item_id}, {link}" for link in group)
     return (
-        f"{' and '.join(repr(name) for name in sorted(claims))} would be joined, but a label belongs to one category. "
-        f"{sides}. Joined by {links}. Undo one of these, decide it again with another category, or change the map"
+        f"{names} would be joined, but a label belongs to one category. {sides}. Joined by {links}. "
+        "Undo one of these, decide it again with another category, or change the map"
     )
 
 

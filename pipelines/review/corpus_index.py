@@ -59,7 +59,9 @@ def _load_masks(queue: Queue, url: str) -> tuple[int, int, int]:
         table = parquet.read(columns=columns)
         if not table.num_rows:
             return 0, 0, 0
-        keys = pc.binary_join_element_wise(table["corpus"], table["label_id"], "\x1f")
+        keys = pc.binary_join_element_wise(
+            table["corpus"].cast(pa.string()), table["label_id"].cast(pa.string()), "\x1f"
+        )
         label_codes, label_names = _encode(keys)
         image_codes, image_names = _encode(table["image_id"])
         pairs, first_rows = np.unique(label_codes * len(image_names) + image_codes, return_index=True)
@@ -107,8 +109,8 @@ def _store_photos(queue: Queue, parquet: pq.ParquetFile, chosen: np.ndarray, row
                     masks[pair] += _mask(row)
         start += rows
     queue.connection.executemany(
-        "INSERT INTO examples (kind, source, source_id, place, item, path, masks, width, height, licence, author) "
-        "VALUES ('photo', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO examples (kind, source, source_id, place, item, path, masks, width, height, licence, "
+        "author) VALUES ('photo', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 row["corpus"],
@@ -163,7 +165,7 @@ def _load_clips(queue: Queue, url: str) -> tuple[int, int]:
 
 def _encode(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """int64 code of every row, and the value of every code."""
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return codes, encoded.dictionary.to_numpy(zero_copy_only=False)
 

@@ -45,7 +45,8 @@ def read(url: str) -> Truth:
     for row in reader:
         if row["relation"] not in RELATIONS:
             raise ReviewError(
-                f"{url}:{reader.line_num}: relation is {row['relation']!r}; it is one of {', '.join(RELATIONS)}"
+                f"{url}:{reader.line_num}: relation is {row['relation']!r}; "
+                f"it is one of {', '.join(RELATIONS)}"
             )
         labels.add(row["vggsound_label"])
         keys[row["relation"]].add((row["vggsound_label"], row["source"], row["visual_label"].lower()))

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from label_maps import LabelMap
-from pipelines.review.categories import AUDIO, AcceptedLink, Node, Resolution, resolve
+from pipelines.review.categories import AUDIO, AcceptedLink, Clash, Node, Resolution, resolve
 from pipelines.review.corpus_index import unpack
 from pipelines.review.queue import Queue
 
@@ -35,23 +35,24 @@ class Impact:
         category: where the link would go; '' when it clashes.
         added: what it adds there.
         before: what the category has without it.
-        clash: why the link does not fit the map, or ''.
+        clash: why the link does not fit the map; None: it does.
     """
 
     category: str
     added: Size
     before: Size
-    clash: str
+    clash: Clash | None
 
     @property
     def is_new(self) -> bool:
-        return not self.clash and self.before == Size(0, 0, 0)
+        return self.clash is None and self.before == Size(0, 0, 0)
 
     def __str__(self) -> str:
         if self.clash:
-            return f"clash: {self.clash}"
+            return f"clash: {' and '.join(self.clash.categories)} would be joined"
         added = self.added
-        return f"+{added.triplets:,} triplets in `{self.category}` (+{added.images:,} images, +{added.clips:,} clips)"
+        more = f"+{added.images:,} images, +{added.clips:,} clips"
+        return f"+{added.triplets:,} triplets in `{self.category}` ({more})"
 
 
 class ImpactTable:
@@ -107,7 +108,7 @@ def impact(
         after_size.images - before_size.images,
         after_size.clips - before_size.clips,
     )
-    return Impact(category, added, before_size, "")
+    return Impact(category, added, before_size, None)
 
 
 def members(

@@ -9,7 +9,8 @@ import numpy as np
 from label_maps import LabelMap
 from pipelines.review import gold, schema
 from pipelines.review.proposals import LinkKey, Proposal, ReviewError
-from pipelines.review.queue import Answer, Item, Queue, now
+from pipelines.review.queue import Queue
+from pipelines.review.records import Answer, Item, now
 from pipelines.review.rejected import RejectedLink
 from shards import hashing
 
@@ -156,14 +157,16 @@ def _add(
     label_map: LabelMap | None,
 ) -> int:
     """Add a new link; 1 when the map or its list of rejected links has settled it."""
-    item = _insert(queue, proposal, options.reviewers, asked=proposal.verdict != "reject", rank=0.0)
     refused = rejected.get(proposal.key)
+    audio = label_map.link("vggsound", proposal.audio_label) if label_map else None
+    visual = label_map.link(proposal.source, proposal.visual_id) if label_map else None
+    joined = audio is not None and visual is not None and audio.category == visual.category
+    asked = proposal.verdict != "reject" and not refused and not joined
+    item = _insert(queue, proposal, options.reviewers, asked, rank=0.0)
     if refused:
         queue.record(item, refused.decided_by, Answer("reject"), "map", refused.decided_on)
         return 1
-    audio = label_map.link("vggsound", proposal.audio_label) if label_map else None
-    visual = label_map.link(proposal.source, proposal.visual_id) if label_map else None
-    if audio and visual and audio.category == visual.category:
+    if audio and visual and joined:
         newer = max(audio, visual, key=lambda link: link.decided_on)
         answer = Answer("accept", audio.category, audio.relation)
         queue.record(item, newer.decided_by, answer, "map", newer.decided_on)
@@ -173,7 +176,8 @@ def _add(
 
 def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank: float) -> Item:
     cursor = queue.connection.execute(
-        "INSERT INTO items (audio_label, source, visual_id, proposal_id, reviewers, asked, rank) VALUES (?, ?, ?, 0, ?, ?, ?)",
+        "INSERT INTO items (audio_label, source, visual_id, proposal_id, reviewers, asked, rank) "
+        "VALUES (?, ?, ?, 0, ?, ?, ?)",
         (*proposal.key, reviewers, int(asked), rank),
     )
     assert cursor.lastrowid is not None
@@ -183,7 +187,8 @@ def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank:
 
 def _propose(queue: Queue, item_id: int, proposal: Proposal) -> None:
     cursor = queue.connection.execute(
-        "INSERT INTO proposals (item_id, visual_label, score, method, verdict, reason) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO proposals (item_id, visual_label, score, method, verdict, reason) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         (
             item_id,
             *[getattr(proposal, name) for name in ("visual_label", "score", "method", "verdict", "reason")],

@@ -52,7 +52,10 @@ def label_text(queue: Queue, source: str, source_id: str, name: str) -> LabelTex
     if row is None:
         return LabelText(source, source_id, name, "", (), "", ())
     return LabelText(
-        *tuple(row)[:4],
+        row["source"],
+        row["source_id"],
+        row["name"],
+        row["synset"],
         tuple(json.loads(row["synonyms"])),
         row["definition"],
         tuple(json.loads(row["parents"])),

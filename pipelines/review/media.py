@@ -14,12 +14,15 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 from pycocotools import mask as coco
 
+from pipelines import masks
+from pipelines.records import Rejected
 from pipelines.review.proposals import ReviewError
 from pipelines.review.queue import Queue
 from shards import storage
 
+MAX_PIXELS = 100_000_000  # of a mask PNG
 TILE = (480, 360)  # pixels, width and height of a photo on the page
-_DIM = 150  # opacity, of 255, of what a mask leaves out
+_DIM = 120  # opacity, of 255, of what a mask leaves out
 _OUTLINE = (255, 209, 71)
 
 
@@ -118,15 +121,23 @@ class Media:
         return out.getvalue()
 
     def _mask(self, photo: Example, size: tuple[int, int]) -> Image.Image:
-        """The union of the photo's masks, mode L, 0 or 255, of the photo's size."""
-        union = Image.new("L", size, 0)
+        """The union of the photo's masks, mode L, 0 or 255, of the photo's size; what is no mask is left
+        out.
+        """
+        found = []
         for mask in json.loads(photo.masks):
-            if isinstance(mask, str):
-                drawn = self._open(mask).convert("L").resize(size).point(lambda v: 255 * (v > 127))
-            else:
-                drawn = _segmentation(mask, photo.width or size[0], photo.height or size[1]).resize(size)
-            union = ImageChops.lighter(union, drawn)
-        return union
+            try:
+                found.append(self._decoded(mask, photo.width or size[0], photo.height or size[1]))
+            except Rejected:
+                continue  # the build rejects it too, with its reason
+        if not found:
+            return Image.new("L", size, 0)
+        return Image.fromarray(coco.decode(masks.union(found)) * np.uint8(255)).resize(size)
+
+    def _decoded(self, mask: Any, width: int, height: int) -> masks.Rle:
+        if isinstance(mask, str):
+            return masks.from_png(storage.read_bytes(self.locate(mask)), width, height, MAX_PIXELS)
+        return masks.from_coco(json.dumps(mask).encode(), width, height)
 
     def _open(self, path: str) -> Image.Image:
         url = self.locate(path)
@@ -144,22 +155,11 @@ def content_type(path: str) -> str:
     return guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
 
 
-def _segmentation(segmentation: Any, width: int, height: int) -> Image.Image:
-    """A COCO segmentation, polygons or RLE, as a picture of mode L, 0 or 255."""
-    if isinstance(segmentation, list):
-        encoded = coco.merge(coco.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        encoded = coco.frPyObjects(segmentation, height, width)
-    else:
-        encoded = segmentation
-    return Image.fromarray(np.asarray(coco.decode(encoded), dtype=np.uint8) * 255)
-
-
 def _window(size: tuple[int, int], mask: Image.Image) -> tuple[float, float, float, float]:
     """The largest box of TILE's shape within a picture whose middle is as near as can be to the mask's."""
     width, height = size
     scale = min(width / TILE[0], height / TILE[1])
-    w, h = TILE[0] * scale, TILE[1] * scale
+    w, h = min(TILE[0] * scale, width), min(TILE[1] * scale, height)
     left, top, right, bottom = mask.getbbox() or (0, 0, width, height)
     x = min(max((left + right) / 2 - w / 2, 0.0), width - w)
     y = min(max((top + bottom) / 2 - h / 2, 0.0), height - h)

@@ -1,17 +1,11 @@
 """The review queue: what to ask next, decisions that are never lost or doubled, undo."""
 
-import re
 import sqlite3
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from pipelines.review import schema, standing
 from pipelines.review.proposals import LinkKey, Proposal, ReviewError
-
-NAME_RULE = re.compile(r"[\w][\w .@-]{0,39}")
-CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-RELATIONS = ("same", "kind_of", "act_of")
+from pipelines.review.records import Answer, Conflict, Decision, Item, Progress, check_reviewer, now
 
 # A link that this reviewer may be asked: open, or gold (everybody gets those), and not yet answered by them.
 _WAITING = """
@@ -31,111 +25,6 @@ _ITEM = """
 """
 # A row of the log, and whether it was taken back.
 _DECISION = "SELECT d.*, EXISTS (SELECT 1 FROM decisions u WHERE u.undoes = d.id) AS undone FROM decisions d"
-
-
-class Conflict(ReviewError):
-    """The decision came too late: somebody decided the link, or its proposal changed."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A link in the queue, with the proposal that is asked and, where it changed, the one that was
-    decided.
-    """
-
-    id: int
-    proposal: Proposal
-    proposal_id: int
-    reviewers: int
-    gold: str | None
-    asked: bool
-    rank: float
-    revision: int
-    state: str
-    outcome: str | None
-    closed_by: int | None
-    decided_proposal: Proposal | None
-
-    @property
-    def key(self) -> LinkKey:
-        return self.proposal.key
-
-    @property
-    def changed(self) -> bool:
-        """Decided once, and asked again because its proposal changed."""
-        return self.state in ("open", "third") and self.outcome is not None
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One row of the log."""
-
-    id: int
-    item_id: int
-    proposal_id: int
-    reviewer: str
-    verdict: str
-    undoes: int | None
-    category: str
-    relation: str
-    note: str
-    origin: str
-    decided_at: str
-    undone: bool
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a reviewer says of a link.
-
-    Attributes:
-        category: where an accepted link goes; '' for the one that the map or the label's name gives.
-        relation: of the sound to the category: `same`, `kind_of` (an owl is a kind of bird), `act_of`
-            (typing).
-    """
-
-    verdict: str
-    category: str = ""
-    relation: str = "same"
-    note: str = ""
-
-    def check(self) -> None:
-        if self.verdict not in ("accept", "reject", "defer"):
-            raise ReviewError(f"the decision is {self.verdict!r}; it is accept, reject or defer")
-        if self.category and not CATEGORY_RULE.fullmatch(self.category):
-            raise ReviewError(
-                f"category {self.category!r} is not snake_case: use lower-case letters, digits and single "
-                "underscores, such as 'fire_alarm'"
-            )
-        if self.relation not in RELATIONS:
-            raise ReviewError(f"relation is {self.relation!r}; it is one of {', '.join(RELATIONS)}")
-        if len(self.note) > 500 or any(ord(letter) < 32 for letter in self.note):
-            raise ReviewError("a note is one line of at most 500 letters")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Links that are asked: all, decided, waiting for a third reviewer; what this reviewer did and still
-    has.
-    """
-
-    asked: int
-    decided: int
-    third: int
-    mine: int
-    waiting: int
-
-
-def check_reviewer(name: str) -> str:
-    if not NAME_RULE.fullmatch(name):
-        raise ReviewError(
-            f"reviewer {name!r}: a name has 1 to 40 letters, digits, spaces or any of . @ - _, and starts with a letter"
-        )
-    return name
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 class Queue:
@@ -189,8 +78,8 @@ class Queue:
     def proposals(self) -> dict[int, Proposal]:
         """Every proposal ever imported, by its id."""
         rows = self.connection.execute(
-            "SELECT p.id, i.audio_label, i.source, p.visual_label, i.visual_id, p.score, p.method, p.verdict, p.reason "
-            "FROM proposals p JOIN items i ON i.id = p.item_id"
+            "SELECT p.id, i.audio_label, i.source, p.visual_label, i.visual_id, p.score, p.method, p.verdict, "
+            "p.reason FROM proposals p JOIN items i ON i.id = p.item_id"
         )
         return {row["id"]: Proposal(*tuple(row)[1:]) for row in rows}
 
@@ -200,16 +89,18 @@ class Queue:
         """
         without = ",".join(str(int(item_id)) for item_id in skip)
         row = self.connection.execute(
-            f"""SELECT items.id FROM items WHERE {_WAITING} AND id NOT IN ({without})
-                ORDER BY coalesce((SELECT max(id) FROM effective e WHERE e.item_id = items.id AND e.verdict = 'defer'
-                    AND e.proposal_id = items.proposal_id AND e.reviewer = :reviewer), 0), rank, id LIMIT 1""",
+            f"""SELECT items.id FROM items WHERE {_WAITING} AND id NOT IN ({without}) ORDER BY coalesce(
+                    (SELECT max(id) FROM effective e WHERE e.item_id = items.id AND e.verdict = 'defer'
+                        AND e.proposal_id = items.proposal_id AND e.reviewer = :reviewer),
+                    0), rank, id LIMIT 1""",
             {"reviewer": reviewer},
         ).fetchone()
         return self.item(row["id"]) if row else None
 
     def progress(self, reviewer: str) -> Progress:
         row = self.connection.execute(
-            f"""SELECT count(*) FILTER (WHERE asked), count(*) FILTER (WHERE asked AND state IN ('accept', 'reject')),
+            f"""SELECT count(*) FILTER (WHERE asked),
+                count(*) FILTER (WHERE asked AND state IN ('accept', 'reject')),
                 count(*) FILTER (WHERE asked AND state = 'third'),
                 (SELECT count(*) FROM effective WHERE reviewer = :reviewer AND verdict <> 'defer'),
                 count(*) FILTER (WHERE {_WAITING}) FROM items""",
@@ -269,7 +160,8 @@ class Queue:
                 return self._decision(known.undoes)
             if decision_id is None:
                 row = self.connection.execute(
-                    "SELECT * FROM effective WHERE reviewer = ? AND origin = 'person' ORDER BY id DESC LIMIT 1",
+                    "SELECT * FROM effective WHERE reviewer = ? AND origin = 'person' "
+                    "ORDER BY id DESC LIMIT 1",
                     (reviewer,),
                 ).fetchone()
                 if row is None:
@@ -280,12 +172,12 @@ class Queue:
                 ).fetchone()
                 if row is None:
                     raise ReviewError(
-                        f"decision {decision_id} is not one to undo: it was undone, is an undo, or does not exist; "
-                        "`avs-data review show LINK` lists a link's decisions"
+                        f"decision {decision_id} is not one to undo: it was undone, is an undo, or does not "
+                        "exist; `avs-data review show LINK` lists a link's decisions"
                     )
             self.connection.execute(
-                "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, undoes, category, relation, note, "
-                "origin, request_id, decided_at) VALUES (?, ?, ?, 'undo', ?, '', '', '', 'person', ?, ?)",
+                "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, undoes, category, relation, "
+                "note, origin, request_id, decided_at) VALUES (?, ?, ?, 'undo', ?, '', '', '', 'person', ?, ?)",
                 (row["item_id"], row["proposal_id"], reviewer, row["id"], request_id, now()),
             )
             self.refresh(row["item_id"])
@@ -351,8 +243,8 @@ class Queue:
         self, item: Item, reviewer: str, answer: Answer, origin: str, decided_at: str, request_id: str | None
     ) -> int:
         cursor = self.connection.execute(
-            "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, category, relation, note, origin, "
-            "request_id, decided_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, category, relation, note, "
+            "origin, request_id, decided_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 item.id,
                 item.proposal_id,

@@ -61,8 +61,10 @@ CREATE TABLE decisions (
 ) STRICT;
 CREATE INDEX decisions_item ON decisions (item_id);
 CREATE INDEX decisions_reviewer ON decisions (reviewer);
-CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are only appended'); END;
-CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are only appended'); END;
+CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions
+    BEGIN SELECT RAISE(ABORT, 'decisions are only appended'); END;
+CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions
+    BEGIN SELECT RAISE(ABORT, 'decisions are only appended'); END;
 
 -- What counts: neither an undo nor undone.
 CREATE VIEW effective AS SELECT d.* FROM decisions d
@@ -83,7 +85,7 @@ CREATE TABLE examples (
     place INTEGER NOT NULL,
     item TEXT NOT NULL,                   -- image id or clip id
     path TEXT NOT NULL,                   -- below the corpora folder
-    masks TEXT NOT NULL,                  -- of a photo: JSON list of the label's masks, COCO segmentations or paths
+    masks TEXT NOT NULL,                  -- of a photo: JSON list of COCO segmentations or PNG paths
     width INTEGER,                        -- pixels that segmentations count in
     height INTEGER,
     licence TEXT,

@@ -20,7 +20,8 @@ from label_maps import LabelMapError
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.proposals import ReviewError
-from pipelines.review.queue import RELATIONS, Answer, Conflict, Item, Queue, check_reviewer
+from pipelines.review.queue import Queue
+from pipelines.review.records import RELATIONS, Answer, Conflict, Item, check_reviewer
 from pipelines.review.server import views
 from pipelines.review.server.leases import Leases
 from pipelines.review.server.security import Guard
@@ -74,22 +75,21 @@ class Page:
         self.templates.filters["number"] = lambda value: f"{value:,}"
 
     def routes(self) -> list[Route | Mount]:
-        get, post = {"methods": ["GET"]}, {"methods": ["POST"]}
         return [
-            Route("/", self._page(self.review), **get),
-            Route("/link/{item_id:int}", self._page(self.review), **get),
-            Route("/map", self._page(self.whole_map), **get),
-            Route("/progress", self._page(self.progress), **get),
-            Route("/api/next", self._page(self.next), **get),
-            Route("/api/link/{item_id:int}", self._page(self.link), **get),
-            Route("/api/search", self._page(self.search), **get),
-            Route("/api/reviewer", self._change(self.name_reviewer), **post),
-            Route("/api/link/{item_id:int}/decision", self._change(self.decide), **post),
-            Route("/api/link/{item_id:int}/target", self._change(self.target), **post),
-            Route("/api/undo", self._change(self.undo), **post),
-            Route("/media/photo/{example_id:int}", self._page(self.photo), **get),
-            Route("/media/mask/{example_id:int}", self._page(self.mask), **get),
-            Route("/media/clip/{example_id:int}", self._page(self.clip), **get),
+            Route("/", self._page(self.review)),
+            Route("/link/{item_id:int}", self._page(self.review)),
+            Route("/map", self._page(self.whole_map)),
+            Route("/progress", self._page(self.progress)),
+            Route("/api/next", self._page(self.next)),
+            Route("/api/link/{item_id:int}", self._page(self.link)),
+            Route("/api/search", self._page(self.search)),
+            Route("/api/reviewer", self._change(self.name_reviewer), methods=["POST"]),
+            Route("/api/link/{item_id:int}/decision", self._change(self.decide), methods=["POST"]),
+            Route("/api/link/{item_id:int}/target", self._change(self.target), methods=["POST"]),
+            Route("/api/undo", self._change(self.undo), methods=["POST"]),
+            Route("/media/photo/{example_id:int}", self._page(self.photo)),
+            Route("/media/mask/{example_id:int}", self._page(self.mask)),
+            Route("/media/clip/{example_id:int}", self._page(self.clip)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ]
 

@@ -8,7 +8,8 @@ from pipelines.review.impact import Impact, impact
 from pipelines.review.labels import LabelText, label_text
 from pipelines.review.media import Example, examples
 from pipelines.review.proposals import Proposal
-from pipelines.review.queue import Decision, Item, Progress, Queue
+from pipelines.review.queue import Queue
+from pipelines.review.records import Decision, Item, Progress
 from pipelines.review.server.snapshot import Snapshot
 
 RECENT = 40
@@ -163,14 +164,18 @@ def progress_view(queue: Queue, reviewer: str, snapshot: Snapshot) -> ProgressVi
     recent = [
         (d, known[d.item_id])
         for d in queue.decisions(newest=400)
-        if d.reviewer == reviewer or (d.verdict in ("accept", "reject") and _votes_are_open(known[d.item_id]))
+        if d.origin != "map"
+        and (
+            d.reviewer == reviewer
+            or (d.verdict in ("accept", "reject") and _votes_are_open(known[d.item_id]))
+        )
     ]
     return ProgressView(
         queue.progress(reviewer),
         [ReviewerRow(*row) for row in counts],
         agreement.pairs(queue),
         agreement.gold_scores(queue),
-        list(dict.fromkeys(snapshot.resolution.clashes.values())),
+        list(dict.fromkeys(clash.text for clash in snapshot.resolution.clashes.values())),
         recent[:RECENT],
     )
 

@@ -42,7 +42,8 @@ function say(text, kind = "") {
 }
 
 function showProgress({ mine, waiting }) {
-  document.getElementById("progress-text").textContent = `${mine} by you, ${waiting} to go`;
+  document.getElementById("mine").textContent = mine;
+  document.getElementById("waiting").textContent = waiting;
   Object.assign(document.getElementById("progress"), { max: mine + waiting || 1, value: mine });
 }
 
