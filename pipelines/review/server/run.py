@@ -33,6 +33,7 @@ def serve(
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(128)  # before the address is printed: who reads it may connect at once
     except OSError as error:
         raise ReviewError(
             f"cannot listen on {host} port {port}: {error.strerror}; try another --port"

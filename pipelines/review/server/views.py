@@ -71,14 +71,13 @@ class ProgressView:
 
 def link_view(queue: Queue, item: Item, reviewer: str, snapshot: Snapshot) -> LinkView:
     key = (item.key[1], item.key[2])
-    mine = [d for d in queue.decisions(item.id) if d.reviewer == reviewer and not d.undone]
-    answered = any(d.proposal_id == item.proposal_id and d.verdict != "defer" for d in mine)
-    open_to_all = _votes_are_open(item)
     votes = [d for d in queue.decisions(item.id) if not d.undone and d.verdict in ("accept", "reject")]
+    mine = [d for d in votes if d.reviewer == reviewer and d.proposal_id == item.proposal_id]
+    open_to_all = _votes_are_open(item)
     state = item.state
     if item.gold is not None:  # looks like any link that only this reviewer judges
-        state = next((d.verdict for d in mine if answered and d.verdict != "defer"), "open")
-    elif state == "open" and answered:
+        state = mine[-1].verdict if mine else "open"
+    elif state == "open" and mine:
         state = "answered"
     return LinkView(
         item,

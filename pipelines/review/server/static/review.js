@@ -98,7 +98,7 @@ async function refreshImpact() {
 
 function decide(verdict) {
   const link = current;
-  if (!link) return;
+  if (!link || sending.has(link.id)) return;
   if (!["open", "third"].includes(link.state)) return say(`${link.name} is answered: u takes your answer back`, "bad");
   const body = { verdict, revision: link.revision, ...choice };
   sending.add(link.id);
