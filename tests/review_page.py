@@ -8,7 +8,15 @@ import sys
 @contextlib.contextmanager
 def served(world):
     """The address of a server on a free port; killed, not asked, at the end."""
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "review", "serve", "--port", "0"]
+    command = [
+        sys.executable,
+        "-c",
+        "from pipelines.cli import main; main()",
+        "review",
+        "serve",
+        "--port",
+        "0",
+    ]
     command += ["--queue", world.queue_path, "--map", str(world.map_path), "--corpora", world.corpora]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

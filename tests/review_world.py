@@ -30,9 +30,20 @@ PROPOSALS = [
     Proposal("cattle mooing", "open_images", "Cattle", "/m/01xq0k1", 0.97, "name", "accept", "the same word"),
     Proposal("dog barking", "lvis", "dog", "378", 0.95, "head", "accept", "dog"),
     Proposal("dog barking", "lvis", "cow", "80", 0.12, "words", "reject", "nothing shared"),
-    Proposal(f"{HOSTILE} hooting", "lvis", f"owl_{HOSTILE}", "901", 0.55, "head", "review", f"{HOSTILE} & more"),
+    Proposal(
+        f"{HOSTILE} hooting", "lvis", f"owl_{HOSTILE}", "901", 0.55, "head", "review", f"{HOSTILE} & more"
+    ),
     *(
-        Proposal(f"thing {n:02} ringing", "lvis", f"thing_{n:02}", str(1000 + n), 0.4 + n / 100, "head", "review", "")
+        Proposal(
+            f"thing {n:02} ringing",
+            "lvis",
+            f"thing_{n:02}",
+            str(1000 + n),
+            0.4 + n / 100,
+            "head",
+            "review",
+            "",
+        )
         for n in range(THINGS)
     ),
 ]
@@ -111,18 +122,29 @@ def vocabulary(rows: list[Proposal]) -> list[VisualLabel]:
         synset = f"thing.n.{int(p.visual_id) % 100:02}" if p.source == "lvis" else ""
         definition = f"what {p.visual_label} means"
         labels[(p.source, p.visual_id)] = VisualLabel(
-            p.source, p.visual_label, p.visual_id, (p.visual_label, "moo cow"), ("", ""), definition, synset, ("Animal",)
+            p.source,
+            p.visual_label,
+            p.visual_id,
+            (p.visual_label, "moo cow"),
+            ("", ""),
+            definition,
+            synset,
+            ("Animal",),
         )
     return list(labels.values())
 
 
 def write_corpora(world: World) -> None:
-    """Photos: 3 of cow (one with two masks), 1 of Cattle shared with none, 2 of every fifth thing; 2 clips a sound."""
+    """Photos: 3 of cow (one with two masks), 1 of Cattle shared with none, 2 of every fifth thing; 2 clips a
+    sound.
+    """
     corpora, index = Path(world.corpora), Path(world.index)
     for folder in (corpora / "lvis/images", corpora / "open_images/masks", corpora / "vggsound/clips", index):
         folder.mkdir(parents=True)
     masks = []
-    for n, label in enumerate(["80", "80", "80", "80", *(str(1000 + n) for n in range(0, THINGS, 5) for _ in "ab")]):
+    for n, label in enumerate(
+        ["80", "80", "80", "80", *(str(1000 + n) for n in range(0, THINGS, 5) for _ in "ab")]
+    ):
         image = 0 if n == 1 else n  # the first two masks are on one photo
         path = f"lvis/images/{image:03}.jpg"
         box = (20 + 40 * (n % 3), 30, 80 + 40 * (n % 3), 110)
@@ -159,11 +181,20 @@ def write_corpora(world: World) -> None:
         }
     )
     clips = []
-    for n, label in enumerate(["cattle mooing", "dog barking", *(f"thing {n:02} ringing" for n in range(THINGS))]):
+    for n, label in enumerate(
+        ["cattle mooing", "dog barking", *(f"thing {n:02} ringing" for n in range(THINGS))]
+    ):
         for take in "ab":
             path = f"vggsound/clips/{n}{take}_000010.wav"
             _sing(corpora / path, 220 + 20 * n)
-            clips.append({"clip_id": f"vggsound:{n}{take}_000010", "corpus": "vggsound", "label": label, "clip_path": path})
+            clips.append(
+                {
+                    "clip_id": f"vggsound:{n}{take}_000010",
+                    "corpus": "vggsound",
+                    "label": label,
+                    "clip_path": path,
+                }
+            )
     pq.write_table(pa.Table.from_pylist(masks, MASKS), index / "masks.parquet")
     pq.write_table(pa.Table.from_pylist(clips, CLIPS), index / "clips.parquet")
 

@@ -84,23 +84,40 @@ def test_what_a_gold_file_answers(truth):
 def test_gold_is_a_share_of_the_queue_half_of_it_accepts(tmp_path, truth):
     with make_world(tmp_path, media=False).open() as queue:
         report = intake.import_proposals(
-            queue, PROPOSALS, intake.IntakeOptions(gold_rate=0.15), load(tmp_path / "maps/small.csv"), [], truth
+            queue,
+            PROPOSALS,
+            intake.IntakeOptions(gold_rate=0.15),
+            load(tmp_path / "maps/small.csv"),
+            [],
+            truth,
         )
         golden = [item for item in queue.items() if item.gold]
         assert report.gold == len(golden) == 6  # 34 links asked, 15 % rounded up
         assert sum(item.gold == "accept" for item in golden) == 3
         again = intake.import_proposals(
-            queue, PROPOSALS, intake.IntakeOptions(gold_rate=0.15), load(tmp_path / "maps/small.csv"), [], truth
+            queue,
+            PROPOSALS,
+            intake.IntakeOptions(gold_rate=0.15),
+            load(tmp_path / "maps/small.csv"),
+            [],
+            truth,
         )
         assert again.gold == 6
         places = [place for place, item in enumerate(i for i in queue.items() if i.asked) if item.gold]
-        assert max(b - a for a, b in zip([0, *places], [*places, 33], strict=True)) <= 12  # spread, not in a heap
+        assert (
+            max(b - a for a, b in zip([0, *places], [*places, 33], strict=True)) <= 12
+        )  # spread, not in a heap
 
 
 def test_gold_is_asked_of_everybody_and_scored(tmp_path, truth):
     with make_world(tmp_path, media=False).open() as queue:
         intake.import_proposals(
-            queue, PROPOSALS, intake.IntakeOptions(gold_rate=0.15), load(tmp_path / "maps/small.csv"), [], truth
+            queue,
+            PROPOSALS,
+            intake.IntakeOptions(gold_rate=0.15),
+            load(tmp_path / "maps/small.csv"),
+            [],
+            truth,
         )
         golden = [item for item in queue.items() if item.gold]
         for item in golden:

@@ -10,6 +10,7 @@ from review_world import BASE_LINKS, PROPOSALS, make_world
 from label_maps import Link, load
 from label_maps.label_map import write
 from pipelines.commands.review import command
+from pipelines.matching.vocabularies import AudioLabel
 from pipelines.review import application, labels, rejected
 from pipelines.review.proposals import ReviewError
 from pipelines.review.queue import Queue
@@ -60,10 +61,14 @@ def test_the_diff_holds_the_new_rows_and_nothing_else(world):
     old = world.root / "old.csv"
     old.write_bytes(before)
     shown = subprocess.run(
-        ["git", "diff", "--no-index", "--numstat", str(old), str(world.map_path)], capture_output=True, text=True
+        ["git", "diff", "--no-index", "--numstat", str(old), str(world.map_path)],
+        capture_output=True,
+        text=True,
     ).stdout
     assert shown.split("\t")[:2] == ["2", "0"]
-    assert [line for line in planned.diff().splitlines() if line.startswith("-") and not line.startswith("---")] == []
+    assert [
+        line for line in planned.diff().splitlines() if line.startswith("-") and not line.startswith("---")
+    ] == []
 
 
 def test_applying_twice_changes_nothing(world):
@@ -150,8 +155,12 @@ def test_links_that_another_queue_applied_stay(world, tmp_path):
 
 def test_clashes_stop_apply_and_name_both_sides(world):
     bell = Link("bell", "lvis", "82", "cowbell", "bell.n.01", "same", "maintainers", "2026-01-02", "")
-    ring = Link("bell", "vggsound", "bell ringing", "bell ringing", "", "same", "maintainers", "2026-01-02", "")
-    moo = Link("cow", "vggsound", "cattle mooing", "cattle mooing", "", "same", "maintainers", "2026-01-02", "")
+    ring = Link(
+        "bell", "vggsound", "bell ringing", "bell ringing", "", "same", "maintainers", "2026-01-02", ""
+    )
+    moo = Link(
+        "cow", "vggsound", "cattle mooing", "cattle mooing", "", "same", "maintainers", "2026-01-02", ""
+    )
     cow = Link("cow", "lvis", "81", "calf", "calf.n.01", "same", "maintainers", "2026-01-02", "")
     write(world.map_path, [*BASE_LINKS, bell, ring, moo, cow])
     decide(world, COWBELL, "accept")
@@ -171,12 +180,14 @@ def test_clashes_stop_apply_and_name_both_sides(world):
 
 def test_an_lvis_label_without_synset_is_asked_for(world):
     decide(world, COW, "accept")
-    with world.open() as queue, pytest.raises(ReviewError, match="LVIS category 80 .cow. has no synset"):
+    with world.open() as queue, pytest.raises(ReviewError, match=r"LVIS category 80 .cow. has no synset"):
         application.plan(queue, world.map_path, {})
 
 
 def test_the_commands_tell_the_whole_story(world, monkeypatch):
-    """list, show, accept, reject, defer, undo, apply --dry-run, apply, export, agreement as a person runs them."""
+    """list, show, accept, reject, defer, undo, apply --dry-run, apply, export, agreement as a person runs
+    them.
+    """
     monkeypatch.setenv("AVS_REVIEWER", "anna")
     options = ["--queue", world.queue_path]
     named = [*options, "--map", str(world.map_path)]
@@ -207,3 +218,15 @@ def test_the_commands_tell_the_whole_story(world, monkeypatch):
     assert "nothing to compare yet" in run("agreement", *options)
     assert "is not in" in run("show", 999, *named, fails=True)
     assert "review import" in run("list", "--queue", world.root / "none.sqlite", fails=True)
+
+
+def test_sounds_of_other_sources_keep_their_own_ids(world):
+    with world.open() as queue:
+        labels.load_sounds(
+            queue, [AudioLabel("cattle mooing", "audioset", "/m/01h8n0"), AudioLabel("x", "fsd50k", "/m/0")]
+        )
+    decide(world, COW, "accept")
+    apply(world)
+    link = load(world.map_path).link("audioset", "/m/01h8n0")
+    assert (link.label, link.category) == ("cattle mooing", "cow")
+    assert load(world.map_path).link("vggsound", "cattle mooing") is None

@@ -60,7 +60,9 @@ class Reviewer:
         self.page.set_default_timeout(10_000)
         self.faults = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "console", lambda message: self.faults.append(message.text) if message.type == "error" else None
+        )
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
         self.page.goto(address)
         self.page.keyboard.type(name)
@@ -120,7 +122,8 @@ def test_two_browsers_on_one_queue_lose_and_double_nothing(chromium, server):
             """() => { window.pressed = 0; window.work = setInterval(() => {
                  if (document.querySelector('.empty')) return;
                  window.pressed++;
-                 document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ar'[window.pressed % 2], bubbles: true}));
+                 document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ar'[window.pressed % 2], bubbles:
+                 true}));
                }, 30); }"""
         )
     for reviewer in (anna, ben):
@@ -130,7 +133,9 @@ def test_two_browsers_on_one_queue_lose_and_double_nothing(chromium, server):
         people = [d for d in queue.decisions() if d.origin == "person"]
         asked = {item.id for item in queue.items() if item.asked}
     assert Counter(d.item_id for d in people) == dict.fromkeys(asked, 1)
-    assert min(Counter(d.reviewer for d in people).values()) >= 5  # both had work: they were given different links
+    assert (
+        min(Counter(d.reviewer for d in people).values()) >= 5
+    )  # both had work: they were given different links
     for reviewer in (anna, ben):
         reviewer.faults = [fault for fault in reviewer.faults if "409" not in fault]
         reviewer.close()
@@ -172,7 +177,9 @@ def test_sounds_masks_search_category_and_help_by_keyboard(chromium, shared_serv
     page.wait_for_selector(".clips li:nth-child(2) .playing")
     page.keyboard.press(" ")
     page.wait_for_selector(".playing", state="detached")
-    page.wait_for_function("() => [...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    page.wait_for_function(
+        "() => [...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+    )
     page.keyboard.press("m")
     assert page.locator(".mask").first.evaluate("mask => getComputedStyle(mask).visibility") == "hidden"
     page.keyboard.press("?")
@@ -212,7 +219,12 @@ def test_pages_fit_and_hostile_labels_stay_text(chromium, shared_server, viewpor
         hostile = next(item.id for item in queue.items() if HOSTILE in item.proposal.audio_label)
         cow = queue.find(PROPOSALS[0].key).id
     shown = {}
-    for name, path in (("link", f"/link/{cow}"), ("hostile", f"/link/{hostile}"), ("map", "/map"), ("progress", "/progress")):
+    for name, path in (
+        ("link", f"/link/{cow}"),
+        ("hostile", f"/link/{hostile}"),
+        ("map", "/map"),
+        ("progress", "/progress"),
+    ):
         anna.page.goto(address + path)
         anna.page.wait_for_load_state("networkidle")
         anna.page.screenshot(path=tmp_path / f"{name}.png")
@@ -220,8 +232,12 @@ def test_pages_fit_and_hostile_labels_stay_text(chromium, shared_server, viewpor
         if name == "hostile":
             assert HOSTILE in anna.page.inner_text(".sound h1")
         if name == "link":
-            buttons = [box.bounding_box() for box in anna.page.query_selector_all(".actions button") if box.is_visible()]
-            assert all(0 <= b["x"] and b["x"] + b["width"] <= viewport["width"] for b in buttons)
+            buttons = [
+                box.bounding_box()
+                for box in anna.page.query_selector_all(".actions button")
+                if box.is_visible()
+            ]
+            assert all(b["x"] >= 0 and b["x"] + b["width"] <= viewport["width"] for b in buttons)
             assert all(b["y"] + b["height"] <= viewport["height"] for b in buttons)
     assert max(shown.values()) <= viewport["width"], shown  # nothing to scroll sideways
     background = anna.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -239,8 +255,30 @@ def test_the_keyboard_reaches_every_button_with_a_visible_ring(chromium, shared_
             "(() => { const at = document.activeElement; return [at.dataset.do || at.textContent.trim(),"
             " getComputedStyle(at).outlineStyle, getComputedStyle(at).outlineWidth]; })()"
         )
-        if focus[0] in ("accept", "reject", "defer", "undo", "next", "category", "search", "help", "Map", "Progress"):
+        if focus[0] in (
+            "accept",
+            "reject",
+            "defer",
+            "undo",
+            "next",
+            "category",
+            "search",
+            "help",
+            "Map",
+            "Progress",
+        ):
             reached.add(focus[0])
             assert focus[1:] == ["solid", "2px"], focus
-    assert reached == {"accept", "reject", "defer", "undo", "next", "category", "search", "help", "Map", "Progress"}
+    assert reached == {
+        "accept",
+        "reject",
+        "defer",
+        "undo",
+        "next",
+        "category",
+        "search",
+        "help",
+        "Map",
+        "Progress",
+    }
     anna.close()

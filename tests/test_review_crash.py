@@ -44,7 +44,8 @@ def hammer(address, reviewer, links, acknowledged, enough):
 def storm(address, links, enough, then=lambda: None):
     acknowledged = []
     threads = [
-        threading.Thread(target=hammer, args=(address, f"r{n}", list(links), acknowledged, enough)) for n in range(CLIENTS)
+        threading.Thread(target=hammer, args=(address, f"r{n}", list(links), acknowledged, enough))
+        for n in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()

@@ -18,7 +18,19 @@ from pipelines.review.records import Answer
 
 
 def accepted(item_id, audio, visual_id, name=None, category=""):
-    return AcceptedLink(item_id, audio, "lvis", visual_id, name or f"v{visual_id}", category, "same", "anna", "2026-01-01", "")
+    return AcceptedLink(
+        item_id,
+        ("vggsound", audio),
+        audio,
+        "lvis",
+        visual_id,
+        name or f"v{visual_id}",
+        category,
+        "same",
+        "anna",
+        "2026-01-01",
+        "",
+    )
 
 
 def random_index(folder, rng, images=60, labels=8, sounds=6):
@@ -60,17 +72,26 @@ def test_impact_is_the_difference_a_plain_count_finds(tmp_path, seed):
     base = LabelMap(
         "m",
         "1.0.0",
-        tuple(Link("big", "lvis", str(n), f"v{n}", "v.n.01", "same", "p", "2026-01-01", "") for n in (0, 1))
-        + (Link("big", "vggsound", "s0", "s0", "", "same", "p", "2026-01-01", ""),),
+        (
+            *(Link("big", "lvis", str(n), f"v{n}", "v.n.01", "same", "p", "2026-01-01", "") for n in (0, 1)),
+            Link("big", "vggsound", "s0", "s0", "", "same", "p", "2026-01-01", ""),
+        ),
     )
     others = [accepted(1, "s1", "2"), accepted(2, "s1", "3")]
-    for link in (accepted(3, "s2", "0"), accepted(3, "s0", "4"), accepted(3, "s1", "5"), accepted(3, "s3", "6")):
+    for link in (
+        accepted(3, "s2", "0"),
+        accepted(3, "s0", "4"),
+        accepted(3, "s1", "5"),
+        accepted(3, "s3", "6"),
+    ):
         after = resolve(base, [*others, link])
         category = after.category[3]
 
         def nodes(links, resolution, category=category):
             held = {(row.source, row.source_id) for row in base.links if row.category == category}
-            return held | {n for x in links if resolution.category.get(x.item_id) == category for n in x.nodes}
+            return held | {
+                n for x in links if resolution.category.get(x.item_id) == category for n in x.nodes
+            }
 
         was = plain_size(masks, clips, nodes(others, resolve(base, others)))
         now = plain_size(masks, clips, nodes([*others, link], after))
@@ -83,7 +104,9 @@ def test_impact_is_the_difference_a_plain_count_finds(tmp_path, seed):
 def test_a_first_clip_brings_the_photos_that_waited(tmp_path):
     """A category of photos without sound has no triplet; the link that brings the sound adds them all."""
     with make_world(tmp_path).open() as queue:
-        base = LabelMap("m", "1.0.0", (Link("cow", "lvis", "80", "cow", "c.n.01", "same", "p", "2026-01-01", ""),))
+        base = LabelMap(
+            "m", "1.0.0", (Link("cow", "lvis", "80", "cow", "c.n.01", "same", "p", "2026-01-01", ""),)
+        )
         item = next(i for i in queue.items() if i.proposal.visual_label == "Cattle")
         link = candidate(item)
         link = AcceptedLink(**{**link.__dict__, "category": "cow"})
@@ -100,9 +123,13 @@ def test_examples_hold_every_mask_of_a_photo_once(tmp_path):
         assert [row["item"] for row in rows] == ["lvis:0", "lvis:2", "lvis:3"]
         assert rows[0]["masks"].count("[[") == 2
         assert sum(row["masks"].count("[[") for row in rows) == 4
-        before = [tuple(row) for row in queue.connection.execute("SELECT item, place FROM examples ORDER BY id")]
+        before = [
+            tuple(row) for row in queue.connection.execute("SELECT item, place FROM examples ORDER BY id")
+        ]
         corpus_index.load_index(queue, str(tmp_path / "index"))
-        again = [tuple(row) for row in queue.connection.execute("SELECT item, place FROM examples ORDER BY id")]
+        again = [
+            tuple(row) for row in queue.connection.execute("SELECT item, place FROM examples ORDER BY id")
+        ]
         assert again == before
 
 
@@ -137,7 +164,13 @@ def test_labels_joined_by_links_share_a_category_or_clash():
     assert resolve(base, links).category == {1: "cow", 2: "cow", 3: "v98"}
     clash = resolve(base, [*links, accepted(4, "mooing", "81")]).clashes[4]
     assert clash.categories == ("bell", "cow")
-    for part in ("'bell' and 'cow' would be joined", "lvis '80'", "lvis '81'", "link 4, mooing = lvis 81", "Undo one"):
+    for part in (
+        "'bell' and 'cow' would be joined",
+        "lvis '80'",
+        "lvis '81'",
+        "link 4, mooing = lvis 81",
+        "Undo one",
+    ):
         assert part in clash.text
     assert resolve(base, [accepted(5, "x", "97", category="zebu")]).category == {5: "zebu"}
 

@@ -1,4 +1,6 @@
-"""The queue: what is asked, in which order; decisions that are kept, never doubled, and taken back by a row."""
+"""The queue: what is asked, in which order; decisions that are kept, never doubled, and taken back by a
+row.
+"""
 
 import random
 import sqlite3
@@ -40,7 +42,9 @@ def asked_in_order(queue, reviewer):
 
 def test_asks_the_most_uncertain_first(queue):
     boundary = float(queue.meta("boundary"))
-    assert boundary == pytest.approx((0.12 + 0.95) / 2)  # halfway between the best reject and the worst accept
+    assert boundary == pytest.approx(
+        (0.12 + 0.95) / 2
+    )  # halfway between the best reject and the worst accept
     plain = [p for p in PROPOSALS if p.verdict != "reject" and p.audio_label != "dog barking"]
     plain.sort(key=lambda p: (p.verdict == "accept", abs(p.score - boundary), p.key))
     assert [item.key for item in asked_in_order(queue, "anna")] == [p.key for p in plain]
@@ -60,7 +64,8 @@ def test_the_order_of_the_file_changes_nothing(tmp_path):
 def test_boundary_is_the_cut_with_the_fewest_errors():
     rng = random.Random(7)
     rows = [
-        replace(PROPOSALS[0], score=round(rng.random(), 2), verdict=rng.choice(["accept", "reject"])) for _ in range(60)
+        replace(PROPOSALS[0], score=round(rng.random(), 2), verdict=rng.choice(["accept", "reject"]))
+        for _ in range(60)
     ]
 
     def errors(cut):
@@ -139,7 +144,7 @@ def test_the_second_decision_is_told_who_was_first(queue):
     queue.decide(item.id, "anna", ACCEPT, item.revision)
     with pytest.raises(Conflict, match=r"anna decided .* first: accept, \d{4}"):
         queue.decide(item.id, "ben", REJECT, item.revision)
-    with pytest.raises(Conflict, match="you decided .* already"):
+    with pytest.raises(Conflict, match=r"you decided .* already"):
         queue.decide(item.id, "anna", REJECT, item.revision)
     assert len(queue.decisions(item.id)) == 1
 
@@ -171,7 +176,9 @@ def test_two_reviewers_and_a_third_where_they_differ(tmp_path, votes, state, wai
         for reviewer, answer in votes:
             queue.decide(item.id, reviewer, answer, item.revision if reviewer == "ben" else None)
         assert queue.item(item.id).state == state
-        asked = {name for name in ("anna", "ben", "cleo") if item.id in {i.id for i in asked_in_order(queue, name)}}
+        asked = {
+            name for name in ("anna", "ben", "cleo") if item.id in {i.id for i in asked_in_order(queue, name)}
+        }
         assert asked == waiting_for
 
 
@@ -189,7 +196,9 @@ def test_the_state_of_a_link_follows_from_the_log_alone(tmp_path):
         log = queue.decisions()
         undone = {d.undoes for d in log if d.verdict == "undo"}
         for item in queue.items():
-            votes = [d.verdict for d in log if d.item_id == item.id and d.id not in undone and d.origin == "person"]
+            votes = [
+                d.verdict for d in log if d.item_id == item.id and d.id not in undone and d.origin == "person"
+            ]
             votes = [v for v in votes if v in ("accept", "reject")]
             if any(d.origin == "map" for d in log if d.item_id == item.id):
                 continue
@@ -259,7 +268,15 @@ def test_a_faulty_file_names_every_row(tmp_path):
     write_proposals(str(path), bad)
     with pytest.raises(ReviewError) as error:
         proposals.read(str(path))
-    for part in ("5 rows", "p.csv:2: score is 1.5", ":3: source is 'coco'", ":4: decision", ":5: ", ":7: ", "twice"):
+    for part in (
+        "5 rows",
+        "p.csv:2: score is 1.5",
+        ":3: source is 'coco'",
+        ":4: decision",
+        ":5: ",
+        ":7: ",
+        "twice",
+    ):
         assert part in str(error.value)
     path.write_text("a,b\n")
     with pytest.raises(ReviewError, match="starts with vggsound_label"):

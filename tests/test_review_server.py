@@ -51,7 +51,8 @@ def next_link(client, tab="t"):
     return client.get(f"/api/next?tab={tab}").json()["link"]
 
 
-# Who may reach it ---------------------------------------------------------------------------------------------
+# Who may reach it
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8710", "localhost:8710", "[::1]:8710", "LOCALHOST"])
@@ -59,7 +60,9 @@ def test_own_names_are_answered(world, host):
     assert browser(world).get("/", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8710", "127.0.0.1.evil.example", "", "192.0.2.7:8710"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8710", "127.0.0.1.evil.example", "", "192.0.2.7:8710"]
+)
 def test_other_names_are_not(world, host):
     """DNS rebinding: the browser believes that the page is evil.example."""
     refused = browser(world).get("/", headers={"host": host})
@@ -67,11 +70,18 @@ def test_other_names_are_not(world, host):
     assert "--allow-host" in refused.text
 
 
-@pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8710"])
+@pytest.mark.parametrize(
+    "origin", [None, "http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8710"]
+)
 def test_changes_come_from_the_page_alone(fresh, origin):
     link = next_link(browser(fresh))
     client = browser(fresh, origin=origin)
-    for path in (f"/api/link/{link['id']}/decision", "/api/undo", "/api/reviewer", f"/api/link/{link['id']}/target"):
+    for path in (
+        f"/api/link/{link['id']}/decision",
+        "/api/undo",
+        "/api/reviewer",
+        f"/api/link/{link['id']}/target",
+    ):
         assert client.post(path, json={"verdict": "accept", "revision": 1, "name": "x"}).status_code == 403
     with fresh.open() as queue:
         assert [d for d in queue.decisions() if d.origin == "person"] == []
@@ -85,7 +95,9 @@ def test_changes_are_never_made_by_get(world):
 def test_a_large_body_is_refused(world):
     client = browser(world)
     assert client.post("/api/undo", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
-    assert client.post("/api/undo", content=(chunk for chunk in [b"{}"])).status_code == 413  # of unknown length
+    assert (
+        client.post("/api/undo", content=(chunk for chunk in [b"{}"])).status_code == 413
+    )  # of unknown length
 
 
 def test_with_a_token_nothing_is_shown_without_it(world):
@@ -140,7 +152,8 @@ def test_every_answer_forbids_inline_scripts_and_other_sites(world):
         assert "https://" not in page
 
 
-# What it shows -------------------------------------------------------------------------------------------------
+# What it shows
+# -------------------------------------------------------------------------------------------------
 
 
 def test_labels_cannot_inject_markup(fresh):
@@ -148,7 +161,11 @@ def test_labels_cannot_inject_markup(fresh):
     with fresh.open() as queue:
         item = next(item for item in queue.items() if HOSTILE in item.proposal.audio_label)
         queue.decide(item.id, "anna", Answer("accept", "owl", note=HOSTILE))
-    pages = [client.get(f"/api/link/{item.id}").json()["link"]["html"], client.get("/map").text, client.get("/progress").text]
+    pages = [
+        client.get(f"/api/link/{item.id}").json()["link"]["html"],
+        client.get("/map").text,
+        client.get("/progress").text,
+    ]
     for page in pages:
         assert "&lt;script&gt;" in page
         assert "<script>" not in page
@@ -160,7 +177,17 @@ def test_a_link_shows_everything_a_decision_needs(world):
     with world.open() as queue:
         item = queue.find(PROPOSALS[0].key)
     html = client.get(f"/api/link/{item.id}").json()["link"]["html"]
-    for part in ("cattle mooing", "2 clips", "cow", "3 photos", "what cow means", "moo cow", "Animal", "0.62", "head"):
+    for part in (
+        "cattle mooing",
+        "2 clips",
+        "cow",
+        "3 photos",
+        "what cow means",
+        "moo cow",
+        "Animal",
+        "0.62",
+        "head",
+    ):
         assert part in html
     assert "+3 <small>triplets in</small>" in html
     assert html.count('class="play"') == 2
@@ -179,7 +206,9 @@ def test_another_target_becomes_a_link_of_its_own(fresh):
     client = browser(fresh)
     link = next_link(client)
     address = f"/api/link/{link['id']}/target"
-    made, again = (client.post(address, json={"source": "lvis", "source_id": "378"}).json()["link"] for _ in "ab")
+    made, again = (
+        client.post(address, json={"source": "lvis", "source_id": "378"}).json()["link"] for _ in "ab"
+    )
     assert made["id"] == again["id"] == len(PROPOSALS) + 1
     assert "proposed by anna" in made["html"]
     assert decide(client, again).status_code == 200
@@ -198,7 +227,8 @@ def test_the_map_shows_what_is_in_it_what_will_be_and_what_was_refused(fresh):
         assert part in page
 
 
-# Deciding ------------------------------------------------------------------------------------------------------
+# Deciding
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_two_browsers_are_shown_different_links_and_cannot_both_decide_one(fresh):
@@ -240,7 +270,9 @@ def test_the_first_vote_of_two_stays_hidden(tmp_path):
 
 def test_gold_looks_like_any_other_link(tmp_path):
     world = make_world(tmp_path)
-    (tmp_path / "gold.csv").write_text("vggsound_label,source,visual_label,relation\ncattle mooing,lvis,cow,same\n")
+    (tmp_path / "gold.csv").write_text(
+        "vggsound_label,source,visual_label,relation\ncattle mooing,lvis,cow,same\n"
+    )
     with world.open() as queue:
         truth = gold.read(str(tmp_path / "gold.csv"))
         intake.import_proposals(queue, PROPOSALS, intake.IntakeOptions(gold_rate=0.01), None, [], truth)
@@ -259,9 +291,17 @@ def test_a_body_that_does_not_fit_is_explained(world):
     link = next_link(client)
     for body in (b"[]", b"{", b"\xff"):
         assert client.post("/api/undo", content=body).status_code == 400
-    assert "revision" in client.post(f"/api/link/{link['id']}/decision", json={"verdict": "accept"}).json()["error"]
+    assert (
+        "revision"
+        in client.post(f"/api/link/{link['id']}/decision", json={"verdict": "accept"}).json()["error"]
+    )
     for more in ({"verdict": 3}, {"relation": "like"}, {"note": "x" * 501}, {"category": 7}):
-        assert client.post(f"/api/link/{link['id']}/decision", json={"verdict": "accept", "revision": 1} | more).status_code == 400
+        assert (
+            client.post(
+                f"/api/link/{link['id']}/decision", json={"verdict": "accept", "revision": 1} | more
+            ).status_code
+            == 400
+        )
     assert client.get("/api/link/99999").status_code == 400
     assert "name" in browser(world, reviewer=None).get("/api/next").json()["error"]
     assert client.post("/api/reviewer", json={"name": "a\nb"}).status_code == 400
@@ -274,7 +314,8 @@ def test_a_name_is_kept_in_a_cookie_that_scripts_cannot_read(world):
     assert "SameSite=strict" in answer.headers["set-cookie"]
 
 
-# Media ---------------------------------------------------------------------------------------------------------
+# Media
+# ---------------------------------------------------------------------------------------------------------
 
 
 def example_ids(world, kind):
@@ -297,7 +338,9 @@ def test_clips_are_served_in_ranges(world):
 
 
 def test_overlays_are_clear_on_the_masks_and_dark_elsewhere(world):
-    """The two boxes drawn on one photo of 240 x 160: x 20 to 120, y 30 to 110; the tile shows it from its left edge."""
+    """The two boxes drawn on one photo of 240 x 160: x 20 to 120, y 30 to 110; the tile shows it from its
+    left edge.
+    """
     photo = example_ids(world, "photo")["lvis:0"]
     overlay = Image.open(io.BytesIO(browser(world).get(f"/media/mask/{photo}").content)).convert("RGBA")
     picture = Image.open(io.BytesIO(browser(world).get(f"/media/photo/{photo}").content))
@@ -305,21 +348,32 @@ def test_overlays_are_clear_on_the_masks_and_dark_elsewhere(world):
     alpha = np.asarray(overlay)[:, :, 3]
     left, right, top, bottom = (round(edge * 360 / 160) for edge in (20, 120, 30, 110))
     inside = alpha[top + 6 : bottom - 6, left + 6 : right - 6]
-    outside = np.concatenate([alpha[: top - 6].ravel(), alpha[bottom + 6 :].ravel(), alpha[:, right + 6 :].ravel()])
+    outside = np.concatenate(
+        [alpha[: top - 6].ravel(), alpha[bottom + 6 :].ravel(), alpha[:, right + 6 :].ravel()]
+    )
     assert (inside == 0).all()
     assert (outside > 60).all()
 
 
 def test_open_images_masks_of_another_size_fit_the_photo(world):
     photo = example_ids(world, "photo")["open_images:photo"]
-    alpha = np.asarray(Image.open(io.BytesIO(browser(world).get(f"/media/mask/{photo}").content)).convert("RGBA"))[:, :, 3]
+    alpha = np.asarray(
+        Image.open(io.BytesIO(browser(world).get(f"/media/mask/{photo}").content)).convert("RGBA")
+    )[:, :, 3]
     assert alpha[180, 240] == 0
     assert alpha[10, 10] > 60
 
 
 @pytest.mark.parametrize(
     "path",
-    ["../outside.wav", "/etc/passwd", "vggsound/../../outside.wav", "link.wav", "absent.wav", "vggsound\\..\\x.wav"],
+    [
+        "../outside.wav",
+        "/etc/passwd",
+        "vggsound/../../outside.wav",
+        "link.wav",
+        "absent.wav",
+        "vggsound\\..\\x.wav",
+    ],
 )
 def test_rows_that_lead_out_of_the_corpora_are_refused(fresh, path):
     """Even an index made by somebody else gives nothing away: neither by dots nor through a symbolic link."""

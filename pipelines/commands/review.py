@@ -80,6 +80,9 @@ def command() -> None:
 @click.option("--corpora", help="Corpora folder: photos and clips for the page, and the labels' definitions.")
 @click.option("--labels", "labels_dir", help="Folder of vocabulary files, instead of the corpora's own.")
 @click.option(
+    "--audio", default="vggsound", show_default=True, help="Sounds in the file, as given to `match`."
+)
+@click.option(
     "--index", "index_dir", help="Folder that `avs-data index` wrote: impact and examples come from it."
 )
 @click.option(
@@ -102,6 +105,7 @@ def import_(
     map_name: str,
     corpora: str | None,
     labels_dir: str | None,
+    audio: str,
     index_dir: str | None,
     reviewers: int,
     gold_csv: str | None,
@@ -124,7 +128,7 @@ def import_(
     with Queue(queue_path, create=True) as queue, console.status("Reading") as status:
         if labels_dir or corpora:
             status.update("Reading the vocabularies")
-            _load_labels(queue, labels_dir, corpora)
+            _load_labels(queue, labels_dir, corpora, audio)
         if index_dir:
             status.update("Counting photos and clips of every label")
             found = corpus_index.load_index(queue, index_dir)
@@ -356,18 +360,20 @@ def serve(
     run(queue_path, _map_path(map_name), corpora, host, port, allow_host)
 
 
-def _load_labels(queue: Queue, labels_dir: str | None, corpora: str | None) -> None:
+def _load_labels(queue: Queue, labels_dir: str | None, corpora: str | None, audio: str) -> None:
     from pipelines.matching import corpora_vocabularies, vocabularies
 
+    others = tuple(name for name in ("audioset", "fsd50k") if name in audio.split(","))
     try:
         if labels_dir:
-            found = vocabularies.read_labels(labels_dir, audio=())
+            found = vocabularies.read_labels(labels_dir, others)
         else:
             assert corpora
-            found = corpora_vocabularies.read_corpora(corpora, audio=())
+            found = corpora_vocabularies.read_corpora(corpora, others)
     except vocabularies.VocabularyError as error:
         raise ReviewError(str(error)) from error
     labels.load_labels(queue, found.visual)
+    labels.load_sounds(queue, found.audio)
 
 
 def _map_path(name_or_path: str) -> Path:

@@ -11,7 +11,7 @@ from label_maps import LabelMap, Link, load
 from label_maps.label_map import write
 from label_maps.links import to_csv
 from pipelines.review import rejected
-from pipelines.review.categories import AUDIO, AcceptedLink, Resolution, resolve
+from pipelines.review.categories import AcceptedLink, Resolution, resolve
 from pipelines.review.proposals import LinkKey, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Item
@@ -56,6 +56,7 @@ def accepted_links(queue: Queue) -> list[AcceptedLink]:
         links.append(
             AcceptedLink(
                 item.id,
+                item.sound,
                 *item.key,
                 shown.visual_label,
                 closing.category,
@@ -150,7 +151,7 @@ def _new_rows(
         )
         synset = synsets[link.visual_id] if link.source == "lvis" else ""
         sides = (
-            Link(category, AUDIO, link.audio_label, link.audio_label, "", link.relation, *about),
+            Link(category, *link.sound, link.audio_label, "", link.relation, *about),
             Link(category, link.source, link.visual_id, link.visual_label, synset, "same", *about),
         )
         for row in sides:

@@ -11,7 +11,6 @@ from label_maps import LabelMap
 from pipelines.review.records import CATEGORY_RULE, Item
 
 Node = tuple[str, str]  # source, source id
-AUDIO = "vggsound"
 _SUFFIX = re.compile(r"^(.*?)_?\((.*)\)$")  # LVIS tells homonyms apart so: bus_(vehicle)
 
 
@@ -20,6 +19,7 @@ class AcceptedLink:
     """A link that stands accepted. `category` is '' where the reviewer left it to the map and the names."""
 
     item_id: int
+    sound: Node
     audio_label: str
     source: str
     visual_id: str
@@ -32,7 +32,7 @@ class AcceptedLink:
 
     @property
     def nodes(self) -> tuple[Node, Node]:
-        return ((AUDIO, self.audio_label), (self.source, self.visual_id))
+        return (self.sound, (self.source, self.visual_id))
 
     def __str__(self) -> str:
         return f"{self.audio_label} = {self.source} {self.visual_id} ({self.visual_label})"
@@ -40,7 +40,7 @@ class AcceptedLink:
 
 def candidate(item: Item) -> AcceptedLink:
     """A link as it would stand if it were accepted without a category."""
-    return AcceptedLink(item.id, *item.key, item.proposal.visual_label, "", "same", "", "", "")
+    return AcceptedLink(item.id, item.sound, *item.key, item.proposal.visual_label, "", "same", "", "", "")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _claims(label_map: LabelMap, group: Sequence[AcceptedLink]) -> dict[str, lis
     for source, source_id in sorted({node for link in group for node in link.nodes}):
         held = label_map.link(source, source_id)
         if held:
-            name = "" if source == AUDIO else f" ({held.label})"
+            name = "" if held.label == source_id else f" ({held.label})"
             claims[held.category].append(f"the map has {source} {source_id!r}{name} there")
     for link in group:
         if link.category:

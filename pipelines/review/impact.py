@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from label_maps import LabelMap
-from pipelines.review.categories import AUDIO, AcceptedLink, Clash, Node, Resolution, resolve
+from label_maps import SOURCES, LabelMap
+from pipelines.review.categories import AcceptedLink, Clash, Node, Resolution, resolve
 from pipelines.review.corpus_index import unpack
 from pipelines.review.queue import Queue
 
@@ -75,14 +75,17 @@ class ImpactTable:
 
     def of_label(self, node: Node) -> int:
         """Clips of a sound, images of a visual label."""
-        return self._clips.get(node[1], 0) if node[0] == AUDIO else len(self._images(node))
+        return self._clip_count(node) if SOURCES[node[0]] == "audio" else len(self._images(node))
 
     def size(self, nodes: frozenset[Node]) -> Size:
         """Of a category with these labels."""
         visual = [self._images(node) for node in nodes if node in self._packed]
         images = len(np.unique(np.concatenate(visual))) if visual else 0
-        clips = sum(self._clips.get(label, 0) for source, label in nodes if source == AUDIO)
+        clips = sum(map(self._clip_count, nodes))
         return Size(images if clips else 0, images, clips)
+
+    def _clip_count(self, node: Node) -> int:
+        return self._clips.get(node[1], 0) if node[0] == "vggsound" else 0
 
     def _unpack(self, node: Node) -> np.ndarray:
         return unpack(self._packed[node]) if node in self._packed else np.empty(0, dtype="<u4")

@@ -158,11 +158,12 @@ def _add(
 ) -> int:
     """Add a new link; 1 when the map or its list of rejected links has settled it."""
     refused = rejected.get(proposal.key)
-    audio = label_map.link("vggsound", proposal.audio_label) if label_map else None
+    item = _insert(queue, proposal, options.reviewers, asked=proposal.verdict != "reject", rank=0.0)
+    audio = label_map.link(*item.sound) if label_map else None
     visual = label_map.link(proposal.source, proposal.visual_id) if label_map else None
     joined = audio is not None and visual is not None and audio.category == visual.category
-    asked = proposal.verdict != "reject" and not refused and not joined
-    item = _insert(queue, proposal, options.reviewers, asked, rank=0.0)
+    if refused or joined:
+        queue.connection.execute("UPDATE items SET asked = 0 WHERE id = ?", (item.id,))
     if refused:
         queue.record(item, refused.decided_by, Answer("reject"), "map", refused.decided_on)
         return 1

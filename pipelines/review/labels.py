@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines.matching.vocabularies import VisualLabel
+from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.review import schema
 from pipelines.review.queue import Queue
 
@@ -42,6 +42,17 @@ def load_labels(queue: Queue, labels: Iterable[VisualLabel]) -> int:
         queue.connection.execute("DELETE FROM labels")
         queue.connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     return len(rows)
+
+
+def load_sounds(queue: Queue, sounds: Iterable[AudioLabel]) -> None:
+    """Replace what the queue knows of sounds that are not VGGSound's; of one label in several, the first counts."""
+    found: dict[str, AudioLabel] = {}
+    for sound in sounds:
+        found.setdefault(sound.label, sound)
+    rows = [(sound.label, sound.source, sound.mid) for sound in found.values() if sound.source != "vggsound"]
+    with schema.transaction(queue.connection):
+        queue.connection.execute("DELETE FROM sounds")
+        queue.connection.executemany("INSERT INTO sounds VALUES (?, ?, ?)", rows)
 
 
 def label_text(queue: Queue, source: str, source_id: str, name: str) -> LabelText:

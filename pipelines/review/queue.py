@@ -19,8 +19,11 @@ _WAITING = """
 _ITEM = """
     SELECT items.*, p.visual_label, p.score, p.method, p.verdict, p.reason, was.id AS was_id,
         was.visual_label AS was_visual_label, was.score AS was_score, was.method AS was_method,
-        was.verdict AS was_verdict, was.reason AS was_reason
-    FROM items JOIN proposals p ON p.id = items.proposal_id LEFT JOIN decisions c ON c.id = items.closed_by
+        was.verdict AS was_verdict, was.reason AS was_reason,
+        coalesce(s.source, 'vggsound') AS sound_source, coalesce(s.source_id, items.audio_label) AS sound_id
+    FROM items JOIN proposals p ON p.id = items.proposal_id
+        LEFT JOIN sounds s ON s.label = items.audio_label
+        LEFT JOIN decisions c ON c.id = items.closed_by
         LEFT JOIN proposals was ON was.id = c.proposal_id AND was.id <> items.proposal_id
 """
 # A row of the log, and whether it was taken back.
@@ -59,7 +62,7 @@ class Queue:
 
     def find(self, key: LinkKey) -> Item | None:
         row = self.connection.execute(
-            _ITEM + "WHERE audio_label = ? AND source = ? AND visual_id = ?", key
+            _ITEM + "WHERE audio_label = ? AND items.source = ? AND visual_id = ?", key
         ).fetchone()
         return _item(row) if row else None
 
@@ -283,6 +286,7 @@ def _item(row: sqlite3.Row) -> Item:
         row["outcome"],
         row["closed_by"],
         proposal("was_") if row["was_id"] is not None else None,
+        (row["sound_source"], row["sound_id"]),
     )
 
 

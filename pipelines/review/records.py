@@ -33,6 +33,7 @@ class Item:
     outcome: str | None
     closed_by: int | None
     decided_proposal: Proposal | None
+    sound: tuple[str, str]  # audio source and the label's id there
 
     @property
     def key(self) -> LinkKey:

@@ -93,6 +93,13 @@ CREATE TABLE examples (
 ) STRICT;
 CREATE INDEX examples_label ON examples (kind, source, source_id, place);
 
+-- Sounds of other sources than VGGSound, whose labels are their own ids.
+CREATE TABLE sounds (
+    label TEXT PRIMARY KEY,
+    source TEXT NOT NULL,                 -- audioset | fsd50k
+    source_id TEXT NOT NULL               -- MID
+) STRICT, WITHOUT ROWID;
+
 -- What the vocabularies say of a visual label.
 CREATE TABLE labels (
     source TEXT NOT NULL, source_id TEXT NOT NULL, name TEXT NOT NULL, synset TEXT NOT NULL,

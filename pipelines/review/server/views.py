@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipelines.review import agreement
-from pipelines.review.categories import AUDIO, candidate
+from pipelines.review.categories import candidate
 from pipelines.review.impact import Impact, impact
 from pipelines.review.labels import LabelText, label_text
 from pipelines.review.media import Example, examples
@@ -83,9 +83,9 @@ def link_view(queue: Queue, item: Item, reviewer: str, snapshot: Snapshot) -> Li
         item,
         state,
         label_text(queue, *key, item.proposal.visual_label),
-        examples(queue, "clip", AUDIO, item.key[0]),
+        examples(queue, "clip", *item.sound),
         examples(queue, "photo", *key),
-        snapshot.table.of_label((AUDIO, item.key[0])),
+        snapshot.table.of_label(item.sound),
         snapshot.table.of_label(key),
         snapshot.table.known,
         impact(snapshot.table, snapshot.base, snapshot.accepted, candidate(item)),
@@ -117,8 +117,9 @@ def map_rows(queue: Queue, snapshot: Snapshot) -> list[MapRow]:
     for accepted in snapshot.accepted:
         category = snapshot.resolution.category.get(accepted.item_id, "clash")
         for source, source_id in accepted.nodes:
-            label = accepted.audio_label if source == AUDIO else accepted.visual_label
-            relation = accepted.relation if source == AUDIO else "same"
+            is_sound = (source, source_id) == accepted.sound
+            label = accepted.audio_label if is_sound else accepted.visual_label
+            relation = accepted.relation if is_sound else "same"
             rows.setdefault(
                 (source, source_id),
                 MapRow(
