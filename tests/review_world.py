@@ -206,9 +206,9 @@ def _draw(path: Path, box: tuple[int, int, int, int]) -> None:
 
 
 def _sing(path: Path, hertz: float) -> None:
-    samples = (8000 * np.sin(2 * np.pi * hertz * np.arange(16000) / 16000)).astype("<i2")
+    samples = (8000 * np.sin(2 * np.pi * hertz * np.arange(24000) / 8000)).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(16000)
+        file.setframerate(8000)
         file.writeframes(samples.tobytes())

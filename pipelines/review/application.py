@@ -97,9 +97,9 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
         ReviewError: an LVIS label without a known synset.
     """
     label_map = load(map_path)
-    own = own_links(queue)
+    with queue.reading():
+        own, links, refused = own_links(queue), accepted_links(queue), _rejections(queue)
     base = without_own(label_map, own)
-    links = accepted_links(queue)
     resolution = resolve(base, links)
     rejected_before = tuple(rejected.read(rejected.path_for(map_path)))
     return Plan(
@@ -107,7 +107,7 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
         label_map.links,
         tuple(sorted([*base.links, *_new_rows(base, links, resolution, synsets)])),
         rejected_before,
-        tuple(sorted([*(link for link in rejected_before if link.key not in own), *_rejections(queue)])),
+        tuple(sorted([*(link for link in rejected_before if link.key not in own), *refused])),
         tuple(dict.fromkeys(clash.text for clash in resolution.clashes.values())),
     )
 

@@ -18,8 +18,9 @@ def impacts(queue: Queue, map_path: Path, items: Sequence[Item]) -> dict[int, st
     table = ImpactTable(queue)
     if not table.known:
         return dict.fromkeys((item.id for item in items), "unknown: import with --index to count it")
-    accepted = application.accepted_links(queue)
-    base = application.without_own(load(map_path), application.own_links(queue))
+    with queue.reading():
+        accepted, own = application.accepted_links(queue), application.own_links(queue)
+    base = application.without_own(load(map_path), own)
     return {item.id: str(impact(table, base, accepted, candidate(item))) for item in items}
 
 

@@ -35,9 +35,10 @@ def to_csv(queue: Queue) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    items = {item.id: item for item in queue.items()}
-    proposals = queue.proposals()
-    for d in queue.decisions():
+    with queue.reading():
+        items = {item.id: item for item in queue.items()}
+        proposals, decisions = queue.proposals(), queue.decisions()
+    for d in decisions:
         p = proposals[d.proposal_id]
         score = "" if p.score is None else p.score
         link = (p.audio_label, p.source, p.visual_label, p.visual_id, score, p.method)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from pipelines.review import schema, standing
 from pipelines.review.proposals import LinkKey, Proposal, ReviewError
@@ -44,6 +45,18 @@ class Queue:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One state of the queue for all reads in the block, whatever others write meanwhile. May be nested."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
 
     def meta(self, key: str, default: str = "") -> str:
         row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -202,7 +202,9 @@ class Page:
         return _lasting(Response(storage.read_bytes(url), media_type=kind))
 
     def _link_json(self, queue: Queue, item: Item, reviewer: str, **more: Any) -> Response:
-        view = views.link_view(queue, item, reviewer, self.snapshots.take(queue))
+        with queue.reading():
+            item = queue.item(item.id)
+            view = views.link_view(queue, item, reviewer, self.snapshots.take(queue))
         html = self.templates.get_template("link.html").render(view=view)
         link = {
             "id": item.id,
@@ -233,9 +235,15 @@ class Page:
 
     def _page(self, handler: Callable[[Request, Queue], Response]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(self._answer, lambda queue: handler(request, queue))
+            return await run_in_threadpool(self._answer, lambda queue: self._read(handler, request, queue))
 
         return endpoint
+
+    def _read(
+        self, handler: Callable[[Request, Queue], Response], request: Request, queue: Queue
+    ) -> Response:
+        with queue.reading():
+            return handler(request, queue)
 
     def _change(
         self, handler: Callable[[Request, Queue, dict[str, Any]], Response]
