@@ -16,6 +16,7 @@ COMMANDS = {
     "ledger": "Say what became of every item of a fetch: counts per cause, survival per category.",
     "match": "Propose which things that can be seen make which sounds.",
     "retry": "Try again, now, the items of a fetch that failed for given causes.",
+    "review": "Review proposed links in a browser; write the accepted into the label map.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }
