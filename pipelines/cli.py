@@ -9,9 +9,15 @@ import click
 COMMANDS = {
     "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
     "demo-corpora": "Write small generated corpora in the official layouts.",
+    "diff": "Say what changed between two datasets, by record and with the cause.",
+    "explain": "Tell one sample's whole story, or why an item was dropped.",
+    "export": "Write a dataset in COCO's or FiftyOne's format.",
     "index": "Read corpora into Parquet tables of masks and clips.",
     "match": "Propose which things that can be seen make which sounds.",
+    "publish": "Publish an immutable version to a folder, S3, GCS or the Hugging Face Hub.",
+    "rehydrate": "Rebuild full shards from a reference-only edition and your own clips.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
+    "takedown": "Write a dataset without a photo or video, with the reason recorded.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }
 
