@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipelines.publish.takedown import load as load_takedowns
 from pipelines.records import Reason
 from shards import format
 from shards.reader import Dataset
@@ -274,9 +273,3 @@ def _why_repaired(before: dict[str, Any], after: dict[str, Any], old: _Side, new
     if after["clip_id"] not in old.clips:
         return "new clip", f"{after['clip_id']} draws a lower number for it"
     return "source changed", f"{after['clip_id']} is of its category now"
-
-
-def takedowns_between(a: Dataset, b: Dataset) -> list[str]:
-    """Reasons of the takedowns that `b` carries and `a` does not."""
-    before = set(load_takedowns(a.url))
-    return [f"{one.kind} {one.names[0]}: {one.reason}" for one in load_takedowns(b.url) if one not in before]

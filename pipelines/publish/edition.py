@@ -30,7 +30,10 @@ class File:
 
 @dataclass(frozen=True)
 class Profile:
-    """What an edition is restricted to. `licences`: families or exact names, none: any; `reference_only`: media left out."""
+    """What an edition is restricted to.
+
+    `licences`: families or exact names, none: any; `reference_only`: the media that is left out.
+    """
 
     licences: tuple[str, ...] = ()
     reference_only: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class Target:
         self._local = storage.is_local(self.url)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write a small file unless there is one of that name; False: there is. Exactly one of many writers gets True."""
+        """Write a small file unless there is one of that name (False). One of many writers gets True."""
         with self._explained():
             if self._local:
                 os.makedirs(os.path.dirname(self._at(path)), exist_ok=True)

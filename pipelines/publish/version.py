@@ -33,7 +33,7 @@ class Version:
         names = tuple(found[4].split(".")) if found and found[4] else ()
         if not found or found[5] or any(name.isdigit() and name[0] == "0" and name != "0" for name in names):
             raise VersionError(
-                f"{text!r} is no version: write MAJOR.MINOR.PATCH, such as 1.1.0, or 1.1.0-rc.1 (semver.org), without '+'"
+                f"{text!r} is no version: write MAJOR.MINOR.PATCH, such as 1.1.0 or 1.1.0-rc.1 (semver.org, no '+')"
             )
         return cls(text, (int(found[1]), int(found[2]), int(found[3])), names)
 
