@@ -19,6 +19,7 @@ from pipelines.publish.target import Target
 FOLDER = ".publish"
 RENEW_S = 15.0
 STALE_S = 120.0
+_held: set[str] = set()  # tokens of this process
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Owner:
 
     def is_gone(self, now: float) -> bool:
         if self.host == socket.gethostname():
+            if self.process == os.getpid():
+                return self.token not in _held
             try:
                 os.kill(self.process, 0)
             except ProcessLookupError:
@@ -54,9 +57,19 @@ class Claim:
         self._version = version
         self._path = ""
         self._stop = threading.Event()
+        _held.add(self._token)
         self._renewer = threading.Thread(target=self._renew, daemon=True)
 
     def __enter__(self) -> "Claim":
+        try:
+            self._take()
+        except BaseException:
+            _held.discard(self._token)
+            raise
+        self._renewer.start()
+        return self
+
+    def _take(self) -> None:
         gone = {}
         for path, owner in self._owners().items():
             if not owner.is_gone(time.time()):
@@ -65,8 +78,7 @@ class Claim:
         number = max((int(path.rsplit("-", 1)[1].removesuffix(".json")) for path in gone), default=0) + 1
         path = f"{FOLDER}/claim-{number:06d}.json"
         if not self._target.create(path, self._content()):
-            owner = self._owners().get(path)
-            raise PublishError(_told(owner, self._target.url))
+            raise PublishError(_told(self._owners().get(path), self._target.url))
         self._path = path
         for other, owner in self._owners().items():
             if other != path and gone.get(other) != owner.token:
@@ -74,8 +86,6 @@ class Claim:
                 raise PublishError(_told(owner, self._target.url))
         for other in gone:
             self._target.remove(other)
-        self._renewer.start()
-        return self
 
     def check(self) -> None:
         """Before the pointer moves: still the owner?"""
@@ -91,6 +101,7 @@ class Claim:
     ) -> None:
         self._stop.set()
         self._renewer.join()
+        _held.discard(self._token)
         try:
             self._target.remove(self._path)
         except PublishError:

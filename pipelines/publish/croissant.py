@@ -22,6 +22,7 @@ _CONTEXT = {
     "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "rai": "http://mlcommons.org/croissant/RAI/",
+    "equivalentProperty": "cr:equivalentProperty",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
@@ -51,7 +52,6 @@ _CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-_TYPES = {"string": "sc:Text", "double": "sc:Float", "int32": "sc:Integer", "int64": "sc:Integer"}
 _COLUMNS = {  # columns of samples.parquet that a record has
     "key": "The sample's name in its shard.",
     "sample_id": "Image id and category.",
@@ -85,18 +85,19 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         }
         for file in sorted(files, key=lambda file: file.path)
     ]
-    shards = [one["@id"] for one in objects if str(one["@id"]).split("/")[0] in format.SPLITS]
     sets = [
         {
             "@type": "cr:FileSet",
-            "@id": f"{kind}-in-shards",
-            "name": f"{kind}-in-shards",
-            "containedIn": [{"@id": name} for name in shards],
+            "@id": f"{split}-{kind}-in-shards",
+            "name": f"{split}-{kind}-in-shards",
+            "containedIn": [{"@id": entry.path} for entry in facts.manifest.shards if entry.split == split],
             "encodingFormat": encoding,
             "includes": pattern,
         }
+        for split in facts.splits
         for kind, encoding, pattern in _members(facts)
     ]
+    media = [_media(split, kind) for split in facts.splits for kind, _, _ in _members(facts)]
     licences = [
         url for name in {**facts.image_licences, **facts.audio_licences} if (url := licence_url(name))
     ]
@@ -117,7 +118,7 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         "citeAs": f"{facts.manifest.name}, version {facts.version}, recipe sha256 {facts.manifest.recipe['sha256']}",
         "keywords": ["audio-visual segmentation", *facts.categories],
         "distribution": [*objects, *sets],
-        "recordSet": [_splits(facts), _samples(), *(_media(kind) for kind, _, _ in _members(facts))],
+        "recordSet": [_splits(facts), _samples(), *media],
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -180,8 +181,10 @@ def _samples() -> dict[str, Any]:
     }
 
 
-def _media(kind: str) -> dict[str, Any]:
-    source = {"fileSet": {"@id": f"{kind}-in-shards"}}
+def _media(split: str, kind: str) -> dict[str, Any]:
+    """The members of one kind in one split: splits are selected by record set."""
+    name = f"{split}-{kind}"
+    source = {"fileSet": {"@id": f"{name}-in-shards"}}
     dtype = {"photos": "sc:ImageObject", "masks": "sc:ImageObject", "sounds": "sc:AudioObject"}
     key = {
         **source,
@@ -190,13 +193,13 @@ def _media(kind: str) -> dict[str, Any]:
     }
     return {
         "@type": "cr:RecordSet",
-        "@id": kind,
-        "name": kind,
-        "key": {"@id": f"{kind}/key"},
+        "@id": name,
+        "name": name,
+        "key": {"@id": f"{name}/key"},
         "field": [
-            {**_field(f"{kind}/key", "sc:Text", "The sample's key."), "source": key},
+            {**_field(f"{name}/key", "sc:Text", "The sample's key."), "source": key},
             {
-                **_field(f"{kind}/content", dtype.get(kind, "sc:Text"), "The member's content."),
+                **_field(f"{name}/content", dtype.get(kind, "sc:Text"), "The member's content."),
                 "source": {**source, "extract": {"fileProperty": "content"}},
             },
         ],

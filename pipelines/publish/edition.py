@@ -9,6 +9,8 @@ from typing import Any
 PUBLICATION = "publication.json"  # written last; a version without it is not published
 FORMAT = "avs-publication"
 
+Content = bytes  # `File` has a field of that name
+
 
 class PublishError(Exception):
     """A publication that is refused, or that could not be finished; the message says what to do."""
@@ -21,10 +23,10 @@ class File:
     path: str
     bytes: int
     sha256: str
-    source: bytes | str = b""
+    source: Content | str = b""
 
     @classmethod
-    def of(cls, path: str, content: bytes) -> "File":
+    def of(cls, path: str, content: Content) -> "File":
         return cls(path, len(content), hashlib.sha256(content).hexdigest(), content)
 
 

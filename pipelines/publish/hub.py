@@ -186,4 +186,4 @@ def _source(file: File) -> Any:
         return file.source
     if storage.is_local(file.source):
         return storage.local_path(file.source)
-    return io.BufferedReader(storage.open_read(file.source))  # type: ignore[arg-type]
+    return io.BufferedReader(storage.open_read(file.source))

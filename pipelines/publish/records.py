@@ -13,7 +13,8 @@ from shards.tables import column
 
 def by_shard(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A table's rows, the rows of one shard together, shards in the table's order."""
-    shard, rows = None, []
+    shard = ""
+    rows: list[dict[str, Any]] = []
     for batch in table.to_batches(max_chunksize=1024):
         for row in batch.to_pylist():
             if row["shard"] != shard and rows:

@@ -3,13 +3,12 @@
 import csv
 import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.publish import documents, hub, profiles, takedown, upload
 from pipelines.publish.claim import Claim
 from pipelines.publish.diff import Diff
-from pipelines.publish.edition import PUBLICATION, File, Profile, Publication, PublishError
+from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.target import LATEST, Target
 from pipelines.publish.version import Version
 from pipelines.split import read_held_out
@@ -25,7 +24,7 @@ class Options:
 
     version: Version
     to: str
-    profile: Profile = Profile()
+    profile: Profile = field(default_factory=Profile)
     held_out: tuple[str, ...] = ()  # CSV files of videos that training must not hear
     corpora: str | None = None
     workers: int = 1

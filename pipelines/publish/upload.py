@@ -35,7 +35,9 @@ def upload(
     for path in sorted(set(there) - wanted):
         target.remove(path)  # of an interrupted publish of something else; no reader was told of it
     known = {file.sha256: f"{previous.version}/{file.path}" for file in previous.files} if previous else {}
-    present, copies, sends = [], [], []
+    present: list[File] = []
+    copies: list[File] = []
+    sends: list[File] = []
     for file in publication.files:
         if there.get(f"{folder}/{file.path}") == file.bytes:
             present.append(file)
