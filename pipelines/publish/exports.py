@@ -52,7 +52,7 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
     for split in format.SPLITS:
         images: dict[str, dict[str, Any]] = {}
         licences: dict[str, dict[str, Any]] = {}
-        annotations = []
+        annotations: list[dict[str, Any]] = []
         for sample in dataset.samples(split):
             record = sample.record
             image = record["image"]

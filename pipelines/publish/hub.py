@@ -34,7 +34,9 @@ class Hub:
 
     def __init__(self, url: str) -> None:
         from huggingface_hub import HfApi, HfFileSystem
+        from huggingface_hub.utils import disable_progress_bars
 
+        disable_progress_bars()  # a bar a file; `progress` tells of all of them
         self.url = url.rstrip("/")
         self._repo = self.url.removeprefix(_PREFIX)
         if not self.url.startswith(_PREFIX) or self._repo.count("/") != 1 or "@" in self._repo:
@@ -138,7 +140,8 @@ class Hub:
                 if future.result() != file.sha256:
                     pool.shutdown(cancel_futures=True)
                     raise PublishError(
-                        f"{self.url}: {file.path} reads back other bytes than were sent; no tag {publication.version} was set"
+                        f"{self.url}: {file.path} reads back other bytes than were sent; the tag "
+                        f"{publication.version} was not set"
                     )
                 done += file.bytes
                 progress("Reading again", done, publication.bytes)
@@ -163,17 +166,17 @@ class Hub:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        import httpx
-        from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.errors import HTTPError
 
         try:
             yield
-        except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        except (HTTPError, OSError) as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
             text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             if status in (401, 403) or "token" in text.lower():
                 raise PublishError(
-                    f"{self.url} refuses ({text}): log in with `hf auth login`, or set HF_TOKEN to a token that may write there"
+                    f"{self.url} refuses ({text}): log in with `hf auth login`, or set HF_TOKEN to a token that "
+                    "may write there"
                 ) from error
             raise PublishError(
                 f"{self.url}: {text}. What is there stays good: run the same command to go on"
