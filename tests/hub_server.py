@@ -83,7 +83,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command in ("POST", "PUT", "DELETE") and "/lfs-store/" not in path:
             token = self.headers.get("Authorization") or ""
             if self.server.token not in token and not token.startswith("Basic"):
-                self._answer(401, {"error": "Invalid credentials"}, {"X-Error-Message": "Invalid credentials"})
+                self._answer(
+                    401, {"error": "Invalid credentials"}, {"X-Error-Message": "Invalid credentials"}
+                )
                 return
         for method, pattern, do in _ROUTES:
             found = re.fullmatch(pattern, path.split("?")[0])
@@ -110,7 +112,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         asked = json.loads(body)
         repo = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
         if repo in self.server.repositories:
-            self._answer(409, {"error": "You already created this dataset repo", "url": f"{self.server.url}/datasets/{repo}"})
+            self._answer(
+                409,
+                {
+                    "error": "You already created this dataset repo",
+                    "url": f"{self.server.url}/datasets/{repo}",
+                },
+            )
             return
         self.server.repositories[repo] = Repository()
         self.server.repositories[repo].commit({})
@@ -134,12 +142,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
             self._answer(
                 200,
-                {"branches": listed(repository.heads, "heads"), "tags": listed(repository.tags, "tags"), "converts": []},
+                {
+                    "branches": listed(repository.heads, "heads"),
+                    "tags": listed(repository.tags, "tags"),
+                    "converts": [],
+                },
             )
 
     def preupload(self, body: bytes, repo: str, revision: str) -> None:
         modes = [
-            {"path": file["path"], "uploadMode": "lfs" if file["size"] >= LFS_FROM else "regular", "shouldIgnore": False}
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if file["size"] >= LFS_FROM else "regular",
+                "shouldIgnore": False,
+            }
             for file in json.loads(body)["files"]
         ]
         self._answer(200, {"files": modes})
@@ -159,7 +175,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for wanted in json.loads(body)["objects"]:
             answer = {"oid": wanted["oid"], "size": wanted["size"]}
             if wanted["oid"] not in self.server.objects:
-                answer["actions"] = {"upload": {"href": f"{self.server.url}/lfs-store/{wanted['oid']}", "header": {}}}
+                answer["actions"] = {
+                    "upload": {"href": f"{self.server.url}/lfs-store/{wanted['oid']}", "header": {}}
+                }
             objects.append(answer)
         self._answer(
             200, {"transfer": "basic", "objects": objects}, {"Content-Type": "application/vnd.git-lfs+json"}
@@ -199,7 +217,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         name = repository.commit(files)
         self._answer(
             200,
-            {"success": True, "commitOid": name, "commitUrl": f"{self.server.url}/datasets/{repo}/commit/{name}"},
+            {
+                "success": True,
+                "commitOid": name,
+                "commitUrl": f"{self.server.url}/datasets/{repo}/commit/{name}",
+            },
         )
 
     def tag(self, body: bytes, repo: str, revision: str) -> None:
@@ -218,7 +240,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         commit = repository and self._commit(repository, revision)
         if repository and commit:
             form = urllib.parse.parse_qs(body.decode()) if not body.startswith(b"{") else json.loads(body)
-            self._answer(200, [entry for path in form["paths"] for entry in self._entries(repository.commits[commit], path)])
+            self._answer(
+                200,
+                [
+                    entry
+                    for path in form["paths"]
+                    for entry in self._entries(repository.commits[commit], path)
+                ],
+            )
 
     def tree(self, _: bytes, repo: str, revision: str, path: str = "") -> None:
         repository = self._repository(repo)
@@ -245,7 +274,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 entry["lfs"] = {"oid": oid, "size": size, "pointerSize": 130}
             return [entry]
         if any(name.startswith(path + "/") for name in files):
-            return [{"type": "directory", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0}]
+            return [
+                {"type": "directory", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0}
+            ]
         return []
 
     def resolve(self, _: bytes, repo: str, revision: str, path: str) -> None:

@@ -6,6 +6,7 @@ import hub_server
 import pytest
 
 from pipelines.publish.edition import PublishError
+from pipelines.publish.hub import Hub
 from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.version import Version
 from shards.reader import Dataset
@@ -122,7 +123,4 @@ def test_a_wrong_token_and_wrong_bytes_are_told(
 
 def test_a_repository_is_named_in_full() -> None:
     with pytest.raises(PublishError, match="hf://datasets/ORG/NAME"):
-        publish_to = Options(Version.parse("1.0.0"), "hf://datasets/name")
-        from pipelines.publish.hub import Hub
-
-        Hub(publish_to.to)
+        Hub("hf://datasets/name")

@@ -73,7 +73,11 @@ def test_a_version_is_whole_for_its_readers_and_never_changes(
         go(dataset, "1.0.5")
 
 
-def test_a_killed_server_costs_only_what_was_missing(dataset: str, server: s3_server.S3Server) -> None:
+def test_a_killed_server_costs_only_what_was_missing(
+    dataset: str, server: s3_server.S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+
     def crash(what: str, done: int, total: int) -> None:
         if what == "Uploading" and done:
             server.kill()

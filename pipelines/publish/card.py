@@ -155,7 +155,7 @@ With `datasets`:
 ```python
 from datasets import load_dataset
 samples = {load}
-sample = next(iter(samples))
+sample = next(iter(samples))  # photos and sounds decoded; sounds need `datasets[audio]`
 ```
 
 With the project's reader, which also reads single members by offset:

@@ -72,13 +72,14 @@ _INTEGERS, _FLOATS = {"width", "height", "area_px"}, {"duration_s"}
 
 
 def croissant(facts: Facts, files: Iterable[File]) -> bytes:
-    """The description of an edition; paths are relative to the file itself."""
+    """The description of an edition; paths are relative to the file itself, but on the Hub, where they are URLs."""
+    base = f"https://huggingface.co/datasets/{facts.hub}/resolve/{facts.version}/" if facts.hub else ""
     objects = [
         {
             "@type": "cr:FileObject",
             "@id": file.path,
             "name": file.path,
-            "contentUrl": file.path,
+            "contentUrl": base + file.path,
             "contentSize": f"{file.bytes} B",
             "encodingFormat": _encoding(file.path),
             "sha256": file.sha256,
