@@ -123,7 +123,12 @@ def _loading(facts: Facts) -> str:
     shards = [entry for entry in facts.manifest.shards if entry.split == split]
     last = int(shards[-1].path.rsplit("-", 1)[1].removesuffix(".tar"))
     names = f"{split}/{split}-{{000000..{last:06d}}}.tar" if len(shards) == last + 1 else f"{split}/*.tar"
-    hub, url = facts.hub, facts.url
+    hub, url, first = facts.hub, facts.url, ""
+    if "://" in url and not hub:  # `datasets` cannot stream from s3fs, so both loaders read a copy
+        folder = f"{facts.manifest.name}-{facts.version}"
+        copy = "aws s3 sync" if url.startswith("s3://") else "gcloud storage rsync --recursive"
+        first = f"\nFor `webdataset` and `datasets`, copy it first: `{copy} {url} {folder}`.\n"
+        url = folder
     if hub:
         base = f"https://huggingface.co/datasets/{hub}/resolve/{facts.version}"
         load = (
@@ -135,18 +140,15 @@ def _loading(facts: Facts) -> str:
             f'load_dataset("webdataset", data_files={{"{split}": "{url}/{split}/*.tar"}}, '
             f'split="{split}", streaming=True)'
         )
-    if url.startswith("s3://"):
-        base = f"pipe:aws s3 cp {url}"
-    reading = f"{base}/{names}" + (" -" if url.startswith("s3://") else "")
     return f"""## Load it
 
 A sample is `KEY.flac` (16 kHz mono), `KEY.jpg`, `KEY.json` (its record) and `KEY.mask.png` (0 or 255).
-
+{first}
 With `webdataset`:
 
 ```python
 import webdataset
-samples = webdataset.WebDataset("{reading}", shardshuffle=False)
+samples = webdataset.WebDataset("{base}/{names}", shardshuffle=False)
 sample = next(iter(samples))  # bytes under "flac", "jpg", "json", "mask.png"
 ```
 
@@ -162,7 +164,7 @@ With the project's reader, which also reads single members by offset:
 
 ```python
 from shards.reader import Dataset
-samples = Dataset("{url}").samples("{split}")
+samples = Dataset("{facts.url}").samples("{split}")
 sample = next(samples)
 ```
 
