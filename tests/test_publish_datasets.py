@@ -454,3 +454,23 @@ def test_work_folders_are_never_published(dataset: str, tmp_path: Path) -> None:
     report = go(dataset, "1.0.0", tmp_path / "to")
     assert (Path(dataset) / parts.WORK).exists()
     assert not [file.path for file in report.publication.files if file.path.startswith(parts.WORK)]
+
+
+def test_a_version_rebuilds_to_the_same_bytes(
+    grown: tuple[str, str, str], dataset: str, corpora: str, tmp_path: Path
+) -> None:
+    """The second of `grown` has its number of shards from the first; rebuilt, it is its own base."""
+    less = str(Path(grown[0]).parent / "corpora")
+    to = tmp_path / "to"
+    go(grown[1], "1.0.0", to)
+    result = CliRunner().invoke(main, ["verify", str(to / "1.0.0"), "--rebuild", "--corpora", less])
+    assert result.exit_code == 0, result.output
+    assert "rebuilt, every byte the same" in result.output
+    result = CliRunner().invoke(main, ["verify", grown[1], "--rebuild", "--corpora", corpora])
+    assert result.exit_code == 1
+    assert "difference(s)" in result.output
+    takedown(
+        Dataset(dataset), str(tmp_path / "less"), [], [Dataset(dataset).table()["video_id"][0].as_py()], "r"
+    )
+    result = CliRunner().invoke(main, ["verify", str(tmp_path / "less"), "--rebuild", "--corpora", corpora])
+    assert "cut after its build (takedown)" in result.output

@@ -72,7 +72,8 @@ def command(
     sent = report.sent
     click.echo(
         f"{report.url}: {report.state}; {len(report.publication.files)} files, {report.publication.bytes:,} bytes: "
-        f"{sent.uploaded:,} {'to upload' if dry_run else 'uploaded'}, {sent.reused:,} reused, {sent.present:,} there already"
+        f"{sent.uploaded:,} {'to upload' if dry_run else 'uploaded'}, {sent.reused:,} reused, "
+        f"{sent.present:,} there already"
     )
     if report.diff:
         told = ", ".join(f"{sum(counts.values()):,} {kind}" for kind, counts in report.diff.counts().items())

@@ -20,8 +20,8 @@ from shards.manifest import DatasetError
 def command(edition: str, corpora: str, out: str) -> None:
     """Rebuild the full dataset from EDITION (published with --reference-only audio) and your own clips.
 
-    The result is byte-identical to the original: every sound, shard and table is checked against its hash. Clips that are
-    missing or differ are listed, exit code 1; fetch them and run the same command again.
+    The result is byte-identical to the original: every sound, shard and table is checked against its hash. Clips that
+    are missing or differ are listed, exit code 1; fetch them and run the same command again.
     """
     try:
         with Progress(console=Console(stderr=True), transient=True) as bar:

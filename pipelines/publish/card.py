@@ -98,8 +98,9 @@ def _head(facts: Facts) -> str:
         table.append(f"| {split} | {count['samples']:,} | {len(count['categories']):,} | {shards:,} |")
     text = (
         f"# {made.name} {facts.version}\n\n"
-        f"{facts.samples:,} triplets of a photo, the mask of what sounds in it, and a sound of it: {len(facts.categories)} "
-        "categories. Photos and masks come from segmentation corpora, sounds from an audio corpus; they are joined by "
+        f"{facts.samples:,} triplets of a photo, the mask of what sounds in it, and a sound of it: "
+        f"{len(facts.categories)} categories. Photos and masks come from segmentation corpora, sounds "
+        "from an audio corpus; they are joined by "
         "category, so nobody annotated a sample by hand.\n\n" + "\n".join(table) + "\n"
     )
     beside = "`CHANGELOG.md` tells what changed, `croissant.json` describes all files"
@@ -113,7 +114,8 @@ def _head(facts: Facts) -> str:
 def _loading(facts: Facts) -> str:
     if facts.profile.reference_only:
         return (
-            "## Load it\n\nThis is a reference edition: the sounds are not in it, only their YouTube ids, times and hashes.\n"
+            "## Load it\n\nThis is a reference edition: the sounds are not in it, only their YouTube ids, times and "
+            "hashes.\n"
             "Fetch the clips yourself, then rebuild the full shards, byte for byte:\n\n"
             "```sh\n"
             f"avs-data rehydrate {facts.url} --corpora CORPORA --out DATASET\n"
@@ -195,9 +197,9 @@ def _making(facts: Facts) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(made.code.items()))
     return (
         "## How it was made\n\n"
-        f"Label map {made.label_map['name']} {made.label_map['version']}, seed {made.seed}. A photo's split is a hash of the "
-        "photograph under all its names; a held-out or official test video is heard in val and test alone. The same recipe, "
-        f"label map and media give the same bytes with: {versions}.\n\n"
+        f"Label map {made.label_map['name']} {made.label_map['version']}, seed {made.seed}. A photo's split is a hash "
+        "of the photograph under all its names; a held-out or official test video is heard in val and test "
+        f"alone. The same recipe, label map and media give the same bytes with: {versions}.\n\n"
         "| stage | of | in | kept | rejected |\n|---|---|---:|---:|---|\n"
         + "\n".join(lines)
         + f"\n\n<details><summary>The recipe</summary>\n\n```toml\n{made.recipe['text'].rstrip()}\n```\n</details>\n"
@@ -216,12 +218,12 @@ def _licences(facts: Facts) -> str:
     if facts.profile.licences:
         text = f"Only samples whose photo and sound are under: {', '.join(facts.profile.licences)}.\n\n"
     return (
-        f"## Licences\n\n{text}Rights are per sample: `attribution.parquet` names author, source and licence of every photo "
-        "and sound. The masks of LVIS and Open Images are CC BY 4.0.\n\n"
+        f"## Licences\n\n{text}Rights are per sample: `attribution.parquet` names author, source and licence of every "
+        "photo and sound. The masks of LVIS and Open Images are CC BY 4.0.\n\n"
         f"| photos | samples |\n|---|---:|\n{rows(facts.image_licences)}\n\n"
         f"| sounds | samples |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
-        "Whoever owns a photo or video can have it taken out: the next patch version is without it, and no later version "
-        "brings it back.\n"
+        "Whoever owns a photo or video can have it taken out: the next patch version is without it, and no later "
+        "version brings it back.\n"
     )
 
 
@@ -235,8 +237,10 @@ def _limits(facts: Facts) -> str:
     rare = [name for name, number in counts.items() if number < 10]
     lists = [entry for entry in facts.manifest.held_out if entry["videos"] is not None]
     limits = [
-        "Photo and sound were not recorded together: a sample says that such a thing makes such a sound, not that this one does.",
-        "A mask joins what its corpus annotated; what the annotators missed, or a sound whose source is out of view, is not marked.",
+        "Photo and sound were not recorded together: a sample says that such a thing makes such a sound, not that this "
+        "one does.",
+        "A mask joins what its corpus annotated; what the annotators missed, or a sound whose source is out of view, "
+        "is not marked.",
         "Sounds are from videos and may hold speech or other sources besides the named one.",
         "Photos and videos show the world as their uploaders do: places, people and classes are not evenly there.",
     ]
@@ -251,8 +255,8 @@ def _limits(facts: Facts) -> str:
         )
     return (
         "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in limits) + "\n\n"
-        "## Uses\n\nMade for training and testing audio-visual segmentation. Not for identifying people, and not for judging "
-        "how common anything is.\n"
+        "## Uses\n\nMade for training and testing audio-visual segmentation. Not for identifying people, and not for "
+        "judging how common anything is.\n"
     )
 
 

@@ -51,8 +51,8 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
         stories.append(Story(f"{row['item']} was dropped", {"dropped": dropped}))
     if not stories:
         raise DatasetError(
-            f"{dataset.url} kept and dropped nothing called {asked!r}: give a key, or a sample, image, mask, clip or video "
-            f"id as in {format.SAMPLES} and {format.REJECTIONS}"
+            f"{dataset.url} kept and dropped nothing called {asked!r}: give a key, or a sample, image, mask, clip or "
+            f"video id as in {format.SAMPLES} and {format.REJECTIONS}"
         )
     return stories
 
@@ -118,7 +118,8 @@ def _rules(row: dict[str, Any], record: dict[str, Any], rules: recipe.Recipe) ->
         ),
         "photo licence": _licence(image["licence"], select.image_licences),
         "sound licence": _licence(sound["licence"], select.audio_licences),
-        "sound length": f"{sound['duration_s']:g} s >= {select.min_duration_s:g}; its file <= {select.max_duration_s:g} s",
+        "sound length": f"{sound['duration_s']:g} s >= {select.min_duration_s:g}",
+        "sound file's length": f"<= {select.max_duration_s:g} s",
         "sound peak": f">= {select.silence_peak:g}",
     }
 

@@ -165,5 +165,6 @@ def _write(out: str, entry: ShardEntry, samples: Iterator[tuple[str, dict[str, C
     shard = write_shard(storage.join(out, entry.path), samples)
     if shard.sha256 != entry.sha256:
         raise DatasetError(
-            f"{entry.path} came out as {shard.sha256}; the manifest says {entry.sha256}: the edition is damaged, get it again"
+            f"{entry.path} came out as {shard.sha256}; the manifest says {entry.sha256}: the edition is "
+            "damaged, get it again"
         )

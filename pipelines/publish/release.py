@@ -153,8 +153,8 @@ def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> Non
         told = "\n".join(f"  - {fault.where}: {fault.what}" for fault in faults[:10])
         more = f"\n  - and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise PublishError(
-            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nBuild it again (`avs-data build` with the same --out "
-            "mends what changed), then check with `avs-data verify`"
+            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nBuild it again (`avs-data build` with the same "
+            "--out mends what changed), then check with `avs-data verify`"
         )
     unchecked = [entry["list"] for entry in dataset.manifest.held_out if entry["videos"] is None]
     given = {url.rsplit("/", 1)[-1] for url in options.held_out}
@@ -214,9 +214,10 @@ def _previous(
         outside = profiles.unlicensed(dataset, previous.profile.licences)
         if outside:
             raise PublishError(
-                f"{target.url} is for {', '.join(previous.profile.licences)} alone, and {len(outside)} item(s) are not: "
-                f"{'; '.join(outside[:3])}. Give --licences {','.join(previous.profile.licences)} to leave them out, or "
-                "publish elsewhere"
+                f"{target.url} is for {', '.join(previous.profile.licences)} alone, and {len(outside)} item(s) are "
+                f"not: "
+                f"{'; '.join(outside[:3])}. Give --licences {','.join(previous.profile.licences)} to leave them "
+                "out, or publish elsewhere"
             )
     return previous
 

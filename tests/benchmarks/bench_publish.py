@@ -94,7 +94,7 @@ def story(options: argparse.Namespace, server: s3_server.S3Server) -> Path:
 
 
 def load(url: str, folder: Path) -> list[str]:
-    """Samples of train that each loader finds in a version on S3: ours there, the others in a copy, as the card says."""
+    """Samples of train that each loader finds in a version on S3: ours there, the others in a copy (see the card)."""
     import fsspec
     import webdataset
     from datasets import load_dataset
