@@ -4,7 +4,7 @@ Annotations are indexed to Parquet first. Then Beam moves Arrow tables of refere
 masks and sounds are read by the worker that writes the shard they go into, never shuffled.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,7 @@ class Job:
     held_out: frozenset[str] = frozenset()  # video ids
     held_out_lists: tuple[dict[str, Any], ...] = ()  # where they come from, for the manifest
     limit: int = 0  # samples at most; 0: all
+    pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
     report: str = ""  # a dry run writes its counts here, and nothing else
 
 
@@ -83,7 +84,7 @@ def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         clips
-        | "Plan pool shards" >> PlanShards(recipe.shards.clips_per_shard, None)
+        | "Plan pool shards" >> PlanShards(recipe.shards.clips_per_shard, None, job.pinned)
         | "Convert clips" >> Apply(accounts, "convert", "clips", converted)
     )
 
@@ -139,7 +140,7 @@ def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         triplets
-        | "Plan shards" >> PlanShards(job.recipe.shards.samples_per_shard, "split")
+        | "Plan shards" >> PlanShards(job.recipe.shards.samples_per_shard, "split", job.pinned)
         | "Write shards" >> Apply(accounts, "shard", "samples", written)
     )
 

@@ -19,7 +19,7 @@ from pipelines.build import Job, wire
 from pipelines.index import IndexResult, Progress, index, sources
 from pipelines.recipe import Recipe
 from pipelines.split import read_held_out
-from shards import format, storage
+from shards import format, manifest, storage
 
 LOCAL_RUNNER = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 
@@ -42,6 +42,7 @@ class BuildOptions:
     limit: int = 0
     dry_run: bool = False
     held_out: tuple[str, ...] = ()  # CSV files besides the recipe's
+    base: str = ""  # the version that this one follows; its number of shards is kept
     beam: tuple[str, ...] = ()  # options for the runner
 
 
@@ -96,7 +97,12 @@ def _job(
         held_out=held_out,
         held_out_lists=lists,
         limit=options.limit,
+        pinned=_pinned(options),
     )
+
+
+def _pinned(options: BuildOptions) -> dict[str, int]:
+    return manifest.shard_counts(manifest.load(options.base)) if options.base else {}
 
 
 def _indexed(found: IndexResult) -> finish.Counts:
@@ -131,6 +137,7 @@ def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions
         "recipe": recipe.sha256,
         "label_map": label_map.sha256,
         "limit": options.limit,
+        "shards": _pinned(options),
     }
     claim = storage.join(options.out, parts.WORK, "build.json")
     if storage.exists(claim):

@@ -37,6 +37,15 @@ def shard_count(samples: int, samples_per_shard: int) -> int:
     return max(1, -(-samples // samples_per_shard))
 
 
+def pinned_shard_count(samples: int, samples_per_shard: int, pinned: int) -> int:
+    """As many shards as an earlier version had (0: there was none), until they hold twice what they should.
+
+    A number that stays lets one changed sample change one shard.
+    """
+    fresh = shard_count(samples, samples_per_shard)
+    return pinned if pinned and fresh <= 2 * pinned else fresh
+
+
 def shard_index(key: str, shards: int) -> int:
     """Linear hashing: with one shard more, one shard is divided and all others stay as they are."""
     number = int(key[:16], 16)
