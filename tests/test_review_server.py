@@ -1,26 +1,20 @@
 """The page's server: who may reach it, what it gives out, what it refuses."""
 
-import io
 import json
-import os
 import socket
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from review_page import BASE, browser
 from review_world import HOSTILE, PROPOSALS, make_world
 from starlette.testclient import TestClient
 
 from pipelines.review import application, gold, intake
 from pipelines.review.proposals import ReviewError
 from pipelines.review.records import Answer
-from pipelines.review.server.app import REVIEWER_COOKIE, Settings, build_app
+from pipelines.review.server.app import REVIEWER_COOKIE
 from pipelines.review.server.leases import LEASE_S, Leases
 from pipelines.review.server.run import serve
 from pipelines.review.server.security import MAX_BODY_BYTES, is_loopback
-
-BASE = "http://127.0.0.1:8710"
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +27,6 @@ def fresh(tmp_path):
     return make_world(tmp_path)
 
 
-def browser(world, reviewer="anna", token=None, base=BASE, origin=BASE, corpora=None):
-    names = ("localhost", "127.0.0.1", "::1")
-    settings = Settings(world.queue_path, world.map_path, corpora or world.corpora, names, token)
-    client = TestClient(build_app(settings), base_url=base, headers={"origin": origin} if origin else {})
-    if reviewer:
-        client.cookies.set(REVIEWER_COOKIE, reviewer)
-    return client
-
-
 def decide(client, link, verdict="accept", **more):
     body = {"verdict": verdict, "revision": link["revision"], **more}
     return client.post(f"/api/link/{link['id']}/decision", json=body)
@@ -52,7 +37,6 @@ def next_link(client, tab="t"):
 
 
 # Who may reach it
-# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8710", "localhost:8710", "[::1]:8710", "LOCALHOST"])
@@ -153,7 +137,6 @@ def test_every_answer_forbids_inline_scripts_and_other_sites(world):
 
 
 # What it shows
-# -------------------------------------------------------------------------------------------------
 
 
 def test_labels_cannot_inject_markup(fresh):
@@ -228,7 +211,6 @@ def test_the_map_shows_what_is_in_it_what_will_be_and_what_was_refused(fresh):
 
 
 # Deciding
-# ------------------------------------------------------------------------------------------------------
 
 
 def test_two_browsers_are_shown_different_links_and_cannot_both_decide_one(fresh):
@@ -312,114 +294,3 @@ def test_a_name_is_kept_in_a_cookie_that_scripts_cannot_read(world):
     assert answer.json()["reviewer"] == "Zoë K."
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert "SameSite=strict" in answer.headers["set-cookie"]
-
-
-# Media
-# ---------------------------------------------------------------------------------------------------------
-
-
-def example_ids(world, kind):
-    with world.open() as queue:
-        rows = queue.connection.execute("SELECT id, item FROM examples WHERE kind = ? ORDER BY id", (kind,))
-        return {row["item"]: row["id"] for row in rows}
-
-
-def test_clips_are_served_in_ranges(world):
-    clip = example_ids(world, "clip")["vggsound:0a_000010"]
-    content = (Path(world.corpora) / "vggsound/clips/0a_000010.wav").read_bytes()
-    client = browser(world)
-    whole = client.get(f"/media/clip/{clip}")
-    assert whole.content == content
-    assert whole.headers["content-type"].startswith("audio/")
-    part = client.get(f"/media/clip/{clip}", headers={"range": "bytes=100-299"})
-    assert part.status_code == 206
-    assert part.content == content[100:300]
-    assert part.headers["content-range"] == f"bytes 100-299/{len(content)}"
-
-
-def test_overlays_are_clear_on_the_masks_and_dark_elsewhere(world):
-    """The two boxes drawn on one photo of 240 x 160: x 20 to 120, y 30 to 110; the tile shows it from its
-    left edge.
-    """
-    photo = example_ids(world, "photo")["lvis:0"]
-    overlay = Image.open(io.BytesIO(browser(world).get(f"/media/mask/{photo}").content)).convert("RGBA")
-    picture = Image.open(io.BytesIO(browser(world).get(f"/media/photo/{photo}").content))
-    assert overlay.size == picture.size == (480, 360)
-    alpha = np.asarray(overlay)[:, :, 3]
-    left, right, top, bottom = (round(edge * 360 / 160) for edge in (20, 120, 30, 110))
-    inside = alpha[top + 6 : bottom - 6, left + 6 : right - 6]
-    outside = np.concatenate(
-        [alpha[: top - 6].ravel(), alpha[bottom + 6 :].ravel(), alpha[:, right + 6 :].ravel()]
-    )
-    assert (inside == 0).all()
-    assert (outside > 60).all()
-
-
-def test_open_images_masks_of_another_size_fit_the_photo(world):
-    photo = example_ids(world, "photo")["open_images:photo"]
-    alpha = np.asarray(
-        Image.open(io.BytesIO(browser(world).get(f"/media/mask/{photo}").content)).convert("RGBA")
-    )[:, :, 3]
-    assert alpha[180, 240] == 0
-    assert alpha[10, 10] > 60
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "../outside.wav",
-        "/etc/passwd",
-        "vggsound/../../outside.wav",
-        "link.wav",
-        "absent.wav",
-        "vggsound\\..\\x.wav",
-    ],
-)
-def test_rows_that_lead_out_of_the_corpora_are_refused(fresh, path):
-    """Even an index made by somebody else gives nothing away: neither by dots nor through a symbolic link."""
-    (fresh.root / "outside.wav").write_bytes(b"RIFF secret")
-    os.symlink(fresh.root / "outside.wav", Path(fresh.corpora) / "link.wav")
-    with fresh.open() as queue:
-        queue.connection.execute("UPDATE examples SET path = ?", (path,))
-    client = browser(fresh)
-    for kind in ("clip", "photo"):
-        answer = client.get(f"/media/{kind}/{next(iter(example_ids(fresh, kind).values()))}")
-        assert answer.status_code == 404
-        assert b"secret" not in answer.content
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/media/clip/../../../../etc/passwd",
-        "/media/clip/..%2f..%2fetc%2fpasswd",
-        "/media/clip/%2e%2e/%2e%2e/etc/passwd",
-        "/static/../app.py",
-        "/static/..%2fapp.py",
-        "/static/%2e%2e/app.py",
-        "/media/photo/999999",
-        "/media/clip/-1",
-        "/media/clip/1%00",
-    ],
-)
-def test_paths_in_addresses_lead_nowhere(world, path):
-    answer = browser(world).get(path)
-    assert answer.status_code == 404
-    assert b"root:" not in answer.content
-    assert b"starlette" not in answer.content
-
-
-def test_a_clip_that_is_no_sound_is_not_given_out_as_a_page(fresh):
-    page = Path(fresh.corpora) / "vggsound/clips/page.html"
-    page.write_text("<script>alert(1)</script>")
-    with fresh.open() as queue:
-        queue.connection.execute("UPDATE examples SET path = 'vggsound/clips/page.html' WHERE kind = 'clip'")
-    answer = browser(fresh).get(f"/media/clip/{next(iter(example_ids(fresh, 'clip').values()))}")
-    assert answer.headers["content-type"] == "application/octet-stream"
-
-
-def test_broken_pictures_are_said_so(fresh):
-    (Path(fresh.corpora) / "lvis/images/000.jpg").write_bytes(b"no picture")
-    answer = browser(fresh).get(f"/media/photo/{example_ids(fresh, 'photo')['lvis:0']}")
-    assert answer.status_code == 404
-    assert "not a readable picture" in answer.json()["error"]
