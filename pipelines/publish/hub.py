@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PREFIX = "hf://datasets/"
 _CHUNK = 16 << 20  # bytes read at a time
 _WORKERS = 8
+_GROUP_BYTES = 1 << 30
 
 
 class Hub:
@@ -87,7 +88,7 @@ class Hub:
             if file.path not in known or known[file.path].sha256 != file.sha256
         ]
         if there is None or dump(there) != sealed.source:
-            add = list(self._additions([*send, sealed], progress))
+            add = self._additions([*send, sealed], progress)
             gone = sorted(set(known) - set(by_path(publication.files)))
             with self._explained():
                 try:
@@ -111,19 +112,24 @@ class Hub:
         sent = sum(file.bytes for file in send)
         return Sent(sent, publication.bytes - sent, 0)
 
-    def _additions(self, files: list[File], progress: Progress) -> "Iterator[CommitOperationAdd]":
-        """Operations whose large files are on the Hub already, each sent once; an interrupted run sends the rest."""
+    def _additions(self, files: list[File], progress: Progress) -> "list[CommitOperationAdd]":
+        """Operations whose large files are on the Hub already; those that it had before are not sent."""
         from huggingface_hub import CommitOperationAdd
 
         done, total = 0, sum(file.bytes for file in files)
-        for file in sorted(files, key=lambda file: -file.bytes):
+        additions = []
+        for group in _groups(sorted(files, key=lambda file: -file.bytes)):
             progress("Uploading", done, total)
             with self._explained():
-                addition = CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=_source(file))
-                self._api.preupload_lfs_files(self._repo, [addition], repo_type="dataset")
-            done += file.bytes
-            yield addition
+                added = [
+                    CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=_source(file))
+                    for file in group
+                ]
+                self._api.preupload_lfs_files(self._repo, added, repo_type="dataset", num_threads=_WORKERS)
+            done += sum(file.bytes for file in group)
+            additions += added
         progress("Uploading", done, total)
+        return additions
 
     def _deletions(self, paths: list[str]) -> "list[CommitOperationDelete]":
         from huggingface_hub import CommitOperationDelete
@@ -131,10 +137,17 @@ class Hub:
         return [CommitOperationDelete(path_in_repo=path) for path in paths]
 
     def _check(self, publication: Publication, revision: str, progress: Progress) -> None:
+        from huggingface_hub import HfFileSystem
+
         done = 0
         progress("Reading again", 0, publication.bytes)
+        files = HfFileSystem(skip_instance_cache=True)  # lists once: a commit never changes
+        with self._explained():
+            files.find(self._at(revision, "").rstrip("/"))
         with ThreadPoolExecutor(_WORKERS) as pool:
-            running = {pool.submit(self._sha256, revision, file.path): file for file in publication.files}
+            running = {
+                pool.submit(self._sha256, files, revision, file.path): file for file in publication.files
+            }
             for future in as_completed(running):
                 file = running[future]
                 if future.result() != file.sha256:
@@ -146,9 +159,9 @@ class Hub:
                 done += file.bytes
                 progress("Reading again", done, publication.bytes)
 
-    def _sha256(self, revision: str, path: str) -> str:
+    def _sha256(self, files: Any, revision: str, path: str) -> str:
         digest = hashlib.sha256()
-        with self._explained(), self._files.open(self._at(revision, path), "rb", block_size=_CHUNK) as file:
+        with self._explained(), files.open(self._at(revision, path), "rb", block_size=_CHUNK) as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
@@ -181,6 +194,18 @@ class Hub:
             raise PublishError(
                 f"{self.url}: {text}. What is there stays good: run the same command to go on"
             ) from error
+
+
+def _groups(files: list[File]) -> Iterator[list[File]]:
+    """Files sent together: few requests for small ones, progress between large ones."""
+    group: list[File] = []
+    for file in files:
+        group.append(file)
+        if sum(one.bytes for one in group) >= _GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _source(file: File) -> Any:
