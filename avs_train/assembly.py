@@ -86,6 +86,7 @@ def open_loader(
         hearing=hearing,
         workers=config.data.workers,
         prefetch=config.data.prefetch,
+        augment_seed=config.train.seed if config.data.augment and split.name == "train" else None,
         tolerance=config.data.corrupt_tolerance,
         pin=device.type == "cuda",
     )

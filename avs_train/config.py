@@ -56,6 +56,7 @@ class DataConfig:
     audio: str = option(
         "frozen", choices=("frozen", "repaired")
     )  # repaired: a new clip of the category each epoch
+    augment: bool = False  # another part of each photo, mirrored or not, every epoch; the paper does not
     fraction: float = option(1.0, least=0.0001, most=1)  # few-shot: of the training videos
     window_shards: int = option(8, least=1)  # shards whose samples are shuffled together
     workers: int = option(4, least=0)  # decoding threads

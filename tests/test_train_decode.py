@@ -113,3 +113,24 @@ def test_a_clip_shorter_than_a_window_is_repeated():
 def test_bad_bytes_are_a_decode_error(call, match):
     with pytest.raises(decode.DecodeError, match=match):
         call()
+
+
+def test_a_view_cuts_photo_and_mask_alike_and_repeats():
+    rng = np.random.default_rng(3)
+    grey = (rng.random((50, 80)) > 0.5).astype(np.uint8) * 255
+    png = encoded(Image.fromarray(grey), "PNG")
+    jpg = encoded(Image.fromarray(np.repeat(grey[..., None], 3, 2)), "JPEG", quality=100)
+    for epoch in range(20):
+        view = decode.drawn_view(0, epoch, "a|dog")
+        assert view == decode.drawn_view(0, epoch, "a|dog")
+        left, right = round(view.left * 80), round(view.right * 80)
+        part = grey[round(view.top * 50) : round(view.bottom * 50), left:right]
+        part = part[:, ::-1] if view.mirrored else part
+        mask, image = np.empty(part.shape, np.uint8), np.empty((*part.shape, 3), np.uint8)
+        decode.mask(png, mask, view)
+        decode.image(jpg, image, view)
+        assert np.array_equal(mask * 255, part)
+        assert np.abs(image[..., 0].astype(int) - part).mean() < 20
+        assert 0.55 * 80 <= right - left <= 80
+    views = [decode.drawn_view(0, epoch, "a|dog") for epoch in range(400)]
+    assert 160 < sum(view.mirrored for view in views) < 240

@@ -87,6 +87,7 @@ class Loader:
         hearing: which clip a sample hears in an epoch.
         workers: decoding threads; 0 decodes in the caller's thread.
         prefetch: batches decoded ahead.
+        augment_seed: show another part of each photo every epoch, drawn with this seed; None shows the whole.
         tolerance: fraction of the split's samples that may be corrupt.
         pin: put batches in page-locked memory, for a GPU.
     """
@@ -102,11 +103,12 @@ class Loader:
         hearing: Hearing = frozen,
         workers: int = 2,
         prefetch: int = 2,
+        augment_seed: int | None = None,
         tolerance: float = 0.0,
         pin: bool = False,
     ) -> None:
         self.split, self.files, self.embeddings, self.hearing = split, files, embeddings, hearing
-        self.size, self.mask_size = size, mask_size
+        self.size, self.mask_size, self.augment_seed = size, mask_size, augment_seed
         self.workers, self.prefetch, self.pin = workers, prefetch, pin
         self.corruption = Corruption(int(tolerance * len(split)))
 
@@ -224,8 +226,11 @@ class _Filling:
         # The mask lies right behind the photo and a small JSON: one read for both.
         first, last = row.jpg, row.mask
         span = self.loader.files.read(first.shard, first.offset, last.offset + last.size - first.offset)
-        decode.image(_checked(row.key, "jpg", span[: first.size], first), self._images[slot])
-        decode.mask(_checked(row.key, "mask.png", span[-last.size :], last), self._masks[slot])
+        view, seed = decode.WHOLE, self.loader.augment_seed
+        if seed is not None:
+            view = decode.drawn_view(seed, self.request.epoch, row.sample_id)
+        decode.image(_checked(row.key, "jpg", span[: first.size], first), self._images[slot], view)
+        decode.mask(_checked(row.key, "mask.png", span[-last.size :], last), self._masks[slot], view)
         if clip_id != SILENCE and clip_id not in self.loader.embeddings:
             self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
         elif clip_id == SILENCE:
