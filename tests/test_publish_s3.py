@@ -77,6 +77,8 @@ def test_a_killed_server_costs_only_what_was_missing(
     dataset: str, server: s3_server.S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
 
     def crash(what: str, done: int, total: int) -> None:
         if what == "Uploading" and done:

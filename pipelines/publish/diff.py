@@ -205,10 +205,9 @@ def _why_added(row: dict[str, Any], old: _Side, new: _Side) -> tuple[str, str]:
         for found in old.rejected.get(item, ())
         if found["category"] in (None, row["category"])
     ]
-    if row["category"] not in old.categories and (
-        not rejected or rejected[0]["reason"] == Reason.LABEL_NOT_IN_MAP
-    ):
+    if row["category"] not in old.categories and not any(found["category"] for found in rejected):
         return "new category", row["category"]
+    rejected.sort(key=lambda found: (not found["category"], found["reason"] != Reason.LABEL_NOT_IN_MAP))
     if not rejected:
         return "new source", f"{row['image_id']} was not in the corpora"
     told = f"was {rejected[0]['reason']} ({rejected[0]['detail']})"
