@@ -1,5 +1,6 @@
 """The cache of remote shards: bounded, shared, checked, retried."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -119,3 +120,20 @@ def test_a_cache_smaller_than_a_shard_is_refused(remote, tmp_path):
     split = open_split(remote[0], "train")
     with pytest.raises(ValueError, match=r"does not fit a cache.*raise data\.cache_gb"):
         ShardFiles(remote[0], split.shards, tmp_path, 1000)
+
+
+def test_a_file_stays_open_while_it_is_read(tmp_path, monkeypatch):
+    """Threads that open one shard at once replace each other's descriptor; none may lose its own."""
+    url = write_dataset(tmp_path / "local", {"train": 8})
+    split = open_split(url, "train")
+    entry = split.shards[0]
+    files = ShardFiles(url, split.shards, tmp_path, 10**9, retries=0)
+    read = os.pread
+
+    def slow(number, size, offset):
+        with files._lock:
+            files._open.clear()
+        return read(number, size, offset)
+
+    monkeypatch.setattr("os.pread", slow)
+    assert files.read(entry.path, 0, 100) == Path(url, entry.path).read_bytes()[:100]

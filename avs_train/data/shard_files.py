@@ -73,7 +73,8 @@ class ShardFiles:
         Raises:
             ShardError: the shard is missing or shorter than the manifest says, also after retries.
         """
-        content = os.pread(self._descriptor(shard).number, size, offset)
+        descriptor = self._descriptor(shard)  # held until the read is done, or it might be closed under it
+        content = os.pread(descriptor.number, size, offset)
         if len(content) != size:
             raise ShardError(
                 f"{self._name(shard)} ends at byte {offset + len(content)}: it was truncated while open"
