@@ -28,7 +28,6 @@ class Facts:
     audio_licences: dict[str, int]
     corpora: dict[str, int]
     bytes: int
-    has_statistics: bool
     has_availability: bool
 
     @property
@@ -103,9 +102,7 @@ def _head(facts: Facts) -> str:
         "from an audio corpus; they are joined by "
         "category, so nobody annotated a sample by hand.\n\n" + "\n".join(table) + "\n"
     )
-    beside = "`CHANGELOG.md` tells what changed, `croissant.json` describes all files"
-    if facts.has_statistics:
-        beside += ", `statistics.html` pictures them"
+    beside = "`CHANGELOG.md` tells what changed, `croissant.json` describes all files, `statistics.html` pictures them"
     if facts.has_availability:
         beside += ", `availability.parquet` says which sources were alive when"
     return f"{text}\n{beside}. The shards and tables take {facts.bytes:,} bytes.\n"

@@ -1,6 +1,7 @@
 """Everything that an edition has beside its shards and tables, made from the dataset and the version before."""
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from pipelines.publish import attribution, availability, card, changelog, croiss
 from pipelines.publish.diff import Diff, diff
 from pipelines.publish.edition import File, Profile
 from pipelines.publish.profiles import AnyDataset
+from pipelines.stats import write_stats
 from shards import storage
 from shards.reader import Dataset
 
 CHANGELOG = "CHANGELOG.md"
 STATISTICS = "statistics.html"
+PICTURED = 24  # samples on the statistics page
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,7 @@ def documents(
     alive = availability.snapshot(corpora) if corpora else None
     if alive:
         found[availability.AVAILABILITY] = alive
-    statistics = storage.join(dataset.url, STATISTICS)
-    if storage.exists(statistics):  # written by `avs-data stats`
-        found[STATISTICS] = storage.read_bytes(statistics)
+    found[STATISTICS] = _statistics(dataset, profile)
     if takedowns:
         found[takedown.TAKEDOWNS] = takedown.dump(takedowns)
     facts = card.Facts(
@@ -64,7 +65,6 @@ def documents(
         audio_licences=card.counted([row["audio_licence"] for row in rows]),
         corpora=dict(sorted(corpora_counts.items())),
         bytes=sum(file.bytes for file in files),
-        has_statistics=STATISTICS in found,
         has_availability=alive is not None,
     )
     changed, old = None, ""
@@ -80,3 +80,11 @@ def documents(
     made = [File.of(path, content) for path, content in sorted(found.items())]
     described = croissant.croissant(facts, [*files, *made])
     return [*made, File.of(croissant.CROISSANT, described)], changed
+
+
+def _statistics(dataset: Dataset, profile: Profile) -> bytes:
+    """The page of `avs-data stats`; of an edition that leaves media out it shows no samples."""
+    with tempfile.TemporaryDirectory(prefix="avs-stats-") as folder:
+        pictured = 0 if profile.reference_only else PICTURED
+        page = write_stats(dataset.url, storage.join(folder, "stats"), pictured, lambda *_: None)
+        return storage.read_bytes(page)
