@@ -4,7 +4,7 @@ VENV := .venv
 TEST_VENV := .venv-test
 UV = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint constraints.txt
 
-.PHONY: help demo test test-slow lint bench train-demo clean
+.PHONY: help demo train-demo test test-slow lint clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -13,6 +13,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 	$(call UV,$(VENV)) --editable .
+	touch $@
+
+$(VENV)/.train-ready: $(VENV)/.ready
+	$(call UV,$(VENV)) --editable '.[train]'
 	touch $@
 
 $(TEST_VENV)/.ready: pyproject.toml constraints.txt
@@ -38,6 +42,12 @@ lint: $(TEST_VENV)/.ready  ## Check style, types and the floors of the house.
 	$(TEST_VENV)/bin/ruff format --check .
 	$(TEST_VENV)/bin/mypy
 	$(TEST_VENV)/bin/lint-imports
+
+train-demo: $(VENV)/.train-ready  ## Train the tiny model on generated data, on a CPU, and measure it with swapped sound.
+	$(VENV)/bin/avs-data demo-corpora out/train-corpora --images 600 --clips-per-category 30
+	$(VENV)/bin/avs-data build demo --corpora out/train-corpora --out out/train-demo --workers 2
+	$(VENV)/bin/avs-train fit tiny --data out/train-demo --out out/runs/tiny
+	$(VENV)/bin/avs-train eval out/runs/tiny --data out/train-demo --robustness
 
 clean:  ## Remove environments and output.
 	rm -rf $(VENV) $(TEST_VENV) out

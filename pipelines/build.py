@@ -4,7 +4,7 @@ Annotations are indexed to Parquet first. Then Beam moves Arrow tables of refere
 masks and sounds are read by the worker that writes the shard they go into, never shuffled.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from pipelines.match import match
 from pipelines.recipe import Recipe
 from pipelines.samples import write_samples
 from pipelines.stages import Accounts, Apply, KeepLowest, PlanShards, ReadTables, Regroup, SumCounts
-from shards import format
+from shards import format, storage
 
+NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds
 MASKS_PER_BUCKET = 50_000  # what one worker joins at a time: decides memory, never the output
 REJECTION_BUCKETS = 16  # decides the order of rejections.parquet
 
@@ -37,8 +38,16 @@ class Job:
     masks: int  # rows of masks.parquet
     held_out: frozenset[str] = frozenset()  # video ids
     held_out_lists: tuple[dict[str, Any], ...] = ()  # where they come from, for the manifest
+    near_photos: bool = False  # corpora/_fetch/near_duplicate_photos.parquet is there
+    near_videos: dict[str, str] = field(default_factory=dict)  # videos with near-duplicate clips, by group
     limit: int = 0  # samples at most; 0: all
+    pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
     report: str = ""  # a dry run writes its counts here, and nothing else
+
+
+def near_duplicates(corpora: str) -> str:
+    """The folder with the tables NEAR_PHOTOS and NEAR_CLIPS."""
+    return storage.join(corpora, "_fetch")
 
 
 def wire(p: beam.Pipeline, job: Job) -> None:
@@ -68,7 +77,8 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
         clips
         | "Match clips" >> Apply(accounts, "match", "clips", matched)
         | "Select clips" >> Apply(accounts, "select", "clips", selected)
-        | "Bring videos together" >> Regroup("video_id", 16)
+        | "Name recordings" >> beam.Map(split.name_recordings, job.near_videos).with_output_types(pa.Table)
+        | "Bring recordings together" >> Regroup("recording", 16)
         | "Split clips" >> Apply(accounts, "split", "clips", parted)
     )
 
@@ -83,7 +93,7 @@ def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         clips
-        | "Plan pool shards" >> PlanShards(recipe.shards.clips_per_shard, None)
+        | "Plan pool shards" >> PlanShards(recipe.shards.clips_per_shard, None, job.pinned)
         | "Convert clips" >> Apply(accounts, "convert", "clips", converted)
     )
 
@@ -96,9 +106,15 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     selected = partial(select.select, rules=recipe.select)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
+    names = [masks | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table)]
+    if job.near_photos:
+        pairs = masks.pipeline | "Read near-duplicates" >> ReadTables(
+            near_duplicates(job.corpora), NEAR_PHOTOS
+        )
+        names.append(pairs | "Name pairs" >> beam.Map(split.pair_names).with_output_types(pa.Table))
     linked = (
-        masks
-        | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table)
+        tuple(names)
+        | "Gather names" >> beam.Flatten()
         | "Bring names together" >> Regroup("name", buckets)
         | "Find shared names" >> beam.FlatMap(split.linked_nodes)
         | "Collect links" >> beam.combiners.ToList()
@@ -139,7 +155,7 @@ def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         triplets
-        | "Plan shards" >> PlanShards(job.recipe.shards.samples_per_shard, "split")
+        | "Plan shards" >> PlanShards(job.recipe.shards.samples_per_shard, "split", job.pinned)
         | "Write shards" >> Apply(accounts, "shard", "samples", written)
     )
 

@@ -9,10 +9,21 @@ import click
 COMMANDS = {
     "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
     "demo-corpora": "Write small generated corpora in the official layouts.",
+    "diff": "Say what changed between two datasets, by record and with the cause.",
+    "doctor": "Check that this machine can fetch: DNS, disk, decoders, yt-dlp, cookies, write access.",
+    "explain": "Tell one sample's whole story, or why an item was dropped.",
+    "export": "Write a dataset in COCO's or FiftyOne's format.",
+    "fetch": "Download what a recipe's categories need: annotations, photos, masks, clips.",
     "import": "Turn AVSBench or AVS-Synthetic in its official folders into shards.",
     "index": "Read corpora into Parquet tables of masks and clips.",
+    "ledger": "Say what became of every item of a fetch: counts per cause, survival per category.",
     "match": "Propose which things that can be seen make which sounds.",
+    "publish": "Publish an immutable version to a folder, S3, GCS or the Hugging Face Hub.",
+    "rehydrate": "Rebuild full shards from a reference-only edition and your own clips.",
+    "retry": "Try again, now, the items of a fetch that failed for given causes.",
+    "review": "Review proposed links in a browser; write the accepted into the label map.",
     "stats": "Write a self-contained HTML page and plots about a dataset.",
+    "takedown": "Write a dataset without a photo or video, with the reason recorded.",
     "verify": "Re-read a whole dataset and say what is wrong and where.",
 }
 

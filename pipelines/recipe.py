@@ -56,6 +56,7 @@ class Split:
     val: int = _number(5_000, 0)
     test: int = _number(5_000, 0)
     exact: bool = False  # trim each split to its size
+    near_duplicates: bool = True  # keep near-duplicates that `avs-data fetch` found in one split
     held_out: tuple[
         str, ...
     ] = ()  # CSV files below the corpora folder with videos that training must not hear

@@ -51,7 +51,7 @@ CLIPS = pa.schema(
     }
 )
 
-# stage: index | match | measure | select | cap | limit | split | trim | convert | pair | shard
+# stage: index | match | measure | select | cap | limit | split | trim | convert | pair | shard | takedown | profile
 # item: the id of what was dropped, or file:line where it has none; reason: a Reason
 # detail: the value and the rule it broke; category: where it is known
 REJECTIONS = tables.REJECTIONS
@@ -96,6 +96,8 @@ class Reason(str, Enum):
     # split
     NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
     OVER_SPLIT_SIZE = "over_split_size"
+    # takedown, profile
+    TAKEN_DOWN = "taken_down"  # removed on request, after it was published
     # pair
     NO_CLIP = "no_clip"  # the sample's split has no clip of its category
 

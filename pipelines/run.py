@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
+import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import label_maps
 from pipelines import finish, parts
-from pipelines.build import Job, wire
+from pipelines.build import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.index import IndexResult, Progress, index, sources
 from pipelines.recipe import Recipe
-from pipelines.split import read_held_out
-from shards import format, storage
+from pipelines.split import linked_videos, read_held_out
+from shards import format, manifest, storage
 
 LOCAL_RUNNER = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 
@@ -42,6 +43,7 @@ class BuildOptions:
     limit: int = 0
     dry_run: bool = False
     held_out: tuple[str, ...] = ()  # CSV files besides the recipe's
+    base: str = ""  # the version that this one follows; its number of shards is kept
     beam: tuple[str, ...] = ()  # options for the runner
 
 
@@ -95,8 +97,26 @@ def _job(
         masks=sum(count.kept for corpus, count in found.counts.items() if corpus != "vggsound"),
         held_out=held_out,
         held_out_lists=lists,
+        near_photos=recipe.split.near_duplicates and _near(options.corpora, NEAR_PHOTOS),
+        near_videos=_near_videos(options.corpora) if recipe.split.near_duplicates else {},
         limit=options.limit,
+        pinned=_pinned(options),
     )
+
+
+def _pinned(options: BuildOptions) -> dict[str, int]:
+    return manifest.shard_counts(manifest.load(options.base)) if options.base else {}
+
+
+def _near(corpora: str, name: str) -> bool:
+    return storage.exists(storage.join(near_duplicates(corpora), f"{name}.parquet"))
+
+
+def _near_videos(corpora: str) -> dict[str, str]:
+    if not _near(corpora, NEAR_CLIPS):
+        return {}
+    with storage.open_read(storage.join(near_duplicates(corpora), f"{NEAR_CLIPS}.parquet")) as file:
+        return linked_videos(pq.read_table(file))
 
 
 def _indexed(found: IndexResult) -> finish.Counts:
@@ -131,6 +151,7 @@ def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions
         "recipe": recipe.sha256,
         "label_map": label_map.sha256,
         "limit": options.limit,
+        "shards": _pinned(options),
     }
     claim = storage.join(options.out, parts.WORK, "build.json")
     if storage.exists(claim):

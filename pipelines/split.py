@@ -1,8 +1,8 @@
 """Stage split: train, val and test, so that no photo and no video is in two of them.
 
 A photo's split is a hash of its component: all images that are the same photograph under any name (LVIS
-id, COCO id, Flickr id, near-duplicate). A video's split follows the official one: test videos and every
-held-out video are heard in val or test only. Nothing else decides, so a new category moves no sample.
+id, COCO id, Flickr id, near-duplicate found by `fetch`). A video's split follows the official one: test
+videos and every held-out video are heard in val or test only. Nothing else decides, so a new category moves no sample.
 """
 
 import csv
@@ -40,12 +40,14 @@ def photo_names(table: pa.Table) -> pa.Table:
     Args:
         table: `image_id`, `photo_keys` (list of names, may be empty); any number of rows an image.
     """
-    images = dict(zip(table["image_id"].to_pylist(), table["photo_keys"].to_pylist(), strict=True))
-    names, nodes = [], []
-    for image_id, keys in images.items():
-        known = {image_id, *keys}
-        names += sorted(known)
-        nodes += [min(known)] * len(known)
+    ids, keys = table["image_id"].to_pylist(), table["photo_keys"].to_pylist()
+    names: list[str] = []
+    nodes: list[str] = []
+    for known in sorted(
+        {tuple(sorted({image_id, *found})) for image_id, found in zip(ids, keys, strict=True)}
+    ):
+        names += known
+        nodes += [known[0]] * len(known)
     return pa.table({"name": pa.array(names, pa.string()), "node": pa.array(nodes, pa.string())})
 
 
@@ -85,17 +87,25 @@ def split_samples(table: pa.Table, linked: dict[str, str], seed: int, sizes: Spl
     return Outcome.of(table.append_column("split", pa.array(splits, pa.string())), [])
 
 
+def name_recordings(table: pa.Table, linked: dict[str, str]) -> pa.Table:
+    """Add `recording` to clips: the video, or the least id of the videos that near-duplicate clips link to it."""
+    names = [linked.get(video, video) for video in table["video_id"].to_pylist()]
+    return table.append_column("recording", pa.array(names, pa.string()))
+
+
 def split_clips(table: pa.Table, held_out: frozenset[str], seed: int, sizes: Split) -> Outcome:
-    """Add `split` to clips, all clips of a video together; one official test clip holds out its whole video."""
-    rows = table.select(["clip_id", "video_id", "official_split", "category"]).to_pylist()
-    kept_out = held_out | {row["video_id"] for row in rows if row["official_split"] != "train"}
-    splits = [video_split(row["video_id"], row["video_id"] in kept_out, seed, sizes) for row in rows]
+    """Add `split` to clips, all clips of a recording together; one that is held out holds out the others."""
+    rows = table.select(["clip_id", "video_id", "recording", "official_split", "category"]).to_pylist()
+    kept_out = {
+        row["recording"] for row in rows if row["official_split"] != "train" or row["video_id"] in held_out
+    }
+    splits = [video_split(row["recording"], row["recording"] in kept_out, seed, sizes) for row in rows]
     rejections = [
         rejection(
             "split",
             row["clip_id"],
             Reason.NO_SPLIT,
-            f"{'held-out' if row['video_id'] in kept_out else 'training'} video; its splits have size 0 in the recipe",
+            f"{'held-out' if row['recording'] in kept_out else 'training'} video; its splits have size 0 in the recipe",
             row["category"],
         )
         for row, name in zip(rows, splits, strict=True)
@@ -103,6 +113,20 @@ def split_clips(table: pa.Table, held_out: frozenset[str], seed: int, sizes: Spl
     ]
     column = pa.array(splits, pa.string())
     return Outcome.of(table.append_column("split", column).filter(pc.is_valid(column)), rejections)
+
+
+def pair_names(table: pa.Table) -> pa.Table:
+    """Near-duplicate photos (`photo_key_a`, `photo_key_b`) to rows as of `photo_names`: each pair is one photograph."""
+    keys = pa.array([[key] for key in table["photo_key_b"].to_pylist()], pa.list_(pa.string()))
+    return photo_names(pa.table({"image_id": table["photo_key_a"], "photo_keys": keys}))
+
+
+def linked_videos(pairs: pa.Table) -> dict[str, str]:
+    """Videos that near-duplicate clips (`clip_id_a`, `clip_id_b`) link, to the least id of each group."""
+    clips = zip(pairs["clip_id_a"].to_pylist(), pairs["clip_id_b"].to_pylist(), strict=True)
+    return components(
+        [clip.split(":", 1)[1][:-7] for clip in pair] for pair in clips
+    )  # <video>_<start, 6 digits>
 
 
 def read_held_out(url: str) -> frozenset[str]:

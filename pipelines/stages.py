@@ -186,11 +186,12 @@ class PlanShards(beam.PTransform):
 
     Args:
         per_shard: samples (clips) to a shard. column: holds the split; None: all rows go to the pool.
+        pinned: shards of an earlier version, per split.
     """
 
-    def __init__(self, per_shard: int, column: str | None) -> None:
+    def __init__(self, per_shard: int, column: str | None, pinned: dict[str, int]) -> None:
         super().__init__()
-        self.per_shard, self.column = per_shard, column
+        self.per_shard, self.column, self.pinned = per_shard, column, pinned
 
     def expand(self, rows: Any) -> Any:
         counts = (
@@ -206,7 +207,10 @@ class PlanShards(beam.PTransform):
         )
 
     def plan(self, table: pa.Table, counts: dict[str, int]) -> pa.Table:
-        shards = {name: format.shard_count(number, self.per_shard) for name, number in counts.items()}
+        shards = {
+            name: format.pinned_shard_count(number, self.per_shard, self.pinned.get(name or format.POOL, 0))
+            for name, number in counts.items()
+        }
         splits = table[self.column].to_pylist() if self.column else [""] * len(table)
         paths = [
             format.shard_path(name or format.POOL, format.shard_index(key, shards[name]))

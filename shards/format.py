@@ -37,6 +37,15 @@ def shard_count(samples: int, samples_per_shard: int) -> int:
     return max(1, -(-samples // samples_per_shard))
 
 
+def pinned_shard_count(samples: int, samples_per_shard: int, pinned: int) -> int:
+    """As many shards as an earlier version had (0: there was none), until they hold twice what they should.
+
+    A number that stays lets one changed sample change one shard.
+    """
+    fresh = shard_count(samples, samples_per_shard)
+    return pinned if pinned and fresh <= 2 * pinned else fresh
+
+
 def shard_index(key: str, shards: int) -> int:
     """Linear hashing: with one shard more, one shard is divided and all others stay as they are."""
     number = int(key[:16], 16)
@@ -56,21 +65,26 @@ def json_bytes(record: Mapping[str, Any]) -> bytes:
     ).encode()
 
 
+# A ustar header but for the name (100 bytes), the size (12) and the checksum (8), which are all that differs.
+_HEAD = b"0000644\0" + b"0000000\0" * 2
+_TIME = b"00000000000\0"
+_TAIL = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
+_FIXED_SUM = sum(_HEAD + _TIME + _TAIL) + 8 * ord(" ")
+
+
 def tar_header(name: str, size: int) -> bytes:
     """512 bytes of POSIX ustar for a regular file of `size` bytes.
 
     Raises:
         ValueError: the name is over 100 bytes or the size over 8 GiB, more than plain ustar can say.
     """
-    encoded = name.encode()
+    encoded, length = name.encode(), b"%011o\0" % size
     if len(encoded) > 100 or size >= 8**11:
         raise ValueError(
             f"{name!r} with {size} bytes: ustar takes names up to 100 bytes and sizes under 8 GiB"
         )
-    head = encoded.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
-    tail = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
-    checksum = sum(head) + sum(tail) + 8 * ord(" ")
-    return head + b"%06o\0 " % checksum + tail
+    checksum = b"%06o\0 " % (_FIXED_SUM + sum(encoded) + sum(length))
+    return encoded.ljust(100, b"\0") + _HEAD + length + _TIME + checksum + _TAIL
 
 
 def padding(size: int) -> bytes:

@@ -91,6 +91,18 @@ def load(dataset: str) -> Manifest:
         ) from error
 
 
+def shard_counts(manifest: Manifest) -> dict[str, int]:
+    """Shards that keys are spread over, per split and for the pool: the highest number in use, and one.
+
+    Shards above it, if there were any, hold nothing; leaving them out moves no key.
+    """
+    counts: dict[str, int] = {}
+    for entry in (*manifest.shards, *manifest.pool_shards):
+        number = int(entry.path.removesuffix(".tar").rsplit("-", 1)[1]) + 1
+        counts[entry.split] = max(number, counts.get(entry.split, 0))
+    return counts
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}

@@ -151,6 +151,7 @@ def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
         for row in rejections.aggregate([("stage", "count")]).to_pylist()
     }
     told: Counter[tuple[str, str]] = Counter()
+    last = [step for step in dataset.manifest.funnel if step["unit"] == "samples"][-1:]
     for step in dataset.manifest.funnel:
         where = f"{format.MANIFEST}: funnel, {step['stage']} of {step['unit']}"
         if step["in"] != step["kept"] + sum(step["rejected"].values()):
@@ -159,7 +160,7 @@ def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
             )
         for reason, number in step["rejected"].items():
             told[step["stage"], reason] += number
-        if (step["stage"], step["unit"]) == ("shard", "samples") and step["kept"] != samples.num_rows:
+        if step in last and step["kept"] != samples.num_rows:
             faults.append(Fault(where, f"kept {step['kept']}; {format.SAMPLES} has {samples.num_rows} rows"))
     for key in sorted(set(found) | set(told)):
         if found.get(key, 0) != told[key]:

@@ -208,16 +208,47 @@ def test_held_out_videos_are_never_heard_in_training() -> None:
         for part, official in ((0, "train"), (1, "test" if n % 3 == 0 else "train"))
     ]
     held_out = frozenset(str(n) for n in range(0, 300, 7))
-    outcome = split.split_clips(pa.Table.from_pylist(rows), held_out, 0, Split(train=8, val=1, test=1))
+    clips = split.name_recordings(pa.Table.from_pylist(rows), {})
+    outcome = split.split_clips(clips, held_out, 0, Split(train=8, val=1, test=1))
     assert outcome.rejected.num_rows == 0
     for row in outcome.kept.to_pylist():
         kept_out = int(row["video_id"]) % 3 == 0 or row["video_id"] in held_out
         assert (row["split"] != "train") == kept_out
     by_video = {(row["video_id"], row["split"]) for row in outcome.kept.to_pylist()}
     assert len(by_video) == 300
-    nowhere = split.split_clips(pa.Table.from_pylist(rows), held_out, 0, Split(train=8, val=0, test=0))
+    nowhere = split.split_clips(clips, held_out, 0, Split(train=8, val=0, test=0))
     assert set(nowhere.rejected["reason"].to_pylist()) == {"no_split"}
     assert nowhere.kept.num_rows + nowhere.rejected.num_rows == 600
+
+
+def test_near_duplicate_clips_share_a_split() -> None:
+    pairs = pa.table({"clip_id_a": ["vggsound:b_c_000010"], "clip_id_b": ["vggsound:aaa_000000"]})
+    linked = split.linked_videos(pairs)
+    assert linked == {"b_c": "aaa", "aaa": "aaa"}
+    rows = [
+        {"clip_id": "vggsound:b_c_000010", "video_id": "b_c", "category": "dog", "official_split": "train"},
+        {"clip_id": "vggsound:aaa_000000", "video_id": "aaa", "category": "dog", "official_split": "test"},
+        {"clip_id": "vggsound:d_000000", "video_id": "d", "category": "dog", "official_split": "train"},
+    ]
+    clips = split.name_recordings(pa.Table.from_pylist(rows), linked)
+    found = split.split_clips(clips, frozenset(), 0, Split(train=8, val=1, test=1)).kept["split"].to_pylist()
+    assert found[0] == found[1] != "train"
+    assert found[2] == "train"
+
+
+def test_near_duplicate_photos_are_one_photograph() -> None:
+    images = pa.table(
+        {
+            "image_id": ["lvis:1", "open_images:a"],
+            "photo_keys": pa.array([["coco:1"], ["flickr:5"]], pa.list_(pa.string())),
+        }
+    )
+    pairs = pa.table({"photo_key_a": ["flickr:5", "flickr:5"], "photo_key_b": ["coco:1", "coco:7"]})
+    names = pa.concat_tables([split.photo_names(images), split.pair_names(pairs)])
+    linked = split.components(split.linked_nodes(names))
+    assert {linked[node] for node in ("coco:1", "flickr:5")} == {"coco:1"}
+    outcome = split.split_samples(images, linked, 0, Split())
+    assert outcome.kept["component"].to_pylist() == ["coco:1", "coco:1"]
 
 
 def test_held_out_lists_in_avsbench_layouts(tmp_path: Path) -> None:

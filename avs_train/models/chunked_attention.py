@@ -41,18 +41,17 @@ class ChunkedAttention(torch.autograd.Function):
         q, k, v, row, column = ctx.saved_tensors
         side, scale = len(row), q.shape[-1] ** -0.5
         d_q = torch.empty_like(q)
-        # Keys and values transposed, so that no product needs, and copies, the scores transposed.
-        d_k, d_v = (
-            torch.zeros_like(x.transpose(1, 2), memory_format=torch.contiguous_format) for x in (k, v)
-        )
+        # Sums over pieces, so not in bfloat16; transposed, because transposing the scores would copy them.
+        kind = torch.promote_types(q.dtype, torch.float32)
+        d_k, d_v = (q.new_zeros(x.transpose(1, 2).shape, dtype=kind) for x in (k, v))
         d_row, d_column = torch.zeros_like(row), torch.zeros_like(column)
         for heads, queries, rows in _pieces(len(q), side):
             piece, d_piece = q[heads, queries], d_out[heads, queries]
             weights = _weights(piece, k[heads], row[rows], column)
-            d_v[heads].baddbmm_(d_piece.transpose(1, 2), weights)
+            d_v[heads] += torch.bmm(d_piece.transpose(1, 2), weights)
             d_weights = torch.bmm(d_piece, v[heads].transpose(1, 2))
             d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
-            d_k[heads].baddbmm_(piece.transpose(1, 2), d_scores, alpha=scale)
+            d_k[heads] += torch.bmm(piece.transpose(1, 2), d_scores)
             d_dot, d_to_row, d_to_column = _gather(d_scores, k[heads], side)
             d_grid = d_dot * scale
             d_grid += torch.einsum("nijk,ikc->nijc", d_to_row, row[rows])
@@ -62,7 +61,8 @@ class ChunkedAttention(torch.autograd.Function):
                 grid = piece.unflatten(1, (-1, side))
                 d_row[rows] += torch.einsum("nijk,nijc->ikc", d_to_row, grid)
                 d_column += torch.einsum("nijk,nijc->jkc", d_to_column, grid)
-        return d_q, d_k.transpose(1, 2), d_v.transpose(1, 2), d_row, d_column
+        d_k, d_v = (x.transpose(1, 2).to(q.dtype) for x in (d_k.mul_(scale), d_v))
+        return d_q, d_k, d_v, d_row, d_column
 
 
 def _pieces(entries: int, side: int) -> Iterator[tuple[slice, slice, slice]]:

@@ -38,6 +38,11 @@ CONTEXT = {"ignore_unknown_options": True}
 @click.option(
     "--held-out", multiple=True, help="CSV of videos that training must not hear, besides the recipe's lists."
 )
+@click.option(
+    "--base",
+    default="",
+    help="Dataset that this one follows: keeps its number of shards, so few of them change.",
+)
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
 def command(
     recipe_file: str,
@@ -47,6 +52,7 @@ def command(
     limit: int,
     dry_run: bool,
     held_out: tuple[str, ...],
+    base: str,
     beam_options: tuple[str, ...],
 ) -> None:
     """Build a dataset as RECIPE says (a TOML file, or the name of one that ships, such as avs_synthetic).
@@ -60,7 +66,7 @@ def command(
     OUT/rejections.parquet with its reason. Other options go to Apache Beam, for example
     --runner FlinkRunner --flink_master HOST:PORT.
     """
-    options = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, beam_options)
+    options = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
     console = Console(stderr=True)
     try:
         loaded = recipe.load(recipe_file)
@@ -72,7 +78,7 @@ def command(
             found = manifest.load(out)
             funnel = found.funnel
             per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
-    except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError) as error:
+    except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError, manifest.DatasetError) as error:
         raise click.ClickException(str(error)) from error
     except run.BuildStopped as error:
         if "OSError" not in str(error):

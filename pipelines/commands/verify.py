@@ -1,11 +1,13 @@
 """`avs-data verify`."""
 
 import sys
+import tempfile
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
+from shards import storage
 from shards.manifest import DatasetError
 from shards.verify import verify
 
@@ -15,7 +17,14 @@ from shards.verify import verify
 @click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that read shards."
 )
-def command(dataset: str, workers: int) -> None:
+@click.option(
+    "--rebuild", is_flag=True, help="Build it again from its recipe and --corpora, and compare every byte."
+)
+@click.option("--corpora", help="For --rebuild: what it was built from.")
+@click.option("--held-out", multiple=True, help="For --rebuild: the lists that the build was given.")
+def command(
+    dataset: str, workers: int, rebuild: bool, corpora: str | None, held_out: tuple[str, ...]
+) -> None:
     """Re-read all of DATASET (a folder or URL) and check it against its manifest.
 
     Hashes, counts, tar headers, offsets, that every photo, mask, sound and record decodes and fits the others, and that
@@ -23,6 +32,8 @@ def command(dataset: str, workers: int) -> None:
     any, 2 if there is no dataset.
     """
     console = Console(stderr=True)
+    if rebuild and not corpora:
+        raise click.UsageError("--rebuild needs --corpora: the folder that the dataset was built from")
     try:
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("Reading shards", total=None)
@@ -37,3 +48,24 @@ def command(dataset: str, workers: int) -> None:
         click.echo(f"{dataset}: {len(faults)} fault(s)", err=True)
         sys.exit(1)
     click.echo(f"{dataset}: whole")
+    if rebuild and corpora:
+        _rebuild(dataset, corpora, held_out, workers, console)
+
+
+def _rebuild(dataset: str, corpora: str, held_out: tuple[str, ...], workers: int, console: Console) -> None:
+    from pipelines import run  # Beam, which a plain check does not need
+    from pipelines.commands.progress import BuildProgress
+    from pipelines.publish.rebuild import RebuildError, rebuild
+
+    with tempfile.TemporaryDirectory(prefix="avs-rebuild-") as folder:
+        out = storage.join(folder, "dataset")
+        try:
+            with BuildProgress(console, out) as progress:
+                differ = rebuild(dataset, corpora, held_out, workers, out, progress.indexing)
+        except (RebuildError, run.BuildError, run.BuildStopped) as error:
+            raise click.ClickException(str(error)) from error
+    for line in differ:
+        click.echo(line)
+    if differ:
+        raise click.ClickException(f"{dataset}: rebuilt otherwise, {len(differ)} difference(s)")
+    click.echo(f"{dataset}: rebuilt, every byte the same")

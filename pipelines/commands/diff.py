@@ -1,0 +1,66 @@
+"""`avs-data diff`."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.publish import changelog
+from pipelines.publish.diff import Diff, diff
+from shards.manifest import DatasetError
+from shards.reader import Dataset
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="text: counts per cause and class, then every change.",
+)
+def command(a: str, b: str, form: str) -> None:
+    """Say what changed from dataset A to dataset B (folders or URLs), sample by sample.
+
+    Added, removed, relabelled, moved between splits, re-masked, re-paired, and changed media or records; each with its
+    cause: source gone, new category, rule changed, label map changed, review decision, takedown.
+
+    Example: avs-data diff s3://bucket/avs/1.0.0 out/avs --format markdown
+    """
+    try:
+        found = diff(Dataset(a), Dataset(b))
+    except DatasetError as error:
+        raise click.ClickException(str(error)) from error
+    if form == "json":
+        click.echo(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+    elif form == "markdown":
+        click.echo(changelog.markdown(found), nl=False)
+    else:
+        _print(found)
+
+
+def _print(found: Diff) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{found.samples_a:,} samples in A, {found.samples_b:,} in B, {found.unchanged:,} unchanged; "
+        f"{found.shards_same:,} shards the same ({found.bytes_same:,} bytes), {found.shards_changed:,} not "
+        f"({found.bytes_changed:,} bytes)"
+    )
+    causes = Table("change", "cause", "samples")
+    for (kind, cause), number in found.causes().items():
+        causes.add_row(kind, cause, f"{number:,}")
+    classes = Table("category", *found.counts())
+    for name in sorted({name for counts in found.counts().values() for name in counts}):
+        classes.add_row(name, *(f"{counts.get(name, 0):,}" for counts in found.counts().values()))
+    if found.changes:
+        console.print(causes)
+        console.print(classes)
+    for change in found.changes:
+        arrow = f" {change.before} -> {change.after}" if change.before and change.after else ""
+        console.print(
+            f"{change.kind}: {change.sample_id}{arrow} ({change.cause}: {change.detail})", markup=False
+        )

@@ -1,0 +1,383 @@
+"""`avs-data review`: the queue of proposed links, on the command line and in a browser."""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import label_maps
+from label_maps import LabelMapError
+from pipelines.review import (
+    agreement,
+    application,
+    corpus_index,
+    describe,
+    gold,
+    intake,
+    labels,
+    log_csv,
+    proposals,
+    rejected,
+)
+from pipelines.review.proposals import ReviewError
+from pipelines.review.queue import Queue
+from pipelines.review.records import RELATIONS, Answer, Item
+from shards import storage
+
+queue_option = click.option(
+    "--queue", "queue_path", default="review.sqlite", show_default=True, help="The queue's SQLite file."
+)
+map_option = click.option(
+    "--map",
+    "map_name",
+    default="avs",
+    show_default=True,
+    help="A label map that ships, or the path of its CSV.",
+)
+reviewer_option = click.option(
+    "--reviewer",
+    default=lambda: os.environ.get("AVS_REVIEWER") or getpass.getuser(),
+    show_default="$AVS_REVIEWER or the login name",
+    help="In whose name.",
+)
+
+
+class ReviewGroup(click.Group):
+    """Turns what a person can put right into one line on stderr and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ReviewError, LabelMapError, FileNotFoundError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=ReviewGroup)
+def command() -> None:
+    """Review proposed links between sounds and sights, and write those accepted into the label map.
+
+    \b
+    avs-data match --corpora DIR --out proposals.csv
+    avs-data review import proposals.csv --corpora DIR --index INDEX
+    avs-data review serve
+    avs-data review apply --dry-run
+    avs-data review apply
+    """
+
+
+@command.command("import")
+@click.argument("proposals_csv")
+@queue_option
+@map_option
+@click.option("--corpora", help="Corpora folder: photos and clips for the page, and the labels' definitions.")
+@click.option("--labels", "labels_dir", help="Folder of vocabulary files, instead of the corpora's own.")
+@click.option(
+    "--audio", default="vggsound", show_default=True, help="Sounds in the file, as given to `match`."
+)
+@click.option(
+    "--index", "index_dir", help="Folder that `avs-data index` wrote: impact and examples come from it."
+)
+@click.option(
+    "--reviewers", type=click.IntRange(1, 2), default=1, show_default=True, help="Votes a new link needs."
+)
+@click.option(
+    "--gold",
+    "gold_csv",
+    help="CSV of known answers, mixed in unseen: vggsound_label,source,visual_label,relation.",
+)
+@click.option("--gold-rate", default=0.1, show_default=True, help="Gold links per link asked.")
+@click.option(
+    "--boundary", type=float, help="Score at which the matcher is least sure; found from the file by default."
+)
+@click.option("--trust-accepts", is_flag=True, help="Take the matcher's accepts as decided, in its name.")
+@click.option("--seed", default=0, show_default=True, help="Of the choice and place of gold.")
+def import_(
+    proposals_csv: str,
+    queue_path: str,
+    map_name: str,
+    corpora: str | None,
+    labels_dir: str | None,
+    audio: str,
+    index_dir: str | None,
+    reviewers: int,
+    gold_csv: str | None,
+    gold_rate: float,
+    boundary: float | None,
+    trust_accepts: bool,
+    seed: int,
+) -> None:
+    """Put PROPOSALS_CSV into the queue, or bring the queue up to date with it.
+
+    What the queue, the label map or its list of rejected links decided is not asked again, unless the
+    proposal changed. Rows that the matcher rejected are kept but not asked.
+    """
+    console = Console(stderr=True)
+    options = intake.IntakeOptions(reviewers, gold_rate, boundary, trust_accepts, seed)
+    rows = proposals.read(proposals_csv)
+    truth = gold.read(gold_csv) if gold_csv else None
+    map_path = _map_path(map_name)
+    label_map = label_maps.load(map_path)
+    with Queue(queue_path, create=True) as queue, console.status("Reading") as status:
+        if labels_dir or corpora:
+            status.update("Reading the vocabularies")
+            _load_labels(queue, labels_dir, corpora, audio)
+        if index_dir:
+            status.update("Counting photos and clips of every label")
+            found = corpus_index.load_index(queue, index_dir)
+            console.print(
+                f"Index: {found.visual_labels:,} visual labels on {found.images:,} images, "
+                f"{found.audio_labels:,} sounds with {found.clips:,} clips."
+            )
+        if corpora:
+            queue.set_meta("corpora", corpora if "://" in corpora else os.path.abspath(corpora))
+        status.update("Importing proposals")
+        refused = rejected.read(rejected.path_for(map_path))
+        report = intake.import_proposals(queue, rows, options, label_map, refused, truth)
+    console.print(
+        f"{len(rows):,} proposals: {report.new:,} new ({report.settled:,} settled by the map), {report.unchanged:,} "
+        f"unchanged, {report.changed:,} changed ({report.reopened:,} asked again). The queue asks "
+        f"{report.asked:,} links, {report.gold:,} of them gold, most uncertain first (boundary {report.boundary:.3f})."
+    )
+
+
+@command.command("list")
+@queue_option
+@map_option
+@click.option(
+    "--state",
+    type=click.Choice(["waiting", "third", "changed", "accept", "reject", "not-asked", "all"]),
+    default="waiting",
+    show_default=True,
+)
+@click.option("--label", help="Only sounds or sights whose name holds this.")
+@click.option("--limit", default=50, show_default=True, help="At most so many; 0: all.")
+@click.option("--impact", "with_impact", is_flag=True, help="Also what each link would add.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(
+    queue_path: str,
+    map_name: str,
+    state: str,
+    label: str | None,
+    limit: int,
+    with_impact: bool,
+    as_json: bool,
+) -> None:
+    """List links, in the order they are asked."""
+    keep: dict[str, Callable[[Item], bool]] = {
+        "waiting": lambda item: item.asked and item.state in ("open", "third"),
+        "third": lambda item: item.state == "third",
+        "changed": lambda item: item.changed,
+        "accept": lambda item: item.state == "accept",
+        "reject": lambda item: item.state == "reject",
+        "not-asked": lambda item: not item.asked,
+        "all": lambda item: True,
+    }
+    needle = (label or "").lower()
+    with Queue(queue_path) as queue:
+        found = [
+            item
+            for item in queue.items()
+            if keep[state](item)
+            and needle in f"{item.proposal.audio_label}\n{item.proposal.visual_label}".lower()
+        ]
+        shown = found[:limit] if limit else found
+        impacts = describe.impacts(queue, _map_path(map_name), shown) if with_impact else {}
+    if as_json:
+        for item in shown:
+            row = {"link": item.id, **asdict(item.proposal), "state": item.state, "changed": item.changed}
+            print(json.dumps(row | ({"impact": impacts[item.id]} if with_impact else {}), ensure_ascii=False))
+        return
+    table = Table(box=None, header_style="bold")
+    for name in ("link", "sound", "sight", "score", "matcher", "state", *(["impact"] if with_impact else [])):
+        table.add_column(name, justify="right" if name in ("link", "score") else "left", overflow="fold")
+    for item in shown:
+        p = item.proposal
+        score = "" if p.score is None else f"{p.score:.2f}"
+        mark = "changed" if item.changed else item.state
+        sight = f"{p.visual_label} [{p.source}]".replace("[", "\\[")
+        table.add_row(
+            str(item.id),
+            p.audio_label,
+            sight,
+            score,
+            p.verdict,
+            mark,
+            *([impacts[item.id]] if with_impact else []),
+        )
+    Console().print(table)
+    if len(shown) < len(found):
+        print(f"{len(found) - len(shown):,} more: raise --limit")
+
+
+@command.command()
+@click.argument("link", type=int)
+@queue_option
+@map_option
+def show(link: int, queue_path: str, map_name: str) -> None:
+    """Show LINK: what the matcher says, what it would add, and every decision about it."""
+    with Queue(queue_path) as queue:
+        print(describe.link(queue, _map_path(map_name), queue.item(link)))
+
+
+def _decision_command(verdict: str, about: str) -> click.Command:
+    """`accept`, `reject` and `defer` differ in one word, and in that only accepts name a category."""
+
+    def decide(
+        links: tuple[int, ...], queue_path: str, reviewer: str, note: str, **accept: str | None
+    ) -> None:
+        answer = Answer(verdict, accept.get("category") or "", accept.get("relation") or "same", note)
+        with Queue(queue_path) as queue:
+            for link in links:
+                decision = queue.decide(link, reviewer, answer)
+                print(f"link {link}: {verdict} by {reviewer}, decision {decision.id}")
+
+    made: Any = click.argument("links", type=int, nargs=-1, required=True)(decide)
+    made = click.option("--note", default="", help="Why; goes into the map as evidence.")(
+        reviewer_option(queue_option(made))
+    )
+    if verdict == "accept":
+        made = click.option(
+            "--category", help="Where it goes; by default the map or the label's name tells."
+        )(made)
+        made = click.option(
+            "--relation", type=click.Choice(RELATIONS), help="Of the sound to the category (same by default)."
+        )(made)
+    return click.command(verdict, help=about)(made)
+
+
+command.add_command(_decision_command("accept", "Accept LINKS: the sight is what makes the sound."))
+command.add_command(_decision_command("reject", "Reject LINKS: they are not the same thing."))
+command.add_command(_decision_command("defer", "Defer LINKS: they go to the end of your queue."))
+
+
+@command.command()
+@queue_option
+@reviewer_option
+@click.option(
+    "--decision", type=int, help="A decision to take back, also another reviewer's; `show` lists them."
+)
+def undo(queue_path: str, reviewer: str, decision: int | None) -> None:
+    """Take back your newest decision; repeat to go further back. The log keeps both."""
+    with Queue(queue_path) as queue:
+        taken_back = queue.undo(reviewer, decision)
+    print(f"link {taken_back.item_id}: {taken_back.verdict} by {taken_back.reviewer} is taken back")
+
+
+@command.command()
+@queue_option
+@map_option
+@click.option("--dry-run", is_flag=True, help="Show the diff and write nothing.")
+@click.option(
+    "--skip-clashes", is_flag=True, help="Write the links that fit and leave those that clash in the queue."
+)
+def apply(queue_path: str, map_name: str, dry_run: bool, skip_clashes: bool) -> None:
+    """Write decided links into the label map, and rejected ones into rejected/<map>.csv beside it.
+
+    Prints the diff. Rows carry reviewer, date and evidence; decisions taken back take their rows along;
+    applying twice changes nothing. Links that would put one label into two categories stop it, and are named.
+    """
+    with Queue(queue_path) as queue:
+        planned = application.plan(queue, _map_path(map_name), labels.synsets(queue))
+    for clash in planned.clashes:
+        click.echo(f"clash: {clash}", err=True)
+    print(planned.diff(), end="")
+    if planned.clashes and not skip_clashes and not dry_run:
+        raise ReviewError(
+            f"{len(planned.clashes)} clashes: nothing was written. --skip-clashes writes the rest"
+        )
+    if dry_run:
+        return
+    application.apply(planned)
+    added = len(set(planned.map_after) - set(planned.map_before))
+    removed = len(set(planned.map_before) - set(planned.map_after))
+    changed = added or removed
+    note = (
+        f"; raise the version in {planned.map_path.with_suffix('.toml').name} before you build"
+        if changed
+        else ""
+    )
+    click.echo(f"{planned.map_path}: {added} rows added, {removed} taken out{note}", err=True)
+
+
+@command.command()
+@queue_option
+@click.option("--out", default="-", help="A file or URL; - is the terminal.", show_default=True)
+def export(queue_path: str, out: str) -> None:
+    """Write the whole log as CSV: every decision of everybody, undone ones too."""
+    with Queue(queue_path) as queue:
+        text = log_csv.to_csv(queue)
+    if out == "-":
+        sys.stdout.write(text)
+    else:
+        storage.write_atomic(out, text.encode())
+
+
+@command.command("agreement")
+@queue_option
+def agreement_(queue_path: str) -> None:
+    """Cohen's kappa of every two reviewers, and how each did on gold."""
+    with Queue(queue_path) as queue:
+        pairs, scores = agreement.pairs(queue), agreement.gold_scores(queue)
+    if not pairs and not scores:
+        print("nothing to compare yet: no two reviewers judged the same link, and nobody judged gold")
+    for pair in pairs:
+        kappa = "undefined" if pair.kappa is None else f"{pair.kappa:.3f}"
+        print(f"{pair.first} and {pair.second}: agree on {pair.agreed} of {pair.links} links, kappa {kappa}")
+    for score in scores:
+        print(
+            f"{score.reviewer}: {score.right} of {score.links} gold links right, {score.false_accepts} false accepts"
+        )
+
+
+@command.command()
+@queue_option
+@map_option
+@click.option("--corpora", help="Corpora folder; by default the one given at import.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; another one asks for a token.",
+)
+@click.option("--port", default=8710, show_default=True, help="0 takes a free one.")
+@click.option("--allow-host", multiple=True, help="A further name under which browsers reach this machine.")
+def serve(
+    queue_path: str, map_name: str, corpora: str | None, host: str, port: int, allow_host: tuple[str, ...]
+) -> None:
+    """Open the review page in a browser of this machine: keyboard only, photos and sounds side by side."""
+    from pipelines.review.server.run import serve as run
+
+    with Queue(queue_path) as queue:
+        corpora = corpora or queue.meta("corpora")
+    run(queue_path, _map_path(map_name), corpora, host, port, allow_host)
+
+
+def _load_labels(queue: Queue, labels_dir: str | None, corpora: str | None, audio: str) -> None:
+    from pipelines.matching import corpora_vocabularies, vocabularies
+
+    others = tuple(name for name in ("audioset", "fsd50k") if name in audio.split(","))
+    try:
+        if labels_dir:
+            found = vocabularies.read_labels(labels_dir, others)
+        else:
+            assert corpora
+            found = corpora_vocabularies.read_corpora(corpora, others)
+    except vocabularies.VocabularyError as error:
+        raise ReviewError(str(error)) from error
+    labels.load_labels(queue, found.visual)
+    labels.load_sounds(queue, found.audio)
+
+
+def _map_path(name_or_path: str) -> Path:
+    if name_or_path.endswith(".csv"):
+        return Path(name_or_path)
+    label_maps.load(name_or_path)  # its message names the maps that ship
+    return Path(label_maps.__file__).parent / f"{name_or_path}.csv"

@@ -1,0 +1,1 @@
+"""Fetch corpora through a network that fails: plan, download, check, store, and a ledger of every attempt."""

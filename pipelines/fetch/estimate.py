@@ -1,0 +1,63 @@
+"""What a fetch will take: items, bytes and hours, before anything is downloaded."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.fetch.causes import HOUR_S
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.options import FetchOptions
+from pipelines.fetch.run import Due
+
+# Means, to plan by: COCO 2017 has 123,287 photos in 19 GB; Open Images photos have 1024 px on the longer
+# side;
+# the audio of a four-minute video at 130 kbit/s; a mask PNG.
+_BYTES = {"lvis": 160_000, "open_images": 330_000, "vggsound": 4_000_000}
+_MASK_BYTES = 2_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One line of a plan. `hours` are of this kind alone; kinds of different hosts run at the same time."""
+
+    what: str
+    needed: int
+    there: int
+    lost: int
+    to_fetch: int
+    bytes: int
+    hours: float
+
+
+def estimate(
+    items: Sequence[Item], due: Due, options: FetchOptions, sessions: int, mbit_per_s: float
+) -> list[Estimate]:
+    """Lines by corpus and kind.
+
+    Bytes are means times counts; hours follow from the bandwidth and the budget.
+    """
+    needed = Counter(_what(item) for item in items)
+    there = Counter(_what(item) for item in (*due.vouched, *due.unknown))
+    lost = Counter(_what(item) for item in due.dead)
+    lines = []
+    for what, count in sorted(needed.items()):
+        wanted = [item for item, _, _ in due.wanted if _what(item) == what]
+        size = sum(_MASK_BYTES if item.kind is Kind.MASK else _BYTES[_corpus(item)] for item in wanted)
+        hours = size * 8 / (mbit_per_s * 1e6) / HOUR_S
+        if wanted and wanted[0].kind is Kind.CLIP:
+            hours = max(hours, len(wanted) / (options.youtube.videos_per_hour * sessions))
+        lines.append(Estimate(what, count, there[what], lost[what], len(wanted), size, hours))
+    return lines
+
+
+def archives(due: Due) -> list[str]:
+    """Addresses of the mask archives that hold what is still needed."""
+    return sorted({item.url for item, _, _ in due.wanted if item.kind is Kind.MASK})
+
+
+def _corpus(item: Item) -> str:
+    return item.path.partition("/")[0]
+
+
+def _what(item: Item) -> str:
+    return f"{_corpus(item)} {item.kind.value}s"

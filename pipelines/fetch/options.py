@@ -1,0 +1,179 @@
+"""`[fetch]` of a recipe: one frozen record a table, every fault reported together.
+
+Cookies and proxies are not among them: a recipe is published with its dataset. They come by command line and
+environment.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipelines.fetch.audio import AudioRules
+from pipelines.fetch.clips import ClipRules
+from pipelines.fetch.photos import PhotoRules
+from pipelines.recipe import RecipeError, _number
+from pipelines.recipe import _read as read_table
+
+SPLITS = ("train", "validation", "test")
+CORPORA = ("lvis", "open_images", "vggsound")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the corpora come from; a mirror takes the place of any. http, https, s3 (unsigned) or gs (unsigned)."""
+
+    lvis: str = "https://dl.fbaipublicfiles.com/LVIS"
+    coco: str = "http://images.cocodataset.org"
+    open_images: str = "https://storage.googleapis.com/openimages"
+    open_images_photos: str = "https://open-images-dataset.s3.amazonaws.com"
+    vggsound: str = "https://www.robots.ox.ac.uk/~vgg/data/vggsound"
+    video: str = "https://www.youtube.com/watch?v={video_id}"
+
+
+@dataclass(frozen=True)
+class Photos:
+    min_side_px: int = _number(64, 1)
+    max_pixels: int = _number(100_000_000, 1)
+    max_bytes: int = _number(50_000_000, 1)
+    decode: bool = True  # before a photo gets its name; false: header, end marker and length alone
+    near_duplicate_bits: int = _number(4, 0, 16)  # of 64
+
+
+@dataclass(frozen=True)
+class Clips:
+    clip_s: float = _number(10.0, 0.1, 600)
+    min_s: float = _number(1.0, 0)
+    min_rms_db: float = _number(-60.0, -200, 0)
+    max_clipped: float = _number(0.10, 0, 1)
+    near_duplicate_error: float = _number(0.30, 0, 0.5)  # bit error rate
+    exclude: tuple[
+        str, ...
+    ] = ()  # CSV files whose first column names clips (<video>_<start>) or videos to leave out
+    modality_list: str = ""  # a CSV with the columns video_id, modality and static_image, as VGGSounder's
+    modalities: tuple[str, ...] = ("A", "AV")  # of the clips in that list, those heard
+
+
+@dataclass(frozen=True)
+class YouTube:
+    videos_per_hour: float = _number(280.0, 0.001)  # a session; a guest's limit is about 300
+    burst: int = _number(5, 1)
+    concurrency: int = _number(4, 1, 64)  # over all sessions
+    rest_s: float = _number(3600.0, 1)  # after a bot check; doubles with each further one
+    rest_cap_s: float = _number(86_400.0, 1)
+    deadline_s: float = _number(900.0, 1)
+    max_bytes: int = _number(500_000_000, 1)
+    yt_dlp: dict[str, Any] = field(default_factory=dict)  # more options of yt-dlp, of those in YT_DLP
+
+
+@dataclass(frozen=True)
+class Host:
+    """How one host may be asked. `per_s` 0: as fast as `concurrency` allows."""
+
+    concurrency: int = _number(16, 1, 256)
+    per_s: float = _number(0.0, 0)
+    burst: int = _number(16, 1)
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    corpora: tuple[str, ...] = CORPORA
+    splits: tuple[str, ...] = SPLITS  # of the visual corpora
+    boxes: bool = False  # Open Images box files (2.3 GB): tell group-of and depiction
+    patience_s: float = _number(7200.0, 0)  # a source that rests longer is left to the next run
+    stall_s: float = _number(20.0, 0.1)
+    sources: Sources = Sources()
+    photos: Photos = Photos()
+    clips: Clips = Clips()
+    youtube: YouTube = YouTube()
+    hosts: dict[str, Any] = field(
+        default_factory=dict
+    )  # host name -> a table of Host; "default" for the others
+
+    def host(self, name: str) -> Host:
+        table = self.hosts.get(name, self.hosts.get("default", {}))
+        host: Host = read_table(Host, table, "", [])
+        return host
+
+    @property
+    def photo_rules(self) -> PhotoRules:
+        return PhotoRules(self.photos.min_side_px, self.photos.max_pixels, self.photos.decode)
+
+    @property
+    def clip_rules(self) -> ClipRules:
+        listening = AudioRules(self.clips.min_s, self.clips.min_rms_db, self.clips.max_clipped)
+        return ClipRules(
+            self.clips.clip_s,
+            self.youtube.max_bytes,
+            self.youtube.deadline_s,
+            max(self.stall_s, 5.0),
+            listening,
+        )
+
+
+# What may be set in [fetch.youtube.yt_dlp]: nothing that names credentials, runs programs or writes
+# elsewhere.
+YT_DLP = (
+    "force_generic_extractor",
+    "format",
+    "format_sort",
+    "geo_bypass_country",
+    "sleep_interval_requests",
+    "source_address",
+)
+_SECRETS = ("cookies", "proxies", "proxy", "cookie_files")
+
+
+def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
+    """FetchOptions from a recipe's [fetch] table. RecipeError names every fault."""
+    faults: list[str] = []
+    for where, part in (("fetch", table), ("fetch.youtube", table.get("youtube", {}))):
+        for name in _SECRETS:
+            if isinstance(part, dict) and name in part:
+                faults.append(
+                    f"{where}.{name}: a recipe is published with its dataset and holds no credentials; "
+                    "use --cookies and AVS_DATA_PROXIES"
+                )
+    options: FetchOptions = read_table(FetchOptions, _without_secrets(table), "fetch.", faults)
+    for name, host in options.hosts.items():
+        if isinstance(host, dict):
+            read_table(Host, host, f"fetch.hosts.{name}.", faults)
+        else:
+            faults.append(
+                f"fetch.hosts.{name} = {host!r}: write it as a table with concurrency, per_s, burst"
+            )
+    for name, chosen, known in (("corpora", options.corpora, CORPORA), ("splits", options.splits, SPLITS)):
+        for word in chosen:
+            if word not in known:
+                faults.append(f"fetch.{name} names {word!r}; known: {', '.join(known)}")
+    for name, url in vars(options.sources).items():
+        faults += [f"fetch.sources.{name}: {fault}" for fault in _address_faults(url, name)]
+    for name in sorted(set(options.youtube.yt_dlp) - set(YT_DLP)):
+        faults.append(f"fetch.youtube.yt_dlp.{name} is not allowed in a recipe; allowed: {', '.join(YT_DLP)}")
+    if faults:
+        raise RecipeError(
+            f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults)
+        )
+    return options
+
+
+def _without_secrets(table: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in table.items() if name not in _SECRETS}
+    if isinstance(kept.get("youtube"), dict):
+        kept["youtube"] = {name: value for name, value in kept["youtube"].items() if name not in _SECRETS}
+    return kept
+
+
+def _address_faults(url: str, name: str) -> list[str]:
+    faults = []
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "s3", "gs") or not parts.netloc:
+        faults.append(f"{parts.scheme or url!r} is not a web address; use http, https, s3 or gs")
+    if "@" in parts.netloc:
+        faults.append("an address in a recipe holds no user or password")
+    if name == "video" and "{video_id}" not in url:
+        faults.append(
+            "the address of a video holds {video_id}, as https://www.youtube.com/watch?v={video_id}"
+        )
+    if name != "video" and parts.query:
+        faults.append("an address in a recipe holds no query: it may be a signature")
+    return faults

@@ -1,0 +1,111 @@
+"""The corpora folder: checked content gets its final name; what the ledger vouches for is trusted by its size."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+
+import fsspec
+
+from shards import storage
+
+_UNFINISHED = re.compile(r"\.\d+\.part$")
+
+
+class Store:
+    """Files below one corpora folder, local or remote. Thread-safe."""
+
+    def __init__(self, corpora: str) -> None:
+        self.corpora = corpora.rstrip("/")
+        self._local = storage.is_local(corpora)
+
+    def url(self, path: str) -> str:
+        return storage.join(self.corpora, path)
+
+    def put(self, path: str, content: bytes) -> str:
+        """Write checked content under its final name; the sha256 in hexadecimal.
+
+        A local file is renamed into place without an fsync: after a power failure an incomplete one has not
+        the size that the ledger tells, and is fetched again. Syncing each file costs more than half the rate.
+        """
+        url = self.url(path)
+        if self._local:
+            name = storage.local_path(url)
+            temporary = f"{name}.{os.getpid()}.part"
+            try:
+                _write(temporary, content)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(name), exist_ok=True)
+                _write(temporary, content)
+            os.replace(temporary, name)
+        else:
+            storage.write_atomic(url, content)
+        return hashlib.sha256(content).hexdigest()
+
+    def put_file(self, path: str, local: str) -> None:
+        """Move a checked local file under its final name, or upload it there."""
+        url = self.url(path)
+        if self._local:
+            name = storage.local_path(url)
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            os.replace(local, name)
+        else:
+            with open(local, "rb") as source, storage.open_atomic(url) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            os.remove(local)
+
+    def read(self, path: str) -> bytes:
+        return storage.read_bytes(self.url(path))
+
+    def remove(self, path: str) -> None:
+        storage.remove(self.url(path))
+
+    def sizes(self, paths: Iterable[str]) -> dict[str, int]:
+        """Bytes of those `paths` that exist, one listing a folder."""
+        folders: dict[str, set[str]] = defaultdict(set)
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            folders[folder].add(name)
+        found = {}
+        for folder, wanted in folders.items():
+            for name, size in self._listing(folder):
+                if name in wanted:
+                    found[f"{folder}/{name}" if folder else name] = size
+        return found
+
+    def _listing(self, folder: str) -> Iterable[tuple[str, int]]:
+        url = self.url(folder) if folder else self.corpora
+        if self._local:
+            try:
+                with os.scandir(storage.local_path(url)) as entries:
+                    return [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
+            except FileNotFoundError:
+                return []
+        filesystem, root = fsspec.core.url_to_fs(url)
+        found = filesystem.find(root, maxdepth=1, detail=True)
+        return [(name.rpartition("/")[2], int(entry["size"])) for name, entry in found.items()]
+
+    def sweep(self, folders: Iterable[str]) -> int:
+        """Remove the unfinished files that killed processes left; how many there were. Only for the holder of
+        the lock.
+        """
+        count = 0
+        if self._local:
+            for folder in sorted(set(folders)):
+                for name, _ in self._listing(folder):
+                    if _UNFINISHED.search(name):
+                        os.remove(storage.local_path(self.url(f"{folder}/{name}")))
+                        count += 1
+        return count
+
+
+def _write(path: str, content: bytes) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(content)
+    except OSError:
+        if os.path.exists(path):
+            os.remove(path)
+        raise

@@ -1,0 +1,166 @@
+"""How each kind of item is fetched: from its address to a checked file with its final name."""
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+
+import soundfile
+import urllib3
+
+from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos
+from pipelines.fetch.causes import Cause, Failure
+from pipelines.fetch.http import Client
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.options import FetchOptions
+from pipelines.fetch.politeness import Job
+from pipelines.fetch.store import Store
+from pipelines.fetch.workers import Done, Task
+
+TOOL = f"avs-data {version('avs-data')}, urllib3 {urllib3.__version__}"
+CLIP_TOOL = f"avs-data {version('avs-data')}, {clips.TOOL}"
+_ARCHIVE_BYTES = 20_000_000_000
+
+
+def photo(store: Store, client: Client, options: FetchOptions) -> Task:
+    rules, limit = options.photo_rules, options.photos.max_bytes
+    cores = threading.BoundedSemaphore(os.cpu_count() or 1)  # many threads wait for the network, few decode
+
+    def run(job: Job) -> Done:
+        content, content_type = client.get(job.item.url, limit)
+        with cores:
+            fingerprint = photos.check(content, content_type, rules)
+        return Done(len(content), store.put(job.item.path, content), fingerprint=fingerprint)
+
+    return Task(run, TOOL)
+
+
+def clip(store: Store, recorder: clips.Recorder) -> Task:
+    def run(job: Job) -> Done:
+        content, cut = recorder.clip(job.item.url, job.item.start_s, job.session.access)
+        words = fingerprints.sound_words(cut.samples).tobytes()
+        return Done(len(content), store.put(job.item.path, content), f"{cut.duration_s:.3f} s", words)
+
+    return Task(run, CLIP_TOOL)
+
+
+def archive(
+    store: Store,
+    client: Client,
+    parts: str,
+    members: dict[str, Sequence[Item]],
+    note: Callable[[Item, Done | Failure], None],
+) -> Task:
+    """`members`: archive's item name -> the masks that are needed of it. `note` takes what became of each."""
+
+    stored: set[str] = set()
+
+    def run(job: Job) -> Done:
+        wanted = {
+            item.path.rpartition("/")[2]: item for item in members[job.item.name] if item.name not in stored
+        }
+        part, spoiled = part_path(parts, job.item), 0
+        client.get_file(job.item.url, part, _ARCHIVE_BYTES)
+        try:
+            size, digest = annotations.file_digest(part)
+            for name, found in archives.masks(part, wanted):
+                if isinstance(found, Failure):
+                    spoiled += not found.final
+                    note(wanted[name], found)
+                else:
+                    note(wanted[name], Done(len(found), store.put(wanted[name].path, found)))
+                    stored.add(wanted[name].name)
+        finally:
+            forget(part)
+        if spoiled:
+            raise Failure(Cause.BAD_CONTENT, f"{spoiled} members do not match their checksums")
+        return Done(
+            size, digest, f"{len(stored & {item.name for item in members[job.item.name]})} masks taken"
+        )
+
+    return Task(run, TOOL)
+
+
+def annotation(
+    store: Store,
+    client: Client,
+    parts: str,
+    listed: dict[str, annotations.AnnotationFile],
+    pins: annotations.Pins,
+    accept_drift: bool,
+) -> Task:
+    def run(job: Job) -> Done:
+        file = listed[job.item.name]
+        part = part_path(parts, job.item)
+        client.get_file(job.item.url, part, annotations.MAX_BYTES)
+        size, digest = annotations.file_digest(part)
+        _check_annotation(file, part)
+        try:
+            pins.check(file, job.item.url, size, digest, accept_drift)
+        except annotations.DriftError:
+            forget(part)  # with --accept-drift it comes anew: it may have changed again by then
+            raise
+        final = part
+        if file.member:
+            final = part + ".member"
+            archives.unpack(part, file.member, final, annotations.MAX_BYTES)
+        stored = annotations.file_digest(final)
+        pins.record(file.path, annotations.Pin(job.item.url, size, digest, *stored))
+        store.put_file(file.path, final)
+        forget(part)
+        return Done(stored[0], stored[1])
+
+    return Task(run, TOOL)
+
+
+def _check_annotation(file: annotations.AnnotationFile, part: str) -> None:
+    """A page of a captive portal or an error page is not an annotation file."""
+    with open(part, "rb") as begun:
+        head = begun.read(64).lstrip().lower()
+    fits = (
+        head.startswith(b"pk\x03\x04")
+        if file.member
+        else head and not head.startswith((b"<!doctype", b"<html", b"<?xml"))
+    )
+    if not fits:
+        forget(part)
+        raise Failure(Cause.BAD_CONTENT, f"the content begins with {head[:24]!r}")
+
+
+def part_path(parts: str, item: Item) -> str:
+    """Where an unfinished download lies: a local name that no other item has."""
+    return os.path.join(parts, hashlib.sha256(f"{item.name}\n{item.url}".encode()).hexdigest()[:24])
+
+
+def forget(part: str) -> None:
+    for path in (part, part + ".etag", part + ".member"):
+        if os.path.exists(path):
+            os.remove(path)
+
+
+def adopt(store: Store, item: Item, options: FetchOptions) -> Done:
+    """Check a file that lies under its name without a row: a kill came before its row, or the user put it there."""
+    content = store.read(item.path)
+    digest = hashlib.sha256(content).hexdigest()
+    fingerprint = None
+    if item.kind is Kind.PHOTO:
+        fingerprint = photos.check(content, "", options.photo_rules)
+    elif item.kind is Kind.MASK:
+        photos.check(content, "", archives.MASK_RULES, form="PNG")
+    elif item.kind is Kind.CLIP:
+        samples = audio.cut(io.BytesIO(content), 0.0, options.clips.clip_s, options.clips.min_s).samples
+        audio.check(samples, options.clip_rules.listening)
+        fingerprint = fingerprints.sound_words(samples).tobytes()
+    return Done(len(content), digest, "found in the folder and checked", fingerprint)
+
+
+def fingerprint_of(store: Store, item: Item, options: FetchOptions) -> bytes:
+    """The fingerprint of a stored photo or clip. Raises Failure where it cannot be decoded."""
+    content = store.read(item.path)
+    if item.kind is Kind.PHOTO:
+        return photos.check(content, "", replace(options.photo_rules, decode=True)) or b""
+    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    return fingerprints.sound_words(samples).tobytes()

@@ -1,0 +1,170 @@
+"""Threads that work lanes off: take a job, try it, write its row, put it back where it may succeed later."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.fetch.causes import Cause, Failure, permanent, wait_s
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.ledger import Attempt, Ledger
+from pipelines.fetch.politeness import Job, Lane, Pause
+
+
+@dataclass(frozen=True)
+class Done:
+    """A success: what was stored, and the fingerprint where the task made one."""
+
+    size: int  # bytes
+    sha256: str
+    detail: str = ""
+    fingerprint: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """How one kind of item is fetched. `run` returns Done or raises Failure; `tool` names program and version."""
+
+    run: Callable[[Job], Done]
+    tool: str
+
+
+@dataclass
+class Tally:
+    """What happened so far in this run. `finished`: items with a success or a permanent failure, by kind."""
+
+    attempts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (kind, cause)
+    finished: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    resting: tuple[str, ...] = ()  # lanes that wait for a session to be let in again
+
+    def count(self, kind: Kind, cause: Cause, final: bool, size: int = 0) -> None:
+        self.attempts[kind.value, cause.value] += 1
+        self.finished[kind.value] += final
+        self.bytes += size
+
+
+def judge(
+    item: Item,
+    attempt: int,
+    strikes: Counter[tuple[str, str]],
+    outcome: Done | Failure,
+    tool: str,
+    now: float,
+) -> Attempt:
+    """The ledger's row for one attempt; `strikes` counts the failures of the same cause and is updated."""
+    if isinstance(outcome, Done):
+        return Attempt(
+            item.name,
+            attempt,
+            "",
+            now,
+            Cause.OK.value,
+            outcome.detail,
+            0.0,
+            outcome.size,
+            outcome.sha256,
+            tool,
+        )
+    cause = outcome.cause
+    strikes[item.name, cause.value] += 1
+    strike = strikes[item.name, cause.value]
+    ended = outcome.final or permanent(cause, strike)
+    next_at = 0.0 if ended else now + wait_s(cause, strike, item.name, outcome.retry_after_s)
+    return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, next_at, 0, "", tool)
+
+
+class Workers:
+    """Runs lanes to their end, each with as many threads as its concurrency."""
+
+    def __init__(
+        self, ledger: Ledger, tasks: Mapping[Kind, Task], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._ledger, self.tasks, self._clock = ledger, dict(tasks), clock
+        self._strikes = ledger.strikes()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._error: BaseException | None = None
+        self.tally = Tally()
+
+    def run(self, lanes: Sequence[Lane], watch: Callable[[Tally], None] = lambda tally: None) -> None:
+        """Work until every lane is done. An unexpected error stops all and is raised, with the item's name."""
+        turns = [threading.Condition() for _ in lanes]
+        threads = [
+            threading.Thread(
+                target=self._work, args=(lane, turn), daemon=True, name=f"fetch-{lane.name}-{number}"
+            )
+            for lane, turn in zip(lanes, turns, strict=True)
+            for number in range(min(lane.concurrency, len(lane)))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                next((thread for thread in threads if thread.is_alive()), threads[0]).join(0.2)
+                self.tally.resting = tuple(lane.name for lane in lanes if len(lane) and lane.resting)
+                watch(self.tally)
+        finally:
+            self._stop.set()
+            for turn in turns:
+                with turn:
+                    turn.notify_all()
+            for thread in threads:
+                thread.join(5.0)
+            self._ledger.flush()
+        if self._error is not None:
+            raise self._error
+        watch(self.tally)
+
+    def _work(self, lane: Lane, turn: threading.Condition) -> None:
+        while not self._stop.is_set():
+            with turn:
+                step = lane.take(self._clock())
+                if step is Pause.DONE:
+                    turn.notify_all()
+                    return
+                if not isinstance(step, Job):
+                    turn.wait(min(step, 2.0))
+                    continue
+            try:
+                row, retry_after_s = self._attempt(step)
+            except BaseException as error:
+                self._error = self._error or _named(error, step.item)
+                self._stop.set()
+                return
+            with turn:
+                lane.report(step, Cause(row.cause), self._clock(), row.next_at or None, retry_after_s)
+                turn.notify()
+
+    def _attempt(self, job: Job) -> tuple[Attempt, float | None]:
+        task = self.tasks[job.item.kind]
+        outcome: Done | Failure
+        try:
+            outcome = task.run(job)
+        except Failure as failure:
+            outcome = failure
+        with self._lock:
+            row = judge(job.item, job.attempt, self._strikes, outcome, task.tool, self._clock())
+            self.tally.count(job.item.kind, Cause(row.cause), row.ok or row.permanent, row.bytes)
+        self._ledger.append(row, outcome.fingerprint if isinstance(outcome, Done) else None)
+        return row, outcome.retry_after_s if isinstance(outcome, Failure) else None
+
+    def note(self, item: Item, attempt: int, outcome: Done | Failure, tool: str) -> None:
+        """Write the row of an item that came as part of another, as a mask comes with its archive."""
+        with self._lock:
+            row = judge(item, attempt, self._strikes, outcome, tool, self._clock())
+            self.tally.count(item.kind, Cause(row.cause), row.ok or row.permanent)
+        self._ledger.append(row)
+
+
+def _named(error: BaseException, item: Item) -> BaseException:
+    """The error with the item's name in its text, of the same type where it can be."""
+    if isinstance(error, OSError) and error.errno is not None:
+        named: BaseException = type(error)(error.errno, f"{error.strerror} ({item.name})", error.filename)
+    elif type(error).__init__ is Exception.__init__ and len(error.args) == 1:
+        named = type(error)(f"{item.name}: {error}")
+    else:
+        named = RuntimeError(f"{item.name}: {type(error).__name__}: {error}")
+    named.__cause__ = error
+    return named

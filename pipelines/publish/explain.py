@@ -1,0 +1,178 @@
+"""One sample's whole story, from source URL to shard offset; or why an item was dropped."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pipelines import recipe, split
+from shards import format, hashing
+from shards.manifest import DatasetError, Manifest
+from shards.reader import Dataset
+from shards.tables import column
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is known of one item, in sections; each is a table of facts, in the order of the build."""
+
+    title: str
+    sections: dict[str, Facts]
+
+
+def explain(dataset: Dataset, asked: str) -> list[Story]:
+    """The story of a sample, or of every sample of an image, clip or video, or of what was dropped.
+
+    Args:
+        asked: a key or its first digits (6 at least), a sample id, an image, mask, clip or video id.
+
+    Raises:
+        DatasetError: nothing of that name was kept or dropped.
+    """
+    table = dataset.table()
+    rows = table.to_pylist()
+    found = [row for row in rows if asked in (row["key"], row["sample_id"])]
+    if not found and len(asked) >= 6:
+        found = [row for row in rows if row["key"].startswith(asked)]
+    if not found:
+        found = [
+            row
+            for row in rows
+            if asked in (row["image_id"], row["clip_id"], row["video_id"]) or asked in row["mask_ids"]
+        ]
+    stories = [sample_story(dataset, row) for row in found]
+    rejected = dataset.table(format.REJECTIONS)
+    named = pc.or_(pc.equal(rejected["item"], asked), pc.starts_with(rejected["item"], f"{asked}|"))
+    for row in rejected.filter(named).to_pylist():
+        dropped = {name: row[name] for name in ("stage", "reason", "detail", "category")}
+        stories.append(Story(f"{row['item']} was dropped", {"dropped": dropped}))
+    if not stories:
+        raise DatasetError(
+            f"{dataset.url} kept and dropped nothing called {asked!r}: give a key, or a sample, image, mask, clip or "
+            f"video id as in {format.SAMPLES} and {format.REJECTIONS}"
+        )
+    return stories
+
+
+def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
+    made = dataset.manifest
+    record = json.loads(dataset.read_member(row, "json"))
+    text = made.recipe["text"]
+    rules = recipe.parse(recipe.tomllib.loads(text), text, "the manifest's recipe")
+    image, mask, sound = record["image"], record["mask"], record["audio"]
+    return Story(
+        f"{row['key']}  {row['sample_id']}",
+        {
+            "photo": {
+                **{name: image[name] for name in ("id", "url", "author", "licence", "licence_url", "sha256")},
+                "names": ", ".join(image["photo_keys"]),
+                "size": f"{image['width']} x {image['height']} px",
+            },
+            "mask": {
+                "joined from": ", ".join(mask["ids"]),
+                "policy": mask["policy"],
+                "area": f"{mask['area_px']} px, {mask['area_fraction']:.5f} of the photo",
+                "box": f"x {mask['bbox'][0]}, y {mask['bbox'][1]}, {mask['bbox'][2]} x {mask['bbox'][3]} px",
+                "sha256": mask["sha256"],
+            },
+            "sound": {
+                **{name: sound[name] for name in ("id", "video_id", "url", "author", "licence", "sha256")},
+                "time": f"from {sound['start_s']:g} s, {sound['duration_s']:g} s long",
+                "official split": sound["official_split"],
+            },
+            "category": {
+                row["category"]: f"label map {made.label_map['name']} {made.label_map['version']}",
+                **{_label(link): _decided(link) for link in (*image["labels"], sound["label"])},
+            },
+            "rules": _rules(row, record, rules),
+            "split": _split(row, rules),
+            "pairing": _pairing(dataset, row, record),
+            "shard": _shard(made, row),
+        },
+    )
+
+
+def _label(link: dict[str, str]) -> str:
+    synset = f", {link['synset']}" if link.get("synset") else ""
+    return f"{link['source']} {link['name']!r} ({link['source_id']}{synset})"
+
+
+def _decided(link: dict[str, str]) -> str:
+    return f"{link['relation']}, decided by {link['decided_by']} on {link['decided_on']}"
+
+
+def _rules(row: dict[str, Any], record: dict[str, Any], rules: recipe.Recipe) -> Facts:
+    """Every rule that the sample passed, with its own value."""
+    select = rules.select
+    image, sound = record["image"], record["audio"]
+    return {
+        "mask area": f"{select.min_area_fraction:g} <= {row['area_fraction']:.5f} <= {select.max_area_fraction:g}",
+        "shorter side": f"{min(row['width'], row['height'])} px >= {select.min_side_px}",
+        "pixels": f"{row['width'] * row['height']} <= {select.max_image_pixels}",
+        "crowd, group, depiction": ", ".join(
+            f"{name} {'kept' if getattr(select, name) else 'none is kept'}"
+            for name in ("crowd", "group_of", "depiction")
+        ),
+        "photo licence": _licence(image["licence"], select.image_licences),
+        "sound licence": _licence(sound["licence"], select.audio_licences),
+        "sound length": f"{sound['duration_s']:g} s >= {select.min_duration_s:g}",
+        "sound file's length": f"<= {select.max_duration_s:g} s",
+        "sound peak": f">= {select.silence_peak:g}",
+    }
+
+
+def _licence(licence: str | None, allowed: tuple[str, ...]) -> str:
+    return f"{licence or 'unknown'}; allowed: {', '.join(allowed) or 'any'}"
+
+
+def _split(row: dict[str, Any], rules: recipe.Recipe) -> Facts:
+    sizes = rules.split
+    position = hashing.unit(rules.seed, "photo", row["component"])
+    again = split.photo_split(row["component"], rules.seed, sizes)
+    return {
+        "split": row["split"],
+        "component": f"{row['component']} (all photos linked with it share the split)",
+        "hash": f"{position:.6f} of 1; val is below {sizes.val / _all(sizes):.4f}, test below "
+        f"{(sizes.val + sizes.test) / _all(sizes):.4f}: {again}",
+    }
+
+
+def _all(sizes: recipe.Split) -> int:
+    return sizes.train + sizes.val + sizes.test
+
+
+def _pairing(dataset: Dataset, row: dict[str, Any], record: dict[str, Any]) -> Facts:
+    seed, epoch = record["pairing"]["seed"], record["pairing"]["epoch"]
+    pool = dataset.table(format.POOL_TABLE, ["clip_id", "split", "categories"]).to_pylist()
+    ids = sorted(
+        clip["clip_id"]
+        for clip in pool
+        if clip["split"] == row["split"] and row["category"] in clip["categories"]
+    )
+    hashes = hashing.pool_hashes(ids)
+    drawn = hashing.pair(seed, epoch, row["sample_id"], hashes)
+    return {
+        "seed, epoch": f"{seed}, {epoch}",
+        "pool": f"{len(ids)} {row['category']} clip(s) of {row['split']}",
+        "hash": f"{hashing.hash64('pair', seed, epoch, row['sample_id']):016x}",
+        "drawn again": f"{ids[drawn]} ({'the same' if ids[drawn] == row['clip_id'] else 'NOT what the shard holds'})",
+    }
+
+
+def _shard(made: Manifest, row: dict[str, Any]) -> Facts:
+    entry = next(entry for entry in made.shards if entry.path == row["shard"])
+    members = {
+        f"{row['key']}.{extension}": (
+            f"offset {row[f'{column(extension)}_offset']}, {row[f'{column(extension)}_size']} bytes, "
+            f"sha256 {row[f'{column(extension)}_sha256']}"
+        )
+        for extension in format.SAMPLE_MEMBERS
+    }
+    return {
+        "tar": f"{entry.path}, sha256 {entry.sha256}",
+        **members,
+        "recipe": f"sha256 {made.recipe['sha256']}",
+    }

@@ -1,0 +1,79 @@
+"""Build a version again from its own recipe, and compare every byte."""
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import label_maps
+from pipelines import parts, recipe, run
+from pipelines.index import Progress
+from pipelines.publish.profiles import AnyDataset
+from shards import format, storage
+from shards.manifest import dump, load
+
+AFTER = ("takedown", "profile")  # stages that follow a build
+
+
+class RebuildError(Exception):
+    """A dataset that cannot be built again here; the message says why."""
+
+
+def rebuild(
+    dataset: str,
+    corpora: str,
+    held_out: tuple[str, ...],
+    workers: int,
+    out: str,
+    progress: Callable[[Progress], None],
+) -> list[str]:
+    """What differs between `dataset` and one built anew at `out` from its recipe, its label map and `corpora`.
+
+    Equal manifests are equal bytes: a manifest has the sha256 of every other file.
+
+    Raises:
+        RebuildError: cut after its build, another label map, or other versions of the code that decides bytes.
+        BuildError, BuildStopped: the build itself.
+    """
+    made = AnyDataset(dataset).manifest
+    cut = [step["stage"] for step in made.funnel if step["stage"] in AFTER]
+    if cut:
+        raise RebuildError(
+            f"{dataset} was cut after its build ({', '.join(sorted(set(cut)))}): rebuild the version that it was "
+            "cut from"
+        )
+    here = parts.code_versions()
+    differ = [
+        f"{name} {version}, here {here.get(name)}"
+        for name, version in made.code.items()
+        if here.get(name) != version
+    ]
+    if differ:
+        raise RebuildError(f"other versions made it: {'; '.join(differ)}; install those and run this again")
+    text = made.recipe["text"]
+    loaded = recipe.parse(recipe.tomllib.loads(text), text, "the manifest's recipe")
+    label_map = label_maps.load(loaded.labels.map)
+    if loaded.labels.categories:
+        label_map = label_map.restricted(loaded.labels.categories)
+    if label_map.sha256 != made.label_map["sha256"]:
+        raise RebuildError(
+            f"label map {made.label_map['name']} {made.label_map['version']} has another content here "
+            f"({label_map.sha256[:12]}, then {made.label_map['sha256'][:12]}): take the map of that version"
+        )
+    limit = next((step["kept"] for step in made.funnel if step["stage"] == "limit"), 0)
+    options = run.BuildOptions(corpora, out, workers, limit, held_out=held_out, base=dataset)
+    run.build(loaded, options, progress)
+    again = load(out)
+    if dump(again) == dump(made):
+        return []
+    found = []
+    for field in fields(made):
+        before, after = getattr(made, field.name), getattr(again, field.name)
+        if field.name in ("shards", "pool_shards"):
+            old, new = ({entry.path: entry.sha256 for entry in entries} for entries in (before, after))
+            found += [
+                f"{path}: {new.get(path, 'not there')}; published: {old.get(path, 'not there')}"
+                for path in sorted(set(old) | set(new))
+                if old.get(path) != new.get(path)
+            ]
+        elif before != after:
+            found.append(f"{format.MANIFEST}: {field.name} differs")
+    return found or [f"{storage.join(out, format.MANIFEST)} differs in its form"]

@@ -1,0 +1,40 @@
+"""KEY.json of every sample or clip of a dataset, each shard opened once and read in order."""
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+import pyarrow as pa
+
+from shards import storage
+from shards.reader import Dataset
+from shards.tables import column
+
+
+def by_shard(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A table's rows, the rows of one shard together, shards in the table's order."""
+    shard = ""
+    rows: list[dict[str, Any]] = []
+    for batch in table.to_batches(max_chunksize=1024):
+        for row in batch.to_pylist():
+            if row["shard"] != shard and rows:
+                yield rows[0]["shard"], rows
+                rows = []
+            shard = row["shard"]
+            rows.append(row)
+    if rows:
+        yield rows[0]["shard"], rows
+
+
+def read(file: IO[bytes], row: dict[str, Any], extension: str) -> bytes:
+    """One member of a row from its open shard."""
+    file.seek(row[f"{column(extension)}_offset"])
+    return file.read(row[f"{column(extension)}_size"])
+
+
+def records(dataset: Dataset, table: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """(row, KEY.json) of every row of samples.parquet or pool.parquet."""
+    for shard, rows in by_shard(table):
+        with storage.open_read(storage.join(dataset.url, shard)) as file:
+            for row in rows:
+                yield row, json.loads(read(file, row, "json"))

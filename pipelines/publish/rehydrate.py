@@ -1,0 +1,170 @@
+"""Reference edition and the user's own clips -> the full dataset, every byte checked against its manifest."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipelines import audio, parts, recipe
+from pipelines.index import index
+from pipelines.publish import profiles, records, subset
+from pipelines.records import Reason, Rejected
+from shards import format, storage
+from shards.manifest import DatasetError, Manifest, ShardEntry, file_sha256
+from shards.writer import Content, write_shard
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A clip that could not be had again. `reason`: a Reason, or `other_bytes`."""
+
+    clip_id: str
+    reason: str
+    detail: str
+
+
+def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int], None]) -> list[Missing]:
+    """Rebuild the dataset that `edition` refers to; the manifest comes last, and only if nothing is missing.
+
+    A clip is decoded as the build did it. Shards that are whole already are left alone, so a rerun after fetching
+    what was missing goes on.
+
+    Args:
+        corpora: has vggsound/vggsound.csv and vggsound/clips/.
+        progress: called with (shards written, shards in all).
+
+    Raises:
+        DatasetError: no reference edition, `out` holds something else, or a shard came out with other bytes.
+    """
+    if not profiles.is_reference(edition):
+        raise DatasetError(
+            f"{edition} is no reference edition: it has no {profiles.REFERENCE}/{format.MANIFEST}"
+        )
+    dataset = profiles.AnyDataset(edition)
+    made, url = dataset.manifest, storage.join(edition, profiles.REFERENCE, format.MANIFEST)
+    claim = storage.join(out, parts.WORK, "rehydrate")
+    whose = file_sha256(url).encode()
+    if storage.exists(claim) and storage.read_bytes(claim) != whose:
+        raise DatasetError(f"{out} holds another dataset; give another --out")
+    if storage.names(out) and not storage.exists(claim):
+        raise DatasetError(f"{out} is not empty; give another --out")
+    storage.write_atomic(claim, whose)
+    entries = (*made.pool_shards, *made.shards)
+    done = 0
+    pool = dataset.table(format.POOL_TABLE)
+    missing = []
+    paths = None
+    for path, rows in records.by_shard(pool):
+        entry = next(entry for entry in entries if entry.path == path)
+        if not _whole(out, entry):
+            paths = _clip_paths(corpora) if paths is None else paths
+            missing += _pool_shard(edition, corpora, out, made, entry, rows, paths)
+        progress(done := done + 1, len(entries))
+    if missing:
+        return missing
+    clips = {row["clip_id"]: row for row in pool.to_pylist()}
+    for path, rows in records.by_shard(dataset.table()):
+        entry = next(entry for entry in entries if entry.path == path)
+        if not _whole(out, entry):
+            _sample_shard(edition, out, entry, rows, clips)
+        progress(done := done + 1, len(entries))
+    for name in made.tables:
+        subset.link(storage.join(edition, name), storage.join(out, name))
+    storage.write_atomic(storage.join(out, format.MANIFEST), storage.read_bytes(url))
+    return []
+
+
+def _clip_paths(corpora: str) -> dict[str, str | None]:
+    """The media of every clip below the corpora folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = index(corpora, folder)
+        table = pq.read_table(found.clips, columns=["clip_id", "clip_path"])
+    return dict(zip(table["clip_id"].to_pylist(), table["clip_path"].to_pylist(), strict=True))
+
+
+def _whole(out: str, entry: ShardEntry) -> bool:
+    url = storage.join(out, entry.path)
+    return storage.exists(url) and storage.size(url) == entry.bytes and file_sha256(url) == entry.sha256
+
+
+def _pool_shard(
+    edition: str,
+    corpora: str,
+    out: str,
+    made: Manifest,
+    entry: ShardEntry,
+    rows: list[dict[str, Any]],
+    paths: dict[str, str | None],
+) -> list[Missing]:
+    """Convert the clips of a shard and write it; where one is missing, only say which."""
+    rules = recipe.parse(recipe.tomllib.loads(made.recipe["text"]), made.recipe["text"], "the recipe").select
+    missing, sounds = [], {}
+    for row in rows:
+        path = paths.get(row["clip_id"])
+        try:
+            if path is None:
+                raise Rejected(Reason.CLIP_MISSING, f"no media below {corpora}/vggsound/clips")
+            flac = audio.to_flac(
+                storage.join(corpora, path),
+                min_duration_s=rules.min_duration_s,
+                max_duration_s=rules.max_duration_s,
+                silence_peak=rules.silence_peak,
+            )
+        except Rejected as error:
+            missing.append(Missing(row["clip_id"], error.reason.value, error.detail))
+            continue
+        sounds[row["key"]] = Content.of(flac.content)
+        if sounds[row["key"]].sha256 != row["flac_sha256"]:
+            detail = (
+                f"{path} gives {sounds[row['key']].sha256}; the edition was made from {row['flac_sha256']}"
+            )
+            missing.append(Missing(row["clip_id"], "other_bytes", f"{detail}{_versions(made)}"))
+    if not missing:
+        samples = (
+            (key, {"flac": sounds[key], **{ext: Content.of(data) for ext, data in contents.items()}})
+            for key, contents in profiles.stripped(edition, entry.path)
+        )
+        _write(out, entry, samples)
+    return missing
+
+
+def _versions(made: Manifest) -> str:
+    here = parts.code_versions()
+    differ = [
+        f"{name} {version} (here {here.get(name)})"
+        for name, version in made.code.items()
+        if here.get(name) != version
+    ]
+    return f"; it was made with {', '.join(differ)}" if differ else ""
+
+
+def _sample_shard(
+    edition: str,
+    out: str,
+    entry: ShardEntry,
+    rows: list[dict[str, Any]],
+    clips: dict[str, dict[str, Any]],
+) -> None:
+    heard = {row["key"]: clips[row["clip_id"]] for row in rows}
+
+    def samples() -> Iterator[tuple[str, dict[str, Content]]]:
+        for key, contents in profiles.stripped(edition, entry.path):
+            clip = heard[key]
+            flac = storage.read_range(
+                storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"]
+            )
+            members = {ext: Content.of(data) for ext, data in contents.items()}
+            yield key, {"flac": Content(flac, clip["flac_sha256"]), **members}
+
+    _write(out, entry, samples())
+
+
+def _write(out: str, entry: ShardEntry, samples: Iterator[tuple[str, dict[str, Content]]]) -> None:
+    shard = write_shard(storage.join(out, entry.path), samples)
+    if shard.sha256 != entry.sha256:
+        raise DatasetError(
+            f"{entry.path} came out as {shard.sha256}; the manifest says {entry.sha256}: the edition is "
+            "damaged, get it again"
+        )

@@ -1,0 +1,250 @@
+"""Publish one version: check what is asked for, make the documents, upload, read again, move the pointer."""
+
+import csv
+import json
+import tempfile
+from dataclasses import dataclass, field
+
+from pipelines.publish import documents, hub, profiles, takedown, upload
+from pipelines.publish.claim import Claim
+from pipelines.publish.diff import Diff
+from pipelines.publish.edition import File, Profile, Publication, PublishError
+from pipelines.publish.target import LATEST, Target
+from pipelines.publish.version import Version
+from pipelines.split import read_held_out
+from shards import format, storage
+from shards.manifest import file_sha256
+from shards.reader import Dataset
+from shards.verify import verify
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `avs-data publish` is asked for."""
+
+    version: Version
+    to: str
+    profile: Profile = field(default_factory=Profile)
+    held_out: tuple[str, ...] = ()  # CSV files of videos that training must not hear
+    corpora: str | None = None
+    workers: int = 1
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a publication. `state`: published | unchanged (it was there already) | planned."""
+
+    state: str
+    url: str
+    publication: Publication
+    diff: Diff | None
+    sent: upload.Sent
+
+
+def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Report:
+    """
+    Raises:
+        DatasetError: no dataset, or nothing of it fits the profile.
+        PublishError: refused, or the target failed; the message says what to do.
+    """
+    dataset = Dataset(dataset_url)
+    _check(dataset, options, progress)
+    target = hub.Hub(options.to) if options.to.startswith("hf://") else Target(options.to)
+    with tempfile.TemporaryDirectory(prefix="avs-publish-") as folder:
+        if options.profile.licences:
+            dataset = profiles.with_licences(
+                dataset, options.profile.licences, storage.join(folder, "licensed")
+            )
+        manifest_sha256 = file_sha256(storage.join(dataset.url, format.MANIFEST))
+        versions = target.versions()
+        asked = Publication(
+            dataset.manifest.name,
+            str(options.version),
+            str(versions[-1]) if versions else None,
+            manifest_sha256,
+            options.profile,
+            (),
+        )
+        known = target.publication(options.version) if options.version in versions else None
+        if known:
+            _same(known, asked, options)
+            if not options.dry_run:
+                _point(target, versions[-1])
+            return Report(
+                "unchanged", target.version_url(options.version), known, None, upload.Sent(0, 0, known.bytes)
+            )
+        previous = _previous(target, versions, asked, dataset)
+        takedowns = takedown.load(dataset_url)
+        before = None
+        if previous:
+            before = documents.Before(previous.version, target.version_url(Version.parse(previous.version)))
+            takedowns = tuple(sorted({*takedowns, *takedown.load(before.url)}))
+        if back := takedown.returned(dataset, takedowns):
+            raise PublishError(
+                f"brings back what was taken down: {'; '.join(back[:5])}"
+                + (f" and {len(back) - 5} more" if len(back) > 5 else "")
+                + ". Take it out with `avs-data takedown`, or out of the corpora, and publish that"
+            )
+        files = _files(dataset, options.profile, storage.join(folder, "reference"))
+        made, changed = documents.documents(
+            dataset,
+            files,
+            version=str(options.version),
+            url=target.version_url(options.version),
+            profile=options.profile,
+            before=before,
+            takedowns=takedowns,
+            corpora=options.corpora,
+        )
+        publication = Publication(
+            asked.name, asked.version, asked.previous, manifest_sha256, options.profile, (*files, *made)
+        )
+        if options.dry_run:
+            return Report(
+                "planned",
+                target.version_url(options.version),
+                publication,
+                changed,
+                _planned(publication, previous),
+            )
+        if isinstance(target, hub.Hub):
+            sent = target.publish(publication, previous, progress)
+        else:
+            sent = _upload(target, publication, previous, progress)
+    return Report("published", target.version_url(options.version), publication, changed, sent)
+
+
+def _upload(
+    target: Target, publication: Publication, previous: Publication | None, progress: upload.Progress
+) -> upload.Sent:
+    with Claim(target, publication.version) as claim:
+        versions = target.versions()
+        if versions and str(versions[-1]) != publication.previous:
+            raise PublishError(
+                f"{target.url} got version {versions[-1]} meanwhile: run the same command again to see whether "
+                f"{publication.version} still fits"
+            )
+        sent = upload.upload(target, publication, previous, progress)
+        claim.check()
+        upload.seal(target, publication)
+        _point(target, Version.parse(publication.version))
+    return sent
+
+
+def _point(target: Target | hub.Hub, version: Version) -> None:
+    """Move the pointer to the newest version; the last write of a publication."""
+    if isinstance(target, Target) and target.latest() != str(version):
+        target.write(LATEST, json.dumps({"version": str(version)}).encode() + b"\n")
+
+
+def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> None:
+    """Refuse what is not whole, or leaks."""
+    entries = (*dataset.manifest.shards, *dataset.manifest.pool_shards)
+    if not dataset.manifest.tables[format.SAMPLES].rows:
+        raise PublishError(f"{dataset.url} has no sample: nothing to publish")
+    total = sum(entry.bytes for entry in entries)
+    faults = verify(
+        dataset.url,
+        options.workers,
+        lambda done, all_: progress("Verifying", total * done // max(all_, 1), total),
+    )
+    if faults:
+        told = "\n".join(f"  - {fault.where}: {fault.what}" for fault in faults[:10])
+        more = f"\n  - and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise PublishError(
+            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nBuild it again (`avs-data build` with the same "
+            "--out mends what changed), then check with `avs-data verify`"
+        )
+    unchecked = [entry["list"] for entry in dataset.manifest.held_out if entry["videos"] is None]
+    given = {url.rsplit("/", 1)[-1] for url in options.held_out}
+    missing = [name for name in unchecked if name.rsplit("/", 1)[-1] not in given]
+    if missing:
+        raise PublishError(
+            f"the build did not find {', '.join(missing)}, so nothing says whether training hears its videos: "
+            "give each with --held-out FILE, or build again with it in the corpora folder"
+        )
+    pool = dataset.table(format.POOL_TABLE, ["video_id", "split"]).to_pylist()
+    train = {row["video_id"] for row in pool if row["split"] == "train"}
+    for url in options.held_out:
+        try:
+            leaks = sorted(train & read_held_out(url))
+        except (OSError, ValueError, csv.Error) as error:
+            raise PublishError(f"cannot read --held-out {url}: {error}") from error
+        if leaks:
+            raise PublishError(
+                f"training hears {len(leaks)} video(s) that {url} holds out: {', '.join(leaks[:5])}. "
+                "Build again with --held-out and that file"
+            )
+
+
+def _same(known: Publication, asked: Publication, options: Options) -> None:
+    if not known.same_content(asked):
+        raise PublishError(
+            f"{options.to} has version {options.version} already, with other content (manifest "
+            f"{known.manifest_sha256[:12]}, here {asked.manifest_sha256[:12]}; profile {_told(known.profile)}, here "
+            f"{_told(asked.profile)}): versions never change; publish under the next number"
+        )
+
+
+def _previous(
+    target: "Target | hub.Hub", versions: list[Version], asked: Publication, dataset: Dataset
+) -> Publication | None:
+    """The newest version, which the new one must follow."""
+    if not versions:
+        return None
+    latest = versions[-1]
+    if Version.parse(asked.version) < latest:
+        raise PublishError(
+            f"version {asked.version} would go backwards: {target.url} is at {latest}; give a higher one"
+        )
+    previous = target.publication(latest)
+    if previous is None:
+        raise PublishError(f"{target.url}/{latest} vanished while it was read; run the command again")
+    if previous.name != asked.name:
+        raise PublishError(
+            f"{target.url} holds {previous.name!r}, not {asked.name!r}: publish another dataset elsewhere"
+        )
+    if previous.profile.reference_only and not asked.profile.reference_only:
+        raise PublishError(
+            f"{target.url} leaves out {', '.join(previous.profile.reference_only)}: add --reference-only "
+            f"{' '.join(previous.profile.reference_only)}, or publish the full edition elsewhere"
+        )
+    if previous.profile.licences:
+        outside = profiles.unlicensed(dataset, previous.profile.licences)
+        if outside:
+            raise PublishError(
+                f"{target.url} is for {', '.join(previous.profile.licences)} alone, and {len(outside)} item(s) are "
+                f"not: "
+                f"{'; '.join(outside[:3])}. Give --licences {','.join(previous.profile.licences)} to leave them "
+                "out, or publish elsewhere"
+            )
+    return previous
+
+
+def _told(profile: Profile) -> str:
+    return ", ".join([*profile.licences, *(f"no {name}" for name in profile.reference_only)]) or "everything"
+
+
+def _files(dataset: Dataset, profile: Profile, folder: str) -> list[File]:
+    """Shards and tables of the edition, with their hashes."""
+    if profile.reference_only:
+        paths = profiles.without_sounds(dataset, folder)
+        urls = {path: storage.join(folder, path) for path in paths}
+        return [File(path, storage.size(url), file_sha256(url), url) for path, url in urls.items()]
+    made = dataset.manifest
+    found = [
+        File(entry.path, entry.bytes, entry.sha256, storage.join(dataset.url, entry.path))
+        for entry in (*made.shards, *made.pool_shards)
+    ]
+    found += [
+        File(name, entry.bytes, entry.sha256, storage.join(dataset.url, name))
+        for name, entry in made.tables.items()
+    ]
+    return [*found, File.of(format.MANIFEST, storage.read_bytes(storage.join(dataset.url, format.MANIFEST)))]
+
+
+def _planned(publication: Publication, previous: Publication | None) -> upload.Sent:
+    known = {file.sha256 for file in previous.files} if previous else set()
+    reused = sum(file.bytes for file in publication.files if file.sha256 in known)
+    return upload.Sent(publication.bytes - reused, reused, 0)

@@ -1,0 +1,97 @@
+"""Take photos and videos out of a dataset on request; the rest stays as it is.
+
+TAKEDOWNS (`takedowns.json`) travels with every later version: `publish` refuses one that brings a name in it back.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from pipelines.publish import records, subset
+from pipelines.records import Reason
+from shards import format, storage
+from shards.manifest import DatasetError
+from shards.reader import Dataset
+
+TAKEDOWNS = "takedowns.json"
+
+
+@dataclass(frozen=True, order=True)
+class Takedown:
+    """One request. `kind`: image | video; `names`: every name of the photograph, or the video's id."""
+
+    kind: str
+    names: tuple[str, ...]
+    reason: str
+
+
+def load(dataset: str) -> tuple[Takedown, ...]:
+    """The takedowns that a dataset carries; none where it has no such file."""
+    url = storage.join(dataset, TAKEDOWNS)
+    if not storage.exists(url):
+        return ()
+    return tuple(
+        Takedown(row["kind"], tuple(row["names"]), row["reason"])
+        for row in json.loads(storage.read_bytes(url))
+    )
+
+
+def dump(takedowns: Iterable[Takedown]) -> bytes:
+    rows = [asdict(takedown) for takedown in sorted(set(takedowns))]
+    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def takedown(
+    dataset: Dataset, out: str, images: Iterable[str], videos: Iterable[str], reason: str
+) -> subset.Made:
+    """Write `dataset` to `out` without these photos (under any of their names) and videos.
+
+    Args:
+        images: image ids (`lvis:73`) or names of a photograph (`flickr:4711`). videos: YouTube ids.
+        reason: recorded with every item, and published.
+
+    Raises:
+        DatasetError: an id that the dataset does not have, or nothing would be left.
+    """
+    asked, videos = set(images), set(videos)
+    if not reason.strip():
+        raise DatasetError("a takedown needs its --reason: it is published in the changelog")
+    pool = dataset.table(format.POOL_TABLE, ["clip_id", "video_id"]).to_pylist()
+    found = [
+        (row["key"], {record["image"]["id"], *record["image"]["photo_keys"]})
+        for row, record in records.records(dataset, dataset.table())
+    ]
+    unknown = sorted(asked - set().union(*(names for _, names in found))) + sorted(
+        videos - {row["video_id"] for row in pool}
+    )
+    if unknown:
+        raise DatasetError(
+            f"{dataset.url} has no {', '.join(unknown)}: nothing was written; ids are as in {format.SAMPLES} "
+            f"(image_id, video_id)"
+        )
+    samples: dict[str, str] = {}
+    requests = [Takedown("video", (video,), reason) for video in videos]
+    for name in sorted(asked):
+        names = {name}
+        while (
+            more := {other for _, known in found if known & names for other in known} - names
+        ):  # a photograph's names
+            names |= more
+        samples |= {key: f"{name}: {reason}" for key, known in found if known & names}
+        requests.append(Takedown("image", tuple(sorted(names)), reason))
+    clips = {row["clip_id"]: f"{row['video_id']}: {reason}" for row in pool if row["video_id"] in videos}
+    beside = {TAKEDOWNS: dump((*load(dataset.url), *requests))}
+    return subset.write(dataset, out, subset.Cut("takedown", Reason.TAKEN_DOWN, samples, clips, beside))
+
+
+def returned(dataset: Dataset, takedowns: Iterable[Takedown]) -> list[str]:
+    """Names taken down that the dataset has all the same, each with the reason."""
+    by_name = {(one.kind, name): one for one in takedowns for name in one.names}
+    if not by_name:
+        return []
+    found = {
+        ("video", video) for video in dataset.table(format.POOL_TABLE, ["video_id"])["video_id"].to_pylist()
+    }
+    for _, record in records.records(dataset, dataset.table()):
+        found |= {("image", name) for name in (record["image"]["id"], *record["image"]["photo_keys"])}
+    return [f"{kind} {name} ({by_name[kind, name].reason})" for kind, name in sorted(found & set(by_name))]

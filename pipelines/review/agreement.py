@@ -1,0 +1,88 @@
+"""How well reviewers agree with each other (Cohen's kappa) and with the gold links."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from pipelines.review.queue import Queue
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two reviewers and the links that both judged without knowing of each other. kappa: None where
+    undefined.
+    """
+
+    first: str
+    second: str
+    links: int
+    agreed: int
+    kappa: float | None
+
+
+@dataclass(frozen=True)
+class GoldScore:
+    """How often a reviewer gave the known answer; `false_accepts` are the costly mistakes."""
+
+    reviewer: str
+    links: int
+    right: int
+    false_accepts: int
+
+
+def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
+    """Agreement beyond chance of two judges of the same things, (p_o - p_e) / (1 - p_e), in [-1, 1].
+
+    Cohen, "A coefficient of agreement for nominal scales", 1960. None where it is undefined: no things, or
+    both judges gave one and the same answer throughout, so that chance alone agrees fully.
+    """
+    if len(first) != len(second):
+        raise ValueError(
+            f"{len(first)} and {len(second)} answers: kappa needs one of each judge for every thing"
+        )
+    n = len(first)
+    counts_first, counts_second = Counter(first), Counter(second)
+    by_chance = sum(counts_first[answer] * counts_second[answer] for answer in counts_first)  # p_e * n * n
+    if by_chance == n * n:
+        return None
+    agreed = sum(a == b for a, b in zip(first, second, strict=True))
+    return (agreed * n - by_chance) / (n * n - by_chance)
+
+
+def pairs(queue: Queue) -> list[Pair]:
+    """Every two reviewers who judged the same links: independent votes alone, so no third passes."""
+    answers: dict[str, dict[int, str]] = defaultdict(dict)
+    for proposal_id, reviewer, verdict in _independent(queue):
+        answers[reviewer][proposal_id] = verdict
+    found = []
+    for first, second in combinations(sorted(answers), 2):
+        both = sorted(answers[first].keys() & answers[second].keys())
+        if both:
+            a, b = [answers[first][p] for p in both], [answers[second][p] for p in both]
+            agreed = sum(x == y for x, y in zip(a, b, strict=True))
+            found.append(Pair(first, second, len(both), agreed, cohen_kappa(a, b)))
+    return found
+
+
+def gold_scores(queue: Queue) -> list[GoldScore]:
+    """Every reviewer who judged gold, by name."""
+    rows = queue.connection.execute(
+        """SELECT e.reviewer, count(*), count(*) FILTER (WHERE e.verdict = i.gold),
+               count(*) FILTER (WHERE e.verdict = 'accept' AND i.gold = 'reject')
+           FROM effective e JOIN items i ON i.id = e.item_id
+           WHERE i.gold IS NOT NULL AND e.verdict <> 'defer' AND e.origin = 'person' AND e.proposal_id =
+           i.proposal_id GROUP BY e.reviewer ORDER BY e.reviewer"""
+    )
+    return [GoldScore(*row) for row in rows]
+
+
+def _independent(queue: Queue) -> list[tuple[int, str, str]]:
+    """(proposal, reviewer, verdict) of votes given blind: the first two of a link, and all on gold."""
+    rows = queue.connection.execute(
+        """SELECT e.proposal_id, e.reviewer, e.verdict, i.gold IS NOT NULL AS gold,
+               row_number() OVER (PARTITION BY e.proposal_id ORDER BY e.id) AS place
+           FROM effective e JOIN items i ON i.id = e.item_id
+           WHERE e.verdict <> 'defer' AND e.origin = 'person' ORDER BY e.id"""
+    )
+    return [(r["proposal_id"], r["reviewer"], r["verdict"]) for r in rows if r["gold"] or r["place"] <= 2]

@@ -1,0 +1,127 @@
+"""What accepting a link adds to a dataset, before anybody decides it.
+
+Counted on the index tables, as the build counts before it selects: a category's images are the photos with
+at least one mask whose label is linked to it, its clips are those whose label is; its triplets are its
+(image, category) pairs, one an image, if it has a clip at all, and none otherwise. Impact is the difference
+that the link makes.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from label_maps import SOURCES, LabelMap
+from pipelines.review.categories import AcceptedLink, Clash, Node, Resolution, resolve
+from pipelines.review.corpus_index import unpack
+from pipelines.review.queue import Queue
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a category: triplets, distinct images, clips."""
+
+    triplets: int
+    images: int
+    clips: int
+
+
+@dataclass(frozen=True)
+class Impact:
+    """
+    Attributes:
+        category: where the link would go; '' when it clashes.
+        added: what it adds there.
+        before: what the category has without it.
+        clash: why the link does not fit the map; None: it does.
+    """
+
+    category: str
+    added: Size
+    before: Size
+    clash: Clash | None
+
+    @property
+    def is_new(self) -> bool:
+        return self.clash is None and self.before == Size(0, 0, 0)
+
+    def __str__(self) -> str:
+        if self.clash:
+            return f"clash: {' and '.join(self.clash.categories)} would be joined"
+        added = self.added
+        more = f"+{added.images:,} images, +{added.clips:,} clips"
+        return f"+{added.triplets:,} triplets in `{self.category}` ({more})"
+
+
+class ImpactTable:
+    """Images and clips of every label, from the queue; thread-safe, and answers in well under a millisecond
+    a label.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        rows = queue.connection.execute("SELECT source, source_id, images FROM label_images")
+        self._packed = {(row["source"], row["source_id"]): row["images"] for row in rows}
+        self._clips = {
+            row["label"]: row["clips"] for row in queue.connection.execute("SELECT * FROM label_clips")
+        }
+        self._images = lru_cache(maxsize=256)(self._unpack)
+
+    @property
+    def known(self) -> bool:
+        """Whether an index was ever imported."""
+        return bool(self._packed or self._clips)
+
+    def of_label(self, node: Node) -> int:
+        """Clips of a sound, images of a visual label."""
+        return self._clip_count(node) if SOURCES[node[0]] == "audio" else len(self._images(node))
+
+    def size(self, nodes: frozenset[Node]) -> Size:
+        """Of a category with these labels."""
+        visual = [self._images(node) for node in nodes if node in self._packed]
+        images = len(np.unique(np.concatenate(visual))) if visual else 0
+        clips = sum(map(self._clip_count, nodes))
+        return Size(images if clips else 0, images, clips)
+
+    def _clip_count(self, node: Node) -> int:
+        return self._clips.get(node[1], 0) if node[0] == "vggsound" else 0
+
+    def _unpack(self, node: Node) -> np.ndarray:
+        return unpack(self._packed[node]) if node in self._packed else np.empty(0, dtype="<u4")
+
+
+def impact(
+    table: ImpactTable, base: LabelMap, accepted: Sequence[AcceptedLink], link: AcceptedLink
+) -> Impact:
+    """What `link` adds to a map in which the other accepted links already stand.
+
+    Args:
+        base: the map without the rows that the queue wrote (`application.without_own`).
+    """
+    others = [other for other in accepted if other.item_id != link.item_id]
+    after = resolve(base, [*others, link])
+    if link.item_id in after.clashes:
+        return Impact("", Size(0, 0, 0), Size(0, 0, 0), after.clashes[link.item_id])
+    category = after.category[link.item_id]
+    before_size = table.size(members(base, others, resolve(base, others)).get(category, frozenset()))
+    after_size = table.size(members(base, [*others, link], after)[category])
+    added = Size(
+        after_size.triplets - before_size.triplets,
+        after_size.images - before_size.images,
+        after_size.clips - before_size.clips,
+    )
+    return Impact(category, added, before_size, None)
+
+
+def members(
+    base: LabelMap, links: Sequence[AcceptedLink], resolution: Resolution
+) -> Mapping[str, frozenset[Node]]:
+    """Category -> its labels, from the map and the links."""
+    found: dict[str, set[Node]] = defaultdict(set)
+    for held in base.links:
+        found[held.category].add((held.source, held.source_id))
+    for link in links:
+        if link.item_id in resolution.category:
+            found[resolution.category[link.item_id]].update(link.nodes)
+    return {category: frozenset(nodes) for category, nodes in found.items()}

@@ -1,0 +1,224 @@
+"""What is checked before a file gets its name: photos, masks, sound; and near duplicates."""
+
+import io
+import zipfile
+
+import media
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from pipelines.fetch import archives, audio, fingerprints, photos
+from pipelines.fetch.causes import Cause, Failure
+
+RULES = photos.PhotoRules(min_side_px=64, max_pixels=1_000_000)
+
+
+def cause(
+    content: bytes, content_type: str = "image/jpeg", rules: photos.PhotoRules = RULES, form: str = "JPEG"
+) -> Cause:
+    with pytest.raises(Failure) as caught:
+        photos.check(content, content_type, rules, form)
+    return caught.value.cause
+
+
+def test_photos() -> None:
+    good = media.photo(1)
+    fingerprint = photos.check(good, "image/jpeg", RULES)
+    assert fingerprint is not None
+    assert len(fingerprint) == 8
+    assert photos.check(good, "", photos.PhotoRules(decode=False)) is None
+    assert cause(b"<html>Not here</html>", "text/html") is Cause.BAD_CONTENT
+    assert cause(good, "text/html") is Cause.BAD_CONTENT
+    assert cause(media.mask(1), "image/png") is Cause.BAD_CONTENT
+    assert cause(good[: len(good) // 2]) is Cause.TRUNCATED
+    assert cause(media.photo(1, 160, 40)) is Cause.TOO_SMALL
+    assert cause(media.photo(1, 1200, 1000)) is Cause.TOO_LARGE
+    assert cause(good[:100] + b"\xff\xd9") is Cause.DECODE_ERROR
+    spoiled = bytearray(good)
+    spoiled[300:-2] = b""  # the header and an end marker, little between
+    assert cause(bytes(spoiled)) is Cause.DECODE_ERROR
+
+
+def test_a_decompression_bomb_is_refused_from_its_header() -> None:
+    small = io.BytesIO()
+    Image.new("1", (12_000, 12_000)).save(small, "PNG")
+    assert len(small.getvalue()) < 200_000
+    assert cause(small.getvalue(), "image/png", photos.PhotoRules(), "PNG") in (
+        Cause.TOO_LARGE,
+        Cause.DECODE_ERROR,
+    )
+
+
+def test_archive_members_by_name_alone(tmp_path) -> None:
+    path = tmp_path / "masks.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.png", media.mask(1))
+        file.writestr("../../b.png", media.mask(2))
+        file.writestr("/etc/c.png", media.mask(3))
+        file.writestr("d.png", b"no picture")
+        file.writestr("unwanted.png", media.mask(4))
+    found = dict(archives.masks(str(path), ["a.png", "b.png", "c.png", "d.png", "e.png"]))
+    assert found["a.png"] == media.mask(1)
+    assert found["b.png"] == media.mask(2)
+    assert found["c.png"] == media.mask(3)
+    assert {name: one.cause for name, one in found.items() if isinstance(one, Failure)} == {
+        "d.png": Cause.BAD_CONTENT,
+        "e.png": Cause.NOT_FOUND,
+    }
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["masks.zip"]
+
+
+def test_a_spoiled_member_and_a_cut_archive(tmp_path) -> None:
+    path = tmp_path / "masks.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", media.mask(1, 256))
+    content = bytearray(path.read_bytes())
+    content[200:220] = bytes(20)
+    path.write_bytes(bytes(content))
+    ((_, failure),) = archives.masks(str(path), ["a.png"])
+    assert isinstance(failure, Failure)
+    assert failure.cause is Cause.DECODE_ERROR
+    path.write_bytes(bytes(content[:300]))
+    with pytest.raises(Failure, match="bad_content"):
+        list(archives.masks(str(path), ["a.png"]))
+
+
+FORMS = {  # extension: codec, rate, how far the cut may be off in samples of 16 kHz, video
+    "wav": ("pcm_s16le", 44_100, 0, False),
+    "flac": ("flac", 48_000, 0, False),
+    "webm": ("libopus", 48_000, 8, False),  # WebM counts in milliseconds
+    "m4a": ("aac", 44_100, 8, False),
+    "mp4": ("aac", 48_000, 8, True),
+    "mkv": ("pcm_s16le", 16_000, 0, True),
+    "mp3": ("libmp3lame", 44_100, 8, False),
+}
+
+
+def lag(found: np.ndarray, truth: np.ndarray, reach: int = 1600) -> int:
+    """Samples by which `found` comes later than `truth`, by cross-correlation."""
+    size = len(found) + len(truth)
+    product = np.fft.irfft(np.fft.rfft(found, size) * np.conj(np.fft.rfft(truth, size)), size)
+    shifts = np.r_[product[-reach:], product[: reach + 1]]
+    return int(np.argmax(shifts)) - reach
+
+
+@pytest.mark.parametrize("extension", FORMS)
+@pytest.mark.parametrize("start_s", [0.0, 7.0])
+def test_a_cut_begins_at_its_sample(extension, start_s, tmp_path) -> None:
+    codec, rate, tolerance, video = FORMS[extension]
+    signal = media.sound(20.0, rate)
+    path = tmp_path / f"recording.{extension}"
+    media.record(path, signal, rate, codec, video)
+    clip = audio.cut(str(path), start_s, 10.0)
+    assert clip.duration_s == 10.0
+    truth = signal[round(start_s * rate) : round((start_s + 10) * rate)]
+    truth = np.interp(np.arange(160_000) / 16_000, np.arange(len(truth)) / rate, truth)
+    assert abs(lag(clip.samples, truth)) <= tolerance
+    shift = lag(clip.samples, truth)
+    assert np.corrcoef(np.roll(clip.samples, -shift)[100:-100], truth[100:-100])[0, 1] > 0.95
+
+
+def test_a_recording_that_ends_early_gives_what_there_is(tmp_path) -> None:
+    path = tmp_path / "recording.wav"
+    media.record(path, media.sound(6.5, 44_100), 44_100, "pcm_s16le")
+    assert audio.cut(str(path), 3.0, 10.0).duration_s == pytest.approx(3.5, abs=audio.TOLERANCE_S)
+    for start_s in (6.0, 6.5, 100.0):
+        with pytest.raises(Failure, match="too_short"):
+            audio.cut(str(path), start_s, 10.0)
+
+
+def test_a_cut_recording_is_truncated_not_short(tmp_path) -> None:
+    path = tmp_path / "recording.m4a"
+    media.record(path, media.sound(12.0, 44_100), 44_100, "aac")
+    path.write_bytes(path.read_bytes()[:80_000])
+    with pytest.raises(Failure, match=r"decode_error|truncated"):
+        audio.cut(str(path), 0.0, 10.0)
+
+
+def test_no_audio_and_no_media(tmp_path) -> None:
+    path = tmp_path / "page.webm"
+    path.write_text("<html>nothing</html>")
+    with pytest.raises(Failure, match="decode_error"):
+        audio.cut(str(path), 0.0, 10.0)
+
+
+def test_silence_and_clipping() -> None:
+    rules = audio.AudioRules()
+    sound = media.sound(2.0, 16_000)
+    audio.check(sound, rules)
+    with pytest.raises(Failure, match="silent"):
+        audio.check(sound * 1e-4, rules)
+    with pytest.raises(Failure, match="silent"):
+        audio.check(np.zeros(16_000, np.float32), rules)
+    with pytest.raises(Failure, match="clipped"):
+        audio.check(np.clip(sound * 50, -1, 1), rules)
+
+
+def test_flac_is_what_it_says_and_the_same_twice() -> None:
+    sound = media.sound(1.0, 16_000)
+    content = audio.to_flac(sound)
+    assert content == audio.to_flac(sound)
+    info = soundfile.info(io.BytesIO(content))
+    assert (info.format, info.subtype, info.samplerate, info.channels, info.frames) == (
+        "FLAC",
+        "PCM_16",
+        16_000,
+        1,
+        16_000,
+    )
+    back, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    assert np.abs(back - sound).max() <= 0.5 / 32768 + 1e-7
+
+
+def test_photo_pairs_are_those_of_a_plain_loop() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**63, 400, dtype=np.uint64)
+    for number in range(100, 200):  # some lie near the first hundred
+        flips = int(rng.integers(0, 7))
+        bits = rng.choice(64, flips, replace=False)
+        values[number] = values[number - 100] ^ np.uint64(sum(1 << int(bit) for bit in bits))
+    hashes = {f"coco:{n}": int(value).to_bytes(8, "big") for n, value in enumerate(values)}
+    expected = {
+        (a, b, (int.from_bytes(hashes[a], "big") ^ int.from_bytes(hashes[b], "big")).bit_count())
+        for a in hashes
+        for b in hashes
+        if a < b and (int.from_bytes(hashes[a], "big") ^ int.from_bytes(hashes[b], "big")).bit_count() <= 4
+    }
+    table = fingerprints.photo_pairs(hashes, max_bits=4)
+    found = set(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
+    assert found == expected
+    assert len(found) > 50
+    assert len(fingerprints.photo_pairs({})) == 0
+
+
+def test_a_photo_rescaled_and_recompressed_is_found() -> None:
+    hashes = {}
+    for seed in range(40):
+        content = media.photo(seed, 320, 240, 95)
+        again = io.BytesIO()
+        Image.open(io.BytesIO(content)).resize((256, 192)).save(again, "JPEG", quality=60)
+        for name, one in ((f"coco:{seed}", content), (f"open_images:{seed}", again.getvalue())):
+            hashes[name] = photos.check(one, "", RULES)
+    table = fingerprints.photo_pairs(hashes)
+    pairs = set(zip(table["photo_key_a"].to_pylist(), table["photo_key_b"].to_pylist(), strict=True))
+    assert pairs == {(f"coco:{seed}", f"open_images:{seed}") for seed in range(40)}
+
+
+def test_the_same_sound_shifted_noisy_and_quieter_is_found() -> None:
+    words = {}
+    for seed in range(12):
+        sound = media.sound(10.0, 16_000, seed)
+        words[f"vggsound:{seed:02d}"] = fingerprints.sound_words(sound)
+        if seed < 6:  # the same recording uploaded again: 1.3 s later, quieter, with noise 30 dB below
+            noise = np.random.default_rng(seed).standard_normal(len(sound)) * 0.003
+            other = np.r_[media.sound(1.3, 16_000, 100 + seed), 0.5 * sound + noise][:160_000].astype(
+                np.float32
+            )
+            words[f"vggsound:{seed:02d}_again"] = fingerprints.sound_words(other)
+    table = fingerprints.clip_pairs(words)
+    pairs = set(zip(table["clip_id_a"].to_pylist(), table["clip_id_b"].to_pylist(), strict=True))
+    assert pairs == {(f"vggsound:{seed:02d}", f"vggsound:{seed:02d}_again") for seed in range(6)}
+    assert max(table["distance"].to_pylist()) <= 0.30
+    assert len(fingerprints.clip_pairs({})) == 0

@@ -1,0 +1,284 @@
+"""The page in Chromium, through the real server, by keyboard as a reviewer works."""
+
+import os
+import re
+import shutil
+from collections import Counter
+
+import pytest
+from review_page import served
+from review_world import HOSTILE, PROPOSALS, make_world
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: `apt-get install chromium`"),
+    pytest.mark.xdist_group("browser"),
+]
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+]
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    world = make_world(tmp_path)
+    with served(world) as (address, _):
+        yield world, address
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    """For tests that need no queue of their own."""
+    world = make_world(tmp_path_factory.mktemp("shared"))
+    with served(world) as (address, _):
+        yield world, address
+
+
+class Reviewer:
+    """A person with a browser of their own."""
+
+    def __init__(self, chromium, address, name, viewport=LAPTOP, scheme="light"):
+        self.context = chromium.new_context(viewport=viewport, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.faults = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on(
+            "console", lambda message: self.faults.append(message.text) if message.type == "error" else None
+        )
+        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
+        self.page.goto(address)
+        self.page.keyboard.type(name)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_selector("article.link")
+
+    @property
+    def link(self):
+        article = self.page.query_selector("article.link")
+        return int(article.get_attribute("data-id")) if article else None
+
+    def press(self, key, answered=r"Accepted|Rejected|Deferred|Took back"):
+        """Press a key and wait until the queue has acknowledged it and another link is shown."""
+        link = self.link
+        self.page.evaluate("document.getElementById('status').textContent = ''")
+        self.page.keyboard.press(key)
+        self.page.wait_for_function(
+            "([link, answered]) => new RegExp(answered).test(document.getElementById('status').textContent)"
+            " && document.querySelector('article.link')?.dataset.id != link",
+            arg=[link, answered],
+        )
+        return link
+
+    def close(self):
+        self.context.close()
+        assert self.faults == []
+
+
+def test_twenty_links_by_keyboard_undo_and_reload(chromium, server):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    pressed = [(anna.press(key), key) for key in "arad" * 5]
+    with world.open() as queue:
+        log = [(d.item_id, d.verdict[0], d.reviewer) for d in queue.decisions() if d.origin == "person"]
+    assert log == [(link, key, "anna") for link, key in pressed]
+    assert anna.press("u") is not None
+    assert anna.link == pressed[-1][0]  # the link taken back is on the screen again
+    anna.press("u")
+    assert anna.link == pressed[-2][0]
+    anna.page.reload()
+    anna.page.wait_for_selector("article.link")
+    assert anna.link == pressed[-2][0]  # and still is after a reload: it is the most uncertain one open
+    assert anna.page.inner_text("#mine") == "14"  # 20 less 5 deferred, less one accept taken back
+    anna.press("r")
+    with world.open() as queue:
+        assert queue.item(pressed[-2][0]).state == "reject"
+        assert queue.progress("anna").mine == 15
+    anna.close()
+
+
+def test_two_browsers_on_one_queue_lose_and_double_nothing(chromium, server):
+    """Both press as fast as links come; the server is one, the queue is one."""
+    world, address = server
+    anna, ben = Reviewer(chromium, address, "anna"), Reviewer(chromium, address, "ben")
+    for reviewer in (anna, ben):
+        reviewer.page.evaluate(
+            """() => { window.pressed = 0; window.work = setInterval(() => {
+                 if (document.querySelector('.empty')) return;
+                 window.pressed++;
+                 document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ar'[window.pressed % 2], bubbles:
+                 true}));
+               }, 30); }"""
+        )
+    for reviewer in (anna, ben):
+        reviewer.page.wait_for_selector(".empty", timeout=40_000)
+        reviewer.page.wait_for_function("() => document.getElementById('waiting').textContent === '0'")
+    with world.open() as queue:
+        people = [d for d in queue.decisions() if d.origin == "person"]
+        asked = {item.id for item in queue.items() if item.asked}
+    assert Counter(d.item_id for d in people) == dict.fromkeys(asked, 1)
+    assert (
+        min(Counter(d.reviewer for d in people).values()) >= 5
+    )  # both had work: they were given different links
+    for reviewer in (anna, ben):
+        reviewer.faults = [fault for fault in reviewer.faults if "409" not in fault]
+        reviewer.close()
+
+
+def test_a_decision_that_meets_a_dead_server_is_sent_again(chromium, tmp_path):
+    """The answer is lost on the way: the page asks again, and the queue counts once."""
+    world = make_world(tmp_path)
+    with served(world) as (address, _):
+        anna = Reviewer(chromium, address, "anna")
+        lost = []
+
+        def lose(route):
+            response = route.fetch()  # the server decides...
+            if lost:
+                route.fulfill(response=response)
+            else:
+                lost.append(response.status)
+                route.abort()  # ...and its answer never arrives
+
+        anna.page.route("**/decision", lose)
+        link = anna.press("a", "Accepted")
+        assert lost == [200]
+        with world.open() as queue:
+            assert [d.item_id for d in queue.decisions() if d.origin == "person"] == [link]
+        anna.faults.clear()
+        anna.close()
+
+
+def test_sounds_masks_search_category_and_help_by_keyboard(chromium, shared_server):
+    world, address = shared_server
+    anna = Reviewer(chromium, address, "anna")
+    page = anna.page
+    with world.open() as queue:
+        cow = queue.find(PROPOSALS[0].key)
+    page.goto(f"{address}/link/{cow.id}")
+    page.wait_for_selector("article.link")
+    page.keyboard.press("2")
+    page.wait_for_selector(".clips li:nth-child(2) .playing")
+    page.keyboard.press(" ")
+    page.wait_for_selector(".playing", state="detached")
+    page.wait_for_function(
+        "() => [...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+    )
+    page.keyboard.press("m")
+    assert page.locator(".mask").first.evaluate("mask => getComputedStyle(mask).visibility") == "hidden"
+    page.keyboard.press("?")
+    assert page.is_visible("#help")
+    page.keyboard.press("a")  # keys decide nothing while a dialog is open
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("thing 07")
+    page.wait_for_selector("#found li")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.sight h1').textContent === 'thing 07'")
+    page.keyboard.press("c")
+    page.keyboard.type("Bovine Things")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.type("says a farmer")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#category", state="hidden")
+    assert page.inner_text("#into") == "into bovine_things"
+    anna.press("a")
+    assert anna.link == cow.id  # back where the search began
+    with world.open() as queue:
+        (decision,) = [d for d in queue.decisions() if d.origin == "person"]
+        assert (decision.category, decision.relation) == ("bovine_things", "kind_of")
+        assert decision.note == "says a farmer"
+        assert queue.item(decision.item_id).key == ("cattle mooing", "lvis", "1007")
+    anna.close()
+
+
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_and_hostile_labels_stay_text(chromium, shared_server, viewport, scheme, tmp_path):
+    world, address = shared_server
+    anna = Reviewer(chromium, address, "anna", viewport, scheme)
+    with world.open() as queue:
+        hostile = next(item.id for item in queue.items() if HOSTILE in item.proposal.audio_label)
+        cow = queue.find(PROPOSALS[0].key).id
+    shown = {}
+    for name, path in (
+        ("link", f"/link/{cow}"),
+        ("hostile", f"/link/{hostile}"),
+        ("map", "/map"),
+        ("progress", "/progress"),
+    ):
+        anna.page.goto(address + path)
+        anna.page.wait_for_load_state("networkidle")
+        anna.page.screenshot(path=tmp_path / f"{name}.png")
+        shown[name] = anna.page.evaluate("document.documentElement.scrollWidth")
+        if name == "hostile":
+            assert HOSTILE in anna.page.inner_text(".sound h1")
+        if name == "link":
+            buttons = [
+                box.bounding_box()
+                for box in anna.page.query_selector_all(".actions button")
+                if box.is_visible()
+            ]
+            assert all(b["x"] >= 0 and b["x"] + b["width"] <= viewport["width"] for b in buttons)
+            assert all(b["y"] + b["height"] <= viewport["height"] for b in buttons)
+    assert max(shown.values()) <= viewport["width"], shown  # nothing to scroll sideways
+    background = anna.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) > 384) == (scheme == "light")
+    anna.close()
+
+
+def test_the_keyboard_reaches_every_button_with_a_visible_ring(chromium, shared_server):
+    _, address = shared_server
+    anna = Reviewer(chromium, address, "anna")
+    reached = set()
+    for _ in range(25):
+        anna.page.keyboard.press("Tab")
+        focus = anna.page.evaluate(
+            "(() => { const at = document.activeElement; return [at.dataset.do || at.textContent.trim(),"
+            " getComputedStyle(at).outlineStyle, getComputedStyle(at).outlineWidth]; })()"
+        )
+        if focus[0] in (
+            "accept",
+            "reject",
+            "defer",
+            "undo",
+            "next",
+            "category",
+            "search",
+            "help",
+            "Map",
+            "Progress",
+        ):
+            reached.add(focus[0])
+            assert focus[1:] == ["solid", "2px"], focus
+    assert reached == {
+        "accept",
+        "reject",
+        "defer",
+        "undo",
+        "next",
+        "category",
+        "search",
+        "help",
+        "Map",
+        "Progress",
+    }
+    anna.close()

@@ -1,0 +1,296 @@
+"""The page's server: who may reach it, what it gives out, what it refuses."""
+
+import json
+import socket
+
+import pytest
+from review_page import BASE, browser
+from review_world import HOSTILE, PROPOSALS, make_world
+from starlette.testclient import TestClient
+
+from pipelines.review import application, gold, intake
+from pipelines.review.proposals import ReviewError
+from pipelines.review.records import Answer
+from pipelines.review.server.app import REVIEWER_COOKIE
+from pipelines.review.server.leases import LEASE_S, Leases
+from pipelines.review.server.run import serve
+from pipelines.review.server.security import MAX_BODY_BYTES, is_loopback
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return make_world(tmp_path)
+
+
+def decide(client, link, verdict="accept", **more):
+    body = {"verdict": verdict, "revision": link["revision"], **more}
+    return client.post(f"/api/link/{link['id']}/decision", json=body)
+
+
+def next_link(client, tab="t"):
+    return client.get(f"/api/next?tab={tab}").json()["link"]
+
+
+# Who may reach it
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8710", "localhost:8710", "[::1]:8710", "LOCALHOST"])
+def test_own_names_are_answered(world, host):
+    assert browser(world).get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8710", "127.0.0.1.evil.example", "", "192.0.2.7:8710"]
+)
+def test_other_names_are_not(world, host):
+    """DNS rebinding: the browser believes that the page is evil.example."""
+    refused = browser(world).get("/", headers={"host": host})
+    assert refused.status_code == 421
+    assert "--allow-host" in refused.text
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8710"]
+)
+def test_changes_come_from_the_page_alone(fresh, origin):
+    link = next_link(browser(fresh))
+    client = browser(fresh, origin=origin)
+    for path in (
+        f"/api/link/{link['id']}/decision",
+        "/api/undo",
+        "/api/reviewer",
+        f"/api/link/{link['id']}/target",
+    ):
+        assert client.post(path, json={"verdict": "accept", "revision": 1, "name": "x"}).status_code == 403
+    with fresh.open() as queue:
+        assert [d for d in queue.decisions() if d.origin == "person"] == []
+
+
+def test_changes_are_never_made_by_get(world):
+    for path in ("/api/link/1/decision", "/api/undo", "/api/reviewer"):
+        assert browser(world).get(path).status_code == 405
+
+
+def test_a_large_body_is_refused(world):
+    client = browser(world)
+    assert client.post("/api/undo", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
+    assert (
+        client.post("/api/undo", content=(chunk for chunk in [b"{}"])).status_code == 413
+    )  # of unknown length
+
+
+def test_with_a_token_nothing_is_shown_without_it(world):
+    client = browser(world, reviewer=None, token="secret")
+    for path in ("/", "/map", "/api/next", "/media/photo/1", "/static/review.js"):
+        assert client.get(path).status_code == 401
+    assert client.get("/?token=wrong").status_code == 401
+    welcome = client.get("/?token=secret")
+    cookie = welcome.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert welcome.status_code == 200
+    assert client.get("/").status_code == 200
+    assert "secret" not in client.get("/").text
+
+
+def test_with_a_token_addresses_in_digits_are_answered_but_no_other_names(world):
+    client = browser(world, token="secret", base="http://192.0.2.7:8710")
+    client.get("/?token=secret")
+    assert client.get("/map").status_code == 200
+    assert client.get("/map", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_what_loopback_is():
+    assert all(map(is_loopback, ["localhost", "127.0.0.1", "127.9.9.9", "::1"]))
+    assert not any(map(is_loopback, ["0.0.0.0", "::", "192.0.2.7", "example.org", ""]))
+
+
+def test_a_taken_port_is_said_so(world):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ReviewError, match="try another --port"):
+            serve(world.queue_path, world.map_path, world.corpora, "127.0.0.1", taken.getsockname()[1])
+
+
+def test_every_answer_forbids_inline_scripts_and_other_sites(world):
+    client = browser(world)
+    for path in ("/", "/map", "/progress", "/api/next", "/media/photo/1", "/static/style.css", "/nowhere"):
+        headers = client.get(path).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert headers["x-content-type-options"] == "nosniff"
+    for path in ("/", "/map", "/progress"):
+        page = client.get(path).text
+        assert "<style" not in page
+        assert " style=" not in page
+        assert page.count("<script") == page.count('<script src="/static/')
+        assert "http://" not in page.replace("http://www.w3.org", "")
+        assert "https://" not in page
+
+
+# What it shows
+
+
+def test_labels_cannot_inject_markup(fresh):
+    client = browser(fresh)
+    with fresh.open() as queue:
+        item = next(item for item in queue.items() if HOSTILE in item.proposal.audio_label)
+        queue.decide(item.id, "anna", Answer("accept", "owl", note=HOSTILE))
+    pages = [
+        client.get(f"/api/link/{item.id}").json()["link"]["html"],
+        client.get("/map").text,
+        client.get("/progress").text,
+    ]
+    for page in pages:
+        assert "&lt;script&gt;" in page
+        assert "<script>" not in page
+        assert 'alert("x")' not in page
+
+
+def test_a_link_shows_everything_a_decision_needs(world):
+    client = browser(world)
+    with world.open() as queue:
+        item = queue.find(PROPOSALS[0].key)
+    html = client.get(f"/api/link/{item.id}").json()["link"]["html"]
+    for part in (
+        "cattle mooing",
+        "2 clips",
+        "cow",
+        "3 photos",
+        "what cow means",
+        "moo cow",
+        "Animal",
+        "0.62",
+        "head",
+    ):
+        assert part in html
+    assert "+3 <small>triplets in</small>" in html
+    assert html.count('class="play"') == 2
+    assert html.count("<figure>") == 3
+
+
+def test_search_finds_names_and_synonyms(world):
+    client = browser(world)
+    assert client.get("/api/search?q=cow").json()[0]["name"] == "cow"
+    assert len(client.get("/api/search?q=moo+cow").json()) == 12
+    assert client.get("/api/search?q=zebra").json() == []
+    assert client.get("/api/search?q=").json() == []
+
+
+def test_another_target_becomes_a_link_of_its_own(fresh):
+    client = browser(fresh)
+    link = next_link(client)
+    address = f"/api/link/{link['id']}/target"
+    made, again = (
+        client.post(address, json={"source": "lvis", "source_id": "378"}).json()["link"] for _ in "ab"
+    )
+    assert made["id"] == again["id"] == len(PROPOSALS) + 1
+    assert "proposed by anna" in made["html"]
+    assert decide(client, again).status_code == 200
+    assert client.post(address, json={"source": "lvis", "source_id": "0"}).status_code == 400
+
+
+def test_the_map_shows_what_is_in_it_what_will_be_and_what_was_refused(fresh):
+    client = browser(fresh)
+    with fresh.open() as queue:
+        queue.decide(queue.find(PROPOSALS[0].key).id, "anna", Answer("accept"))
+        queue.decide(queue.find(PROPOSALS[1].key).id, "anna", Answer("reject"))
+        application.apply(application.plan(queue, fresh.map_path, {"80": "cow.n.01"}))
+        queue.decide(queue.find(PROPOSALS[2].key).id, "anna", Answer("accept"))
+    page = client.get("/map").text
+    for part in ("dog barking", "in the map", "Cattle", "accepted", "cattle mooing ≠ cowbell", "rejected"):
+        assert part in page
+
+
+# Deciding
+
+
+def test_two_browsers_are_shown_different_links_and_cannot_both_decide_one(fresh):
+    anna, ben = browser(fresh), browser(fresh, "ben")
+    # one server for both, as in life: leases are its memory
+    ben = TestClient(anna.app, base_url=BASE, headers={"origin": BASE}, cookies={REVIEWER_COOKIE: "ben"})
+    first, second = next_link(anna, "a"), next_link(ben, "b")
+    assert first["id"] != second["id"]
+    assert next_link(anna, "a")["id"] == first["id"]
+    assert decide(anna, first).status_code == 200
+    late = decide(ben, first, "reject")
+    assert late.status_code == 409
+    assert "anna decided" in late.json()["error"]
+
+
+def test_a_lease_ends_with_its_time():
+    now = [0.0]
+    leases = Leases(lambda: now[0])
+    leases.take(7, "anna")
+    assert (leases.of_others("anna"), leases.of_others("ben")) == (set(), {7})
+    now[0] = LEASE_S + 1
+    assert leases.of_others("ben") == set()
+
+
+def test_the_first_vote_of_two_stays_hidden(tmp_path):
+    world = make_world(tmp_path, reviewers=2)
+    anna, ben = browser(world), browser(world, "ben")
+    link = next_link(anna)
+    decide(anna, link, "reject", note="not at all")
+    shown = ben.get(f"/api/link/{link['id']}").json()["link"]
+    assert shown["state"] == "open"
+    assert "anna" not in shown["html"]
+    assert "not at all" not in ben.get("/progress").text
+    decide(ben, shown, "accept")
+    third = browser(world, "cleo").get(f"/api/link/{link['id']}").json()["link"]
+    assert third["state"] == "third"
+    assert "not at all" in third["html"]
+
+
+def test_gold_looks_like_any_other_link(tmp_path):
+    world = make_world(tmp_path)
+    (tmp_path / "gold.csv").write_text(
+        "vggsound_label,source,visual_label,relation\ncattle mooing,lvis,cow,same\n"
+    )
+    with world.open() as queue:
+        truth = gold.read(str(tmp_path / "gold.csv"))
+        intake.import_proposals(queue, PROPOSALS, intake.IntakeOptions(gold_rate=0.01), None, [], truth)
+        item = next(item for item in queue.items() if item.gold)
+        queue.decide(item.id, "anna", Answer(item.gold, note="I know"))
+    client = browser(world, "ben")
+    shown = client.get(f"/api/link/{item.id}").json()["link"]
+    assert shown["state"] == "open"
+    assert "gold" not in json.dumps(shown).lower()
+    assert "I know" not in shown["html"] + client.get("/progress").text
+    assert decide(client, shown).status_code == 200
+
+
+def test_a_body_that_does_not_fit_is_explained(world):
+    client = browser(world)
+    link = next_link(client)
+    for body in (b"[]", b"{", b"\xff"):
+        assert client.post("/api/undo", content=body).status_code == 400
+    assert (
+        "revision"
+        in client.post(f"/api/link/{link['id']}/decision", json={"verdict": "accept"}).json()["error"]
+    )
+    for more in ({"verdict": 3}, {"relation": "like"}, {"note": "x" * 501}, {"category": 7}):
+        assert (
+            client.post(
+                f"/api/link/{link['id']}/decision", json={"verdict": "accept", "revision": 1} | more
+            ).status_code
+            == 400
+        )
+    assert client.get("/api/link/99999").status_code == 400
+    assert "name" in browser(world, reviewer=None).get("/api/next").json()["error"]
+    assert client.post("/api/reviewer", json={"name": "a\nb"}).status_code == 400
+
+
+def test_a_name_is_kept_in_a_cookie_that_scripts_cannot_read(world):
+    answer = browser(world, reviewer=None).post("/api/reviewer", json={"name": " Zoë K. "})
+    assert answer.json()["reviewer"] == "Zoë K."
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "SameSite=strict" in answer.headers["set-cookie"]
