@@ -29,9 +29,8 @@ def test_two_epochs_on_real_data(tmp_path):
             env={**os.environ, "OMP_NUM_THREADS": "2"},
         )
         assert done.returncode == 0, done.stderr
-    losses = [
-        line["train/loss"] for line in map(json.loads, open(f"{run}/metrics.jsonl")) if "train/loss" in line
-    ]
+    lines = [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+    losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert losses[-1] < losses[0]
     result = json.loads(Path(run, "eval-mini-test.json").read_text())
     assert result["summary"]["samples"] > 0
