@@ -22,7 +22,7 @@ from avs_train.schedule import learning_rate
 
 SMALL = [
     "model.image_size=64", "epochs=2", "train.batch_size=4", "window_shards=2", "workers=1", "tensorboard=false",
-    "evaluate.pictures=0", "log_every=2", "validate_first=false",
+    "evaluate.pictures=0", "log_every=2", "validate_first=false", "validate_every=1", "data.augment=false",
 ]  # fmt: skip
 ALONE = Place(0, 0, 1, torch.device("cpu"))
 

@@ -92,7 +92,8 @@ def _show(result: Evaluated, target: Path) -> None:
                 f"{name} audio: mJ {scores[name]:.4f} (true audio {scores['true']:.4f}); "
                 f"IoU with the mask under true audio {same[name]:.4f}",
                 highlight=False,
+                soft_wrap=True,
             )
     for key, reason in result.summary["corrupt"].items():
-        console.print(f"left out, corrupt: {key}: {reason}", highlight=False)
+        console.print(f"left out, corrupt: {key}: {reason}", highlight=False, soft_wrap=True)
     console.print(f"written to {target}", highlight=False, soft_wrap=True)

@@ -64,7 +64,9 @@ def samples(photos: Path | None, count: int) -> list[tuple[bytes, bytes, bytes]]
         cv2.circle(mask, tuple(int(x) for x in rng.integers(150, 490, 2)), 120, 255, -1)
         flac = io.BytesIO()
         soundfile.write(flac, (0.2 * rng.standard_normal(160000)).astype(np.float32), 16000, format="FLAC")
-        found.append((jpg.getvalue(), cv2.imencode(".png", mask)[1].tobytes(), flac.getvalue()))
+        png = io.BytesIO()
+        Image.fromarray(mask).save(png, "PNG", compress_level=3)  # as the shards' masks are written
+        found.append((jpg.getvalue(), png.getvalue(), flac.getvalue()))
     return found
 
 
