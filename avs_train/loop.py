@@ -122,7 +122,8 @@ def fit(
             gallery.draw(tracker, state["step"], folder.path / "pictures")
             pictures.curves(tracker.metrics, folder.path / "curves.png")
         state["last"] = result["mJ"]
-        better = state["best"] is None or result["mJ"] > state["best"]["mJ"]
+        trained = state["step"] > 0  # what chance gives is no checkpoint
+        better = trained and (state["best"] is None or result["mJ"] > state["best"]["mJ"])
         if better:
             state["best"] = {"mJ": result["mJ"], "step": state["step"]}
         return better

@@ -211,6 +211,17 @@ def test_nan_stops_saves_and_names_the_batch(dataset, tmp_path, monkeypatch):
     assert all(torch.equal(saved.weights[name], before.weights[name]) for name in before.weights)
 
 
+def test_chance_is_measured_but_never_the_best_checkpoint(dataset, tmp_path):
+    result = loop.fit(
+        settings("validate_first=true", "train.lr=0.0", "lr_end=0.0"), dataset, tmp_path, ALONE, Quiet()
+    )
+    steps = [
+        line["step"] for line in map(json.loads, (tmp_path / "metrics.jsonl").open()) if "val/mJ" in line
+    ]
+    assert steps == [0, 4, 8]
+    assert load_checkpoint(tmp_path).state["best"] == {"mJ": result.best_mj, "step": 4}
+
+
 def test_fine_tuning_begins_with_the_trained_parameters(dataset, finished, tmp_path):
     still = settings(f"train.init={finished}", "train.lr=0.0", "weight_decay=0.0", "lr_end=0.0")
     loop.fit(still, dataset, tmp_path, ALONE, Quiet(), stop=1)
