@@ -18,11 +18,13 @@ class RecipeError(Exception):
     """A recipe that cannot be used; the message lists every fault with value, rule and remedy."""
 
 
-def _number(default: float, low: float, high: float = float("inf")) -> Any:
+def number(default: float, low: float, high: float = float("inf")) -> Any:
+    """A field whose value must lie between two bounds, both allowed."""
     return field(default=default, metadata={"low": low, "high": high})
 
 
-def _choice(default: str, *choices: str) -> Any:
+def choice(default: str, *choices: str) -> Any:
+    """A field that takes one of some texts."""
     return field(default=default, metadata={"choices": choices})
 
 
@@ -34,27 +36,27 @@ class Labels:
 
 @dataclass(frozen=True)
 class Select:
-    instances: str = _choice("union", "union", "instance", "single")
-    min_area_fraction: float = _number(0.005, 0, 1)  # of the image, after instances are joined
-    max_area_fraction: float = _number(0.95, 0, 1)
-    min_side_px: int = _number(128, 1)  # the image's shorter side
-    max_image_pixels: int = _number(50_000_000, 1)
+    instances: str = choice("union", "union", "instance", "single")
+    min_area_fraction: float = number(0.005, 0, 1)  # of the image, after instances are joined
+    max_area_fraction: float = number(0.95, 0, 1)
+    min_side_px: int = number(128, 1)  # the image's shorter side
+    max_image_pixels: int = number(50_000_000, 1)
     crowd: bool = False  # keep masks of a crowd (LVIS iscrowd)
     group_of: bool = False  # keep boxes drawn around a group (Open Images IsGroupOf)
     depiction: bool = False  # keep drawings and toys (Open Images IsDepiction)
     image_licences: tuple[str, ...] = ()  # none named: any, unknown too
     audio_licences: tuple[str, ...] = ()
-    per_class_cap: int = _number(0, 0)  # samples of one category; 0: no cap
-    min_duration_s: float = _number(1.0, 0, 10)
-    max_duration_s: float = _number(60.0, 0)  # of the media file; what is kept is its first 10 s at most
-    silence_peak: float = _number(0.001, 0, 1)  # a clip whose every sample is below is silent
+    per_class_cap: int = number(0, 0)  # samples of one category; 0: no cap
+    min_duration_s: float = number(1.0, 0, 10)
+    max_duration_s: float = number(60.0, 0)  # of the media file; what is kept is its first 10 s at most
+    silence_peak: float = number(0.001, 0, 1)  # a clip whose every sample is below is silent
 
 
 @dataclass(frozen=True)
 class Split:
-    train: int = _number(52_609, 0)
-    val: int = _number(5_000, 0)
-    test: int = _number(5_000, 0)
+    train: int = number(52_609, 0)
+    val: int = number(5_000, 0)
+    test: int = number(5_000, 0)
     exact: bool = False  # trim each split to its size
     near_duplicates: bool = True  # keep near-duplicates that `avs-data fetch` found in one split
     held_out: tuple[
@@ -64,8 +66,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Shards:
-    samples_per_shard: int = _number(1_000, 1)
-    clips_per_shard: int = _number(2_000, 1)
+    samples_per_shard: int = number(1_000, 1)
+    clips_per_shard: int = number(2_000, 1)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def load(name_or_path: str) -> Recipe:
 def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
     """A recipe from a parsed TOML table; `source` names it in errors."""
     faults: list[str] = []
-    recipe = _read(Recipe, {**table, "text": text}, "", faults)
+    recipe = read_table(Recipe, {**table, "text": text}, "", faults)
     if recipe is not None:
         select, split = recipe.select, recipe.split
         if select.min_area_fraction > select.max_area_fraction:
@@ -128,7 +130,8 @@ def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
     return recipe
 
 
-def _read(cls: type, table: dict[str, Any], prefix: str, faults: list[str]) -> Any:
+def read_table(cls: type, table: dict[str, Any], prefix: str, faults: list[str]) -> Any:
+    """A frozen dataclass from a TOML table; what breaks a rule is added to `faults`, named with `prefix`."""
     known = {f.name: f for f in fields(cls)}
     for name in sorted(set(table) - set(known)):
         choices = ", ".join(n for n, f in known.items() if not f.metadata.get("internal"))
@@ -143,7 +146,7 @@ def _read(cls: type, table: dict[str, Any], prefix: str, faults: list[str]) -> A
         where, value = prefix + name, table[name]
         if is_dataclass(f.type):
             if isinstance(value, dict):
-                values[name] = _read(f.type, value, where + ".", faults)  # type: ignore[arg-type]
+                values[name] = read_table(f.type, value, where + ".", faults)  # type: ignore[arg-type]
             else:
                 faults.append(f"{where} = {value!r}: write it as a table, [{where}]")
             continue

@@ -78,6 +78,11 @@ def command(
             found = manifest.load(out)
             funnel = found.funnel
             per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
+            for entry in found.held_out:
+                if entry["videos"] is None:
+                    console.print(
+                        f"No {entry['list']} below {corpora}: its videos are not held out of training."
+                    )
     except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError, manifest.DatasetError) as error:
         raise click.ClickException(str(error)) from error
     except run.BuildStopped as error:

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from pipelines.fetch.audio import AudioRules
 from pipelines.fetch.clips import ClipRules
 from pipelines.fetch.photos import PhotoRules
-from pipelines.recipe import RecipeError, _number
-from pipelines.recipe import _read as read_table
+from pipelines.recipe import RecipeError, number, read_table
 
 SPLITS = ("train", "validation", "test")
 CORPORA = ("lvis", "open_images", "vggsound")
@@ -32,20 +31,20 @@ class Sources:
 
 @dataclass(frozen=True)
 class Photos:
-    min_side_px: int = _number(64, 1)
-    max_pixels: int = _number(100_000_000, 1)
-    max_bytes: int = _number(50_000_000, 1)
+    min_side_px: int = number(64, 1)
+    max_pixels: int = number(100_000_000, 1)
+    max_bytes: int = number(50_000_000, 1)
     decode: bool = True  # before a photo gets its name; false: header, end marker and length alone
-    near_duplicate_bits: int = _number(4, 0, 16)  # of 64
+    near_duplicate_bits: int = number(4, 0, 16)  # of 64
 
 
 @dataclass(frozen=True)
 class Clips:
-    clip_s: float = _number(10.0, 0.1, 600)
-    min_s: float = _number(1.0, 0)
-    min_rms_db: float = _number(-60.0, -200, 0)
-    max_clipped: float = _number(0.10, 0, 1)
-    near_duplicate_error: float = _number(0.30, 0, 0.5)  # bit error rate
+    clip_s: float = number(10.0, 0.1, 600)
+    min_s: float = number(1.0, 0)
+    min_rms_db: float = number(-60.0, -200, 0)
+    max_clipped: float = number(0.10, 0, 1)
+    near_duplicate_error: float = number(0.30, 0, 0.5)  # bit error rate
     exclude: tuple[
         str, ...
     ] = ()  # CSV files whose first column names clips (<video>_<start>) or videos to leave out
@@ -55,13 +54,13 @@ class Clips:
 
 @dataclass(frozen=True)
 class YouTube:
-    videos_per_hour: float = _number(280.0, 0.001)  # a session; a guest's limit is about 300
-    burst: int = _number(5, 1)
-    concurrency: int = _number(4, 1, 64)  # over all sessions
-    rest_s: float = _number(3600.0, 1)  # after a bot check; doubles with each further one
-    rest_cap_s: float = _number(86_400.0, 1)
-    deadline_s: float = _number(900.0, 1)
-    max_bytes: int = _number(500_000_000, 1)
+    videos_per_hour: float = number(280.0, 0.001)  # a session; a guest's limit is about 300
+    burst: int = number(5, 1)
+    concurrency: int = number(4, 1, 64)  # over all sessions
+    rest_s: float = number(3600.0, 1)  # after a bot check; doubles with each further one
+    rest_cap_s: float = number(86_400.0, 1)
+    deadline_s: float = number(900.0, 1)
+    max_bytes: int = number(500_000_000, 1)
     yt_dlp: dict[str, Any] = field(default_factory=dict)  # more options of yt-dlp, of those in YT_DLP
 
 
@@ -69,9 +68,9 @@ class YouTube:
 class Host:
     """How one host may be asked. `per_s` 0: as fast as `concurrency` allows."""
 
-    concurrency: int = _number(16, 1, 256)
-    per_s: float = _number(0.0, 0)
-    burst: int = _number(16, 1)
+    concurrency: int = number(16, 1, 256)
+    per_s: float = number(0.0, 0)
+    burst: int = number(16, 1)
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ class FetchOptions:
     corpora: tuple[str, ...] = CORPORA
     splits: tuple[str, ...] = SPLITS  # of the visual corpora
     boxes: bool = False  # Open Images box files (2.3 GB): tell group-of and depiction
-    patience_s: float = _number(7200.0, 0)  # a source that rests longer is left to the next run
-    stall_s: float = _number(20.0, 0.1)
+    patience_s: float = number(7200.0, 0)  # a source that rests longer is left to the next run
+    stall_s: float = number(20.0, 0.1)
     sources: Sources = Sources()
     photos: Photos = Photos()
     clips: Clips = Clips()
