@@ -90,7 +90,7 @@ def test_only_settings_that_move_numbers_stop_a_resume():
         == []
     )
     lines = configuration.changes(saved, configuration.load("tiny", ["epochs=99", "model.image_size=64"]))
-    assert lines == ["model.image_size: 128 then, 64 now", "train.epochs: 50 then, 99 now"]
+    assert lines == ["model.image_size: 128 then, 64 now", "train.epochs: 70 then, 99 now"]
     for key in configuration.FREE_ON_RESUME:
         section, name = key.split(".")
         assert name in configuration.SECTIONS[section].__dataclass_fields__, key

@@ -131,6 +131,6 @@ def test_a_view_cuts_photo_and_mask_alike_and_repeats():
         decode.image(jpg, image, view)
         assert np.array_equal(mask * 255, part)
         assert np.abs(image[..., 0].astype(int) - part).mean() < 20
-        assert 0.55 * 80 <= right - left <= 80
+        assert 0.7 * 80 <= right - left <= 80
     views = [decode.drawn_view(0, epoch, "a|dog") for epoch in range(400)]
     assert 160 < sum(view.mirrored for view in views) < 240

@@ -46,9 +46,9 @@ WHOLE = View()
 
 
 def drawn_view(seed: int, epoch: int, sample_id: str) -> View:
-    """A window of 60 to 100 % of each side, mirrored half of the time: a pure function of its arguments."""
+    """A window of 75 to 100 % of each side, mirrored half of the time: a pure function of its arguments."""
     draw = [unit("view", seed, epoch, sample_id, what) for what in ("width", "height", "x", "y", "mirror")]
-    width, height = 0.6 + 0.4 * draw[0], 0.6 + 0.4 * draw[1]
+    width, height = 0.75 + 0.25 * draw[0], 0.75 + 0.25 * draw[1]
     left, top = (1 - width) * draw[2], (1 - height) * draw[3]
     return View(left, top, left + width, top + height, draw[4] < 0.5)
 
