@@ -21,7 +21,7 @@ from pipelines.stages import Accounts, Apply, KeepLowest, PlanShards, ReadTables
 from shards import format, storage
 
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds
-MASKS_PER_BUCKET = 50_000  # what one worker joins at a time: decides memory, never the output
+MASKS_PER_BUCKET = 20_000  # what one worker joins at a time: decides memory, never the output
 REJECTION_BUCKETS = 16  # decides the order of rejections.parquet
 
 

@@ -18,6 +18,9 @@ from pipelines.records import Outcome
 from shards import format, storage
 
 
+ROWS_PER_TABLE = 16_384  # what a worker turns into rows at a time: decides memory, never the output
+
+
 class ArrowTableCoder(beam.coders.Coder):
     """Arrow tables as compressed Arrow IPC streams: what waits in a shuffle is ids, paths and names that repeat."""
 
@@ -113,7 +116,7 @@ class Regroup(beam.PTransform):
 
 
 class ReadTables(beam.PTransform):
-    """The row groups of FOLDER/NAME.parquet, one table each, spread over the workers."""
+    """The row groups of FOLDER/NAME.parquet in tables of ROWS_PER_TABLE, spread over the workers."""
 
     def __init__(self, folder: str, name: str) -> None:
         super().__init__()
@@ -126,13 +129,14 @@ class ReadTables(beam.PTransform):
             p
             | "List row groups" >> beam.Create(groups, reshuffle=False)
             | "Spread row groups" >> beam.Reshuffle()
-            | "Read row group" >> beam.Map(read_row_group, self.url).with_output_types(pa.Table)
+            | "Read row group" >> beam.FlatMap(read_row_group, self.url).with_output_types(pa.Table)
         )
 
 
-def read_row_group(group: int, url: str) -> pa.Table:
+def read_row_group(group: int, url: str) -> Iterator[pa.Table]:
     with storage.open_read(url) as file:
-        return pq.ParquetFile(file).read_row_group(group)
+        for batch in pq.ParquetFile(file).iter_batches(ROWS_PER_TABLE, [group]):
+            yield pa.Table.from_batches([batch])
 
 
 class KeepLowest(beam.PTransform):
