@@ -56,44 +56,51 @@ CANDIDATES = pa.schema(
 )
 
 
+_ROWS = 2_048  # turned into Python objects at a time: decides memory, never the output
+
+
 def measure(table: pa.Table, corpora: str, rules: Select) -> Outcome:
     """Matched masks to MEASURED: open each photo's header once, bring each mask to run lengths.
 
     A photo that cannot be used takes its masks with it. A fault of a single mask travels on, because under the
     policy `union` it spoils its neighbours too: `select` decides.
     """
-    kept, rejections = [], []
+    measured_batches: list[pa.RecordBatch] = []
+    rejections: list[dict[str, str | None]] = []
     sizes: dict[str, tuple[int, int, str] | Rejected] = {}
-    for row in table.to_pylist():
-        image_id = row["image_id"]
-        if image_id not in sizes:
-            try:
-                sizes[image_id] = _image(row, corpora, rules)
-            except Rejected as error:
-                sizes[image_id] = error
-        image = sizes[image_id]
-        if isinstance(image, Rejected):
-            rejections.append(
-                rejection("measure", row["mask_id"], image.reason, image.detail, row["category"])
-            )
-            continue
-        width, height, stamp = image
-        measured = {name: row.get(name) for name in MEASURED.names}
-        measured.update(width=width, height=height, image_stamp=stamp)
-        try:
-            rle = _rle(row, corpora, width, height, rules)
-            measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
-            if not measured["area_px"]:
-                raise Rejected(Reason.MASK_EMPTY, "no pixel set")
-        except Rejected as error:
-            if error.reason == Reason.MASK_EMPTY:  # nothing is left unmarked by leaving it out
+    for batch in table.to_batches(_ROWS):
+        kept = []
+        for row in batch.to_pylist():
+            image_id = row["image_id"]
+            if image_id not in sizes:
+                try:
+                    sizes[image_id] = _image(row, corpora, rules)
+                except Rejected as error:
+                    sizes[image_id] = error
+            image = sizes[image_id]
+            if isinstance(image, Rejected):
                 rejections.append(
-                    rejection("measure", row["mask_id"], error.reason, error.detail, row["category"])
+                    rejection("measure", row["mask_id"], image.reason, image.detail, row["category"])
                 )
                 continue
-            measured.update(fault=error.reason.value, fault_detail=error.detail)
-        kept.append(measured)
-    return Outcome.of(pa.Table.from_pylist(kept, schema=MEASURED), rejections)
+            width, height, stamp = image
+            measured = {name: row.get(name) for name in MEASURED.names}
+            measured.update(width=width, height=height, image_stamp=stamp)
+            try:
+                rle = _rle(row, corpora, width, height, rules)
+                measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
+                if not measured["area_px"]:
+                    raise Rejected(Reason.MASK_EMPTY, "no pixel set")
+            except Rejected as error:
+                if error.reason == Reason.MASK_EMPTY:  # nothing is left unmarked by leaving it out
+                    rejections.append(
+                        rejection("measure", row["mask_id"], error.reason, error.detail, row["category"])
+                    )
+                    continue
+                measured.update(fault=error.reason.value, fault_detail=error.detail)
+            kept.append(measured)
+        measured_batches.append(pa.RecordBatch.from_pylist(kept, schema=MEASURED))
+    return Outcome.of(pa.Table.from_batches(measured_batches, MEASURED), rejections)
 
 
 def _image(row: dict[str, Any], corpora: str, rules: Select) -> tuple[int, int, str]:

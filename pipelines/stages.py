@@ -17,7 +17,6 @@ from pipelines import pair
 from pipelines.records import Outcome
 from shards import format, storage
 
-
 ROWS_PER_TABLE = 16_384  # what a worker turns into rows at a time: decides memory, never the output
 
 
