@@ -44,10 +44,10 @@ lint: $(TEST_VENV)/.ready  ## Check style, types and the floors of the house.
 	$(TEST_VENV)/bin/lint-imports
 
 train-demo: $(VENV)/.train-ready  ## Train the tiny model on generated data, on a CPU, and measure it with swapped sound.
-	$(VENV)/bin/avs-data demo-corpora out/train-corpora --images 600 --clips-per-category 30
-	$(VENV)/bin/avs-data build demo --corpora out/train-corpora --out out/train-demo --workers 2
-	$(VENV)/bin/avs-train fit tiny --data out/train-demo --out out/runs/tiny
-	$(VENV)/bin/avs-train eval out/runs/tiny --data out/train-demo --robustness
+	$(VENV)/bin/avs-data demo-corpora out/train-corpora --images 700
+	$(VENV)/bin/avs-data build train_demo --corpora out/train-corpora --out out/train-data --workers 2
+	$(VENV)/bin/avs-train fit tiny --data out/train-data --out out/runs/tiny
+	$(VENV)/bin/avs-train eval out/runs/tiny --data out/train-data --robustness
 
 clean:  ## Remove environments and output.
 	rm -rf $(VENV) $(TEST_VENV) out
