@@ -74,7 +74,8 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
         try:
             yield file
         except BaseException:
-            file.discard() if hasattr(file, "discard") else None
+            if hasattr(file, "discard"):
+                file.discard()
             raise
         file.close()
         return
