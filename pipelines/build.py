@@ -17,12 +17,22 @@ from pipelines import finish, pair, pool, select, split
 from pipelines.match import match
 from pipelines.recipe import Recipe
 from pipelines.samples import write_samples
-from pipelines.stages import Accounts, Apply, KeepLowest, PlanShards, ReadTables, Regroup, SumCounts
+from pipelines.stages import (
+    Accounts,
+    Apply,
+    Cut,
+    Join,
+    KeepLowest,
+    PlanShards,
+    ReadTables,
+    Regroup,
+    SumCounts,
+)
 from shards import format, storage
 
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds
 MASKS_PER_BUCKET = 20_000  # what one worker joins at a time: decides memory, never the output
-REJECTION_BUCKETS = 16  # decides the order of rejections.parquet
+MASKS_PER_REJECTION_BUCKET = 1 << 20  # decides the order of rejections.parquet
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Job:
     label_map: LabelMap
     corpora: str
     out: str
-    index: str  # folder with masks.parquet, clips.parquet and rejections.parquet
+    work: str  # folder for what the build needs while it runs
     indexed: finish.Counts  # what the index kept and dropped
     masks: int  # rows of masks.parquet
     held_out: frozenset[str] = frozenset()  # video ids
@@ -44,6 +54,16 @@ class Job:
     pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
     report: str = ""  # a dry run writes its counts here, and nothing else
 
+    @property
+    def index(self) -> str:
+        """Folder with masks.parquet, clips.parquet and rejections.parquet."""
+        return storage.join(self.work, "index")
+
+    @property
+    def parked(self) -> str:
+        """Folder of tables that wait for others."""
+        return storage.join(self.work, "parked")
+
 
 def near_duplicates(corpora: str) -> str:
     """The folder with the tables NEAR_PHOTOS and NEAR_CLIPS."""
@@ -52,7 +72,8 @@ def near_duplicates(corpora: str) -> str:
 
 def wire(p: beam.Pipeline, job: Job) -> None:
     """Draw the whole job."""
-    accounts = Accounts([], [p | "Take index counts" >> beam.Create([job.indexed])])
+    accounts = Accounts(job.parked, 16 * (1 + job.masks // MASKS_PER_REJECTION_BUCKET))
+    accounts.counted.append(p | "Take index counts" >> beam.Create([job.indexed]))
     masks = p | "Read masks" >> ReadTables(job.index, "masks")
     clips = p | "Read clips" >> ReadTables(job.index, "clips")
 
@@ -78,7 +99,7 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
         | "Match clips" >> Apply(accounts, "match", "clips", matched)
         | "Select clips" >> Apply(accounts, "select", "clips", selected)
         | "Name recordings" >> beam.Map(split.name_recordings, job.near_videos).with_output_types(pa.Table)
-        | "Bring recordings together" >> Regroup("recording", 16)
+        | "Bring recordings together" >> Regroup(job.parked, "recording", 16)
         | "Split clips" >> Apply(accounts, "split", "clips", parted)
     )
 
@@ -93,7 +114,7 @@ def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         clips
-        | "Plan pool shards" >> PlanShards(recipe.shards.clips_per_shard, None, job.pinned)
+        | "Plan pool shards" >> PlanShards(job.parked, recipe.shards.clips_per_shard, None, job.pinned)
         | "Convert clips" >> Apply(accounts, "convert", "clips", converted)
     )
 
@@ -106,16 +127,20 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     selected = partial(select.select, rules=recipe.select)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
-    names = [masks | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table)]
+    cut = Cut(job.parked, "name", buckets)
+    names = [
+        masks | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table) | "Cut names" >> cut
+    ]
     if job.near_photos:
         pairs = masks.pipeline | "Read near-duplicates" >> ReadTables(
             near_duplicates(job.corpora), NEAR_PHOTOS
         )
-        names.append(pairs | "Name pairs" >> beam.Map(split.pair_names).with_output_types(pa.Table))
+        named = pairs | "Name pairs" >> beam.Map(split.pair_names).with_output_types(pa.Table)
+        names.append(named | "Cut pairs" >> cut)
     linked = (
         tuple(names)
         | "Gather names" >> beam.Flatten()
-        | "Bring names together" >> Regroup("name", buckets)
+        | "Bring names together" >> Join()
         | "Find shared names" >> beam.FlatMap(split.linked_nodes)
         | "Collect links" >> beam.combiners.ToList()
         | "Join components" >> beam.Map(split.components)
@@ -124,7 +149,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
         masks
         | "Match masks" >> Apply(accounts, "match", "masks", matched)
         | "Measure masks" >> Apply(accounts, "measure", "masks", measured)
-        | "Bring images together" >> Regroup("image_id", buckets)
+        | "Bring images together" >> Regroup(job.parked, "image_id", buckets)
         | "Select samples" >> Apply(accounts, "select", "masks", selected)
     )
     if recipe.select.per_class_cap:
@@ -143,7 +168,12 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
 
 def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
     """Samples to triplets: the frozen pairing with a clip of the same split and category."""
-    drawable = pools | "Collect pool" >> beam.combiners.ToList() | "Arrange pool" >> beam.Map(pair.Pools.of)
+    drawable = (
+        pools
+        | "Take what pairing needs" >> beam.Map(pair.slim)
+        | "Collect pool" >> beam.combiners.ToList()
+        | "Arrange pool" >> beam.Map(pair.Pools.of)
+    )
     paired = partial(pair.pair, seed=job.recipe.seed)
     return samples | "Pair with clips" >> Apply(accounts, "pair", "samples", paired, AsSingleton(drawable))
 
@@ -155,23 +185,24 @@ def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         triplets
-        | "Plan shards" >> PlanShards(job.recipe.shards.samples_per_shard, "split", job.pinned)
+        | "Plan shards" >> PlanShards(job.parked, job.recipe.shards.samples_per_shard, "split", job.pinned)
         | "Write shards" >> Apply(accounts, "shard", "samples", written)
     )
 
 
 def complete(p: beam.Pipeline, written: Any, pools: Any, job: Job, accounts: Accounts) -> None:
     """Tables, then the manifest: from here on it is a dataset."""
-    shards = (written, pools) | "Gather shards" >> beam.Flatten() | "Name shards" >> beam.Map(_shard)
+    shards = (written | "Name shards" >> beam.Map(_shard), pools | "Name pool shards" >> beam.Map(_shard))
+    accounts.reject(p | "Read index rejections" >> ReadTables(job.index, "rejections"))
     rejections = (
-        (*accounts.rejected, p | "Read index rejections" >> ReadTables(job.index, "rejections"))
+        tuple(accounts.rejected)
         | "Gather rejections" >> beam.Flatten()
-        | "Bring rejections together" >> Regroup("item", REJECTION_BUCKETS)
-        | "Write rejections" >> beam.Map(finish.write_rejections, job.out, REJECTION_BUCKETS)
+        | "Bring rejections together" >> Join()
+        | "Write rejections" >> beam.Map(finish.write_rejections, job.out, accounts.buckets)
     )
     _ = sum_counts(accounts) | "Finish dataset" >> beam.Map(
         partial(finish.finish, job.out, job.recipe, job.label_map, job.held_out_lists),
-        AsIter(shards),
+        AsIter(shards | "Gather shards" >> beam.Flatten()),
         AsIter(rejections),
     )
 

@@ -35,6 +35,7 @@ FUNNEL = (
     ("pair", "samples"),
     ("shard", "samples"),
 )
+ROWS_PER_GROUP = 16_384  # of the tables beside the shards
 Counts = dict[tuple[str, str, str, str], int]  # (stage, unit, "in" | "kept" | reason, category) -> items
 
 
@@ -126,8 +127,6 @@ def finish(
     )
     url = storage.join(out, format.MANIFEST)
     storage.write_atomic(url, manifest.dump(made))
-    for name in ("index", "rejections"):
-        storage.remove(storage.join(out, parts.WORK, name))
     return url
 
 
@@ -149,11 +148,19 @@ def _slices(urls: Iterable[str]) -> Iterator[pa.Table]:
 
 
 def write_table(out: str, name: str, schema: pa.Schema, rows: Iterable[pa.Table]) -> manifest.TableEntry:
+    """One Parquet file of many tables, in row groups of ROWS_PER_GROUP and a last one."""
     url, number = storage.join(out, name), 0
+    waiting = schema.empty_table()
     with storage.open_atomic(url) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for table in rows:
-            writer.write_table(table)
             number += table.num_rows
+            waiting = pa.concat_tables([waiting, table])
+            whole = len(waiting) // ROWS_PER_GROUP * ROWS_PER_GROUP
+            if whole:
+                writer.write_table(waiting.slice(0, whole), ROWS_PER_GROUP)
+                waiting = waiting.slice(whole).combine_chunks()
+        if len(waiting):
+            writer.write_table(waiting)
     return manifest.TableEntry(number, storage.size(url), manifest.file_sha256(url))
 
 

@@ -17,7 +17,7 @@ from shards import storage
 
 READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}
 _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
-_ROW_GROUP_ROWS = 64 << 10
+_ROW_GROUP_ROWS = 16 << 10  # what a worker of the build takes at a time
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
 _REPEATED = (

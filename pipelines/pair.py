@@ -6,22 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.pool import POOL
 from pipelines.records import Outcome, Reason, rejection
-from shards import hashing
+from shards import hashing, tables
 
-# What a sample takes over from its clip, by the name it has in the pool.
-CLIP_COLUMNS = (
-    "clip_id",
-    "video_id",
-    "shard",
-    "flac_offset",
-    "flac_size",
-    "flac_sha256",
-    "duration_s",
-    "licence",
-    "record",
-)
+# What a sample takes over from its clip: where its sound and record are.
+CLIP_COLUMNS = ("clip_id", "shard", "flac_offset", "flac_size", "json_offset", "json_size", "json_sha256")
 
 
 def ranks(table: pa.Table, seed: int) -> np.ndarray:
@@ -61,13 +50,18 @@ def keep_lowest(
     return Outcome.of(table.filter(pa.array(kept)), rejections)
 
 
+def slim(pool: pa.Table) -> pa.Table:
+    """What pairing needs of a pool (`shards.tables.POOL`): about 250 bytes a clip, for every worker to know."""
+    return pool.select([*CLIP_COLUMNS, "split", "categories"])
+
+
 class Pools:
     """The clips of every split and category, sorted by id, ready to draw from."""
 
     @classmethod
-    def of(cls, tables: list[pa.Table]) -> "Pools":
+    def of(cls, found: list[pa.Table]) -> "Pools":
         """From the slices of a pool, in any order."""
-        return cls(pa.concat_tables([POOL.empty_table(), *tables]))
+        return cls(pa.concat_tables([slim(tables.POOL.empty_table()), *found]))
 
     def __init__(self, pool: pa.Table) -> None:
         self.table = pool.sort_by("clip_id").combine_chunks()

@@ -12,9 +12,6 @@ from pipelines.records import Outcome, Reason, Rejected, rejection
 from shards import format, storage, tables
 from shards.writer import Content, Member
 
-# The pool as the pairing sees it: its table, and KEY.json of every clip.
-POOL = pa.schema([*tables.POOL, pa.field("record", pa.string())])
-
 
 def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
     """Clips whose media is there and whose licence is allowed; adds `key` and `stamp` (of the file)."""
@@ -45,7 +42,7 @@ def label_link(label_map: LabelMap, source: str, source_id: str) -> dict[str, st
 
 
 def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
-    """Convert the clips of one pool shard and write it; kept rows are POOL."""
+    """Convert the clips of one pool shard and write it; kept rows are `shards.tables.POOL`."""
     records: dict[str, dict[str, Any]] = {}
 
     def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
@@ -88,10 +85,9 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
             "clip_id": row["clip_id"],
             "shard": row["shard"],
             "label": row["label"],
-            "record": format.json_bytes(record).decode(),
         }
 
-    return parts.write(table, out, POOL, encode, describe)
+    return parts.write(table, out, tables.POOL, encode, describe)
 
 
 def planned(table: pa.Table) -> Outcome:
@@ -102,7 +98,11 @@ def planned(table: pa.Table) -> Outcome:
     names["categories"] = pa.array([[name] for name in table["category"].to_pylist()], pa.list_(pa.string()))
     return Outcome.of(
         pa.table(
-            {name: names.get(name, pa.nulls(len(table), POOL.field(name).type)) for name in POOL.names}, POOL
+            {
+                name: names.get(name, pa.nulls(len(table), tables.POOL.field(name).type))
+                for name in tables.POOL.names
+            },
+            tables.POOL,
         ),
         [],
     )

@@ -71,8 +71,11 @@ def build(
             _run(job, options)
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
-    job = _job(recipe, label_map, options, storage.join(options.out, parts.WORK), held_out, lists, progress)
+    work = storage.join(options.out, parts.WORK)
+    job = _job(recipe, label_map, options, work, held_out, lists, progress)
     _run(job, options)
+    for name in ("index", "parked", "rejections"):
+        storage.remove(storage.join(work, name))
     return None
 
 
@@ -85,14 +88,13 @@ def _job(
     lists: tuple[dict[str, Any], ...],
     progress: Callable[[Progress], None] | None,
 ) -> Job:
-    folder = storage.join(work, "index")
-    found = index(options.corpora, folder, progress)
+    found = index(options.corpora, storage.join(work, "index"), progress)
     return Job(
         recipe=recipe,
         label_map=label_map,
         corpora=options.corpora,
         out=options.out,
-        index=folder,
+        work=work,
         indexed=_indexed(found),
         masks=sum(count.kept for corpus, count in found.counts.items() if corpus != "vggsound"),
         held_out=held_out,

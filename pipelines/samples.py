@@ -27,13 +27,12 @@ def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
             )
             return None
         mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
-        flac = storage.read_range(
-            storage.join(out, row["clip_shard"]), row["clip_flac_offset"], row["clip_flac_size"]
-        )
-        sound = Content(flac, row["clip_flac_sha256"])
+        flac, clip = _clip(row, out)
+        row["clip"] = clip
         record = Content.of(
             format.json_bytes(sample_record(row, recipe, label_map, photo.sha256, mask.sha256))
         )
+        sound = Content(flac, clip["sha256"])
         contents = {"flac": sound, "jpg": photo, "json": record, "mask.png": mask}
         return row["key"], contents
 
@@ -49,11 +48,17 @@ def _photo(url: str, width: int, height: int) -> Content:
     return Content.of(content)
 
 
+def _clip(row: dict[str, Any], out: str) -> tuple[bytes, dict[str, Any]]:
+    """Sound and record of the clip a sample hears: neighbours in the pool's shard."""
+    start, end = row["clip_flac_offset"], row["clip_json_offset"] + row["clip_json_size"]
+    content = storage.read_range(storage.join(out, row["clip_shard"]), start, end - start)
+    return content[: row["clip_flac_size"]], json.loads(content[-row["clip_json_size"] :])
+
+
 def sample_record(
     row: dict[str, Any], recipe: Recipe, label_map: LabelMap, photo_sha256: str, mask_sha256: str
 ) -> dict[str, Any]:
     """KEY.json of a sample, as `shards/README.md` has it."""
-    clip = json.loads(row["clip_record"])
     return {
         "key": row["key"],
         "sample_id": row["sample_id"],
@@ -80,7 +85,7 @@ def sample_record(
             "bbox": [row["bbox_x"], row["bbox_y"], row["bbox_w"], row["bbox_h"]],
             "sha256": mask_sha256,
         },
-        "audio": {name: value for name, value in clip.items() if name not in ("categories", "split")},
+        "audio": {name: value for name, value in row["clip"].items() if name not in ("categories", "split")},
     }
 
 
@@ -88,9 +93,9 @@ def _row(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in tables.SAMPLES.names if name in row},
         **parts.member_columns(members),
-        "duration_s": row["clip_duration_s"],
+        "duration_s": row["clip"]["duration_s"],
         "clip_id": row["clip_id"],
-        "video_id": row["clip_video_id"],
+        "video_id": row["clip"]["video_id"],
         "image_licence": row["licence"],
-        "audio_licence": row["clip_licence"],
+        "audio_licence": row["clip"]["licence"] or None,
     }

@@ -1,5 +1,6 @@
 """Stages measure and select: annotations to run lengths, and the instances of one image to samples."""
 
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -140,9 +141,9 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
 
 def select(table: pa.Table, rules: Select) -> Outcome:
     """MEASURED masks, all of an image together, to CANDIDATES; a kept mask is named in one `mask_ids`."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in table.to_pylist():
-        groups.setdefault((row["image_id"], row["category"]), []).append(row)
+    table = table.sort_by([(name, "ascending") for name in ("image_id", "category", "mask_id")])
+    masks_in_order = (row for batch in table.to_batches(_ROWS) for row in batch.to_pylist())
+    candidates: list[pa.RecordBatch] = []
     kept: list[dict[str, Any]] = []
     rejections: list[dict[str, str | None]] = []
 
@@ -151,8 +152,8 @@ def select(table: pa.Table, rules: Select) -> Outcome:
             rejection("select", row["mask_id"], reason, detail, row["category"]) for row in rows
         )
 
-    for _, rows in sorted(groups.items()):
-        rows.sort(key=lambda row: row["mask_id"])
+    for _, group in groupby(masks_in_order, lambda row: (row["image_id"], row["category"])):
+        rows = list(group)
         faulty = [row for row in rows if row["fault"]]
         rows = [row for row in rows if not row["fault"]]
         for row in faulty:
@@ -177,7 +178,11 @@ def select(table: pa.Table, rules: Select) -> Outcome:
                 kept.append(_candidate(members, rules))
             except Rejected as error:
                 reject(members, error.reason, error.detail)
-    return Outcome.of(pa.Table.from_pylist(kept, schema=CANDIDATES), rejections)
+        if len(kept) >= _ROWS:
+            candidates.append(pa.RecordBatch.from_pylist(kept, schema=CANDIDATES))
+            kept.clear()
+    candidates.append(pa.RecordBatch.from_pylist(kept, schema=CANDIDATES))
+    return Outcome.of(pa.Table.from_batches(candidates), rejections)
 
 
 def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:

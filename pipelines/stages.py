@@ -13,25 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import AsDict
 
-from pipelines import pair
+from pipelines import pair, slices
 from pipelines.records import Outcome
+from pipelines.slices import Slice
 from shards import format, storage
-
-ROWS_PER_TABLE = 16_384  # what a worker turns into rows at a time: decides memory, never the output
 
 
 class ArrowTableCoder(beam.coders.Coder):
-    """Arrow tables as compressed Arrow IPC streams: what waits in a shuffle is ids, paths and names that repeat."""
+    """Tables on their way from one step to the next, where a runner does not join the two."""
 
     def encode(self, table: pa.Table) -> bytes:
-        sink = pa.BufferOutputStream()
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-            writer.write_table(table)
-        return sink.getvalue().to_pybytes()
+        return slices.encode(table).to_pybytes()
 
     def decode(self, encoded: bytes) -> pa.Table:
-        return pa.ipc.open_stream(encoded).read_all()
+        return slices.decode(encoded)
 
     def is_deterministic(self) -> bool:
         return False
@@ -45,10 +40,15 @@ beam.coders.registry.register_coder(pa.Table, ArrowTableCoder)
 
 @dataclass
 class Accounts:
-    """Collects, while the graph is drawn, the rejections and counts of every stage."""
+    """Collects, while the graph is drawn, the rejections (as cut by `Cut`) and counts of every stage."""
 
+    parked: str  # folder of tables that wait
+    buckets: int  # of rejections
     rejected: list[Any] = field(default_factory=list)
     counted: list[Any] = field(default_factory=list)
+
+    def reject(self, tables: Any) -> None:
+        self.rejected.append(tables | "Cut rejections" >> Cut(self.parked, "item", self.buckets))
 
 
 class _Apply(beam.DoFn):
@@ -88,34 +88,61 @@ class Apply(beam.PTransform):
         units = "mask_ids" if self.unit == "masks" else None
         do = beam.ParDo(_Apply(self.stage, self.unit, self.function, units), *self.side)
         outputs = tables | do.with_outputs("rejected", "counted", main="kept")
-        self.accounts.rejected.append(outputs.rejected)
+        self.accounts.reject(outputs.rejected)
         self.accounts.counted.append(outputs.counted)
         return outputs.kept
 
 
-class Regroup(beam.PTransform):
-    """Bring rows with the same value of a text column into one table, many values to a table.
+class Cut(beam.PTransform):
+    """Tables to (value of a text column, slice): slices wait in files below the folder `parked`.
 
-    Tables are cut into `buckets` by a hash of the column, so that what is shuffled is few slices, not rows;
-    without `buckets`, every value gets a table of its own.
+    Args:
+        buckets: cut by a hash of the column instead, so that many values share a slice.
     """
 
-    def __init__(self, column: str, buckets: int | None = None) -> None:
+    def __init__(self, parked: str, column: str, buckets: int | None = None) -> None:
         super().__init__()
-        self.column, self.buckets = column, buckets
+        self.parked, self.column, self.buckets = parked, column, buckets
 
     def expand(self, tables: Any) -> Any:
+        cut_ = beam.FlatMap(cut, self.column, self.buckets, self.parked)
+        return tables | "Cut" >> cut_.with_output_types(tuple[str, Slice])
+
+
+class Join(beam.PTransform):
+    """All slices of one value or bucket to one table."""
+
+    def expand(self, cuts: Any) -> Any:
+        joined = beam.MapTuple(lambda _, found: slices.read_all(found)).with_output_types(pa.Table)
+        return cuts | "Group slices" >> beam.GroupByKey() | "Join slices" >> joined
+
+
+class Regroup(Cut):
+    """Bring rows with the same value of a text column into one table; with `buckets`, many values to a table."""
+
+    def expand(self, tables: Any) -> Any:
+        return super().expand(tables) | Join()
+
+
+class Park(beam.PTransform):
+    """Put tables aside until something else is known; the workers then share them out anew."""
+
+    def __init__(self, parked: str) -> None:
+        super().__init__()
+        self.parked = parked
+
+    def expand(self, tables: Any) -> Any:
+        written = beam.FlatMap(lambda table, parked: slices.write([table], parked), self.parked)
         return (
             tables
-            | "Cut into buckets"
-            >> beam.FlatMap(cut, self.column, self.buckets).with_output_types(tuple[str, pa.Table])
-            | "Group buckets" >> beam.GroupByKey()
-            | "Join slices" >> beam.MapTuple(join_slices).with_output_types(pa.Table)
+            | "Write" >> written.with_output_types(Slice)
+            | "Share out" >> beam.Reshuffle()
+            | "Read" >> beam.Map(slices.read).with_output_types(pa.Table)
         )
 
 
 class ReadTables(beam.PTransform):
-    """The row groups of FOLDER/NAME.parquet in tables of ROWS_PER_TABLE, spread over the workers."""
+    """The row groups of FOLDER/NAME.parquet, a table each, spread over the workers."""
 
     def __init__(self, folder: str, name: str) -> None:
         super().__init__()
@@ -128,14 +155,13 @@ class ReadTables(beam.PTransform):
             p
             | "List row groups" >> beam.Create(groups, reshuffle=False)
             | "Spread row groups" >> beam.Reshuffle()
-            | "Read row group" >> beam.FlatMap(read_row_group, self.url).with_output_types(pa.Table)
+            | "Read row group" >> beam.Map(read_row_group, self.url).with_output_types(pa.Table)
         )
 
 
-def read_row_group(group: int, url: str) -> Iterator[pa.Table]:
+def read_row_group(group: int, url: str) -> pa.Table:
     with storage.open_read(url) as file:
-        for batch in pq.ParquetFile(file).iter_batches(ROWS_PER_TABLE, [group]):
-            yield pa.Table.from_batches([batch])
+        return pq.ParquetFile(file).read_row_group(group)
 
 
 class KeepLowest(beam.PTransform):
@@ -154,8 +180,9 @@ class KeepLowest(beam.PTransform):
             | "Find cut-offs" >> beam.CombinePerKey(LowestRanks(max(self.sizes.values())))
             | "Take cut-offs" >> beam.Map(cutoff, self.sizes)
         )
+        waiting = samples | "Wait for cut-offs" >> Park(self.accounts.parked)
         keep = partial(pair.keep_lowest, seed=self.seed, column=self.column, stage=self.stage)
-        return samples | "Keep" >> Apply(self.accounts, self.stage, "samples", keep, AsDict(cutoffs))
+        return waiting | "Keep" >> Apply(self.accounts, self.stage, "samples", keep, AsDict(cutoffs))
 
 
 class LowestRanks(beam.CombineFn):
@@ -188,13 +215,14 @@ class PlanShards(beam.PTransform):
     """Add `shard`, the path each row is written to, and bring the rows of a shard into one table.
 
     Args:
+        parked: folder of tables that wait.
         per_shard: samples (clips) to a shard. column: holds the split; None: all rows go to the pool.
         pinned: shards of an earlier version, per split.
     """
 
-    def __init__(self, per_shard: int, column: str | None, pinned: dict[str, int]) -> None:
+    def __init__(self, parked: str, per_shard: int, column: str | None, pinned: dict[str, int]) -> None:
         super().__init__()
-        self.per_shard, self.column, self.pinned = per_shard, column, pinned
+        self.parked, self.per_shard, self.column, self.pinned = parked, per_shard, column, pinned
 
     def expand(self, rows: Any) -> Any:
         counts = (
@@ -205,8 +233,9 @@ class PlanShards(beam.PTransform):
         )
         return (
             rows
+            | "Wait for counts" >> Park(self.parked)
             | "Plan" >> beam.Map(self.plan, AsDict(counts)).with_output_types(pa.Table)
-            | Regroup("shard")
+            | Regroup(self.parked, "shard")
         )
 
     def plan(self, table: pa.Table, counts: dict[str, int]) -> pa.Table:
@@ -222,17 +251,15 @@ class PlanShards(beam.PTransform):
         return table.append_column("shard", pa.array(paths, pa.string()))
 
 
-def cut(table: pa.Table, column: str, buckets: int | None) -> Iterator[tuple[str, pa.Table]]:
+def cut(table: pa.Table, column: str, buckets: int | None, parked: str) -> Iterator[tuple[str, Slice]]:
     """Slices of a table by the value of a text column, or by its crc32 modulo `buckets`."""
-    values = np.array(table[column].to_pylist(), dtype=object)
+    values = table[column].combine_chunks()
     if buckets is not None:
-        values = np.array([str(zlib.crc32(value.encode()) % buckets) for value in values], dtype=object)
-    for value in sorted(set(values)):
-        yield value, table.filter(pa.array(values == value))
-
-
-def join_slices(_: Any, slices: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables(slices).combine_chunks()
+        values = pa.array(
+            [str(zlib.crc32(value.encode()) % buckets) for value in values.to_pylist()], pa.string()
+        )
+    pieces = dict(slices.divide(table, values))
+    yield from zip(pieces, slices.write(pieces.values(), parked), strict=True)
 
 
 def count_by(table: pa.Table, column: str, weights: str | None = None) -> Counter[str]:

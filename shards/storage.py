@@ -102,7 +102,7 @@ def settle(url: str) -> None:
             os.fsync(file.fileno())
 
 
-def write_atomic(url: str, data: bytes, durable: bool = True) -> None:
+def write_atomic(url: str, data: bytes | bytearray, durable: bool = True) -> None:
     with open_atomic(url, durable) as file:
         file.write(data)
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from label_maps import LabelMap
 from label_maps.links import Link
-from pipelines import pair, select, split, stages
+from pipelines import pair, select, slices, split, stages
 from pipelines.match import match
-from pipelines.pool import POOL
 from pipelines.recipe import Select, Split
 from pipelines.records import MASKS, Reason
 from shards import hashing
+from shards.tables import POOL
 
 RULES = Select(min_area_fraction=0.01, max_area_fraction=0.6, min_side_px=50)
 
@@ -174,7 +174,8 @@ def test_components_against_a_plain_flood(images: dict[str, list[str]]) -> None:
             "photo_keys": pa.array(images.values(), pa.list_(pa.string())),
         }
     )
-    cuts = [part for _, part in stages.cut(split.photo_names(rows), "name", 3)]
+    cut = stages.cut(split.photo_names(rows), "name", 3, "memory://parked")
+    cuts = [slices.read(found) for _, found in cut]
     linked = split.components(link for part in cuts for link in split.linked_nodes(part))
     known = {image: {image, *keys} for image, keys in images.items()}
     for image, keys in known.items():
@@ -294,11 +295,10 @@ def test_pairs_are_of_the_same_split_and_category() -> None:
             "clip_id": f"vggsound:{n}",
             "split": ("train", "val")[n % 2],
             "categories": [("cat", "dog")[n // 2 % 2]],
-            "record": "{}",
         }
         for n in range(40)
     ]
-    pools = pair.Pools.of([pa.Table.from_pylist(clips[20:], POOL), pa.Table.from_pylist(clips[:20], POOL)])
+    pools = pair.Pools.of([pair.slim(pa.Table.from_pylist(part, POOL)) for part in (clips[20:], clips[:20])])
     rows = [
         {"sample_id": f"s{n}", "split": ("train", "val", "test")[n % 3], "category": ("cat", "dog")[n % 2]}
         for n in range(60)
