@@ -18,6 +18,10 @@ from pipelines.records import Outcome
 from pipelines.slices import Slice
 from shards import format, storage
 
+pa.set_memory_pool(
+    pa.system_memory_pool()
+)  # it gives freed memory back; Arrow's own keeps some 50 MB a worker
+
 
 class ArrowTableCoder(beam.coders.Coder):
     """Tables on their way from one step to the next, where a runner does not join the two."""
