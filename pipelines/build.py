@@ -32,6 +32,7 @@ from shards import format, storage
 
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds
 MASKS_PER_BUCKET = 20_000  # what one worker joins at a time: decides memory, never the output
+CLIPS_PER_BUCKET = 2_000
 MASKS_PER_REJECTION_BUCKET = 1 << 20  # decides the order of rejections.parquet
 
 
@@ -46,6 +47,7 @@ class Job:
     work: str  # folder for what the build needs while it runs
     indexed: finish.Counts  # what the index kept and dropped
     masks: int  # rows of masks.parquet
+    clips: int  # rows of clips.parquet
     held_out: frozenset[str] = frozenset()  # video ids
     held_out_lists: tuple[dict[str, Any], ...] = ()  # where they come from, for the manifest
     near_photos: bool = False  # corpora/_fetch/near_duplicate_photos.parquet is there
@@ -99,7 +101,7 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
         | "Match clips" >> Apply(accounts, "match", "clips", matched)
         | "Select clips" >> Apply(accounts, "select", "clips", selected)
         | "Name recordings" >> beam.Map(split.name_recordings, job.near_videos).with_output_types(pa.Table)
-        | "Bring recordings together" >> Regroup(job.parked, "recording", 16)
+        | "Bring recordings together" >> Regroup(job.parked, "recording", 1 + job.clips // CLIPS_PER_BUCKET)
         | "Split clips" >> Apply(accounts, "split", "clips", parted)
     )
 

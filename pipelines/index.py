@@ -17,7 +17,7 @@ from shards import storage
 
 READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}
 _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
-_ROW_GROUP_ROWS = 16 << 10  # what a worker of the build takes at a time
+_MASKS_PER_GROUP, _CLIPS_PER_GROUP = 16 << 10, 2 << 10  # what a worker of the build takes at a time
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
 _REPEATED = (
@@ -95,9 +95,9 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
     seen: dict[str, Seen] = {}
     files = sources(corpora)
     with (
-        _table(paths["rejections"], REJECTIONS) as write_rejected,
-        _table(paths["clips"], CLIPS) as write_clips,
-        _table(paths["masks"], MASKS) as write_masks,
+        _table(paths["rejections"], REJECTIONS, _MASKS_PER_GROUP) as write_rejected,
+        _table(paths["clips"], CLIPS, _CLIPS_PER_GROUP) as write_clips,
+        _table(paths["masks"], MASKS, _MASKS_PER_GROUP) as write_masks,
     ):
         for source in files:
             count = tally.setdefault(source.corpus, Counter())
@@ -138,7 +138,7 @@ def _without_duplicates(part: Part, source: Source, known: Seen) -> tuple[pa.Rec
 
 
 @contextmanager
-def _table(url: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+def _table(url: str, schema: pa.Schema, per_group: int) -> Iterator[Callable[[pa.RecordBatch], None]]:
     """A function that appends batches to a Parquet file, which is there when the block has ended well."""
     waiting: list[pa.RecordBatch] = []
     with (
@@ -154,12 +154,12 @@ def _table(url: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], N
         def flush() -> None:
             if waiting:
                 table = pa.Table.from_batches(waiting, schema)
-                writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
+                writer.write_table(table, row_group_size=per_group)
                 waiting.clear()
 
         def write(batch: pa.RecordBatch) -> None:
             rows, size = sum(map(len, waiting)), sum(held.nbytes for held in waiting)
-            if rows + len(batch) > _ROW_GROUP_ROWS or size + batch.nbytes > _ROW_GROUP_BYTES:
+            if rows + len(batch) > per_group or size + batch.nbytes > _ROW_GROUP_BYTES:
                 flush()
             if len(batch):
                 waiting.append(batch)

@@ -90,13 +90,15 @@ def write(
     written: list[dict[str, Any]] = []
 
     def encoded() -> Iterator[Encoded]:
-        for row in table.to_pylist():
-            content = encode(row, rejections)
+        rows = table.to_pylist()
+        contents = storage.together(out, lambda row: encode(row, rejections), rows)
+        for row, content in zip(rows, contents, strict=True):
             if content is not None:
                 written.append(row)
                 yield content
 
     shard = write_shard(storage.join(out, path), encoded())
+    rejections.sort(key=lambda row: str(row["item"]))
     if not written:
         storage.remove(storage.join(out, path))
     rows = pa.Table.from_pylist([describe(row, shard.members[row["key"]]) for row in written], schema=schema)

@@ -15,7 +15,7 @@ from shards.writer import Content, Member
 
 def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
     """Clips whose media is there and whose licence is allowed; adds `key` and `stamp` (of the file)."""
-    kept, rejections, keys, stamps = [], [], [], []
+    kept, rejections, keys, urls = [], [], [], []
     for row in table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist():
         fault = None
         if rules.audio_licences and row["licence"] not in rules.audio_licences:
@@ -25,12 +25,13 @@ def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
         kept.append(fault is None)
         if fault is None:
             keys.append(format.key_of(row["clip_id"]))
-            stamps.append(storage.stamp(storage.join(corpora, row["clip_path"])))
+            urls.append(storage.join(corpora, row["clip_path"]))
         else:
             rejections.append(rejection("select", row["clip_id"], *fault, row["category"]))
     table = table.filter(pa.array(kept, pa.bool_()))
     table = table.append_column("key", pa.array(keys, pa.string()))
-    return Outcome.of(table.append_column("stamp", pa.array(stamps, pa.string())), rejections)
+    stamps = pa.array(storage.together(corpora, storage.stamp, urls), pa.string())
+    return Outcome.of(table.append_column("stamp", stamps), rejections)
 
 
 def label_link(label_map: LabelMap, source: str, source_id: str) -> dict[str, str]:

@@ -97,6 +97,7 @@ def _job(
         work=work,
         indexed=_indexed(found),
         masks=sum(count.kept for corpus, count in found.counts.items() if corpus != "vggsound"),
+        clips=sum(count.kept for corpus, count in found.counts.items() if corpus == "vggsound"),
         held_out=held_out,
         held_out_lists=lists,
         near_photos=recipe.split.near_duplicates and _near(options.corpora, NEAR_PHOTOS),

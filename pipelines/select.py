@@ -1,5 +1,6 @@
 """Stages measure and select: annotations to run lengths, and the instances of one image to samples."""
 
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -57,6 +58,7 @@ CANDIDATES = pa.schema(
 )
 
 
+Look = tuple[int, int, str]  # a photo's width and height in pixels, and its stamp
 _ROWS = 2_048  # turned into Python objects at a time: decides memory, never the output
 
 
@@ -66,45 +68,60 @@ def measure(table: pa.Table, corpora: str, rules: Select) -> Outcome:
     A photo that cannot be used takes its masks with it. A fault of a single mask travels on, because under the
     policy `union` it spoils its neighbours too: `select` decides.
     """
-    measured_batches: list[pa.RecordBatch] = []
+    measured: list[pa.RecordBatch] = []
     rejections: list[dict[str, str | None]] = []
-    sizes: dict[str, tuple[int, int, str] | Rejected] = {}
+    looks: dict[str, Look | Rejected] = {}
     for batch in table.to_batches(_ROWS):
+        rows = batch.to_pylist()
+        unseen = {row["image_id"]: row for row in rows if row["image_id"] not in looks}
+        found = storage.together(corpora, partial(_look, corpora=corpora, rules=rules), unseen.values())
+        looks.update(zip(unseen, found, strict=True))
+        seen = ((row, looks[row["image_id"]]) for row in rows)
         kept = []
-        for row in batch.to_pylist():
-            image_id = row["image_id"]
-            if image_id not in sizes:
-                try:
-                    sizes[image_id] = _image(row, corpora, rules)
-                except Rejected as error:
-                    sizes[image_id] = error
-            image = sizes[image_id]
-            if isinstance(image, Rejected):
+        for row, made in zip(
+            rows,
+            storage.together(corpora, lambda both: _measured(*both, corpora, rules), seen),
+            strict=True,
+        ):
+            if isinstance(made, Rejected):
                 rejections.append(
-                    rejection("measure", row["mask_id"], image.reason, image.detail, row["category"])
+                    rejection("measure", row["mask_id"], made.reason, made.detail, row["category"])
                 )
-                continue
-            width, height, stamp = image
-            measured = {name: row.get(name) for name in MEASURED.names}
-            measured.update(width=width, height=height, image_stamp=stamp)
-            try:
-                rle = _rle(row, corpora, width, height, rules)
-                measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
-                if not measured["area_px"]:
-                    raise Rejected(Reason.MASK_EMPTY, "no pixel set")
-            except Rejected as error:
-                if error.reason == Reason.MASK_EMPTY:  # nothing is left unmarked by leaving it out
-                    rejections.append(
-                        rejection("measure", row["mask_id"], error.reason, error.detail, row["category"])
-                    )
-                    continue
-                measured.update(fault=error.reason.value, fault_detail=error.detail)
-            kept.append(measured)
-        measured_batches.append(pa.RecordBatch.from_pylist(kept, schema=MEASURED))
-    return Outcome.of(pa.Table.from_batches(measured_batches, MEASURED), rejections)
+            else:
+                kept.append(made)
+        measured.append(pa.RecordBatch.from_pylist(kept, schema=MEASURED))
+    return Outcome.of(pa.Table.from_batches(measured, MEASURED), rejections)
 
 
-def _image(row: dict[str, Any], corpora: str, rules: Select) -> tuple[int, int, str]:
+def _look(row: dict[str, Any], corpora: str, rules: Select) -> Look | Rejected:
+    try:
+        return _image(row, corpora, rules)
+    except Rejected as error:
+        return error
+
+
+def _measured(
+    row: dict[str, Any], image: Look | Rejected, corpora: str, rules: Select
+) -> dict[str, Any] | Rejected:
+    """A mask as a row of MEASURED, or why it is dropped."""
+    if isinstance(image, Rejected):
+        return image
+    width, height, stamp = image
+    measured = {name: row.get(name) for name in MEASURED.names}
+    measured.update(width=width, height=height, image_stamp=stamp)
+    try:
+        rle = _rle(row, corpora, width, height, rules)
+        measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
+        if not measured["area_px"]:
+            raise Rejected(Reason.MASK_EMPTY, "no pixel set")
+    except Rejected as error:
+        if error.reason == Reason.MASK_EMPTY:  # nothing is left unmarked by leaving it out
+            return error
+        measured.update(fault=error.reason.value, fault_detail=error.detail)
+    return measured
+
+
+def _image(row: dict[str, Any], corpora: str, rules: Select) -> Look:
     if rules.image_licences and row["licence"] not in rules.image_licences:
         raise Rejected(Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.image_licences)}")
     if row["image_path"] is None:

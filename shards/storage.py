@@ -6,11 +6,18 @@ not at all: locally by rename, on object stores because an upload appears when i
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import IO, Any
+from itertools import islice
+from typing import IO, Any, TypeVar
 
 import fsspec
+
+REQUESTS = 16  # that wait for a store at the same time, in one worker
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def is_local(url: str) -> bool:
@@ -59,6 +66,22 @@ def read_range(url: str, start: int, length: int) -> bytes:
             return file.read(length)
     fs, path = _filesystem(url)
     return fs.cat_file(path, start=start, end=start + length)
+
+
+def together(url: str, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`map` for functions that read below `url`: where that is a store, REQUESTS of them wait for it at a time.
+
+    Results come in the order of the items, at most REQUESTS ahead of who takes them.
+    """
+    if is_local(url):
+        yield from map(function, items)
+        return
+    items = iter(items)
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        waiting = deque(pool.submit(function, item) for item in islice(items, REQUESTS))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(items, 1))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Nothing half is ever visible, locally or on a remote store."""
 
 import os
+import threading
 from pathlib import Path
 
 import fsspec
@@ -54,3 +55,34 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
 def test_names_that_leave_their_folder(part: str) -> None:
     with pytest.raises(ValueError, match="leaves its folder"):
         storage.join("base", part)
+
+
+@pytest.mark.parametrize("url", ["memory://store", "/a/disk"])
+def test_together_is_map_and_never_far_ahead(url: str) -> None:
+    begun: list[int] = []
+
+    def double(number: int) -> int:
+        begun.append(number)
+        return 2 * number
+
+    found = []
+    for result in storage.together(url, double, iter(range(100))):
+        found.append(result)
+        assert len(begun) <= len(found) + storage.REQUESTS
+    assert found == [2 * number for number in range(100)]
+    assert sorted(begun) == list(range(100))
+
+
+def test_together_waits_for_many_answers_of_a_store_at_once() -> None:
+    everybody = threading.Barrier(storage.REQUESTS, timeout=20)  # passed only when all are there
+    assert len(list(storage.together("memory://store", lambda _: everybody.wait(), range(storage.REQUESTS))))
+
+
+def test_together_tells_the_error_of_an_item() -> None:
+    def fail(number: int) -> int:
+        if number == 5:
+            raise OSError("store gone")
+        return number
+
+    with pytest.raises(OSError, match="store gone"):
+        list(storage.together("memory://store", fail, range(50)))
