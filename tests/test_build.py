@@ -12,16 +12,19 @@ import sys
 import tarfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from pipelines import finish, recipe, run
+from pipelines import build, finish, index, recipe, run, stages
 from pipelines.cli import main
 from shards import format, hashing, storage
 from shards.reader import Dataset
@@ -73,6 +76,50 @@ def test_two_processes_write_the_same_bytes(dataset: str, corpora: str, tmp_path
     out = str(tmp_path / "two")
     run.build(recipe.load("demo"), run.BuildOptions(corpora, out, workers=2))
     assert hashes(out) == hashes(dataset)
+
+
+def test_bounds_on_what_a_worker_takes_decide_nothing(
+    dataset: str, corpora: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "MASKS_PER_BUCKET", 20)
+    monkeypatch.setattr(build, "CLIPS_PER_BUCKET", 10)
+    monkeypatch.setattr(index, "_MASKS_PER_GROUP", 30)
+    monkeypatch.setattr(index, "_CLIPS_PER_GROUP", 10)
+    out = str(tmp_path / "small")
+    run.build(recipe.load("demo"), run.BuildOptions(corpora, out))
+    assert hashes(out) == hashes(dataset)
+
+
+def test_a_category_with_most_samples_makes_no_large_task(
+    corpora: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skewed = tmp_path / "corpora"
+    shutil.copytree(corpora, skewed, ignore=shutil.ignore_patterns("open_images"))
+    for path in (skewed / "lvis").glob("*.json"):
+        record = json.loads(path.read_text())
+        first = record["annotations"][0]["category_id"]
+        for annotation in record["annotations"]:
+            if annotation["id"] % 4:
+                annotation["category_id"] = first
+        path.write_text(json.dumps(record))
+    taken: dict[str, list[int]] = {}
+    process = stages._Apply.process
+
+    def recorded(self: stages._Apply, table: pa.Table, *side: Any) -> Iterator[Any]:
+        if self.unit == "samples" or self.stage == "select":
+            taken.setdefault(f"{self.stage} {self.unit}", []).append(table.num_rows)
+        return process(self, table, *side)
+
+    monkeypatch.setattr(stages._Apply, "process", recorded)
+    monkeypatch.setattr(build, "MASKS_PER_BUCKET", 20)
+    out = str(tmp_path / "out")
+    run.build(recipe.load("demo"), run.BuildOptions(str(skewed), out))
+    categories = Counter(Dataset(out).table()["category"].to_pylist())
+    assert max(categories.values()) > sum(categories.values()) / 2
+    for stage in ("select masks", "split samples", "pair samples"):
+        assert len(taken[stage]) >= 4, (stage, taken[stage])
+        assert max(taken[stage]) <= 50, (stage, taken[stage])
+    assert max(taken["shard samples"]) <= 2 * 25
 
 
 def test_a_rerun_changes_nothing_and_writes_no_shard_again(
