@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -128,12 +127,13 @@ def measure(
 
 def _index(corpora: str, folder: str) -> tuple[index.IndexResult, dict[str, float]]:
     """The tables, and seconds a row of each corpus that has enough rows."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = {}
     last = time.process_time()
 
     def progress(read: index.Progress) -> None:
         nonlocal last
-        spent[read.source.corpus] += (now := time.process_time()) - last
+        now, corpus = time.process_time(), read.source.corpus
+        spent[corpus] = spent.get(corpus, 0.0) + now - last
         last = now
 
     found = index.index(corpora, storage.join(folder, "index"), progress)
