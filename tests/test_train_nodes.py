@@ -1,5 +1,6 @@
 """Two nodes of two processes, started by torchrun, training on shards of a real S3 server: as one process would."""
 
+import contextlib
 import json
 import os
 import signal
@@ -64,7 +65,7 @@ def start(nodes, per_node, data, out, settings, outs=None):
         call += ["--out", str(outs[node] if outs else out), *settings]
         call += [f"data.cache_dir={out.parent / f'cache-{out.name}-{node}'}"]
         with open(out.parent / f"{out.name}-{node}.log", "ab") as log:
-            agents.append(subprocess.Popen(call, stdout=log, stderr=log, start_new_session=True))
+            agents.append(subprocess.Popen(call, stdout=log, stderr=log))
     return agents
 
 
@@ -81,12 +82,20 @@ def ended(agents, out):
 
 
 def kill_node(agent):
-    """The agent and all its ranks, as when the machine goes away."""
-    try:
-        os.killpg(agent.pid, signal.SIGKILL)
-    except ProcessLookupError:
+    """The agent and all its ranks, which lead process groups of their own, as when the machine goes away."""
+    if agent.poll() is not None:
         return
+    for process in [agent.pid, *children(agent.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     agent.wait()
+
+
+def children(parent):
+    """Ids of all processes below one."""
+    below = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True).stdout
+    found = [int(line) for line in below.split()]
+    return found + [process for child in found for process in children(child)]
 
 
 def logs(out):
