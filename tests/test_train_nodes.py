@@ -116,6 +116,10 @@ def step_of(run):
         return 0
 
 
+def rows(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 def largest_difference(one, other):
     """Of the first moments, which are linear in the gradients, relative to each tensor's largest value."""
     a, b = (load_file(run / "last" / "optimizer.safetensors") for run in (one, other))
@@ -164,12 +168,15 @@ def test_a_node_that_dies_stops_the_other_and_the_same_command_goes_on(dataset, 
     assert 5 <= step_of(cut) < 40
     train(2, 2, dataset, cut, MANY_STEPS)
     assert step_of(cut) == step_of(whole) == 40
-    assert (cut / "last" / "weights.safetensors").read_bytes() == (
-        whole / "last" / "weights.safetensors"
-    ).read_bytes()
-    steps = [json.loads(line)["step"] for line in (cut / "metrics.jsonl").read_text().splitlines()]
+    # The same batches in the same order. Sums over four ranks are not: gloo's order depends on who came first.
+    losses = [
+        {row["step"]: row["train/loss"] for row in rows(run) if "train/loss" in row} for run in (cut, whole)
+    ]
+    assert losses[0].keys() == losses[1].keys() == set(range(1, 41))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert largest_difference(cut, whole) < 2e-3
+    steps = [row["step"] for row in rows(cut)]
     assert steps == sorted(steps)
-    assert set(range(1, 41)) <= set(steps)
 
 
 def test_a_run_folder_that_the_nodes_do_not_share_is_refused(dataset, tmp_path):

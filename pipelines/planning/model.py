@@ -162,7 +162,7 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
         Step(
             "measure", work.matched_masks, "mask", groups, work.matched_masks * s.measure,
             read=work.photos * b.photo + work.mask_files * b.mask_png,
-            requests=2 * work.photos + work.mask_files,
+            requests=3 * work.photos + work.mask_files,
         ),
         Step(
             "group", work.matched_masks, "mask", min(groups, buckets),
