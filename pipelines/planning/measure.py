@@ -257,13 +257,11 @@ def _start(rates: Rates) -> float:
     recipe = load("demo")
     with tempfile.TemporaryDirectory() as folder:
         write_demo_corpora(f"{folder}/corpora", images=40, clips=4, workers=1)
-        command = [sys.executable, "-c", _BUILD, "build", "demo"]
-        begin = time.perf_counter()
-        subprocess.run(
-            [*command, "--corpora", f"{folder}/corpora", "--out", f"{folder}/out"],
-            check=True,
-            capture_output=True,
-        )
-        spent = time.perf_counter() - begin
+        command = [sys.executable, "-c", _BUILD, "build", "demo", "--corpora", f"{folder}/corpora", "--out"]
+        spent = []
+        for out in ("first", "second"):
+            begin = time.perf_counter()
+            subprocess.run([*command, f"{folder}/{out}"], check=True, capture_output=True)
+            spent.append(time.perf_counter() - begin)
         work = counted(f"{folder}/corpora", label_maps.load(recipe.labels.map))
-    return max(0.0, spent - plan(work, recipe, rates, _ALONE, Prices()).seconds)
+    return max(0.0, min(spent) - plan(work, recipe, rates, _ALONE, Prices()).seconds)
