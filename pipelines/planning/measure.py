@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 import label_maps
 from label_maps import LabelMap
-from pipelines import finish, index, pair, pool, samples, select, split, stages
+from pipelines import finish, index, pair, pool, samples, select, slices, split, stages
 from pipelines.demo import write_demo_corpora
 from pipelines.match import match
-from pipelines.planning.model import Cluster, plan
+from pipelines.planning.model import ROWS_PER_GROUP, Cluster, plan
 from pipelines.planning.rates import Bytes, Kept, Prices, Rates
 from pipelines.planning.workload import counted
 from pipelines.recipe import Recipe, load
@@ -25,7 +25,7 @@ from shards import format, storage
 
 PHOTOS, CLIPS, SAMPLES = 2_000, 200, 500  # how large the sample is at most
 FEW_ROWS = 20_000  # a corpus with fewer says nothing about the speed of reading it
-SLICES = 64  # shuffled one by one
+SLICES = 64  # cut from one table
 _BUILD = "import sys; from pipelines.cli import main; main(sys.argv[1:])"
 _ALONE = Cluster(1, worker_mbit=1e9, storage_mbit=1e9, latency_s=0, requests_per_s=1e9)
 
@@ -52,6 +52,8 @@ class _Clock:
 @dataclass(frozen=True)
 class _Visual:
     listed: pa.Table
+    rejected: pa.Table
+    names: pa.Table
     matched: pa.Table
     measured: pa.Table
     selected: pa.Table
@@ -74,11 +76,11 @@ def measure(
         tell("reading annotations")
         found, reading = _index(corpora, folder)
         tell("masks: match, measure, select")
-        masks = _masks(clock, _table(found.masks), corpora, recipe, label_map)
+        masks = _masks(clock, _table(found.masks), corpora, folder, recipe, label_map)
         tell("clips: select, convert")
         clips, converted = _clips(clock, _table(found.clips), corpora, folder, recipe, label_map)
         tell("samples: pair, write, finish")
-        pools = clock.time("load_pool", pair.Pools.of, [_heard_by_all(converted)])
+        pools = clock.time("load_pool", pair.Pools.of, [_heard_by_all(pair.slim(converted))])
         parted = split.split_samples(masks.selected, {}, recipe.seed, recipe.split).kept
         parted = parted.set_column(
             parted.schema.get_field_index("split"), "split", pa.repeat("train", len(parted))
@@ -89,7 +91,7 @@ def measure(
                 f"no photo and clip of the first {PHOTOS} and {CLIPS} of {corpora} have the same category: "
                 "fetch more, or measure on generated corpora (avs-data demo-corpora FOLDER)"
             )
-        clock.time("plan_shard", _shuffle, paired, "sample_id", 1)
+        clock.time("plan_shard", _shuffle, paired, "sample_id", 1, folder)
         chosen = paired.slice(0, SAMPLES)
         many = min(25, len(chosen))
         places = (corpora, folder, recipe, label_map)
@@ -97,14 +99,15 @@ def measure(
         rows, one_s = _in_shards(clock, "shard", chosen, 1, *places)
 
     s = clock.seconds
-    a_slice = s["slice"] / SLICES
+    a_slice = s["slice"] / min(SLICES, len(masks.measured))
     per_shard = max(0.0, many_s - one_s) / max(1, many - 1)
     seconds = replace(
         known.seconds,
         **reading,
         match=s["match"] / len(masks.listed),
-        link=s["link"] / len(masks.listed),
+        link=max(0.0, s["link"] - a_slice) / len(masks.listed),
         measure=s["measure"] / len(masks.matched),
+        reject=max(0.0, s["reject"] - a_slice) / max(1, len(_long(masks.rejected))),
         group=max(0.0, s["group"] - a_slice) / len(masks.measured),
         slice=a_slice,
         select=s["select"] / len(masks.measured),
@@ -144,7 +147,9 @@ def _index(corpora: str, folder: str) -> tuple[index.IndexResult, dict[str, floa
     }
 
 
-def _masks(clock: _Clock, listed: pa.Table, corpora: str, recipe: Recipe, label_map: LabelMap) -> _Visual:
+def _masks(
+    clock: _Clock, listed: pa.Table, corpora: str, folder: str, recipe: Recipe, label_map: LabelMap
+) -> _Visual:
     matched = clock.time("match", lambda: match(listed, label_map, item="mask_id", label_id="label_id").kept)
     there = pc.unique(matched.filter(pc.is_valid(matched["image_path"]))["image_id"])[:PHOTOS]
     matched = matched.filter(pc.is_in(matched["image_id"], there))
@@ -152,13 +157,16 @@ def _masks(clock: _Clock, listed: pa.Table, corpora: str, recipe: Recipe, label_
         raise MeasureError(
             f"{corpora} has no photo with a mask of a linked category; avs-data fetch brings some"
         )
-    clock.time("link", lambda: split.linked_nodes(_shuffle(split.photo_names(listed), "name", 1)))
+    rejected = match(listed, label_map, item="mask_id", label_id="label_id").rejected
+    names = split.photo_names(listed)
+    clock.time("link", lambda: split.linked_nodes(_shuffle(split.photo_names(listed), "name", 1, folder)))
+    clock.time("reject", _shuffle, _long(rejected), "item", 1, folder)
     measured = clock.time("measure", select.measure, matched, corpora, recipe.select).kept
-    grouped = clock.time("group", _shuffle, measured, "image_id", 1)
-    row = measured.slice(0, 1)
-    clock.time("slice", lambda: [_shuffle(row, "image_id", 1) for _ in range(SLICES)])
+    grouped = clock.time("group", _shuffle, measured, "image_id", 1, folder)
+    few = measured.slice(0, SLICES)
+    clock.time("slice", _shuffle, few, "mask_id", None, folder)
     selected = clock.time("select", select.select, grouped, recipe.select).kept
-    return _Visual(listed, matched, measured, selected)
+    return _Visual(listed, rejected, names, matched, measured, selected)
 
 
 def _clips(
@@ -212,11 +220,14 @@ def _heard_by_all(converted: pa.Table) -> pa.Table:
     return converted.set_column(place, "split", pa.repeat("train", len(converted)))
 
 
-def _shuffle(table: pa.Table, column: str, buckets: int | None) -> pa.Table:
+def _shuffle(table: pa.Table, column: str, buckets: int | None, folder: str) -> pa.Table:
     """What `stages.Regroup` does to one table, without the runner's part."""
-    coder = stages.ArrowTableCoder()
-    slices = [coder.encode(part) for _, part in stages.cut(table, column, buckets)]
-    return stages.join_slices(None, [coder.decode(part) for part in slices])
+    return slices.read_all([found for _, found in stages.cut(table, column, buckets, f"{folder}/parked")])
+
+
+def _long(table: pa.Table) -> pa.Table:
+    """A few rows repeated to a table of the usual length: what one table costs must not hide what a row does."""
+    return pa.concat_tables([table] * (1 + ROWS_PER_GROUP // max(1, len(table))))
 
 
 def _sizes(
@@ -226,7 +237,7 @@ def _sizes(
         return pc.mean(table[column]).as_py() or 0.0
 
     def coded(table: pa.Table) -> float:
-        return len(stages.ArrowTableCoder().encode(table)) / len(table)
+        return len(slices.encode(table)) / max(1, len(table))
 
     def files(paths: Any) -> float:
         found = [
@@ -240,9 +251,12 @@ def _sizes(
         flac=mean(converted, "flac_size"),
         mask_png=mean(rows, "mask_png_size"),
         record=mean(rows, "json_size") + 4 * 512 + 3 * 512,  # and headers and padding of four members
+        slice=len(slices.encode(masks.measured.slice(0, 0))),
+        name_row=coded(masks.names) * len(masks.names) / len(masks.listed),
         mask_row=coded(masks.measured),
+        reject_row=coded(masks.rejected),
         sample_row=coded(paired),
-        pool_row=converted.nbytes / len(converted),
+        pool_row=pair.slim(converted).nbytes / len(converted),
         part_row=coded(rows),
     )
 

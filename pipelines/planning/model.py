@@ -8,13 +8,12 @@ is S for one worker. A step also takes at least what the shared storage needs fo
 from dataclasses import dataclass
 from math import ceil
 
-from pipelines.build import MASKS_PER_BUCKET
+from pipelines.build import MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
 from pipelines.planning.rates import Prices, Rates
 from pipelines.planning.workload import Workload
 from pipelines.recipe import Recipe
-from pipelines.stages import ROWS_PER_TABLE
 
-ROWS_PER_GROUP = 64 << 10  # of the index's tables: what one worker reads at a time
+ROWS_PER_GROUP = 16 << 10  # of the index's tables: what one worker reads at a time
 CLIP_BUCKETS = 16
 MONTH_HOURS = 730
 
@@ -137,18 +136,42 @@ def duration(step: Step, cluster: Cluster) -> tuple[float, str]:
 def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
     """The build of `build.py`, in order."""
     s, b, kept = rates.seconds, work.known(rates.bytes), rates.kept
-    buckets = 1 + int(work.masks) // MASKS_PER_BUCKET
-    tables = _tasks(work.masks, ROWS_PER_TABLE)
     samples, clips = work.samples(kept), work.matched_clips * kept.clips
-    shards, pools = _tasks(samples, recipe.shards.samples_per_shard), _tasks(
-        clips, recipe.shards.clips_per_shard
-    )  # fmt: skip
+    shards = _tasks(samples, recipe.shards.samples_per_shard)
+    pools = _tasks(clips, recipe.shards.clips_per_shard)
     groups, clip_groups = _tasks(work.masks, ROWS_PER_GROUP), _tasks(work.clips, ROWS_PER_GROUP)
-    mask_slices = min(work.matched_masks, tables * buckets)
-    name_slices = min(work.masks, tables * buckets)
-    sample_slices = min(samples, buckets * shards)
+    buckets = 1 + int(work.masks) // MASKS_PER_BUCKET
+    rejected = work.masks - samples
+    # A table is cut into slices by bucket or shard, all in one file; who joins them reads each by itself.
+    masks_cut = min(work.matched_masks, groups * buckets)
+    names_cut = min(work.masks, groups * buckets)
+    rejected_cut = min(rejected, groups * 16 * (1 + int(work.masks) // MASKS_PER_REJECTION_BUCKET))
+    samples_cut, clips_cut = min(samples, buckets * shards), min(clips, CLIP_BUCKETS * pools)
     index_s = work.lvis_masks * s.index_lvis + work.open_images_masks * s.index_open_images
     sample_bytes = b.photo + b.mask_png + b.flac + b.record
+
+    def shuffle(
+        name: str,
+        items: float,
+        unit: str,
+        per_s: float,
+        per_bytes: float,
+        tables: int,
+        cut: float,
+        tasks: int,
+    ) -> Step:
+        moved = items * per_bytes + cut * b.slice
+        return Step(
+            name,
+            items,
+            unit,
+            tasks,
+            items * per_s + cut * s.slice,
+            read=moved,
+            written=moved,
+            requests=tables + cut,
+        )
+
     return (
         Step("start", 1, "build", 1, rates.start_s, serial=True),
         Step(
@@ -164,30 +187,26 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
             read=work.photos * b.photo + work.mask_files * b.mask_png,
             requests=3 * work.photos + work.mask_files,
         ),
-        Step(
-            "group", work.matched_masks, "mask", min(groups, buckets),
-            work.matched_masks * s.group + mask_slices * s.slice,
-            read=work.matched_masks * b.mask_row, written=work.matched_masks * b.mask_row,
-        ),
+        shuffle("group", work.matched_masks, "mask", s.group, b.mask_row, groups, masks_cut, min(groups, buckets)),
         Step("select", work.matched_masks, "mask", buckets, work.matched_masks * s.select),
-        Step("link", work.masks, "mask", min(groups, buckets), work.masks * s.link + name_slices * s.slice),
+        shuffle("link", work.masks, "mask", s.link, b.name_row, groups, names_cut, min(groups, buckets)),
+        shuffle("reject", rejected, "row", s.reject, b.reject_row, groups, rejected_cut, groups),
         Step(
             "clips", work.clips, "clip", min(clip_groups, CLIP_BUCKETS), work.clips * s.clips,
             requests=work.matched_clips,
         ),
         Step(
-            "convert", work.matched_clips, "clip", pools, work.matched_clips * s.convert,
+            "convert", work.matched_clips, "clip", pools, work.matched_clips * s.convert + clips_cut * s.slice,
             read=work.matched_clips * b.clip, written=clips * b.flac,
-            requests=2 * work.matched_clips + 3 * pools,
+            requests=2 * work.matched_clips + 3 * pools + clips_cut,
         ),
         Step(
             "pair", samples, "sample", buckets, samples * s.pair, each_s=clips * s.load_pool,
             read=clips * b.pool_row,
         ),
-        Step(
-            "plan shards", samples, "sample", min(buckets, shards),
-            samples * s.plan_shard + sample_slices * s.slice,
-            read=samples * b.sample_row, written=samples * b.sample_row,
+        shuffle(
+            "plan shards", samples, "sample", s.plan_shard, b.sample_row, 2 * buckets, samples_cut,
+            min(buckets, shards),
         ),
         Step(
             "shard", samples, "sample", shards, samples * s.shard,

@@ -32,6 +32,7 @@ class Seconds:
     measure: float = number(0, 0)  # a matched mask
     group: float = number(0, 0)  # a mask through a shuffle
     slice: float = number(0, 0)  # one slice of a table through a shuffle, whatever its rows
+    reject: float = number(0, 0)  # a rejection through the shuffle to its table
     select: float = number(0, 0)  # a matched mask
     clips: float = number(0, 0)  # a clip listed: matched, stamped, split
     convert: float = number(0, 0)  # a clip decoded and encoded
@@ -52,7 +53,10 @@ class Bytes:
     flac: float = number(0, 0)
     mask_png: float = number(0, 0)
     record: float = number(0, 0)  # KEY.json and the tar headers of a sample
+    slice: float = number(0, 0)  # of a table, beside its rows
+    name_row: float = number(0, 0)  # the names of a mask's photo in a shuffle
     mask_row: float = number(0, 0)  # a measured mask in a shuffle
+    reject_row: float = number(0, 0)  # a rejection in a shuffle
     sample_row: float = number(0, 0)  # a paired sample in a shuffle
     pool_row: float = number(0, 0)  # a clip of the pool in the memory of every worker that pairs
     part_row: float = number(0, 0)  # a sample in the tables
