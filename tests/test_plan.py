@@ -255,7 +255,8 @@ def test_rates_are_measured_written_and_given_back(corpora, tmp_path, monkeypatc
 
 
 def test_faults_are_told_together_with_their_rule(tmp_path):
-    text = rates.dump(RATES).replace("convert =", "konvert =").replace("start_s = 6.6", "start_s = -1.0")
+    text = rates.dump(replace(RATES, start_s=6.5)).replace("convert =", "konvert =")
+    text = text.replace("start_s = 6.5", "start_s = -1.0")
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(rates.RatesError) as caught:
         rates.load_rates(tmp_path / "bad.toml")
