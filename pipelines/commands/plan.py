@@ -122,9 +122,9 @@ def command(
     storage       the storage's own limit of bytes or requests: more workers change nothing
     processor     more workers, faster ones
 
-    Rates are processor seconds of the real stage functions; what a runner's shuffle adds is not in them: real
-    builds on one machine took 1.1 to 1.3 times the plan. Prices are assumptions until you give yours. Downloading the
-    corpora is planned by `avs-data fetch RECIPE --plan`.
+    Rates are processor seconds of the real stage functions, and waiting is added for every byte and request; builds of
+    5,000 samples on one machine took 0.8 to 1.1 times their plan. Prices are assumptions until you give yours. What
+    downloading takes says `avs-data fetch RECIPE --plan`.
     """
     console = Console(stderr=True)
     if measure_to and not corpora:

@@ -26,6 +26,7 @@ from shards import format, storage
 PHOTOS, CLIPS, SAMPLES = 2_000, 200, 500  # how large the sample is at most
 FEW_ROWS = 20_000  # a corpus with fewer says nothing about the speed of reading it
 SLICES = 64  # cut from one table
+GROUPS = 16  # row groups of annotations
 _BUILD = "import sys; from pipelines.cli import main; main(sys.argv[1:])"
 _ALONE = Cluster(1, worker_mbit=1e9, storage_mbit=1e9, latency_s=0, requests_per_s=1e9)
 
@@ -107,7 +108,9 @@ def measure(
         match=s["match"] / len(masks.listed),
         link=max(0.0, s["link"] - a_slice) / len(masks.listed),
         measure=s["measure"] / len(masks.matched),
-        reject=max(0.0, s["reject"] - a_slice) / max(1, len(_long(masks.rejected))),
+        reject=max(0.0, s["reject"] - a_slice) / len(_long(masks.rejected))
+        if "reject" in s
+        else known.seconds.reject,
         group=max(0.0, s["group"] - a_slice) / len(masks.measured),
         slice=a_slice,
         select=s["select"] / len(masks.measured),
@@ -160,7 +163,8 @@ def _masks(
     rejected = match(listed, label_map, item="mask_id", label_id="label_id").rejected
     names = split.photo_names(listed)
     clock.time("link", lambda: split.linked_nodes(_shuffle(split.photo_names(listed), "name", 1, folder)))
-    clock.time("reject", _shuffle, _long(rejected), "item", 1, folder)
+    if len(rejected):
+        clock.time("reject", _shuffle, _long(rejected), "item", 1, folder)
     measured = clock.time("measure", select.measure, matched, corpora, recipe.select).kept
     grouped = clock.time("group", _shuffle, measured, "image_id", 1, folder)
     few = measured.slice(0, SLICES)
@@ -262,8 +266,12 @@ def _sizes(
 
 
 def _table(url: str) -> pa.Table:
+    """Up to about GROUPS row groups of a table, evenly spread: no more memory for larger corpora."""
     with storage.open_read(url) as file:
-        return pq.read_table(file)
+        groups = pq.ParquetFile(file)
+        return groups.read_row_groups(
+            list(range(0, groups.num_row_groups, max(1, groups.num_row_groups // GROUPS)))
+        )
 
 
 def _start(rates: Rates) -> float:
