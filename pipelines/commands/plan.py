@@ -123,7 +123,7 @@ def command(
     processor     more workers, faster ones
 
     Rates are processor seconds of the real stage functions, and waiting is added for every byte and request; builds of
-    5,000 samples on one machine took 0.8 to 1.1 times their plan. Prices are assumptions until you give yours. What
+    5,000 samples on one machine took 0.8 to 1.2 times their plan. Prices are assumptions until you give yours. What
     downloading takes says `avs-data fetch RECIPE --plan`.
     """
     console = Console(stderr=True)

@@ -73,7 +73,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Rates:
-    """Where, when and how they were measured, and the rates. `start_s`: wall seconds before and between stages."""
+    """Where, when and how they were measured, and the rates. `start_s`: seconds before and between stages."""
 
     machine: str = ""
     date: str = ""

@@ -3,11 +3,11 @@
     python tests/benchmarks/bench_scale.py [--builds 1,10,60] [--samples 100000,...] [--workers 16,100,1000]
 
 First the rates of this machine are measured on the generated corpora, and builds of corpora that are so many times as
-large (see bench_build.py) are timed and set beside the plan made before. Then the steps of the plan are run task by
-task on simulated workers of which some straggle and some die; every draw is a hash, so the same call prints the same
-tables. Two ways to survive a dead worker: only its task is done again (a runner that keeps finished stages), or the
-whole job starts again and finds the shards that were written (a runner whose stages all run at once). The last table
-says from what size on which limit is met. `--builds ''` leaves the first part out.
+large (see bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall time. Then the
+steps of the plan are run task by task on simulated workers of which some straggle and some die; every draw is a hash, so
+the same call prints the same tables. Two ways to survive a dead worker: only its task is done again (a runner that keeps
+finished stages), or the whole job starts again and finds the shards that were written (a runner whose stages all run at
+once). The last table says from what size on which limit is met. `--builds ''` leaves the first part out.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import heapq
 import math
 import os
 import platform
+import resource
 import shutil
 import sys
 import tempfile
@@ -144,8 +145,8 @@ def simulate(made: Plan, cluster: Cluster, all_again: bool) -> Outcome:
 
 def builds(scales: list[int]) -> Iterator[str]:
     """The plan beside what builds of the generated corpora really take, one worker."""
-    yield "| corpora | samples, planned | samples | s, planned | s, measured | measured / planned | MB |"
-    yield "|---|---|---|---|---|---|---|"
+    yield ("| corpora | samples, planned | samples | s, planned | s of processor | ratio | s of wall | MB |")
+    yield "|---|---|---|---|---|---|---|---|"
     demo = recipe.load("demo")
     label_map = label_maps.load(demo.labels.map)
     alone = Cluster(1, 1e9, 1e9, 0.0, 1e9)
@@ -158,10 +159,13 @@ def builds(scales: list[int]) -> Iterator[str]:
             corpora = root / str(scale)
             grow(root / "base", corpora, scale)
             made = plan(workload.counted(str(corpora), label_map), demo, mine, alone, Prices())
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds, peak, samples = build(corpora, root / "out", 1)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             yield (
-                f"| {scale} x | {made.samples:.0f} | {samples} | {made.seconds:.1f} | {seconds:.1f} | "
-                f"{seconds / made.seconds:.2f} | {peak:.0f} |"
+                f"| {scale} x | {made.samples:.0f} | {samples} | {made.seconds:.1f} | {spent:.1f} | "
+                f"{spent / made.seconds:.2f} | {seconds:.1f} | {peak:.0f} |"
             )
             shutil.rmtree(corpora)
     finally:
