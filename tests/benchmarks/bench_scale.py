@@ -3,11 +3,12 @@
     python tests/benchmarks/bench_scale.py [--builds 1,10,60] [--samples 100000,...] [--workers 16,100,1000]
 
 First the rates of this machine are measured on the generated corpora, and builds of corpora that are so many times as
-large (see bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall time. Then the
-steps of the plan are run task by task on simulated workers of which some straggle and some die; every draw is a hash, so
-the same call prints the same tables. Two ways to survive a dead worker: only its task is done again (a runner that keeps
-finished stages), or the whole job starts again and finds the shards that were written (a runner whose stages all run at
-once). The last table says from what size on which limit is met. `--builds ''` leaves the first part out.
+large (see bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall time. Then
+the steps of the plan are run task by task on simulated workers of which some straggle and some die; every draw is a
+hash, so the same call prints the same tables. Two ways to survive a dead worker: only its task is done again (a runner
+that keeps finished stages), or the whole job starts again and finds the shards that were written (a runner whose
+stages all run at once). The last table says from what size on which limit is met. `--builds ''` leaves the first part
+out.
 """
 
 import argparse
