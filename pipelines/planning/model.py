@@ -8,13 +8,13 @@ is S for one worker. A step also takes at least what the shared storage needs fo
 from dataclasses import dataclass
 from math import ceil
 
-from pipelines.build import MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
+from pipelines.build import CLIPS_PER_BUCKET, MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
 from pipelines.planning.rates import Prices, Rates
 from pipelines.planning.workload import Workload
 from pipelines.recipe import Recipe
+from shards import storage
 
-ROWS_PER_GROUP = 16 << 10  # of the index's tables: what one worker reads at a time
-CLIP_BUCKETS = 16
+MASKS_PER_GROUP, CLIPS_PER_GROUP = 16 << 10, 2 << 10  # of the index's tables: what one worker reads at a time
 MONTH_HOURS = 730
 
 
@@ -25,14 +25,18 @@ class Cluster:
     workers: int
     worker_mbit: float = 1_000  # network of one worker, Mbit/s
     storage_mbit: float = 100_000  # of all workers together
-    latency_s: float = 0.02  # of one request; a worker waits for each. 0: a local disk
+    latency_s: float = 0.02  # of one request. 0: a local disk
     requests_per_s: float = 5_000  # that the storage answers
     straggler: float = 2.0  # the slowest task takes so many times the mean
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `tasks`: what can run at the same time; `each_s`: what every worker does first (a side input)."""
+    """One step.
+
+    `tasks`: what can run at the same time; `each_s`: what every worker does first (a side input); `at_once`: requests
+    that wait in one worker at a time.
+    """
 
     name: str
     items: float
@@ -43,13 +47,13 @@ class Step:
     written: float = 0
     requests: float = 0
     each_s: float = 0
+    at_once: int = 1
     serial: bool = False  # in one process, whatever the workers
 
     def waiting_s(self, cluster: Cluster) -> float:
         """Seconds that workers wait for bytes and answers, all together."""
-        return (self.read + self.written) * 8 / (
-            cluster.worker_mbit * 1e6
-        ) + self.requests * cluster.latency_s
+        moving_s = (self.read + self.written) * 8 / (cluster.worker_mbit * 1e6)
+        return moving_s + self.requests * cluster.latency_s / self.at_once
 
 
 @dataclass(frozen=True)
@@ -139,14 +143,19 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
     samples, clips = work.samples(kept), work.matched_clips * kept.clips
     shards = _tasks(samples, recipe.shards.samples_per_shard)
     pools = _tasks(clips, recipe.shards.clips_per_shard)
-    groups, clip_groups = _tasks(work.masks, ROWS_PER_GROUP), _tasks(work.clips, ROWS_PER_GROUP)
+    groups, clip_groups = _tasks(work.masks, MASKS_PER_GROUP), _tasks(work.clips, CLIPS_PER_GROUP)
     buckets = 1 + int(work.masks) // MASKS_PER_BUCKET
+    clip_buckets = 1 + int(work.clips) // CLIPS_PER_BUCKET
     rejected = work.masks - samples
     # A table is cut into slices by bucket or shard, all in one file; who joins them reads each by itself.
     masks_cut = min(work.matched_masks, groups * buckets)
     names_cut = min(work.masks, groups * buckets)
     rejected_cut = min(rejected, groups * 16 * (1 + int(work.masks) // MASKS_PER_REJECTION_BUCKET))
-    samples_cut, clips_cut = min(samples, buckets * shards), min(clips, CLIP_BUCKETS * pools)
+    samples_cut = min(samples, buckets * shards)
+    clips_cut, pool_cut = (
+        min(work.matched_clips, clip_groups * clip_buckets),
+        min(clips, clip_buckets * pools),
+    )
     index_s = work.lvis_masks * s.index_lvis + work.open_images_masks * s.index_open_images
     sample_bytes = b.photo + b.mask_png + b.flac + b.record
 
@@ -185,20 +194,22 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
         Step(
             "measure", work.matched_masks, "mask", groups, work.matched_masks * s.measure,
             read=work.photos * b.photo + work.mask_files * b.mask_png,
-            requests=3 * work.photos + work.mask_files,
+            requests=3 * work.photos + 2 * work.mask_files, at_once=storage.REQUESTS,
         ),
         shuffle("group", work.matched_masks, "mask", s.group, b.mask_row, groups, masks_cut, min(groups, buckets)),
         Step("select", work.matched_masks, "mask", buckets, work.matched_masks * s.select),
         shuffle("link", work.masks, "mask", s.link, b.name_row, groups, names_cut, min(groups, buckets)),
         shuffle("reject", rejected, "row", s.reject, b.reject_row, groups, rejected_cut, groups),
         Step(
-            "clips", work.clips, "clip", min(clip_groups, CLIP_BUCKETS), work.clips * s.clips,
-            requests=work.matched_clips,
+            "clips", work.clips, "clip", min(clip_groups, clip_buckets), work.clips * s.clips,
+            requests=work.matched_clips, at_once=storage.REQUESTS,
         ),
+        shuffle("gather clips", work.matched_clips, "clip", s.group, b.mask_row, clip_groups, clips_cut, clip_groups),
+        shuffle("plan pool", clips, "clip", s.group, b.mask_row, 2 * clip_buckets, pool_cut, min(clip_buckets, pools)),
         Step(
-            "convert", work.matched_clips, "clip", pools, work.matched_clips * s.convert + clips_cut * s.slice,
+            "convert", work.matched_clips, "clip", pools, work.matched_clips * s.convert,
             read=work.matched_clips * b.clip, written=clips * b.flac,
-            requests=2 * work.matched_clips + 3 * pools + clips_cut,
+            requests=2 * work.matched_clips + 3 * pools, at_once=storage.REQUESTS,
         ),
         Step(
             "pair", samples, "sample", buckets, samples * s.pair, each_s=clips * s.load_pool,
@@ -211,7 +222,7 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
         Step(
             "shard", samples, "sample", shards, samples * s.shard,
             read=samples * (b.photo + b.flac), written=samples * sample_bytes,
-            requests=2 * samples + 3 * shards,
+            requests=3 * samples + 3 * shards, at_once=storage.REQUESTS,
         ),
         Step(
             "finish", samples, "sample", 1,

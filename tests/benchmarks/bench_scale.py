@@ -213,7 +213,7 @@ def breaks() -> Iterator[str]:
         return made.pool_bytes / 1e9
 
     def slices(made: Plan) -> float:
-        shuffles = ("group", "link", "reject", "plan shards")
+        shuffles = ("group", "link", "reject", "gather clips", "plan pool", "plan shards")
         return sum(share(name)(made) for name in shuffles)
 
     rules = [
