@@ -39,6 +39,7 @@ HOUR_S = 3600
 STRAGGLERS, SLOWER = 0.01, 5.0  # so many tasks take so many times as long
 DEATHS_PER_HOUR = 0.001  # of one worker: once in six weeks; spot machines die more often
 BACK_S = 120  # until another worker has taken a dead one's place
+BEFORE = ("start", "index")  # done before the job begins
 KEPT = ("convert", "shard")  # a restarted job finds their finished tasks
 GIVE_UP = 50  # restarts
 WORKER_GB = 4.0
@@ -46,12 +47,11 @@ WORKER_GB = 4.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one simulated build: wall seconds (infinite: never done), tasks done again, restarts, seconds by step."""
+    """Of one simulated build: wall seconds (infinite: never done), tasks done again, restarts of the job."""
 
     seconds: float
     again: int
     restarts: int
-    by_step: dict[str, float]
 
 
 def death(worker: int, number: int) -> float:
@@ -88,60 +88,60 @@ def run_step(
     """One step from `begin`: when it ends or breaks off, tasks done again, tasks still to do, whether it broke off."""
     total = step.cpu_s + step.waiting_s(cluster)
     parallel = 1 if step.serial else min(cluster.workers, len(left))
-    alone = duration(step, cluster)[0] if step.serial else 0.0
     least = max(
         (step.read + step.written) * 8 / (cluster.storage_mbit * 1e6), step.requests / cluster.requests_per_s
     )
-    slowed = max(1.0, least / (total / max(1, min(cluster.workers, step.tasks)))) if total else 1.0
-    mean = alone or total / step.tasks * slowed
+    mean = duration(step, cluster)[0] if step.serial else total / step.tasks
     free = [(begin + (0 if step.serial else step.each_s), worker) for worker in range(parallel)]
     heapq.heapify(free)
     waiting = [(task, 0) for task in reversed(left)]
-    undone: set[int] = set(left)
-    end, again = begin, 0
+    done: dict[int, float] = {}
+    again = 0
     while waiting:
         now, worker = heapq.heappop(free)
         task, attempt = waiting.pop()
-        while machines.dies[worker] <= now:  # it died idle
-            now = max(now, machines.replace(worker, machines.dies[worker]))
         seconds = mean * (1 if step.serial else spread(step, task, attempt))
-        if machines.dies[worker] < now + seconds:
-            died = machines.dies[worker]
-            back = machines.replace(worker, died)
-            if all_again:
-                return back, again + 1, sorted(undone), True
-            waiting.append((task, attempt + 1))
-            again += 1
-            heapq.heappush(free, (back + step.each_s, worker))
+        died = machines.dies[worker]
+        if not all_again and died < now + seconds:
+            if died > now:  # else it died idle
+                again += 1
+            waiting.append((task, attempt + (died > now)))
+            heapq.heappush(free, (max(now, machines.replace(worker, died)) + step.each_s, worker))
             continue
-        undone.discard(task)
-        end = max(end, now + seconds)
+        done[task] = now + seconds
         heapq.heappush(free, (now + seconds, worker))
+    end = max(done.values())
+    if end < begin + least:  # no sooner than the storage has answered everything
+        stretch = least / (end - begin)
+        done = {task: begin + (at - begin) * stretch for task, at in done.items()}
+        end = begin + least
+    while all_again and min(machines.dies) < end:
+        died = min(machines.dies)
+        back = machines.replace(machines.dies.index(died), died)
+        if died > begin and step.name not in BEFORE:
+            return back, again + 1, sorted(task for task, at in done.items() if at > died), True
     return end, again, [], False
 
 
 def simulate(made: Plan, cluster: Cluster, all_again: bool) -> Outcome:
     """A whole build on workers that straggle and die."""
     machines, now, again, restarts = Machines(cluster.workers), 0.0, 0, 0
-    left = {line.step.name: list(range(line.step.tasks)) for line in made.lines}
-    by_step: dict[str, float] = {}
+    plans = [line.step for line in made.lines]
+    left = {step.name: list(range(step.tasks)) for step in plans}
     number = 0
-    while number < len(made.lines):
-        step = made.lines[number].step
-        begin = now
+    while number < len(plans):
+        step = plans[number]
         tasks = left[step.name] if step.name in KEPT else list(range(step.tasks))
-        now, more, rest, broke = (
-            run_step(step, cluster, machines, begin, tasks, all_again) if tasks else (now, 0, [], False)
-        )
-        by_step[step.name] = by_step.get(step.name, 0.0) + now - begin
-        again += more
-        left[step.name] = rest
+        broke = False
+        if tasks:
+            now, more, left[step.name], broke = run_step(step, cluster, machines, now, tasks, all_again)
+            again += more
         number += 1
         if broke:
-            number, restarts = 0, restarts + 1
+            number, restarts = len(BEFORE), restarts + 1
             if restarts == GIVE_UP:
-                return Outcome(math.inf, again, restarts, by_step)
-    return Outcome(now, again, restarts, by_step)
+                return Outcome(math.inf, again, restarts)
+    return Outcome(now, again, restarts)
 
 
 def builds(scales: list[int]) -> Iterator[str]:
