@@ -61,7 +61,8 @@ def fit(
         out: the run folder.
         stop: end after this many steps in all, as if killed but for a checkpoint; None trains all epochs.
     Raises:
-        RunError: the folder holds a run of other data or another configuration; says what differs.
+        RunError: the folder holds a run of other data or another configuration, says what differs; or the nodes do
+            not share it.
         NonFiniteError: the loss is NaN.
         SettingError: less than one global batch, or a batch the ranks cannot share.
     """
@@ -74,6 +75,12 @@ def fit(
 
     folder = RunFolder(out)
     saved = folder.load()
+    found = place.gather(saved.state["step"] if saved else 0)
+    if len(set(found)) > 1:
+        raise RunError(
+            f"the ranks find checkpoints of different steps in {folder.path}: {found}. "
+            "--out must be on storage that all nodes share"
+        )
     if saved:
         _refuse_other(saved.state, config, split.identity(), folder)
     model = assembly.open_model(config, device)

@@ -18,6 +18,7 @@ COMMANDS = {
     "index": "Read corpora into Parquet tables of masks and clips.",
     "ledger": "Say what became of every item of a fetch: counts per cause, survival per category.",
     "match": "Propose which things that can be seen make which sounds.",
+    "plan": "Say what a build will take: hours, bytes, money by step, and the step that limits.",
     "publish": "Publish an immutable version to a folder, S3, GCS or the Hugging Face Hub.",
     "rehydrate": "Rebuild full shards from a reference-only edition and your own clips.",
     "retry": "Try again, now, the items of a fetch that failed for given causes.",
