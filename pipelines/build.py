@@ -33,7 +33,7 @@ from shards import format, storage
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds
 MASKS_PER_BUCKET = 20_000  # what one worker joins at a time: decides memory, never the output
 CLIPS_PER_BUCKET = 2_000
-MASKS_PER_REJECTION_BUCKET = 1 << 20  # decides the order of rejections.parquet
+MASKS_PER_REJECTION_BUCKET = 200_000  # decides the order of rejections.parquet
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def near_duplicates(corpora: str) -> str:
 
 def wire(p: beam.Pipeline, job: Job) -> None:
     """Draw the whole job."""
-    accounts = Accounts(job.parked, 16 * (1 + job.masks // MASKS_PER_REJECTION_BUCKET))
+    accounts = Accounts(job.parked, 1 + job.masks // MASKS_PER_REJECTION_BUCKET)
     accounts.counted.append(p | "Take index counts" >> beam.Create([job.indexed]))
     masks = p | "Read masks" >> ReadTables(job.index, "masks")
     clips = p | "Read clips" >> ReadTables(job.index, "clips")

@@ -150,7 +150,7 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
     # A table is cut into slices by bucket or shard, all in one file; who joins them reads each by itself.
     masks_cut = min(work.matched_masks, groups * buckets)
     names_cut = min(work.masks, groups * buckets)
-    rejected_cut = min(rejected, groups * 16 * (1 + int(work.masks) // MASKS_PER_REJECTION_BUCKET))
+    rejected_cut = min(rejected, groups * (1 + int(work.masks) // MASKS_PER_REJECTION_BUCKET))
     samples_cut = min(samples, buckets * shards)
     clips_cut, pool_cut = (
         min(work.matched_clips, clip_groups * clip_buckets),
