@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -209,16 +210,17 @@ def _print(
     cluster: model.Cluster,
     source: str,
 ) -> None:
-    table = Table(title=f"{made.samples:,.0f} samples, {made.shards:,} shards, {cluster.workers:,} worker(s)")
-    table.add_column("step")
-    for name in ("items", "tasks", "time", "core hours", "read", "written", prices.currency):
-        table.add_column(name, justify="right")
-    table.add_column("bound by")
+    title = f"{made.samples:,.0f} samples, {made.shards:,} shards, {cluster.workers:,} worker(s)"
+    table = Table(title=title, box=SIMPLE, padding=0, pad_edge=False)  # 80 columns hold it
+    table.add_column("step", no_wrap=True)
+    for name in ("items", "tasks", "time", "cpu h", "read", "written", prices.currency):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("bound by", no_wrap=True)
     for line in made.lines:
         step = line.step
         table.add_row(
             step.name,
-            f"{step.items:,.0f} {step.unit}{'s' if step.items != 1 else ''}",
+            f"{_count(step.items)} {step.unit}{'s' if step.items != 1 else ''}",
             f"{step.tasks:,}",
             _time(line.seconds),
             f"{step.cpu_s / 3600:,.2f}",
@@ -250,11 +252,21 @@ def _print(
 def _time(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:,.1f} s"
-    return f"{seconds / 60:,.1f} min" if seconds < 5_400 else f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:,.{int(seconds < 600)}f} min" if seconds < 5_400 else f"{seconds / 3600:,.1f} h"
+
+
+def _count(items: float) -> str:
+    return (
+        f"{items / 1e6:,.1f} M"
+        if items >= 1e6
+        else f"{items / 1e3:,.0f} k"
+        if items >= 1e4
+        else f"{items:,.0f}"
+    )
 
 
 def _size(count: float) -> str:
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count / 1e3:,.0f} KB"
+            return f"{count / size:,.{int(count < 10 * size)}f} {unit}"
+    return f"{count / 1e3:,.0f} KB" if count else ""
