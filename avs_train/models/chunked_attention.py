@@ -38,7 +38,7 @@ class ChunkedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, row, column = ctx.saved_tensors
         d_out = grads[0].contiguous()
         side, scale = len(row), q.shape[-1] ** -0.5
