@@ -40,7 +40,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Published:
-    """A row of a table in the literature; mJ in percent, mF in [0, 1], None where we do not know the figure."""
+    """A row of a table in the literature; mJ in percent, mF in [0, 1], None where no source we could read states it."""
 
     table: str
     method: str
@@ -85,7 +85,10 @@ def markdown(results: Sequence[Evaluated], variant: str = "sama") -> str:
         raise ReportError(f"variant {variant!r}: choose {', '.join(VARIANTS)}")
     rows = published()
     lines = ["# Results beside the paper", "", f"mJ in percent; our mF is the variant `{variant}`.", ""]
-    lines += ["A dash: not measured here, or a figure we do not have. Per-frame protocol throughout."]
+    lines += [
+        "A dash: not measured here. `not stated`: a figure that no source we could read gives.",
+        "Per-frame protocol throughout.",
+    ]
     used: set[int] = set()
     for table in dict.fromkeys(row.table for row in rows):
         lines += [
@@ -103,7 +106,7 @@ def markdown(results: Sequence[Evaluated], variant: str = "sama") -> str:
                 and result.data["split"] == "test"
             ]  # fmt: skip
             used.update(matches)
-            paper = f"| {row.method} | {row.data} | {_number(row.mJ, 2)} | {_number(row.mF, 3)} |"
+            paper = f"| {row.method} | {row.data} | {_stated(row.mJ, 2)} | {_stated(row.mF, 3)} |"
             ours = [_ours(results[index], variant) for index in matches] or [" – | – | – | – |"]
             lines += [paper + cells for cells in ours]
     others = [result for index, result in enumerate(results) if index not in used]
@@ -150,6 +153,10 @@ def _robust(result: Evaluated) -> str:
     return (
         f"| {result.config} | {result.data['dataset']} {result.data['split']} | " + " | ".join(cells) + " |"
     )
+
+
+def _stated(value: float | None, digits: int) -> str:
+    return "not stated" if value is None else f"{value:.{digits}f}"
 
 
 def _number(value: float | None, digits: int) -> str:

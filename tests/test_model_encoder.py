@@ -131,6 +131,26 @@ def test_pieces_that_cut_a_score_matrix_give_the_same(heads: int, monkeypatch: p
         assert_close(a, b)
 
 
+def test_frozen_float32_encoder_matches_upstream_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of a CPU: oneDNN projections, one head at a time, heads that lie apart in memory."""
+    monkeypatch.setattr("avs_train.models.chunked_attention.PIECE", 10 * 10 * 20)  # two rows at a time
+    upstream = upstream_encoder()
+    ours = our_encoder(upstream).float().requires_grad_(False)
+    image = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE)
+    added = [torch.randn(1, 48, requires_grad=True) for _ in range(3)]
+    exact_added = [extra.detach().double().requires_grad_() for extra in added]
+    weight = torch.randn(1, 32, 10, 10)
+
+    expected = upstream_forward(upstream, image.double(), exact_added)
+    expected_grads = torch.autograd.grad((expected * weight).sum(), exact_added)
+    actual = ours(image, added)
+    grads = torch.autograd.grad((actual * weight).sum(), added)
+
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-3, atol=1e-4)
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad.double(), expected_grad, rtol=1e-3, atol=1e-3)
+
+
 def test_bfloat16_projections_stay_near_float32() -> None:
     upstream = upstream_encoder()
     exact = our_encoder(upstream)

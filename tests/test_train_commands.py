@@ -70,6 +70,7 @@ def test_eval_robustness_and_report(dataset, run):
     assert 0 <= result["robustness"]["agreement"]["swapped"] <= 1
     report = call("report", run.parent)
     assert "| SAMA-AVS | avsbench_s4 | 81.53 | 0.886 | – | – | – | – |" in report
+    assert "| 2 adapters | avsbench_s4 | not stated | not stated | – | – | – | – |" in report
     assert "| tiny | generated | test |" in report
     assert "Does the mask follow the sound?" in report
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avs_train.models.chunked_attention import ChunkedAttention
+from avs_train.models.projection import Projection
 
 HEAD_MULTIPLE = 8  # flash kernels want head widths in multiples of 8
 
@@ -31,8 +32,8 @@ class WindowAttention(nn.Module):
         self.heads = heads
         self.head_dim = dim // heads
         self.side = window or grid
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Projection(dim, 3 * dim)
+        self.proj = Projection(dim, dim)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * self.side - 1, self.head_dim))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * self.side - 1, self.head_dim))
 
@@ -45,7 +46,7 @@ class WindowAttention(nn.Module):
         batch, height, width, dim = x.shape
         down, across = -(-height // self.side), -(-width // self.side)
 
-        qkv = self._pad(self.qkv(x.to(self.qkv.weight.dtype)), down * self.side, across * self.side)
+        qkv = self._pad(self.qkv(x), down * self.side, across * self.side)
         qkv = qkv.view(batch, down, self.side, across, self.side, 3, self.heads, self.head_dim)
         qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7)
         q, k, v = qkv.reshape(3, batch * down * across, self.heads, self.side**2, self.head_dim).unbind(0)
@@ -74,7 +75,8 @@ class WindowAttention(nn.Module):
         row = self.rel_pos_h.to(q.dtype)[self.distance]  # (side, side, head_dim): query row, key row
         column = self.rel_pos_w.to(q.dtype)[self.distance]
         if self.in_pieces(q):
-            flat = (x.flatten(0, 1) for x in (q, k, v))
+            # contiguous: a head whose rows lie apart would be copied for every piece
+            flat = (x.flatten(0, 1).contiguous() for x in (q, k, v))
             with torch.autocast("cpu", enabled=False):
                 return ChunkedAttention.apply(*flat, row, column).view_as(q)
 

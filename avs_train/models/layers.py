@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avs_train.models.projection import Projection
+
 
 class LayerNorm(nn.LayerNorm):
     """Layer norm over the last dimension, in the precision of its weights."""
@@ -40,12 +42,12 @@ class MLPBlock(nn.Module):
 
     def __init__(self, dim: int, hidden: int, activation: type[nn.Module]) -> None:
         super().__init__()
-        self.lin1 = nn.Linear(dim, hidden)
-        self.lin2 = nn.Linear(hidden, dim)
+        self.lin1 = Projection(dim, hidden)
+        self.lin2 = Projection(hidden, dim)
         self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.lin2(self.act(self.lin1(x.to(self.lin1.weight.dtype))))
+        return self.lin2(self.act(self.lin1(x)))
 
 
 class MLP(nn.Module):
