@@ -82,6 +82,26 @@ def test_encoder_and_its_gradients_match_upstream(checkpointing: bool) -> None:
         assert_close(grad, expected_grad)
 
 
+@pytest.mark.slow  # a C++ compiler works for a minute
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_compiled_blocks_give_what_eager_ones_give(checkpointing: bool) -> None:
+    upstream = upstream_encoder()
+    eager, compiled = our_encoder(upstream), our_encoder(upstream, checkpointing=checkpointing)
+    for block in compiled.blocks:
+        block.compile(dynamic=False)
+    assert compiled.state_dict().keys() == eager.state_dict().keys()
+    image = torch.randn(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.float64)
+    added = [torch.randn(2, SHAPE["dim"], dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    for encoder in (eager, compiled):
+        encoder.requires_grad_(False)
+    results = [encoder(image, added) for encoder in (eager, compiled)]
+    assert_close(results[1], results[0])
+    towards = torch.randn_like(results[0])
+    gradients = [torch.autograd.grad((result * towards).sum(), added) for result in results]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert_close(ours, theirs)
+
+
 def test_encoder_without_additions_is_upstreams_own_forward() -> None:
     upstream = upstream_encoder()
     image = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.float64)
