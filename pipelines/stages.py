@@ -18,9 +18,8 @@ from pipelines.records import Outcome
 from pipelines.slices import Slice
 from shards import format, storage
 
-pa.set_memory_pool(
-    pa.system_memory_pool()
-)  # it gives freed memory back; Arrow's own keeps some 50 MB a worker
+# It gives freed memory back; Arrow's own keeps some 50 MB a worker.
+pa.set_memory_pool(pa.system_memory_pool())
 
 
 class ArrowTableCoder(beam.coders.Coder):

@@ -1,6 +1,6 @@
 """Frozen projections in float32 on a CPU, by oneDNN.
 
-PyTorch gives float32 products to MKL; on the AMD EPYC that was measured, oneDNN does twice as many a second. The operator
+PyTorch gives float32 products to MKL; on the AMD EPYC that was measured, oneDNN is twice as fast. The operator
 is the one that PyTorch's own compiler emits for frozen weights; it is not public, so where it is gone `F.linear` works.
 """
 
