@@ -29,6 +29,11 @@ def local_path(url: str) -> str:
     return url.removeprefix("file://")
 
 
+def absolute(url: str) -> str:
+    """The same place for a process that works in another folder."""
+    return os.path.abspath(local_path(url)) if is_local(url) else url
+
+
 def join(base: str, *parts: str) -> str:
     """`base` with relative parts below it; a part that would climb out is refused."""
     for part in parts:
