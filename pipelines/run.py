@@ -25,7 +25,15 @@ class BuildError(Exception):
 
 
 class BuildStopped(Exception):
-    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there."""
+    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there.
+
+    Attributes:
+        outside: a process of the engine went away: no fault of the code, so its traceback says nothing.
+    """
+
+    def __init__(self, message: str, outside: bool = False) -> None:
+        super().__init__(message)
+        self.outside = outside
 
 
 @dataclass(frozen=True)
@@ -183,4 +191,4 @@ def _run(job: Job, chosen: PipelineOptions) -> None:
     try:
         runner.run(chosen, partial(wire, job=job))
     except runner.Stopped as error:
-        raise BuildStopped(str(error)) from error
+        raise BuildStopped(str(error), error.outside) from error

@@ -31,7 +31,15 @@ class RunnerError(Exception):
 
 
 class Stopped(Exception):
-    """The runner's job ended with an error, told in one line; its cause is the runner's own."""
+    """The runner's job ended with an error, told in one line; its cause is the runner's own.
+
+    Attributes:
+        outside: the job server or a worker went away.
+    """
+
+    def __init__(self, message: str, outside: bool) -> None:
+        super().__init__(message)
+        self.outside = outside
 
 
 def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
@@ -75,7 +83,8 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:  # a runner wraps it in its own way
-            raise Stopped(_told(error, options)) from error
+            outside = isinstance(error, grpc.RpcError) or "SDK worker disconnected" in str(error)
+            raise Stopped(_told(error, options), outside) from error
 
 
 def _named() -> str:
