@@ -103,7 +103,7 @@ def show(
     samples = 0
 
     def row(runner: str, seconds: float, peaks: Peaks, found: Path) -> None:
-        told = ", ".join(f"{kind} {peak:.0f}" for kind, peak in peaks.items())
+        told = ", ".join(f"{kind} {peak:.0f}" for kind, peak in peaks.items() if peak > 20)  # not Beam's pip
         same = "yes" if hashes(found) == truth else "NO"
         print(f"| {scale} | {samples} | {runner} | {seconds:.1f} | {told} | {same} |", flush=True)
 
