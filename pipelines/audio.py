@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import IO
 
 import av
 import numpy as np
@@ -37,7 +38,7 @@ def decode(url: str, max_file_s: float) -> np.ndarray:
         else:
             signal, rate = _decode_av(url, max_file_s)
     except (soundfile.SoundFileError, av.FFmpegError, EOFError, ValueError) as error:
-        raise Rejected(Reason.AUDIO_UNREADABLE, f"{type(error).__name__}: {_one_line(error)}") from error
+        raise Rejected(Reason.AUDIO_UNREADABLE, f"{type(error).__name__}: {_said(error)}") from error
     if not np.isfinite(signal).all():
         raise Rejected(Reason.AUDIO_UNREADABLE, "samples that are no numbers (NaN or infinite)")
     if rate != RATE_HZ and len(signal):
@@ -69,7 +70,7 @@ def _too_long(duration_s: float, max_file_s: float) -> Rejected:
 
 
 def _decode_soundfile(url: str, max_file_s: float) -> tuple[np.ndarray, int]:
-    with storage.open_read(url) as file, soundfile.SoundFile(file) as sound:
+    with _open(url) as file, soundfile.SoundFile(file) as sound:
         if not 1_000 <= sound.samplerate <= 384_000 or sound.channels > 32:
             raise ValueError(f"{sound.samplerate} Hz and {sound.channels} channels")
         if sound.frames / sound.samplerate > max_file_s:
@@ -84,7 +85,7 @@ def _decode_soundfile(url: str, max_file_s: float) -> tuple[np.ndarray, int]:
 
 
 def _decode_av(url: str, max_file_s: float) -> tuple[np.ndarray, int]:
-    with storage.open_read(url) as file, av.open(file, "r") as container:
+    with _open(url) as file, av.open(file, "r") as container:
         if not container.streams.audio:
             raise ValueError("no audio track")
         if container.duration and container.duration / av.time_base > max_file_s:
@@ -104,5 +105,12 @@ def _decode_av(url: str, max_file_s: float) -> tuple[np.ndarray, int]:
         return np.concatenate(parts, axis=1).mean(axis=0, dtype=np.float32), rate
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+def _open(url: str) -> IO[bytes]:
+    """A remote file is fetched whole: read through a decoder, a network that fails would look like a bad file."""
+    return storage.open_read(url) if storage.is_local(url) else io.BytesIO(storage.read_bytes(url))
+
+
+def _said(error: BaseException) -> str:
+    """A decoder's words without the file's name, so that a rejection reads the same wherever the corpora lie."""
+    words = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return " ".join(words.split())[:200]

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
+from pipelines.images import said
 from pipelines.records import Reason, Rejected
 
 Rle = dict[str, Any]
@@ -82,7 +83,7 @@ def from_png(content: bytes, width: int, height: int, max_pixels: int) -> Rle:
                 mask = mask.resize((width, height), Image.Resampling.NEAREST)
             pixels = np.asarray(mask) >= 128
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {error}") from error
+        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
     return coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
 
 

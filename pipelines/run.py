@@ -1,28 +1,23 @@
 """Run a build: check what is asked for, index, draw the Beam graph on the runner named, report."""
 
 import json
-import logging
-import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import apache_beam as beam
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import label_maps
-from pipelines import finish, parts
+from pipelines import finish, parts, runner
 from pipelines.build import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.index import IndexResult, Progress, index, sources
 from pipelines.recipe import Recipe
 from pipelines.split import linked_videos, read_held_out
 from shards import format, manifest, storage
-
-LOCAL_RUNNER = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 
 
 class BuildError(Exception):
@@ -30,7 +25,15 @@ class BuildError(Exception):
 
 
 class BuildStopped(Exception):
-    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there."""
+    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there.
+
+    Attributes:
+        outside: a process of the engine went away: no fault of the code, so its traceback says nothing.
+    """
+
+    def __init__(self, message: str, outside: bool = False) -> None:
+        super().__init__(message)
+        self.outside = outside
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,13 @@ def build(
         BuildError, RecipeError, LabelMapError, CorpusError: before anything is written.
         BuildStopped: later.
     """
+    try:
+        chosen = runner.options(options.beam, options.workers)
+    except runner.RunnerError as error:
+        raise BuildError(str(error)) from error
+    if options.dry_run and not runner.is_local(chosen):
+        raise BuildError("--dry-run counts on this machine: leave --runner out")
+    options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
     sources(options.corpora)  # nothing is claimed for corpora that are not there
     label_map = label_maps.load(recipe.labels.map)
     if recipe.labels.categories:
@@ -68,12 +78,12 @@ def build(
         with tempfile.TemporaryDirectory() as folder:
             job = _job(recipe, label_map, options, folder, held_out, lists, progress)
             job = replace(job, report=storage.join(folder, "report.json"))
-            _run(job, options)
+            _run(job, chosen)
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
     work = storage.join(options.out, parts.WORK)
     job = _job(recipe, label_map, options, work, held_out, lists, progress)
-    _run(job, options)
+    _run(job, chosen)
     for name in ("index", "parked", "rejections"):
         storage.remove(storage.join(work, name))
     return None
@@ -177,37 +187,8 @@ def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions
         raise BuildError(f"cannot write to --out {options.out}: {error.strerror or error}") from error
 
 
-def _run(job: Job, options: BuildOptions) -> None:
-    arguments = list(options.beam)
-    if not any(argument.startswith("--runner") for argument in arguments):
-        arguments += ["--runner", LOCAL_RUNNER]
-        if options.workers > 1:
-            arguments += [
-                "--direct_num_workers",
-                str(options.workers),
-                "--direct_running_mode",
-                "multi_processing",
-            ]
-    with _quiet():
-        pipeline = beam.Pipeline(options=PipelineOptions(arguments))
-        wire(pipeline, job)
-        try:
-            pipeline.run().wait_until_finish()
-        except Exception as error:  # whatever a worker met; a runner wraps it in its own way
-            raise BuildStopped(str(error).strip().splitlines()[-1]) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway."""
-    before = logging.root.level
-    logging.root.setLevel(logging.CRITICAL)
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
-        file.flush()
-        os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where a local worker process looks for its options
-        try:
-            yield
-        finally:
-            del os.environ["PIPELINE_OPTIONS_FILE"]
-            logging.root.setLevel(before)
+def _run(job: Job, chosen: PipelineOptions) -> None:
+    try:
+        runner.run(chosen, partial(wire, job=job))
+    except runner.Stopped as error:
+        raise BuildStopped(str(error), error.outside) from error

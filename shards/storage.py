@@ -4,6 +4,7 @@ Local files take the short way; everything else goes through fsspec. A name come
 not at all: locally by rename, on object stores because an upload appears when it is finished.
 """
 
+import io
 import os
 import secrets
 from collections import deque
@@ -28,6 +29,11 @@ def local_path(url: str) -> str:
     return url.removeprefix("file://")
 
 
+def absolute(url: str) -> str:
+    """The same place for a process that works in another folder."""
+    return os.path.abspath(local_path(url)) if is_local(url) else url
+
+
 def join(base: str, *parts: str) -> str:
     """`base` with relative parts below it; a part that would climb out is refused."""
     for part in parts:
@@ -47,7 +53,7 @@ def open_read(url: str) -> IO[bytes]:
     if is_local(url):
         return open(local_path(url), "rb")
     fs, path = _filesystem(url)
-    return fs.open(path, "rb")
+    return io.BufferedReader(fs.open(path, "rb"))  # fsspec's own cannot read a line of at most n bytes
 
 
 def read_bytes(url: str) -> bytes:

@@ -63,8 +63,16 @@ def command(
     CORPORA/vggsound/     vggsound.csv, clips/<id>_<start %06d>.<any audio or video>
 
     The same input gives the same bytes, with any number of workers and after any interruption. Every dropped item is in
-    OUT/rejections.parquet with its reason. Other options go to Apache Beam, for example
-    --runner FlinkRunner --flink_master HOST:PORT.
+    OUT/rejections.parquet with its reason.
+
+    Other options go to Apache Beam. On an engine, CORPORA and OUT must mean the same on every worker (s3://, or a
+    folder that all of them mount), and each worker needs avs-data installed:
+
+    \b
+    python -m apache_beam.runners.worker.worker_pool_main --service_port 50000     (where the workers are)
+    avs-data build RECIPE --corpora s3://... --out s3://... \\
+        --runner PortableRunner --job_endpoint HOST:PORT \\
+        --environment_type EXTERNAL --environment_config localhost:50000
     """
     options = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
     console = Console(stderr=True)
@@ -86,7 +94,7 @@ def command(
     except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError, manifest.DatasetError) as error:
         raise click.ClickException(str(error)) from error
     except run.BuildStopped as error:
-        if "OSError" not in str(error):
+        if "OSError" not in str(error) and not error.outside:
             console.print_exception()
         remedy = "What is written stays good: remove the cause and run the same command."
         raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error

@@ -7,6 +7,7 @@ import soundfile
 from PIL import Image
 
 from pipelines import audio
+from pipelines.images import said
 from pipelines.records import Reason, Rejected
 from shards import storage
 from shards.format import RATE_HZ
@@ -31,7 +32,7 @@ def photo(url: str) -> tuple[bytes, int, int]:
             image.convert("RGB").save(encoded, "JPEG", quality=98, subsampling=0)
             return encoded.getvalue(), *image.size
     except (OSError, SyntaxError, ValueError) as error:
-        raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {error}") from error
+        raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
 
 
 def mask(url: str, width: int, height: int) -> np.ndarray:
@@ -41,7 +42,7 @@ def mask(url: str, width: int, height: int) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image.convert("RGB") if image.mode not in ("1", "L", "I;16") else image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {error}") from error
+        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
     found = pixels.any(axis=2) if pixels.ndim == 3 else pixels > 0
     if found.shape != (height, width):
         raise Rejected(Reason.IMAGE_SIZE_MISMATCH, f"mask {found.shape[::-1]}, photo {(width, height)}")

@@ -1,0 +1,182 @@
+"""Beam's side of a build: options checked before anything starts, quiet while it runs, errors told in one line."""
+
+import json
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+    PrismRunnerOptions,
+    SetupOptions,
+    SparkRunnerOptions,
+    StandardOptions,
+    _BeamArgumentParser,
+)
+
+LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
+_JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
+_ANSWER_S = 5.0
+
+
+class RunnerError(Exception):
+    """The runner cannot be asked for this; the message says what to do."""
+
+
+class Stopped(Exception):
+    """The runner's job ended with an error, told in one line; its cause is the runner's own.
+
+    Attributes:
+        outside: the job server or a worker went away.
+    """
+
+    def __init__(self, message: str, outside: bool) -> None:
+        super().__init__(message)
+        self.outside = outside
+
+
+def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
+    """What Beam is asked for; the local runner with `workers` processes where no runner is named.
+
+    Raises:
+        RunnerError: an unknown option, a part that Beam would download unasked, or a server that does not answer.
+    """
+    found = PipelineOptions(list(arguments))
+    standard = found.view_as(StandardOptions)
+    if standard.runner is None:
+        extra = ["--runner", LOCAL]
+        if workers > 1:
+            extra += ["--direct_num_workers", str(workers), "--direct_running_mode", "multi_processing"]
+        found = PipelineOptions([*arguments, *extra])
+    name = found.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
+    if name in ("DirectRunner", "SwitchingDirectRunner"):
+        raise RunnerError(f"--runner {name} downloads Prism; leave --runner out, or name one of {_named()}")
+    if name in _JOB_API:
+        _check_job_server(name, found)
+    else:
+        _check_known(arguments)
+    found.view_as(SetupOptions).save_main_session = False  # workers import what is installed there
+    return found
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the job runs on this machine alone."""
+    return options.view_as(StandardOptions).runner.rsplit(".", 1)[-1] == LOCAL
+
+
+def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None:
+    """Draw the job on a pipeline and wait for its end.
+
+    Raises:
+        Stopped: whatever a worker or the job server met.
+    """
+    with _quiet():
+        pipeline = beam.Pipeline(options=options)
+        wire(pipeline)
+        try:
+            pipeline.run().wait_until_finish()
+        except Exception as error:  # a runner wraps it in its own way
+            outside = isinstance(error, grpc.RpcError) or "SDK worker disconnected" in str(error)
+            raise Stopped(_told(error, options), outside) from error
+
+
+def _named() -> str:
+    return ", ".join((LOCAL, *_JOB_API))
+
+
+def _check_known(arguments: Sequence[str]) -> None:
+    """A job server has options of its own; for other runners, one that Beam does not know is a slip."""
+    parser = _BeamArgumentParser(allow_abbrev=False)
+    for kind in PipelineOptions.__subclasses__():
+        kind._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(list(arguments))
+    if unknown:
+        raise RunnerError(f"no such option: {' '.join(unknown)}; see `avs-data build --help`")
+
+
+def _check_job_server(name: str, options: PipelineOptions) -> None:
+    portable = options.view_as(PortableOptions)
+    if portable.job_endpoint:
+        _check_answers("--job_endpoint", portable.job_endpoint, "start the job server first")
+    elif name == "PortableRunner":
+        raise RunnerError("--runner PortableRunner needs --job_endpoint HOST:PORT, the job server's address")
+    elif name == "PrismRunner":
+        prism = options.view_as(PrismRunnerOptions).prism_location
+        _check_file(
+            "--prism_location", prism, "the Prism binary: `go install` builds it from Beam's Go module"
+        )
+    elif name == "FlinkRunner":
+        flink = options.view_as(FlinkRunnerOptions)
+        _check_file("--flink_job_server_jar", flink.flink_job_server_jar, _jar("flink", flink.flink_version))
+        if not flink.flink_master.startswith("["):
+            master = flink.flink_master.split("://")[-1]
+            _check_answers("--flink_master", master, "give the JobManager's REST address")
+    else:
+        spark = options.view_as(SparkRunnerOptions)
+        _check_file("--spark_job_server_jar", spark.spark_job_server_jar, _jar("spark", "3"))
+    local = name == "PrismRunner" or options.view_as(FlinkRunnerOptions).flink_master in ("[local]", "[auto]")
+    if not portable.environment_type and (portable.job_endpoint or not local):
+        raise RunnerError(
+            f"--runner {name} needs --environment_type: EXTERNAL with --environment_config HOST:PORT of a worker pool "
+            "that has avs-data installed, DOCKER with --environment_config IMAGE, or LOOPBACK to work in this process"
+        )
+
+
+def _jar(engine: str, version: str) -> str:
+    return (
+        f"the jar of org.apache.beam:beam-runners-{engine}-{version}-job-server:{beam.__version__} from Maven, "
+        "or give --job_endpoint HOST:PORT of a running job server"
+    )
+
+
+def _check_file(option: str, path: str | None, what: str) -> None:
+    if not path or not os.path.isfile(path):
+        said = f"{path} is no file" if path else "it is left out, and Beam would download it"
+        raise RunnerError(f"{option}: {said}; give {what}")
+
+
+def _check_answers(option: str, address: str, remedy: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
+    except ValueError as error:
+        raise RunnerError(f"{option} {address}: give HOST:PORT") from error
+    except OSError as error:
+        raise RunnerError(f"nothing answers at {option} {address} ({error}): {remedy}") from error
+
+
+def _told(error: BaseException, options: PipelineOptions) -> str:
+    """The one line that matters of a runner's error, which may be a page of tracebacks from two languages."""
+    if isinstance(error, grpc.RpcError):
+        details = error.details() if isinstance(error, grpc.Call) else str(error)
+        server = options.view_as(PortableOptions).job_endpoint or "that this command started"
+        return (
+            f"the job server {server} went away: {' '.join(str(details).split())}; its log tells why "
+            "(Prism ends where the worker pool of --environment_config does not answer)"
+        )
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raised = [line for line in lines if "[while running" in line]
+    return (raised or lines or [type(error).__name__])[-1]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway."""
+    before = logging.root.level
+    logging.root.setLevel(logging.CRITICAL)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
+        file.flush()
+        os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where the local runner's worker processes look
+        try:
+            yield
+        finally:
+            del os.environ["PIPELINE_OPTIONS_FILE"]
+            logging.root.setLevel(before)

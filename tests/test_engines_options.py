@@ -1,0 +1,97 @@
+"""What is asked of a runner is checked before anything is written, and its errors come as one line."""
+
+import socket
+from pathlib import Path
+
+import grpc
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+
+from pipelines import recipe, run, runner
+
+POOL = ["--environment_type", "EXTERNAL", "--environment_config", "localhost:1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--wrokers", "3"], r"no such option: --wrokers 3"),
+        (["--runner", "DirectRunner"], "--runner DirectRunner downloads Prism; leave --runner out"),
+        (["--runner", "PortableRunner"], "needs --job_endpoint HOST:PORT"),
+        (["--runner", "PortableRunner", "--job_endpoint", "localhost"], "--job_endpoint localhost: give HOST:PORT"),
+        (["--runner", "PortableRunner", "--job_endpoint", "localhost:1", *POOL], "nothing answers at --job_endpoint"),
+        (["--runner", "PrismRunner"], "--prism_location: it is left out, and Beam would download it"),
+        (["--runner", "PrismRunner", "--prism_location", "/no/prism"], "--prism_location: /no/prism is no file"),
+        (["--runner", "FlinkRunner", "--flink_master", "[local]"], r"beam-runners-flink-[\d.]+-job-server"),
+        (["--runner", "SparkRunner"], "--spark_job_server_jar: it is left out"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    arguments: list[str], message: str, corpora: str, tmp_path: Path
+) -> None:
+    options = run.BuildOptions(corpora, str(tmp_path / "out"), beam=tuple(arguments))
+    with pytest.raises(run.BuildError, match=message):
+        run.build(recipe.load("demo"), options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_must_answer_and_needs_workers(tmp_path: Path) -> None:
+    jar = tmp_path / "job-server.jar"
+    jar.touch()
+    flink = ["--runner", "FlinkRunner", "--flink_job_server_jar", str(jar), "--flink_master"]
+    with pytest.raises(runner.RunnerError, match=r"nothing answers at --flink_master localhost:1"):
+        runner.options([*flink, "http://localhost:1", *POOL], 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        master = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(runner.RunnerError, match="FlinkRunner needs --environment_type: EXTERNAL"):
+            runner.options([*flink, master], 1)
+        chosen = runner.options([*flink, master, *POOL], 1)
+    assert not runner.is_local(chosen)
+    assert chosen.view_as(SetupOptions).save_main_session is False
+    runner.options([*flink, "[local]"], 1)  # Beam's own default there: workers in this process
+
+
+def test_a_dry_run_stays_here(corpora: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"localhost:{server.getsockname()[1]}"
+        beam = ("--runner", "PortableRunner", "--job_endpoint", address, *POOL)
+        with pytest.raises(run.BuildError, match="--dry-run counts on this machine: leave --runner out"):
+            run.build(
+                recipe.load("demo"), run.BuildOptions(corpora, str(tmp_path / "o"), dry_run=True, beam=beam)
+            )
+
+
+class Lost(grpc.RpcError, grpc.Call):
+    """As gRPC raises it."""
+
+    def details(self) -> str:
+        return "Socket\nclosed"
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    add_callback = cancel = initial_metadata = is_active = time_remaining = trailing_metadata = None  # type: ignore
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("failed:\n Traceback\nOSError: disk [while running 'Write']\n at java.Thread\n"),
+         "OSError: disk [while running 'Write']"),
+        (RuntimeError("one\n\ntwo\n"), "two"),
+        (grpc.FutureTimeoutError(), "FutureTimeoutError"),
+        (Lost(), "the job server localhost:9 went away: Socket closed; its log tells why"),
+    ],
+    ids=["traceback", "lines", "nothing", "lost"],
+)  # fmt: skip
+def test_an_error_of_a_runner_is_told_in_one_line(error: Exception, told: str) -> None:
+    class Pipeline:
+        def run(self) -> None:
+            raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner.beam, "Pipeline", lambda options: Pipeline())
+        with pytest.raises(runner.Stopped) as caught:
+            runner.run(PipelineOptions(["--job_endpoint", "localhost:9"]), lambda pipeline: None)
+    assert str(caught.value).startswith(told)
+    assert "\n" not in str(caught.value)
