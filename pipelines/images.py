@@ -9,7 +9,7 @@ from shards import storage
 
 Image.MAX_IMAGE_PIXELS = None  # the recipe's max_image_pixels is checked from the header, before any pixel
 
-_HEADER_BYTES = 65_536  # where most photos have told their size
+HEADER_BYTES = 65_536  # where most photos have told their size
 _FAULTS = (OSError, SyntaxError, ValueError)  # what Pillow raises of bytes it cannot read
 
 
@@ -19,7 +19,7 @@ def header(url: str, *, min_side_px: int, max_pixels: int) -> tuple[int, int]:
     Raises:
         Rejected: no JPEG, too small, or too large.
     """
-    found = _size(storage.read_range(url, 0, _HEADER_BYTES))
+    found = _size(storage.read_range(url, 0, HEADER_BYTES))
     if isinstance(found, str):
         found = _size(storage.read_bytes(url))
     if isinstance(found, str):

@@ -43,7 +43,7 @@ def _photo(url: str, width: int, height: int) -> Content:
     try:
         content = storage.read_bytes(url)
     except FileNotFoundError as error:
-        raise Rejected(Reason.IMAGE_MISSING, f"gone since it was measured: {error}") from error
+        raise Rejected(Reason.IMAGE_MISSING, "gone since it was measured") from error
     images.check(content, width, height)
     return Content.of(content)
 

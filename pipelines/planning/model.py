@@ -8,6 +8,7 @@ is S for one worker. A step also takes at least what the shared storage needs fo
 from dataclasses import dataclass
 from math import ceil
 
+from pipelines import images
 from pipelines.build import CLIPS_PER_BUCKET, MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
 from pipelines.planning.rates import Prices, Rates
 from pipelines.planning.workload import Workload
@@ -179,6 +180,7 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
             read=moved,
             written=moved,
             requests=tables + cut,
+            at_once=storage.REQUESTS,
         )
 
     return (
@@ -193,8 +195,8 @@ def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
         ),
         Step(
             "measure", work.matched_masks, "mask", groups, work.matched_masks * s.measure,
-            read=work.photos * b.photo + work.mask_files * b.mask_png,
-            requests=3 * work.photos + 2 * work.mask_files, at_once=storage.REQUESTS,
+            read=work.photos * min(b.photo, images.HEADER_BYTES) + work.mask_files * b.mask_png,
+            requests=2 * work.photos + 2 * work.mask_files, at_once=storage.REQUESTS,
         ),
         shuffle("group", work.matched_masks, "mask", s.group, b.mask_row, groups, masks_cut, min(groups, buckets)),
         Step("select", work.matched_masks, "mask", buckets, work.matched_masks * s.select),

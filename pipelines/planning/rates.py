@@ -48,7 +48,7 @@ class Seconds:
 class Bytes:
     """Bytes of one item; photos and clips differ between corpora, so `--corpora` counts its own."""
 
-    photo: float = number(0, 0)  # an object store sends it whole, also for its header alone
+    photo: float = number(0, 0)
     clip: float = number(0, 0)  # a media file before conversion
     flac: float = number(0, 0)
     mask_png: float = number(0, 0)
