@@ -199,6 +199,7 @@ for (const button of document.querySelectorAll("[data-close]")) {
 const found = document.getElementById("found");
 const query = dialogs.search.querySelector("input");
 let searches = 0;
+let listed = Promise.resolve(); // done when the list is that of the last letter typed
 
 async function search() {
   const number = ++searches;
@@ -237,7 +238,7 @@ async function openTarget(label) {
   }
 }
 
-query.addEventListener("input", search);
+query.addEventListener("input", () => (listed = search()));
 query.addEventListener("keydown", (event) => {
   const rows = [...found.children];
   const at = rows.findIndex((row) => row.ariaSelected === "true");
@@ -248,7 +249,8 @@ query.addEventListener("keydown", (event) => {
   rows[to].ariaSelected = "true";
   rows[to].scrollIntoView({ block: "nearest" });
 });
-submits("search", () => {
+submits("search", async () => {
+  await listed;
   const row = [...found.children].find((candidate) => candidate.ariaSelected === "true");
   if (row) return openTarget(row.label);
 });
