@@ -291,7 +291,10 @@ def test_every_call_shown_is_one_that_the_command_takes():
     assert len(builds) >= 2
     for words in builds:
         given = " ".join(words).replace("=", " ")
-        for option in ("--runner PortableRunner", "--job_endpoint job-server:8099", "--environment_type EXTERNAL",
+        place = (
+            "localhost:8073" if "demo" in words else "job-server:8099"
+        )  # Prism on one machine; the cluster
+        for option in ("--runner PortableRunner", f"--job_endpoint {place}", "--environment_type EXTERNAL",
                        "--environment_config localhost:50000"):  # fmt: skip
             assert option in given, words
 
