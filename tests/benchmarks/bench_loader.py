@@ -6,6 +6,12 @@ normalisation on the CPU.
 Peers decode with Pillow and soundfile, as they ship; `--same-decoder` gives them ours, to compare the rest alone.
 
     python tests/benchmarks/bench_loader.py --photos FOLDER --samples 256 --runs 3
+
+MDS needs an older huggingface-hub than this package, so the peers live in an environment of their own:
+
+    pip install mosaicml-streaming litdata webdataset torch==2.14.1 torchvision==0.29.1 opencv-python-headless \\
+        safetensors tensorboard soundfile click rich fsspec pyarrow msgspec pillow
+    pip install --no-deps --editable .
 """
 
 import argparse
