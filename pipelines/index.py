@@ -17,7 +17,7 @@ from shards import storage
 
 READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}
 _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
-_MASKS_PER_GROUP, _CLIPS_PER_GROUP = 16 << 10, 2 << 10  # what a worker of the build takes at a time
+MASKS_PER_GROUP, CLIPS_PER_GROUP = 16 << 10, 2 << 10  # what a worker of the build takes at a time
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
 _REPEATED = (
@@ -95,9 +95,9 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
     seen: dict[str, Seen] = {}
     files = sources(corpora)
     with (
-        _table(paths["rejections"], REJECTIONS, _MASKS_PER_GROUP) as write_rejected,
-        _table(paths["clips"], CLIPS, _CLIPS_PER_GROUP) as write_clips,
-        _table(paths["masks"], MASKS, _MASKS_PER_GROUP) as write_masks,
+        _table(paths["rejections"], REJECTIONS, MASKS_PER_GROUP) as write_rejected,
+        _table(paths["clips"], CLIPS, CLIPS_PER_GROUP) as write_clips,
+        _table(paths["masks"], MASKS, MASKS_PER_GROUP) as write_masks,
     ):
         for source in files:
             count = tally.setdefault(source.corpus, Counter())

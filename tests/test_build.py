@@ -83,8 +83,8 @@ def test_bounds_on_what_a_worker_takes_decide_nothing(
 ) -> None:
     monkeypatch.setattr(build, "MASKS_PER_BUCKET", 20)
     monkeypatch.setattr(build, "CLIPS_PER_BUCKET", 10)
-    monkeypatch.setattr(index, "_MASKS_PER_GROUP", 30)
-    monkeypatch.setattr(index, "_CLIPS_PER_GROUP", 10)
+    monkeypatch.setattr(index, "MASKS_PER_GROUP", 30)
+    monkeypatch.setattr(index, "CLIPS_PER_GROUP", 10)
     out = str(tmp_path / "small")
     run.build(recipe.load("demo"), run.BuildOptions(corpora, out))
     assert hashes(out) == hashes(dataset)

@@ -152,7 +152,7 @@ def test_progress_reaches_the_end_of_every_file(tmp_path):
 
 
 def test_row_groups_stay_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(indexing, "_MASKS_PER_GROUP", 4)
+    monkeypatch.setattr(indexing, "MASKS_PER_GROUP", 4)
     result = index(str(corpora(tmp_path / "in")), str(tmp_path / "out"))
     layout = pq.ParquetFile(result.masks).metadata
     assert sum(layout.row_group(n).num_rows for n in range(layout.num_row_groups)) == 19

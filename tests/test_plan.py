@@ -276,6 +276,6 @@ def test_the_tasks_are_those_of_the_build():
     """What the model takes for the number of tasks is what the build's own constants say."""
     from pipelines import build, index
 
-    assert (model.MASKS_PER_GROUP, model.CLIPS_PER_GROUP) == (index._MASKS_PER_GROUP, index._CLIPS_PER_GROUP)
+    assert (model.MASKS_PER_GROUP, model.CLIPS_PER_GROUP) == (index.MASKS_PER_GROUP, index.CLIPS_PER_GROUP)
     tasks = {line.step.name: line.step.tasks for line in plan(FULL, RECIPE, RATES, Cluster(1), PRICES).lines}
     assert tasks["select"] == 1 + int(FULL.masks) // build.MASKS_PER_BUCKET

@@ -18,7 +18,7 @@ from label_maps import LabelMap
 from pipelines import finish, index, pair, pool, samples, select, slices, split, stages
 from pipelines.demo import write_demo_corpora
 from pipelines.match import match
-from pipelines.planning.model import MASKS_PER_GROUP, Cluster, plan
+from pipelines.planning.model import Cluster, plan
 from pipelines.planning.rates import Bytes, Kept, Prices, Rates
 from pipelines.planning.workload import counted
 from pipelines.recipe import Recipe, load
@@ -232,7 +232,7 @@ def _shuffle(table: pa.Table, column: str, buckets: int | None, folder: str) -> 
 
 def _long(table: pa.Table) -> pa.Table:
     """A few rows repeated to a table of the usual length: what one table costs must not hide what a row does."""
-    return pa.concat_tables([table] * (1 + MASKS_PER_GROUP // max(1, len(table))))
+    return pa.concat_tables([table] * (1 + index.MASKS_PER_GROUP // max(1, len(table))))
 
 
 def _sizes(

@@ -10,12 +10,12 @@ from math import ceil
 
 from pipelines import images
 from pipelines.build import CLIPS_PER_BUCKET, MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
+from pipelines.index import CLIPS_PER_GROUP, MASKS_PER_GROUP
 from pipelines.planning.rates import Prices, Rates
 from pipelines.planning.workload import Workload
 from pipelines.recipe import Recipe
 from shards import storage
 
-MASKS_PER_GROUP, CLIPS_PER_GROUP = 16 << 10, 2 << 10  # of the index's tables: what one worker reads at a time
 MONTH_HOURS = 730
 
 
