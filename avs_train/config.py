@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avs_train.models import ModelConfig
+from shards.errors import AvsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +24,7 @@ else:
 CONFIGS = Path(__file__).parent / "configs"
 
 
-class ConfigError(Exception):
+class ConfigError(AvsError):
     """Everything that is wrong with a configuration, one fault a line."""
 
     def __init__(self, source: str, faults: Sequence[str]) -> None:

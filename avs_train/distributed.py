@@ -12,10 +12,12 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from shards.errors import AvsError
+
 T = TypeVar("T")
 
 
-class DeviceError(Exception):
+class DeviceError(AvsError):
     """A device that was asked for and is not there."""
 
 

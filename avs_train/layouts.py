@@ -16,11 +16,13 @@ from pathlib import Path
 
 from torch import Tensor
 
+from shards.errors import AvsError
+
 Tensors = dict[str, Tensor]
 SHOWN = 8  # keys that an error spells out
 
 
-class CheckpointError(Exception):
+class CheckpointError(AvsError):
     """A checkpoint that cannot be read, does not fit, or cannot be converted; the text says what to do."""
 
 

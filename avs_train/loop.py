@@ -25,10 +25,11 @@ from avs_train.run_folder import RunError, RunFolder, load_trained, optimizer_te
 from avs_train.schedule import learning_rate
 from avs_train.speed import Speedometer
 from avs_train.tracking import Tracker
+from shards.errors import AvsError
 from shards.hashing import hash64
 
 
-class NonFiniteError(Exception):
+class NonFiniteError(AvsError):
     """The loss or a gradient became NaN or infinite; names the batch and where the state was saved."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from avs_train.metrics import VARIANTS
 from shards import storage
+from shards.errors import AvsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,7 +19,7 @@ else:
 PUBLISHED = Path(__file__).parent / "published.toml"
 
 
-class ReportError(Exception):
+class ReportError(AvsError):
     """A result file that cannot be read."""
 
 

@@ -28,10 +28,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from shards.errors import AvsError
+
 _FORMAT = 1
 
 
-class RunError(Exception):
+class RunError(AvsError):
     """A run folder that cannot be used as asked; the message says why and what to do."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from label_maps.faults import Fault, check, parse
 from label_maps.links import Link, content_hash, to_csv
+from shards.errors import AvsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +24,7 @@ _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KEYS = ("name", "version", "licence", "description")
 
 
-class LabelMapError(ValueError):
+class LabelMapError(AvsError, ValueError):
     """A label map that cannot be used. `faults` holds every broken rule, the message prints them all."""
 
     def __init__(self, path: Path, faults: Iterable[Fault]) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from shards import format, storage
+from shards.errors import AvsError
 
 
-class DatasetError(Exception):
+class DatasetError(AvsError):
     """A folder that is no complete dataset of this format; the message says what to do."""
 
 

@@ -1,21 +1,17 @@
 """Prism and Beam worker pools as processes on this machine, for tests. `tests/servers/build_prism.sh` builds Prism."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
-from server_process import CACHE, ServerProcess, free_port, listens
+from server_process import ServerProcess, built, free_port, listens
 
 SCRIPT = Path(__file__).parent / "servers" / "build_prism.sh"
 
 
 def binary() -> Path | None:
     """The built Prism; None where it has not been built."""
-    found = re.search(r"^version=(\S+)$", SCRIPT.read_text(), re.MULTILINE)
-    assert found
-    path = CACHE / f"prism-{found[1]}" / "prism"
-    return path if path.exists() else None
+    return built(SCRIPT, "prism", "prism")
 
 
 class WorkerPool:

@@ -1,8 +1,13 @@
 """Corpora and datasets that several tests read; none may change them."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import s3_server
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -28,8 +33,18 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def dataset(corpora: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A dataset built from them by the recipe of `make demo`."""
-    from pipelines import recipe, run
+    from pipelines.build import run
+    from pipelines.recipes import recipe
 
     out = str(tmp_path_factory.mktemp("dataset") / "demo")
     run.build(recipe.load("demo"), run.BuildOptions(corpora, out))
     return out
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> "Iterator[s3_server.S3Server]":
+    """A running S3 server of the test's own; tests that take it are marked `s3_server.needed`."""
+    import s3_server
+
+    with s3_server.serving(tmp_path / "s3") as server:
+        yield server

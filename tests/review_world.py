@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from label_maps import Link, load
 from label_maps.label_map import write
+from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.matching.vocabularies import VisualLabel
-from pipelines.records import CLIPS, MASKS
 from pipelines.review import corpus_index, intake, proposals
 from pipelines.review.labels import load_labels
 from pipelines.review.proposals import Proposal

@@ -1,12 +1,13 @@
 """A real S3 server on this machine, for tests: VersityGW over a folder. `tests/servers/build.sh` builds it."""
 
 import os
-import re
-import signal
-import socket
-import subprocess
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+import s3fs
+from server_process import ServerProcess, built, free_port, listens
 
 SCRIPT = Path(__file__).parent / "servers" / "build.sh"
 KEY, SECRET, BUCKET = "tester", "only-for-tests", "datasets"
@@ -14,11 +15,26 @@ KEY, SECRET, BUCKET = "tester", "only-for-tests", "datasets"
 
 def binary() -> Path | None:
     """The built server; None where it has not been built."""
-    found = re.search(r"^version=(\S+)$", SCRIPT.read_text(), re.MULTILINE)
-    assert found
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = cache / "avs-data" / "servers" / f"versitygw-{found[1]}" / "versitygw"
-    return path if path.exists() else None
+    return built(SCRIPT, "versitygw", "versitygw")
+
+
+needed = pytest.mark.skipif(binary() is None, reason="no S3 server is built here: run tests/servers/build.sh")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator["S3Server"]:
+    """A running server that the clients of this process and of its children know by their environment."""
+    server = S3Server(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+            s3fs.S3FileSystem.clear_instance_cache()
 
 
 class S3Server:
@@ -28,10 +44,8 @@ class S3Server:
         self.folder = folder
         (folder / "data" / BUCKET).mkdir(parents=True)
         (folder / "meta").mkdir()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._process: subprocess.Popen | None = None
+        self.port = free_port()
+        self._process: ServerProcess | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,18 +63,10 @@ class S3Server:
         command = [str(server), "--port", f"127.0.0.1:{self.port}", *options]
         command += ["posix", "--sidecar", str(self.folder / "meta"), str(self.folder / "data")]
         environment = {**os.environ, "ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise RuntimeError(f"no server after 30 s: {(self.folder / 'log').read_text()[-500:]}")
+        self._process = ServerProcess("s3", command, self.folder, environment)
+        self._process.wait(lambda: listens(self.port), 30)
 
     def kill(self) -> None:
         """As a crash would."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+            self._process.kill()

@@ -1,6 +1,7 @@
 """One server as a process of its own, for tests: a free port, a log file, and a kill as a crash would."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,6 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avs-data" / "servers"
+
+
+def built(script: Path, folder: str, name: str) -> Path | None:
+    """The binary that a script of tests/servers has built, in the version that it names; None where it has not."""
+    found = re.search(r"^version=(\S+)$", script.read_text(), re.MULTILINE)
+    assert found
+    path = CACHE / f"{folder}-{found[1]}" / name
+    return path if path.exists() else None
 
 
 def free_port() -> int:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines import audio
-from pipelines.records import Reason, Rejected
+from pipelines.media import audio
+from shards.rejections import Reason, Rejected
 
 RULES = {"min_duration_s": 0.5, "max_duration_s": 30.0, "silence_peak": 0.001}
 

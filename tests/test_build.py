@@ -24,8 +24,9 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from pipelines import build, finish, index, recipe, run, stages
+from pipelines.build import finish, graph, index, run, stages
 from pipelines.cli import main
+from pipelines.recipes import recipe
 from shards import format, hashing, storage
 from shards.reader import Dataset
 from shards.verify import verify
@@ -81,8 +82,8 @@ def test_two_processes_write_the_same_bytes(dataset: str, corpora: str, tmp_path
 def test_bounds_on_what_a_worker_takes_decide_nothing(
     dataset: str, corpora: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "MASKS_PER_BUCKET", 20)
-    monkeypatch.setattr(build, "CLIPS_PER_BUCKET", 10)
+    monkeypatch.setattr(graph, "MASKS_PER_BUCKET", 20)
+    monkeypatch.setattr(graph, "CLIPS_PER_BUCKET", 10)
     monkeypatch.setattr(index, "MASKS_PER_GROUP", 30)
     monkeypatch.setattr(index, "CLIPS_PER_GROUP", 10)
     out = str(tmp_path / "small")
@@ -111,7 +112,7 @@ def test_a_category_with_most_samples_makes_no_large_task(
         return process(self, table, *side)
 
     monkeypatch.setattr(stages._Apply, "process", recorded)
-    monkeypatch.setattr(build, "MASKS_PER_BUCKET", 20)
+    monkeypatch.setattr(graph, "MASKS_PER_BUCKET", 20)
     out = str(tmp_path / "out")
     run.build(recipe.load("demo"), run.BuildOptions(str(skewed), out))
     categories = Counter(Dataset(out).table()["category"].to_pylist())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import licences
+from pipelines.corpora import licences
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from lvis import LVIS
 
 from pipelines.corpora import json_stream, lvis
+from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import CorpusError, Source
-from pipelines.records import MASKS, REJECTIONS
+from shards.tables import REJECTIONS
 
 MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 BY = {"id": 4, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"}

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.corpora import csv_stream, open_images
+from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import CorpusError, Source
-from pipelines.records import MASKS, REJECTIONS
+from shards.tables import REJECTIONS
 
 MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 HEADER = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"

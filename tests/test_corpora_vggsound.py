@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.corpora import vggsound
+from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import CorpusError
-from pipelines.records import CLIPS, REJECTIONS
+from shards.tables import REJECTIONS
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 MINI = DATA / "mini"

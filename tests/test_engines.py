@@ -14,7 +14,6 @@ import beam_engines
 import fsspec
 import pytest
 import s3_server
-import s3fs
 
 from shards import format, storage
 from shards.manifest import file_sha256
@@ -23,9 +22,6 @@ from shards.verify import verify
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(
     beam_engines.binary() is None, reason="Prism is not built here: run tests/servers/build_prism.sh"
-)
-needs_s3 = pytest.mark.skipif(
-    s3_server.binary() is None, reason="no S3 server is built here: run tests/servers/build.sh"
 )
 
 
@@ -96,18 +92,6 @@ def pool(tmp_path: Path) -> Iterator[beam_engines.WorkerPool]:
     running.kill()
 
 
-@pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s3_server.S3Server]:
-    running = s3_server.S3Server(tmp_path / "s3")
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    running.start()
-    yield running
-    running.kill()
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
 def whole(out: str) -> None:
     """No manifest, and a shard that has its name is there to its end; what a kill leaves besides has other names."""
     found = set(hashes(out))
@@ -150,7 +134,7 @@ def test_real_photos_on_prism(
 
 
 @pytest.mark.slow
-@needs_s3
+@s3_server.needed
 def test_corpora_and_dataset_on_s3(
     dataset: str, corpora: str, prism: beam_engines.Prism, s3: s3_server.S3Server, tmp_path: Path
 ) -> None:
@@ -202,7 +186,7 @@ def test_a_crash_stops_with_an_error_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-@needs_s3
+@s3_server.needed
 @pytest.mark.parametrize("away_s", [0.0, 1.5, 30.0], ids=["a blink", "a restart", "long"])
 def test_the_store_goes_away_and_comes_back(
     away_s: float,

@@ -6,11 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import s3_server
-import s3fs
 
-from pipelines import parts
+from pipelines.build import parts
 from shards import storage
 
 ATTEMPT = """
@@ -73,18 +71,7 @@ def test_two_attempts_in_a_folder(tmp_path: Path) -> None:
     check(out, race(out, tmp_path, 2))
 
 
-@pytest.mark.skipif(
-    s3_server.binary() is None, reason="no S3 server is built here: run tests/servers/build.sh"
-)
-def test_two_attempts_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = s3_server.S3Server(tmp_path / "s3")
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    server.start()
-    s3fs.S3FileSystem.clear_instance_cache()
-    try:
-        out = f"s3://{s3_server.BUCKET}/out"
-        check(out, race(out, tmp_path, 2))
-    finally:
-        server.kill()
-        s3fs.S3FileSystem.clear_instance_cache()
+@s3_server.needed
+def test_two_attempts_on_s3(s3: s3_server.S3Server, tmp_path: Path) -> None:
+    out = f"s3://{s3_server.BUCKET}/out"
+    check(out, race(out, tmp_path, 2))

@@ -7,7 +7,8 @@ import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
-from pipelines import recipe, run, runner
+from pipelines.build import run, runner
+from pipelines.recipes import recipe
 
 POOL = ["--environment_type", "EXTERNAL", "--environment_config", "localhost:1"]
 

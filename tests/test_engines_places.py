@@ -10,9 +10,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
 from PIL import Image
 
-from pipelines import audio, images, masks
 from pipelines.corpora import csv_stream
-from pipelines.records import Rejected
+from pipelines.media import audio, images, masks
+from shards.rejections import Rejected
 
 
 class Remote(AbstractBufferedFile):

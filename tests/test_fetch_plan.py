@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from label_maps import LabelMap, Link
+from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.fetch import estimate, options, plan
 from pipelines.fetch.items import Item, Kind, from_table, to_table
 from pipelines.fetch.run import Due
-from pipelines.recipe import Select
-from pipelines.records import CLIPS, MASKS
+from pipelines.recipes.recipe import Select
 
 
 def link(category: str, source: str, source_id: str) -> Link:

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipelines import index as indexing
+from pipelines.build import index as indexing
+from pipelines.build.index import index
 from pipelines.cli import main
+from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.corpora.source import CorpusError
-from pipelines.index import index
-from pipelines.records import CLIPS, MASKS, REJECTIONS
+from shards.tables import REJECTIONS
 
 MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 MASK_HEADER = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
-from pipelines import masks
-from pipelines.records import Reason, Rejected
+from pipelines.media import masks
+from shards.rejections import Reason, Rejected
 
 
 def png(array: np.ndarray, mode: str) -> bytes:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import label_maps
-from pipelines import cli, recipe
+from pipelines import cli
 from pipelines.planning import measure, model, rates, workload
 from pipelines.planning.model import Cluster, Step, duration, plan
+from pipelines.recipes import recipe
 
 MAP = label_maps.load("avs")
 RECIPE = recipe.load("avs_synthetic")
@@ -274,8 +275,8 @@ def test_faults_are_told_together_with_their_rule(tmp_path):
 
 def test_the_tasks_are_those_of_the_build():
     """What the model takes for the number of tasks is what the build's own constants say."""
-    from pipelines import build, index
+    from pipelines.build import graph, index
 
     assert (model.MASKS_PER_GROUP, model.CLIPS_PER_GROUP) == (index.MASKS_PER_GROUP, index.CLIPS_PER_GROUP)
     tasks = {line.step.name: line.step.tasks for line in plan(FULL, RECIPE, RATES, Cluster(1), PRICES).lines}
-    assert tasks["select"] == 1 + int(FULL.masks) // build.MASKS_PER_BUCKET
+    assert tasks["select"] == 1 + int(FULL.masks) // graph.MASKS_PER_BUCKET

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 from pycocotools.coco import COCO
 
-from pipelines import parts, recipe, run
+from pipelines.build import parts, run
 from pipelines.cli import main
 from pipelines.publish import attribution, exports
 from pipelines.publish.availability import snapshot
@@ -31,6 +31,7 @@ from pipelines.publish.rehydrate import rehydrate
 from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.takedown import takedown
 from pipelines.publish.version import Version, VersionError
+from pipelines.recipes import recipe
 from shards import format, hashing, manifest
 from shards.manifest import DatasetError, file_sha256
 from shards.reader import Dataset

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -22,23 +21,7 @@ from shards import manifest
 from shards.reader import Dataset
 from shards.verify import verify
 
-pytestmark = pytest.mark.skipif(
-    s3_server.binary() is None, reason="no S3 server is built here: run tests/servers/build.sh"
-)
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s3_server.S3Server]:
-    running = s3_server.S3Server(tmp_path / "s3")
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    running.start()
-    yield running
-    running.kill()
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
+pytestmark = s3_server.needed
 URL = f"s3://{s3_server.BUCKET}/avs"
 
 
@@ -47,7 +30,7 @@ def go(dataset: str, version: str, progress=lambda *_: None, to: str = URL) -> R
 
 
 def test_a_version_is_whole_for_its_readers_and_never_changes(
-    dataset: str, server: s3_server.S3Server, tmp_path: Path
+    dataset: str, s3: s3_server.S3Server, tmp_path: Path
 ) -> None:
     first = go(dataset, "1.0.0")
     assert (first.state, first.sent.reused, first.sent.present) == ("published", 0, 0)
@@ -74,7 +57,7 @@ def test_a_version_is_whole_for_its_readers_and_never_changes(
 
 
 def test_a_killed_server_costs_only_what_was_missing(
-    dataset: str, server: s3_server.S3Server, monkeypatch: pytest.MonkeyPatch
+    dataset: str, s3: s3_server.S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -82,11 +65,11 @@ def test_a_killed_server_costs_only_what_was_missing(
 
     def crash(what: str, done: int, total: int) -> None:
         if what == "Uploading" and done:
-            server.kill()
+            s3.kill()
 
     with pytest.raises(PublishError, match="run the same command to go on"):
         go(dataset, "1.0.0", crash)
-    server.start()
+    s3.start()
     assert Target(URL).versions() == []
     assert Target(URL).latest() is None
     again = go(dataset, "1.0.0")
@@ -97,7 +80,7 @@ def test_a_killed_server_costs_only_what_was_missing(
 
 
 def test_large_files_go_in_parts_and_parts_of_a_dead_upload_are_removed(
-    server: s3_server.S3Server, tmp_path: Path
+    s3: s3_server.S3Server, tmp_path: Path
 ) -> None:
     target, fs = Target(URL), s3fs.S3FileSystem()
     key = "avs/1.0.0/train/train-000000.tar"
@@ -123,7 +106,7 @@ def test_large_files_go_in_parts_and_parts_of_a_dead_upload_are_removed(
     assert target.sha256("1.0.0/large.tar") == manifest.file_sha256(str(large))
 
 
-def test_what_was_left_with_other_bytes_is_sent_again(dataset: str, server: s3_server.S3Server) -> None:
+def test_what_was_left_with_other_bytes_is_sent_again(dataset: str, s3: s3_server.S3Server) -> None:
     """A file of the right size from an interrupted publish of something else is found by reading it."""
     entry = Dataset(dataset).manifest.shards[0]
     target = Target(URL)
@@ -135,7 +118,7 @@ def test_what_was_left_with_other_bytes_is_sent_again(dataset: str, server: s3_s
 
 
 def test_wrong_credentials_and_a_read_only_store_are_told(
-    dataset: str, server: s3_server.S3Server, monkeypatch: pytest.MonkeyPatch
+    dataset: str, s3: s3_server.S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     s3fs.S3FileSystem.clear_instance_cache()
@@ -145,14 +128,14 @@ def test_wrong_credentials_and_a_read_only_store_are_told(
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(PublishError, match="Create the bucket"):
         go(dataset, "1.0.0", to="s3://there-is-none/avs")
-    server.kill()
-    server.start("--readonly")
+    s3.kill()
+    s3.start("--readonly")
     with pytest.raises(PublishError, match="refuses"):
         go(dataset, "1.0.0")
-    assert list((server.folder / "data" / s3_server.BUCKET).rglob("*.*")) == []  # nothing was written
+    assert list((s3.folder / "data" / s3_server.BUCKET).rglob("*.*")) == []  # nothing was written
 
 
-def test_of_two_publishers_one_wins_and_the_other_is_told(dataset: str, server: s3_server.S3Server) -> None:
+def test_of_two_publishers_one_wins_and_the_other_is_told(dataset: str, s3: s3_server.S3Server) -> None:
     barrier = threading.Barrier(2)
     outcomes: dict[str, str] = {}
 
@@ -178,7 +161,7 @@ def test_of_two_publishers_one_wins_and_the_other_is_told(dataset: str, server: 
     assert Target(URL).sizes(claim.FOLDER) == {}
 
 
-def test_a_claim_is_taken_over_from_the_dead_alone(server: s3_server.S3Server) -> None:
+def test_a_claim_is_taken_over_from_the_dead_alone(s3: s3_server.S3Server) -> None:
     target = Target(URL)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -206,7 +189,7 @@ def test_a_claim_is_taken_over_from_the_dead_alone(server: s3_server.S3Server) -
         pass
 
 
-def test_the_seal_is_set_once(server: s3_server.S3Server) -> None:
+def test_the_seal_is_set_once(s3: s3_server.S3Server) -> None:
     from pipelines.publish.upload import seal
 
     one = edition.Publication("avs", "1.0.0", None, "a", edition.Profile(), ())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import recipe
+from pipelines.recipes import recipe
 
 
 def test_the_recipes_that_ship_load() -> None:

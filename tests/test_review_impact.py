@@ -8,7 +8,7 @@ import pytest
 from review_world import BASE_LINKS, PROPOSALS, make_world
 
 from label_maps import LabelMap, Link, load
-from pipelines.records import CLIPS, MASKS
+from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.review import application, corpus_index
 from pipelines.review.categories import AcceptedLink, candidate, long_name, resolve, short_name
 from pipelines.review.impact import ImpactTable, Size, impact

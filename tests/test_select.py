@@ -14,11 +14,12 @@ from PIL import Image
 
 from label_maps import LabelMap
 from label_maps.links import Link
-from pipelines import pair, select, slices, split, stages
-from pipelines.match import match
-from pipelines.recipe import Select, Split
-from pipelines.records import MASKS, Reason
+from pipelines.build import pair, select, slices, split, stages
+from pipelines.build.match import match
+from pipelines.corpora.records import MASKS
+from pipelines.recipes.recipe import Select, Split
 from shards import hashing
+from shards.rejections import Reason
 from shards.tables import POOL
 
 RULES = Select(min_area_fraction=0.01, max_area_fraction=0.6, min_side_px=50)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import slices, stages
+from pipelines.build import slices, stages
 
 ROWS = st.lists(st.tuples(st.text("abé|𝄞Z", max_size=3), st.integers(0, 99)), max_size=40)
 

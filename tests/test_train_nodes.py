@@ -11,14 +11,10 @@ import time
 
 import pytest
 import s3_server
-import s3fs
 from generated_shards import write_dataset
 from safetensors.torch import load_file
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(s3_server.binary() is None, reason="no S3 server: run tests/servers/build.sh"),
-]
+pytestmark = [pytest.mark.slow, s3_server.needed]
 
 SMALL = [
     "model.image_size=64", "window_shards=2", "data.workers=1", "tensorboard=false",
@@ -33,15 +29,9 @@ LONG_S = 400
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """A dataset on the server, and what a client needs to know of it in the environment."""
-    server = s3_server.S3Server(tmp_path_factory.mktemp("s3") / "server")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**server.environment, "OMP_NUM_THREADS": "1"}.items():
-            patch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
-        server.start()
+    with pytest.MonkeyPatch.context() as patch, s3_server.serving(tmp_path_factory.mktemp("s3") / "server"):
+        patch.setenv("OMP_NUM_THREADS", "1")
         yield write_dataset(f"s3://{s3_server.BUCKET}/avs", {"train": 17, "val": 4}, size=64)
-        server.kill()
-        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def start(nodes, per_node, data, out, settings, outs=None):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import soundfile
 
+from shards.errors import AvsError
 from shards.hashing import unit
 
 RATE_HZ = 16_000
@@ -15,7 +16,7 @@ HOP_SAMPLES = 15_360  # window i starts at 0.96 i seconds
 cv2.setNumThreads(0)  # the loader's own threads share the cores; OpenCV's would fight them
 
 
-class DecodeError(Exception):
+class DecodeError(AvsError):
     """Bytes that are not the picture or sound they should be."""
 
 

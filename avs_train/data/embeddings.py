@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import torch
 
 from shards import storage
+from shards.errors import AvsError
 
 EMBEDDING_SIZE = 128
 
 
-class EmbeddingError(Exception):
+class EmbeddingError(AvsError):
     """A table that was made by another encoder or is no embedding table."""
 
 

@@ -22,11 +22,12 @@ from avs_train.data.pairing import SILENCE, Hearing, frozen
 from avs_train.data.samples import Member, Row, Split
 from avs_train.data.shard_files import ShardError, ShardFiles
 from shards import storage
+from shards.errors import AvsError
 
 _STAND_INS = 16
 
 
-class CorruptDataError(Exception):
+class CorruptDataError(AvsError):
     """More samples than the tolerance allows do not match their hash or do not decode."""
 
 

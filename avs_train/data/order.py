@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shards.errors import AvsError
 from shards.hashing import hash64, mix64
 
 
-class SettingError(ValueError):
+class SettingError(AvsError, ValueError):
     """A setting that does not fit the data or the number of ranks; says which one would."""
 
 

@@ -17,13 +17,14 @@ from threading import Lock
 
 from avs_train.data.order import SettingError
 from shards import storage
+from shards.errors import AvsError
 from shards.manifest import ShardEntry
 
 _CHUNK = 1 << 20
 _OPEN_FILES = 128
 
 
-class ShardError(Exception):
+class ShardError(AvsError):
     """A shard that is missing, truncated or changed, after retries; the message names it."""
 
 

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from label_maps import LabelMapError
-from pipelines import finish, recipe, run
+from pipelines.build import finish, run
 from pipelines.commands.progress import BuildProgress
 from pipelines.corpora.source import CorpusError
+from pipelines.recipes import recipe
 from shards import format, manifest
 
 CONTEXT = {"ignore_unknown_options": True}

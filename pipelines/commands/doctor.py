@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import recipe
 from pipelines.commands.fetch import COOKIES
 from pipelines.fetch import doctor, options
+from pipelines.recipes import recipe
 
 
 @click.command()

@@ -8,7 +8,6 @@ from rich.table import Table
 
 import label_maps
 from label_maps import LabelMapError
-from pipelines import recipe
 from pipelines.commands.ledger import print_ledger
 from pipelines.corpora.source import CorpusError
 from pipelines.fetch import access, estimate, options
@@ -16,6 +15,7 @@ from pipelines.fetch.annotations import DriftError
 from pipelines.fetch.display import FetchDisplay
 from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.run import Fetch, FetchError, due, locked
+from pipelines.recipes import recipe
 
 KINDS = ("annotations", "photos", "masks", "clips")
 COOKIES = click.option(

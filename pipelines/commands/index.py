@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipelines import index as indexing
+from pipelines.build import index as indexing
 from pipelines.corpora.source import CorpusError
 
 

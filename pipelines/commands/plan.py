@@ -14,9 +14,9 @@ from rich.table import Table
 
 import label_maps
 from label_maps import LabelMapError
-from pipelines import recipe
 from pipelines.corpora.source import CorpusError
 from pipelines.planning import measure, model, rates, workload
+from pipelines.recipes import recipe
 from shards import storage
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from pipelines.index import Progress
-from pipelines.parts import WORK
+from pipelines.build.index import Progress
+from pipelines.build.parts import WORK
 from shards import format, storage
 
 

@@ -5,7 +5,6 @@ import time
 import click
 from rich.console import Console
 
-from pipelines import recipe
 from pipelines.commands.fetch import COOKIES
 from pipelines.commands.ledger import print_ledger
 from pipelines.fetch import access, options, report
@@ -13,6 +12,7 @@ from pipelines.fetch.display import FetchDisplay
 from pipelines.fetch.items import Kind
 from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.run import Fetch, FetchError, locked, read_items
+from pipelines.recipes import recipe
 
 
 @click.command()

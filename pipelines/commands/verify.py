@@ -53,7 +53,7 @@ def command(
 
 
 def _rebuild(dataset: str, corpora: str, held_out: tuple[str, ...], workers: int, console: Console) -> None:
-    from pipelines import run  # Beam, which a plain check does not need
+    from pipelines.build import run  # Beam, which a plain check does not need
     from pipelines.commands.progress import BuildProgress
     from pipelines.publish.rebuild import RebuildError, rebuild
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipelines.corpora.source import CorpusError, rejections
-from pipelines.records import Reason
 from shards import storage
+from shards.rejections import Reason
 
 BLOCK_BYTES = 4 << 20
 _LONGEST_HEADER = 64 << 10

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import licences
-from pipelines.corpora import names
+from pipelines.corpora import licences, names
 from pipelines.corpora.json_stream import Block, JsonStream
 from pipelines.corpora.keys import Positions
+from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections, sift
-from pipelines.records import MASKS, Reason
 from shards import storage
+from shards.rejections import Reason
 
 LAYOUT = "lvis/*.json (lvis_v1_train.json, lvis_v1_val.json)"
 _FOLDER = "lvis"

@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 from pipelines.corpora import csv_stream, names
 from pipelines.corpora.keys import text_keys
 from pipelines.corpora.open_images_tables import BOX, MASK_COLUMNS, Boxes, Images, Labels, Wanted, box_keys
+from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import Part, Source, batch, joined, sift
-from pipelines.records import MASKS, Reason
 from shards import storage
+from shards.rejections import Reason
 
 LAYOUT = "open_images/*-annotations-object-segmentation.csv (train-, validation-, test-)"
 _FOLDER = "open_images"

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import licences
-from pipelines.corpora import csv_stream
+from pipelines.corpora import csv_stream, licences
 from pipelines.corpora.keys import Positions, distinct, text_keys
+from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import CorpusError, rejections
-from pipelines.records import MASKS, Reason
 from shards import storage
 from shards.hashing import mix64
+from shards.rejections import Reason
 
 BOX = ("BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax")
 MASK_COLUMNS = ("MaskPath", "ImageID", "LabelName", *BOX)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipelines.records import REJECTIONS, Reason
+from shards.errors import AvsError
+from shards.rejections import Reason
+from shards.tables import REJECTIONS
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +30,7 @@ class Part(NamedTuple):
     position: int  # bytes of the file read so far, for progress
 
 
-class CorpusError(ValueError):
+class CorpusError(AvsError, ValueError):
     """A file that as a whole is not what its name promises: the file, the position, the rule, the remedy."""
 
     def __init__(self, file: str, position: str, rule: str, remedy: str) -> None:

@@ -13,11 +13,11 @@ from typing import IO
 
 import pyarrow as pa
 
-from pipelines import licences
-from pipelines.corpora import names
+from pipelines.corpora import licences, names
+from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections
-from pipelines.records import CLIPS, Reason
 from shards import storage
+from shards.rejections import Reason
 
 LAYOUT = "vggsound/vggsound.csv"
 _FOLDER = "vggsound"

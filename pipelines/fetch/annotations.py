@@ -12,6 +12,7 @@ from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import FOLDER
 from pipelines.fetch.options import FetchOptions
 from shards import storage
+from shards.errors import AvsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,7 +22,7 @@ else:
 MAX_BYTES = 8_000_000_000
 
 
-class DriftError(Exception):
+class DriftError(AvsError):
     """An annotation file is not the one that was pinned."""
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pipelines.fetch.audio import AudioRules
 from pipelines.fetch.clips import ClipRules
 from pipelines.fetch.photos import PhotoRules
-from pipelines.recipe import RecipeError, number, read_table
+from pipelines.recipes.recipe import RecipeError, number, read_table
 
 SPLITS = ("train", "validation", "test")
 CORPORA = ("lvis", "open_images", "vggsound")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from label_maps import LabelMap
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import Clips, FetchOptions
-from pipelines.recipe import Select
+from pipelines.recipes.recipe import Select
 from shards import storage
 
 _MASK_COLUMNS = [

@@ -29,15 +29,16 @@ from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Access, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
 from pipelines.fetch.workers import Done, Tally, Workers
-from pipelines.recipe import Recipe
+from pipelines.recipes.recipe import Recipe
 from shards import storage
+from shards.errors import AvsError
 
 ITEMS = "items.parquet"
 PHOTO_PAIRS, CLIP_PAIRS = "near_duplicate_photos.parquet", "near_duplicate_clips.parquet"
 Watch = Callable[[str, dict[str, int], Tally], None]  # stage, items to fetch by kind, what happened so far
 
 
-class FetchError(Exception):
+class FetchError(AvsError):
     """A fetch that cannot go on; the message says why and what to do."""
 
 
@@ -158,7 +159,7 @@ class Fetch:
 
     def plan(self, label_map: LabelMap, recipe: Recipe) -> planning.Plan:
         """Index the corpora folder, derive the items, and write them to `_fetch/items.parquet`."""
-        from pipelines.index import index
+        from pipelines.build.index import index
 
         with tempfile.TemporaryDirectory(prefix="avs-index-") as folder:
             tables = index(self.store.corpora, folder)

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import finish, parts
+from pipelines.build import finish, parts
+from pipelines.build.outcome import Outcome
 from pipelines.imports import media
 from pipelines.imports.planned import Found, LayoutError, PlannedSample
-from pipelines.records import REJECTIONS, Outcome, Reason, Rejected, rejection
 from shards import format, manifest, storage, tables
+from shards.rejections import Reason, Rejected, rejection
+from shards.tables import REJECTIONS
 from shards.writer import Content, Member
 
 _SAMPLES_PER_SHARD = 256

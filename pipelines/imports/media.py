@@ -6,11 +6,11 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from pipelines import audio
-from pipelines.images import said
-from pipelines.records import Reason, Rejected
+from pipelines.media import audio
+from pipelines.media.images import said
 from shards import storage
 from shards.format import RATE_HZ
+from shards.rejections import Reason, Rejected
 
 WINDOW, HOP = 15_600, 15_360  # samples of one VGGish window, and from one to the next
 _LONGEST_S = 3600.0

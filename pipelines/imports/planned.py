@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from pipelines.records import Reason, rejection
+from shards.errors import AvsError
+from shards.rejections import Reason, rejection
 
 Rejections = list[dict[str, str | None]]
 
@@ -40,5 +41,5 @@ class Found:
         self.rejections.append(rejection("import", item, Reason.BAD_ROW, detail))
 
 
-class LayoutError(Exception):
+class LayoutError(AvsError):
     """A folder that is not laid out as published; says what is missing."""

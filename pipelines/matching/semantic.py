@@ -14,13 +14,14 @@ from pipelines.matching.candidates import Evidence
 from pipelines.matching.phrases import Mention, Role
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.matching.wording import tokens
+from shards.errors import AvsError
 
 _MOST = 4  # proposals a label
 _LEAST_COSINE = 0.3
 _TRUST = 0.3, 0.55  # at the least cosine and at 1
 
 
-class SemanticExtraMissing(ImportError):
+class SemanticExtraMissing(AvsError, ImportError):
     """The extra is not installed; the message says how to install it."""
 
 

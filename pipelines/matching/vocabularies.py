@@ -15,12 +15,13 @@ from typing import Any
 
 from pipelines.matching.wording import sense
 from shards import storage
+from shards.errors import AvsError
 
 _NAME_BEHIND_SENSE = re.compile(r"(?<=\)) ")
 AUDIO_SOURCES = ("vggsound", "audioset", "fsd50k")
 
 
-class VocabularyError(ValueError):
+class VocabularyError(AvsError, ValueError):
     """A vocabulary that is missing or not in its format; says which file, and what to do."""
 
 

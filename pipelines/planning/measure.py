@@ -15,14 +15,15 @@ import pyarrow.parquet as pq
 
 import label_maps
 from label_maps import LabelMap
-from pipelines import finish, index, pair, pool, samples, select, slices, split, stages
+from pipelines.build import finish, index, pair, pool, samples, select, slices, split, stages
+from pipelines.build.match import match
 from pipelines.demo import write_demo_corpora
-from pipelines.match import match
 from pipelines.planning.model import Cluster, plan
 from pipelines.planning.rates import Bytes, Kept, Prices, Rates
 from pipelines.planning.workload import counted
-from pipelines.recipe import Recipe, load
+from pipelines.recipes.recipe import Recipe, load
 from shards import format, storage
+from shards.errors import AvsError
 
 PHOTOS, CLIPS, SAMPLES = 2_000, 200, 500  # how large the sample is at most
 FEW_ROWS = 20_000  # a corpus with fewer says nothing about the speed of reading it
@@ -32,7 +33,7 @@ _BUILD = "import sys; from pipelines.cli import main; main(sys.argv[1:])"
 _ALONE = Cluster(1, worker_mbit=1e9, storage_mbit=1e9, latency_s=0, requests_per_s=1e9)
 
 
-class MeasureError(Exception):
+class MeasureError(AvsError):
     """Corpora that cannot be measured; the message says what is missing."""
 
 

@@ -8,12 +8,12 @@ is S for one worker. A step also takes at least what the shared storage needs fo
 from dataclasses import dataclass
 from math import ceil
 
-from pipelines import images
-from pipelines.build import CLIPS_PER_BUCKET, MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
-from pipelines.index import CLIPS_PER_GROUP, MASKS_PER_GROUP
+from pipelines.build.graph import CLIPS_PER_BUCKET, MASKS_PER_BUCKET, MASKS_PER_REJECTION_BUCKET
+from pipelines.build.index import CLIPS_PER_GROUP, MASKS_PER_GROUP
+from pipelines.media import images
 from pipelines.planning.rates import Prices, Rates
 from pipelines.planning.workload import Workload
-from pipelines.recipe import Recipe
+from pipelines.recipes.recipe import Recipe
 from shards import storage
 
 MONTH_HOURS = 730
@@ -139,7 +139,7 @@ def duration(step: Step, cluster: Cluster) -> tuple[float, str]:
 
 
 def steps(work: Workload, recipe: Recipe, rates: Rates) -> tuple[Step, ...]:
-    """The build of `build.py`, in order."""
+    """The build of `build/graph.py`, in order."""
     s, b, kept = rates.seconds, work.known(rates.bytes), rates.kept
     samples, clips = work.samples(kept), work.matched_clips * kept.clips
     shards = _tasks(samples, recipe.shards.samples_per_shard)

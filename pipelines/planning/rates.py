@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe import number, read_table
+from pipelines.recipes.recipe import number, read_table
+from shards.errors import AvsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,7 +17,7 @@ HERE = Path(__file__).parent
 SHIPPED_RATES, ASSUMED_PRICES = HERE / "rates.toml", HERE / "prices.toml"
 
 
-class RatesError(Exception):
+class RatesError(AvsError):
     """A file of rates or prices that cannot be used; the message lists every fault."""
 
 

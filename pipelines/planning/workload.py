@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
-from pipelines import index
-from pipelines.match import match
+from pipelines.build import index
+from pipelines.build.match import match
 from pipelines.planning.rates import Bytes, Kept
 from shards import storage
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipelines.records import Reason
 from shards import format
 from shards.reader import Dataset
+from shards.rejections import Reason
 
 KINDS = (
     "added",

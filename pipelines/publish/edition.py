@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from shards.errors import AvsError
+
 PUBLICATION = "publication.json"  # written last; a version without it is not published
 FORMAT = "avs-publication"
 
 Content = bytes  # `File` has a field of that name
 
 
-class PublishError(Exception):
+class PublishError(AvsError):
     """A publication that is refused, or that could not be finished; the message says what to do."""
 
 

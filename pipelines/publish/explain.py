@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipelines import recipe, split
+from pipelines.build import split
+from pipelines.recipes import recipe
 from shards import format, hashing
 from shards.manifest import DatasetError, Manifest
 from shards.reader import Dataset

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.publish import records, subset
 from pipelines.publish.attribution import allowed
-from pipelines.records import Reason
 from shards import format, storage
 from shards.manifest import DatasetError, Manifest, load
 from shards.reader import Dataset
+from shards.rejections import Reason
 from shards.writer import Content, write_shard
 
 REFERENCE = "reference"  # holds the full dataset's manifest in an edition without sounds

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import label_maps
-from pipelines import parts, recipe, run
-from pipelines.index import Progress
+from pipelines.build import parts, run
+from pipelines.build.index import Progress
 from pipelines.publish.profiles import AnyDataset
+from pipelines.recipes import recipe
 from shards import format, storage
+from shards.errors import AvsError
 from shards.manifest import dump, load
 
 AFTER = ("takedown", "profile")  # stages that follow a build
 
 
-class RebuildError(Exception):
+class RebuildError(AvsError):
     """A dataset that cannot be built again here; the message says why."""
 
 

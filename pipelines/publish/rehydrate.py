@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipelines import audio, parts, recipe
-from pipelines.index import index
+from pipelines.build import parts
+from pipelines.build.index import index
+from pipelines.media import audio
 from pipelines.publish import profiles, records, subset
-from pipelines.records import Reason, Rejected
+from pipelines.recipes import recipe
 from shards import format, storage
 from shards.manifest import DatasetError, Manifest, ShardEntry, file_sha256
+from shards.rejections import Reason, Rejected
 from shards.writer import Content, write_shard
 
 

@@ -5,13 +5,13 @@ import json
 import tempfile
 from dataclasses import dataclass, field
 
+from pipelines.build.split import read_held_out
 from pipelines.publish import documents, hub, profiles, takedown, upload
 from pipelines.publish.claim import Claim
 from pipelines.publish.diff import Diff
 from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.target import LATEST, Target
 from pipelines.publish.version import Version
-from pipelines.split import read_held_out
 from shards import format, storage
 from shards.manifest import file_sha256
 from shards.reader import Dataset

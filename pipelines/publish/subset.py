@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import parts
+from pipelines.build import parts
 from pipelines.publish import records
-from pipelines.records import Reason, rejection
 from shards import format, hashing, manifest, storage, tables
 from shards.reader import Dataset
+from shards.rejections import Reason, rejection
 from shards.writer import Content, write_shard
 
 

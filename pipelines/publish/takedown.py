@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pipelines.publish import records, subset
-from pipelines.records import Reason
 from shards import format, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset
+from shards.rejections import Reason
 
 TAKEDOWNS = "takedowns.json"
 

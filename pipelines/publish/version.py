@@ -4,13 +4,15 @@ import re
 from dataclasses import dataclass
 from functools import total_ordering
 
+from shards.errors import AvsError
+
 _NUMBER = r"(0|[1-9]\d*)"
 _SEMVER = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 )
 
 
-class VersionError(ValueError):
+class VersionError(AvsError, ValueError):
     """A text that is no version; the message says what one looks like."""
 
 

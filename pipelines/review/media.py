@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 from pycocotools import mask as coco
 
-from pipelines import masks
-from pipelines.records import Rejected
+from pipelines.media import masks
 from pipelines.review.proposals import ReviewError
 from pipelines.review.queue import Queue
 from shards import storage
+from shards.rejections import Rejected
 
 MAX_PIXELS = 100_000_000  # of a mask PNG
 TILE = (480, 360)  # pixels, width and height of a photo on the page

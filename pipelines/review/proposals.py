@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 
 from shards import storage
+from shards.errors import AvsError
 
 COLUMNS = ("vggsound_label", "source", "visual_label", "visual_id", "score", "method", "decision", "reason")
 SOURCES = ("lvis", "open_images")
@@ -13,7 +14,7 @@ VERDICTS = ("accept", "review", "reject")
 LinkKey = tuple[str, str, str]  # audio label, visual source, visual id
 
 
-class ReviewError(ValueError):
+class ReviewError(AvsError, ValueError):
     """Something a person can put right; the text says what and how."""
 
 

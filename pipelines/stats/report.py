@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pipelines.stats import contact, page, plots
 from pipelines.stats.summary import summarise
 from shards import format, storage
+from shards.errors import AvsError
 from shards.reader import Dataset
 
 PAGE, SHEET = "index.html", "contact_sheet.png"
@@ -16,7 +17,7 @@ _PLOTS = (plots.samples_per_class, plots.mask_area, plots.duration, plots.funnel
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
 
 
-class StatsError(Exception):
+class StatsError(AvsError):
     """The folder for the statistics will not do."""
 
 

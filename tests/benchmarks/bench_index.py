@@ -23,9 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import licences
-from pipelines.index import index
-from pipelines.records import MASKS
+from pipelines.build.index import index
+from pipelines.corpora import licences
+from pipelines.corpora.records import MASKS
 
 LVIS_IMAGES, LVIS_ANNOTATIONS, LVIS_CATEGORIES = 100_170, 1_270_141, 1203
 OPEN_IMAGES_IMAGES, OPEN_IMAGES_MASKS, OPEN_IMAGES_CLASSES = 944_037, 2_700_000, 350

@@ -32,10 +32,11 @@ MORE = [*SOME, "computer_mouse", "horse"]
 
 def story(options: argparse.Namespace, server: s3_server.S3Server) -> Path:
     """Run the story; gives the folder of 1.1.0."""
-    from pipelines import recipe, run
+    from pipelines.build import run
     from pipelines.publish import takedown
     from pipelines.publish.edition import Profile
     from pipelines.publish.rehydrate import rehydrate
+    from pipelines.recipes import recipe
     from shards import manifest
     from shards.reader import Dataset
     from shards.verify import verify

@@ -27,11 +27,11 @@ from pathlib import Path
 from bench_build import build, grow
 
 import label_maps
-from pipelines import recipe
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import rates, workload
 from pipelines.planning.measure import measure
 from pipelines.planning.model import Cluster, Plan, Prices, Step, duration, plan
+from pipelines.recipes import recipe
 from shards.hashing import unit
 
 SEED = 0

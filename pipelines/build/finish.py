@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
-from pipelines import parts
-from pipelines.recipe import Recipe
-from pipelines.records import REJECTIONS
-from pipelines.stages import count_by
+from pipelines.build import parts
+from pipelines.recipes.recipe import Recipe
+from shards.tables import REJECTIONS
+from pipelines.build.stages import count_by
 from shards import format, manifest, storage, tables
 
 # (stage, unit): the funnel's steps, in order.

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from pipelines.corpora import lvis, open_images, vggsound
 from pipelines.corpora.keys import Seen, text_keys
 from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections
-from pipelines.records import CLIPS, MASKS, REJECTIONS, Reason
+from pipelines.corpora.records import CLIPS, MASKS
+from shards.tables import REJECTIONS
+from shards.rejections import Reason
 from shards import storage
 
 READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}

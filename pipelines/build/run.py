@@ -12,19 +12,20 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import label_maps
-from pipelines import finish, parts, runner
-from pipelines.build import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
-from pipelines.index import IndexResult, Progress, index, sources
-from pipelines.recipe import Recipe
-from pipelines.split import linked_videos, read_held_out
+from pipelines.build import finish, parts, runner
+from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
+from pipelines.build.index import IndexResult, Progress, index, sources
+from pipelines.recipes.recipe import Recipe
+from pipelines.build.split import linked_videos, read_held_out
 from shards import format, manifest, storage
+from shards.errors import AvsError
 
 
-class BuildError(Exception):
+class BuildError(AvsError):
     """A build that cannot start; the message says what to do."""
 
 
-class BuildStopped(Exception):
+class BuildStopped(AvsError):
     """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there.
 
     Attributes:

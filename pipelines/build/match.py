@@ -4,7 +4,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from label_maps import LabelMap
-from pipelines.records import REJECTIONS, Outcome, Reason
+from shards.tables import REJECTIONS
+from pipelines.build.outcome import Outcome
+from shards.rejections import Reason
 
 
 def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:

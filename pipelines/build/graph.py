@@ -13,21 +13,11 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from label_maps import LabelMap
-from pipelines import finish, pair, pool, select, split
-from pipelines.match import match
-from pipelines.recipe import Recipe
-from pipelines.samples import write_samples
-from pipelines.stages import (
-    Accounts,
-    Apply,
-    Cut,
-    Join,
-    KeepLowest,
-    PlanShards,
-    ReadTables,
-    Regroup,
-    SumCounts,
-)
+from pipelines.build import finish, pair, pool, select, split
+from pipelines.build.match import match
+from pipelines.recipes.recipe import Recipe
+from pipelines.build.samples import write_samples
+from pipelines.build.stages import Accounts, Apply, Cut, Join, KeepLowest, PlanShards, ReadTables, Regroup, SumCounts
 from shards import format, storage
 
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds

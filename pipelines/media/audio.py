@@ -9,9 +9,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from pipelines.records import Reason, Rejected
 from shards import storage
 from shards.format import MAX_AUDIO_S, RATE_HZ
+from shards.rejections import Reason, Rejected
 
 _SOUNDFILE = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".opus")
 

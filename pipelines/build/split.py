@@ -13,8 +13,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.recipe import Split
-from pipelines.records import Outcome, Reason, rejection
+from pipelines.recipes.recipe import Split
+from pipelines.build.outcome import Outcome
+from shards.rejections import Reason, rejection
 from shards import hashing, storage
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")

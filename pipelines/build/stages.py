@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import AsDict
 
-from pipelines import pair, slices
-from pipelines.records import Outcome
-from pipelines.slices import Slice
+from pipelines.build import pair, slices
+from pipelines.build.outcome import Outcome
+from pipelines.build.slices import Slice
 from shards import format, storage
 
 # It gives freed memory back; Arrow's own keeps some 50 MB a worker.

@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines import images, masks
-from pipelines.recipe import Select
-from pipelines.records import Outcome, Reason, Rejected, rejection
+from pipelines.media import images, masks
+from pipelines.recipes.recipe import Select
+from pipelines.build.outcome import Outcome
+from shards.rejections import Reason, Rejected, rejection
 from shards import format, storage
 
 _IMAGE = {

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from shards.errors import AvsError
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES = Path(__file__).parent
 
 
-class RecipeError(Exception):
+class RecipeError(AvsError):
     """A recipe that cannot be used; the message lists every fault with value, rule and remedy."""
 
 

@@ -20,13 +20,14 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     _BeamArgumentParser,
 )
+from shards.errors import AvsError
 
 LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
 
 
-class RunnerError(Exception):
+class RunnerError(AvsError):
     """The runner cannot be asked for this; the message says what to do."""
 
 

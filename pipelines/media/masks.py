@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from pipelines.images import said
-from pipelines.records import Reason, Rejected
+from pipelines.media.images import said
+from shards.rejections import Reason, Rejected
 
 Rle = dict[str, Any]
 

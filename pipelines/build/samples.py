@@ -7,10 +7,12 @@ from typing import Any
 import pyarrow as pa
 
 from label_maps import LabelMap
-from pipelines import images, masks, parts
-from pipelines.pool import label_link
-from pipelines.recipe import Recipe
-from pipelines.records import Outcome, Reason, Rejected, rejection
+from pipelines.media import images, masks
+from pipelines.build import parts
+from pipelines.build.pool import label_link
+from pipelines.recipes.recipe import Recipe
+from pipelines.build.outcome import Outcome
+from shards.rejections import Reason, Rejected, rejection
 from shards import format, storage, tables
 from shards.writer import Content, Member
 

@@ -12,7 +12,7 @@ from importlib import resources
 
 @functools.cache
 def _table() -> tuple[tuple[str, re.Pattern[str], str], ...]:
-    text = resources.files("pipelines").joinpath("licences.csv").read_text(encoding="utf-8")
+    text = resources.files("pipelines.corpora").joinpath("licences.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return tuple((row["form"], re.compile(row["pattern"]), row["licence"]) for row in rows)
 

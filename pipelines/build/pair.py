@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.records import Outcome, Reason, rejection
+from pipelines.build.outcome import Outcome
+from shards.rejections import Reason, rejection
 from shards import hashing, tables
 
 # What a sample takes over from its clip: where its sound and record are.

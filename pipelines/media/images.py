@@ -4,8 +4,8 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.records import Reason, Rejected
 from shards import storage
+from shards.rejections import Reason, Rejected
 
 Image.MAX_IMAGE_PIXELS = None  # the recipe's max_image_pixels is checked from the header, before any pixel
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.records import Outcome
+from pipelines.build.outcome import Outcome
 from shards import format, storage
 from shards.tables import column
 from shards.writer import Content, Member, write_shard

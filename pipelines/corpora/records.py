@@ -1,0 +1,47 @@
+"""What a corpus gives: Arrow schemas of masks and clips, a row each.
+
+Ids are text with their corpus in front (`lvis:73`, `open_images:000bd0b4fa27644c`, `vggsound:3Bn-Nt_8aG4_000030`).
+Paths are relative to the corpora folder and use `/`. Areas are pixels of the image; boxes are x, y, width,
+height in pixels, the origin at the top left. A null says "the corpus does not tell".
+"""
+
+import pyarrow as pa
+
+MASKS = pa.schema(
+    {
+        "mask_id": pa.string(),  # lvis:<image id>_<annotation id> | open_images:<MaskPath without .png>
+        "corpus": pa.string(),  # lvis | open_images
+        "image_id": pa.string(),  # lvis:<image id> | open_images:<ImageID>
+        "image_path": pa.string(),  # null: the photo is not below the corpora folder
+        "image_url": pa.string(),  # where the photo comes from
+        "photo_keys": pa.list_(pa.string()),  # all names of the photograph itself: coco:<id>, flickr:<id>
+        "width": pa.int32(),  # of the image, pixels; null for Open Images
+        "height": pa.int32(),
+        "label_id": pa.string(),  # LVIS category id | Open Images MID
+        "label": pa.string(),  # LVIS name | Open Images display name
+        "segmentation": pa.binary(),  # LVIS: the JSON text of COCO polygons or RLE; null for Open Images
+        "mask_path": pa.string(),  # Open Images: the PNG; null when missing, and for LVIS
+        "is_crowd": pa.bool_(),
+        "is_group_of": pa.bool_(),
+        "is_depiction": pa.bool_(),
+        "licence": pa.string(),  # normalised: cc-by-2.0, cc-by-sa-2.0, no-known-restrictions, ...; null: unknown
+        "licence_url": pa.string(),
+        "author": pa.string(),
+        "annotation_split": pa.string(),  # train | validation | test, as the corpus has it
+    }
+)
+
+CLIPS = pa.schema(
+    {
+        "clip_id": pa.string(),  # vggsound:<video id>_<start %06d>
+        "corpus": pa.string(),  # vggsound
+        "video_id": pa.string(),  # YouTube id
+        "start_s": pa.float64(),  # seconds into the video
+        "label": pa.string(),
+        "official_split": pa.string(),  # train | test
+        "clip_path": pa.string(),  # null: no media below the corpora folder
+        "licence": pa.string(),
+        "author": pa.string(),
+        "url": pa.string(),
+    }
+)

@@ -1,0 +1,1 @@
+"""Photos and masks: read, checked, encoded."""

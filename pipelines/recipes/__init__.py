@@ -1,0 +1,1 @@
+"""What a dataset is: the recipe format, and the recipes that ship."""

@@ -1,0 +1,63 @@
+"""Why an item was dropped: the reasons that rejections.parquet holds, and the exception that carries one."""
+
+from enum import Enum
+
+
+class Reason(str, Enum):
+    """Why an item was dropped. The value is what `rejections.parquet` holds."""
+
+    # index
+    BAD_ROW = "bad_row"  # a CSV line or JSON object that does not fit its format
+    DUPLICATE_ID = "duplicate_id"  # an id seen before in the same corpus; the first one stays
+    HOSTILE_NAME = "hostile_name"  # a file name that leaves its folder
+    UNKNOWN_IMAGE = "unknown_image"  # an annotation of an image that the file does not list
+    UNKNOWN_LABEL = "unknown_label"  # a label id that the corpus's own vocabulary does not list
+    # match
+    LABEL_NOT_IN_MAP = "label_not_in_map"
+    # select
+    IMAGE_MISSING = "image_missing"
+    IMAGE_UNREADABLE = "image_unreadable"
+    IMAGE_TOO_SMALL = "image_too_small"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_SIZE_MISMATCH = "image_size_mismatch"  # the photo is not the size its annotations were drawn on
+    MASK_MISSING = "mask_missing"
+    MASK_UNREADABLE = "mask_unreadable"
+    MASK_EMPTY = "mask_empty"
+    MASK_OUTSIDE_IMAGE = "mask_outside_image"
+    MASK_TOO_SMALL = "mask_too_small"
+    MASK_TOO_LARGE = "mask_too_large"
+    INCOMPLETE_UNION = "incomplete_union"  # another mask of the same category and image was rejected
+    CROWD = "crowd"
+    GROUP_OF = "group_of"
+    DEPICTION = "depiction"
+    LICENCE = "licence"
+    NOT_THE_LARGEST = "not_the_largest"  # another instance was taken, under the policy `single`
+    OVER_CLASS_CAP = "over_class_cap"
+    OVER_LIMIT = "over_limit"  # --limit
+    CLIP_MISSING = "clip_missing"
+    AUDIO_UNREADABLE = "audio_unreadable"
+    AUDIO_TOO_SHORT = "audio_too_short"
+    AUDIO_TOO_LONG = "audio_too_long"
+    AUDIO_SILENT = "audio_silent"
+    # split
+    NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
+    OVER_SPLIT_SIZE = "over_split_size"
+    # takedown, profile
+    TAKEN_DOWN = "taken_down"  # removed on request, after it was published
+    # pair
+    NO_CLIP = "no_clip"  # the sample's split has no clip of its category
+
+
+class Rejected(Exception):
+    """An item that cannot be used, for a reason that is recorded."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def rejection(
+    stage: str, item: str, reason: Reason, detail: str, category: str | None = None
+) -> dict[str, str | None]:
+    """One row of REJECTIONS."""
+    return {"stage": stage, "item": item, "reason": reason.value, "detail": detail, "category": category}
