@@ -14,7 +14,7 @@ from shards import storage
 ATTEMPT = """
 import hashlib, os, sys, time
 import pyarrow as pa
-from pipelines import parts
+from pipelines.build import parts
 from shards.writer import Content
 
 out, signal, mine = sys.argv[1:]

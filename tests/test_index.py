@@ -109,7 +109,7 @@ def test_the_same_annotation_id_of_two_photos_is_two_masks(tmp_path):
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     source = corpora(tmp_path / "in")
     index(str(source), str(tmp_path / "a"))
-    code = "import sys; from pipelines.index import index; index(*sys.argv[1:])"
+    code = "import sys; from pipelines.build.index import index; index(*sys.argv[1:])"
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code, source, tmp_path / "b"], check=True, env=environment)
     index(str(source), str(tmp_path / "b"))
