@@ -1,0 +1,1 @@
+"""The main job: corpora to a dataset. Begin with graph.py."""
