@@ -5,7 +5,7 @@ first; `section.key=value` on the command line comes last.
 """
 
 import difflib
-import sys
+import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +15,6 @@ from typing import Any
 
 from avs_train.models import ModelConfig
 from shards.errors import AvsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 CONFIGS = Path(__file__).parent / "configs"
 

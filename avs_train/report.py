@@ -1,7 +1,7 @@
 """Measured results, and the paper's tables to put them beside."""
 
 import json
-import sys
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +10,6 @@ from typing import Any
 from avs_train.metrics import VARIANTS
 from shards import storage
 from shards.errors import AvsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PUBLISHED = Path(__file__).parent / "published.toml"
 

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import secrets
-import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +13,6 @@ from pathlib import Path
 from label_maps.faults import Fault, check, parse
 from label_maps.links import Link, content_hash, to_csv
 from shards.errors import AvsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)

@@ -1,9 +1,9 @@
 """Why an item was dropped: the reasons that rejections.parquet holds, and the exception that carries one."""
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why an item was dropped. The value is what `rejections.parquet` holds."""
 
     # index

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import sys
 import threading
+import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -13,11 +13,6 @@ from pipelines.fetch.ledger import FOLDER
 from pipelines.fetch.options import FetchOptions
 from shards import storage
 from shards.errors import AvsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MAX_BYTES = 8_000_000_000
 

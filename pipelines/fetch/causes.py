@@ -7,14 +7,14 @@ EXTRACTOR_ERROR, and its text stays in the ledger.
 
 import re
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from shards.hashing import unit
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 
 
-class Cause(str, Enum):
+class Cause(StrEnum):
     """The value is what the ledger holds. OK is the cause of no failure."""
 
     OK = "ok"

@@ -1,12 +1,12 @@
 """What can be fetched: one item a file below the corpora folder."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import pyarrow as pa
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     ANNOTATION = "annotation"
     PHOTO = "photo"
     ARCHIVE = "archive"  # a zip of masks; never stored, its members are

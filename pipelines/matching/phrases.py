@@ -5,7 +5,7 @@ of the thing that sounds (train); `typing on computer keyboard` handles the thin
 """
 
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 
 from pipelines.matching.ideas import Ideas
 from pipelines.matching.lexicon import Lexicon, Verb
@@ -20,7 +20,7 @@ _LONGEST_ACT = 3  # chunks
 _PLAY = frozenset({"play", "strike", "shot", "shoot", "hit", "kick", "throw"})
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a thing does in the sound."""
 
     SOURCE = "source"  # it sounds, or is made to sound

@@ -1,17 +1,12 @@
 """What one item costs, as measured, and what a machine and its storage cost, as assumed: two TOML files."""
 
-import sys
+import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from pipelines.recipes.recipe import number, read_table
 from shards.errors import AvsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 HERE = Path(__file__).parent
 SHIPPED_RATES, ASSUMED_PRICES = HERE / "rates.toml", HERE / "prices.toml"

@@ -1,8 +1,8 @@
 """How much there is to do: counted from corpora, or from the corpora's published sizes."""
 
 import csv
-import sys
 import tempfile
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,11 +17,6 @@ from pipelines.build import index
 from pipelines.build.match import match
 from pipelines.planning.rates import Bytes, Kept
 from shards import storage
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 HERE = Path(__file__).parent
 SIZED = 200  # photos and clips whose size is looked up

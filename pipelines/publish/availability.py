@@ -40,7 +40,7 @@ def snapshot(corpora: str) -> bytes | None:
             "item": item,
             "alive": cause == "ok",
             "cause": None if cause == "ok" else cause,
-            "checked_at": datetime.datetime.fromtimestamp(int(at), datetime.timezone.utc),
+            "checked_at": datetime.datetime.fromtimestamp(int(at), datetime.UTC),
             "attempts": attempts,
         }
         for item, cause, at, attempts in found

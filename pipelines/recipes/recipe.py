@@ -1,17 +1,12 @@
 """The recipe: one TOML file that says what a dataset is. Parsed once, every fault reported together."""
 
 import hashlib
-import sys
+import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from shards.errors import AvsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 RECIPES = Path(__file__).parent
 
