@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import parts
-from pipelines.recipes.recipe import Recipe
-from shards.tables import REJECTIONS
 from pipelines.build.stages import count_by
+from pipelines.recipes.recipe import Recipe
 from shards import format, manifest, storage, tables
+from shards.tables import REJECTIONS
 
 # (stage, unit): the funnel's steps, in order.
 FUNNEL = (

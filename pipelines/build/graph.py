@@ -15,9 +15,19 @@ from apache_beam.pvalue import AsIter, AsSingleton
 from label_maps import LabelMap
 from pipelines.build import finish, pair, pool, select, split
 from pipelines.build.match import match
-from pipelines.recipes.recipe import Recipe
 from pipelines.build.samples import write_samples
-from pipelines.build.stages import Accounts, Apply, Cut, Join, KeepLowest, PlanShards, ReadTables, Regroup, SumCounts
+from pipelines.build.stages import (
+    Accounts,
+    Apply,
+    Cut,
+    Join,
+    KeepLowest,
+    PlanShards,
+    ReadTables,
+    Regroup,
+    SumCounts,
+)
+from pipelines.recipes.recipe import Recipe
 from shards import format, storage
 
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds

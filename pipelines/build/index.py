@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from pipelines.corpora import lvis, open_images, vggsound
 from pipelines.corpora.keys import Seen, text_keys
-from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections
 from pipelines.corpora.records import CLIPS, MASKS
-from shards.tables import REJECTIONS
-from shards.rejections import Reason
+from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections
 from shards import storage
+from shards.rejections import Reason
+from shards.tables import REJECTIONS
 
 READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}
 _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from label_maps import LabelMap
-from shards.tables import REJECTIONS
 from pipelines.build.outcome import Outcome
 from shards.rejections import Reason
+from shards.tables import REJECTIONS
 
 
 def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.build.outcome import Outcome
-from shards.rejections import Reason, rejection
 from shards import hashing, tables
+from shards.rejections import Reason, rejection
 
 # What a sample takes over from its clip: where its sound and record are.
 CLIP_COLUMNS = ("clip_id", "shard", "flac_offset", "flac_size", "json_offset", "json_size", "json_sha256")

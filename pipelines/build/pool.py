@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 
 from label_maps import LabelMap
-from pipelines.media import audio
 from pipelines.build import parts
-from pipelines.recipes.recipe import Select
 from pipelines.build.outcome import Outcome
-from shards.rejections import Reason, Rejected, rejection
+from pipelines.media import audio
+from pipelines.recipes.recipe import Select
 from shards import format, storage, tables
+from shards.rejections import Reason, Rejected, rejection
 from shards.writer import Content, Member
 
 

@@ -15,8 +15,8 @@ import label_maps
 from pipelines.build import finish, parts, runner
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources
-from pipelines.recipes.recipe import Recipe
 from pipelines.build.split import linked_videos, read_held_out
+from pipelines.recipes.recipe import Recipe
 from shards import format, manifest, storage
 from shards.errors import AvsError
 

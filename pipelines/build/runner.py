@@ -20,6 +20,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     _BeamArgumentParser,
 )
+
 from shards.errors import AvsError
 
 LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary

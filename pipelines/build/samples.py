@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from label_maps import LabelMap
-from pipelines.media import images, masks
 from pipelines.build import parts
-from pipelines.build.pool import label_link
-from pipelines.recipes.recipe import Recipe
 from pipelines.build.outcome import Outcome
-from shards.rejections import Reason, Rejected, rejection
+from pipelines.build.pool import label_link
+from pipelines.media import images, masks
+from pipelines.recipes.recipe import Recipe
 from shards import format, storage, tables
+from shards.rejections import Reason, Rejected, rejection
 from shards.writer import Content, Member
 
 

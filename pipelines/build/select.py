@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.build.outcome import Outcome
 from pipelines.media import images, masks
 from pipelines.recipes.recipe import Select
-from pipelines.build.outcome import Outcome
-from shards.rejections import Reason, Rejected, rejection
 from shards import format, storage
+from shards.rejections import Reason, Rejected, rejection
 
 _IMAGE = {
     "corpus": pa.string(),

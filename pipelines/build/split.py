@@ -13,10 +13,10 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.recipes.recipe import Split
 from pipelines.build.outcome import Outcome
-from shards.rejections import Reason, rejection
+from pipelines.recipes.recipe import Split
 from shards import hashing, storage
+from shards.rejections import Reason, rejection
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
