@@ -12,17 +12,17 @@ help:  ## List the targets.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
-	$(call UV,$(VENV)) --editable .
+	$(call UV,$(VENV)) --editable '.[build]'
 	touch $@
 
 $(VENV)/.train-ready: $(VENV)/.ready
-	$(call UV,$(VENV)) --editable '.[train]'
+	$(call UV,$(VENV)) --editable '.[build,train]'
 	touch $@
 
 $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check uv
-	$(call UV,$(TEST_VENV)) --editable '.[train,test]'
+	$(call UV,$(TEST_VENV)) --editable '.[build,fetch,hub,publish,review,s3,train,test]'
 	touch $@
 
 demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corpora, in out/demo.

@@ -8,12 +8,10 @@ import random
 import string
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hatchling.builders.wheel import WheelBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -291,10 +289,3 @@ def test_command_sorts_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture[
         [sys.executable, "-m", "label_maps"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert label_maps.load().sha256 in result.stdout
-
-
-def test_the_wheel_holds_the_map(tmp_path: Path) -> None:
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    with zipfile.ZipFile(wheel) as archive:
-        for name in ("avs.csv", "avs.toml", "README.md", "label_map.py"):
-            assert archive.read(f"label_maps/{name}") == (ROOT / "label_maps" / name).read_bytes()
