@@ -3,7 +3,6 @@
 Files are PyTorch archives (`.pth`, `.pt`), read with `weights_only`, or safetensors with a `.json` beside.
 """
 
-import hashlib
 import json
 import pickle
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from avs_train.models.ap_sam import ApSam
 from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
 from avs_train.vggish import VGGish
+from shards import storage
 
 Tensors = dict[str, Tensor]
 
@@ -68,31 +68,18 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, A
     Each file appears whole or not at all. The same tensors give the same safetensors bytes.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     if path.suffix == ".safetensors":
-        save_file(whole, unfinished)
+        with storage.replacing(str(path)) as unfinished:
+            save_file(whole, unfinished)
         listing = {name: [str(t.dtype).removeprefix("torch."), *t.shape] for name, t in whole.items()}
-        text = json.dumps({**about, "sha256": sha256(unfinished), "tensors": listing}, indent=1) + "\n"
-        beside = path.with_suffix(".json.tmp")
-        beside.write_text(text)
-        unfinished.replace(path)
-        beside.replace(path.with_suffix(".json"))
+        text = json.dumps({**about, "sha256": storage.sha256(str(path)), "tensors": listing}, indent=1) + "\n"
+        storage.write_atomic(str(path.with_suffix(".json")), text.encode())
     elif path.suffix in (".pth", ".pt"):
-        torch.save(whole, unfinished)
-        unfinished.replace(path)
+        with storage.open_atomic(str(path)) as file:
+            torch.save(whole, file)
     else:
         raise CheckpointError(f"{path}: unknown kind of file {path.suffix!r}; use .safetensors, .pth or .pt")
-
-
-def sha256(path: str | Path) -> str:
-    """Hex digest of a file of any size."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check(

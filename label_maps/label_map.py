@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from label_maps.faults import Fault, check, parse
 from label_maps.links import Link, content_hash, to_csv
+from shards import storage
 from shards.errors import AvsError
 
 _FOLDER = Path(__file__).parent
@@ -106,12 +106,7 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     ordered = sorted(links)
     if faults := check(list(enumerate(ordered, start=2))):
         raise LabelMapError(target, faults)
-    temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(to_csv(ordered))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    storage.write_atomic(str(target), to_csv(ordered))
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:

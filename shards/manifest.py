@@ -1,6 +1,5 @@
 """The manifest: what a dataset is, what it was built from, and the hash of every file. Written last."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -47,14 +46,6 @@ class Manifest:
     tables: dict[str, TableEntry]
     funnel: tuple[dict[str, Any], ...]
     held_out: tuple[dict[str, Any], ...] = ()
-
-
-def file_sha256(url: str) -> str:
-    digest = hashlib.sha256()
-    with storage.open_read(url) as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def dump(manifest: Manifest) -> bytes:

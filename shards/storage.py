@@ -4,19 +4,29 @@ Local files take the short way; everything else goes through fsspec. A name come
 not at all: locally by rename, on object stores because an upload appears when it is finished.
 """
 
+import errno
+import hashlib
 import io
 import os
-import secrets
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, suppress
+from itertools import count, islice
 from typing import IO, Any, TypeVar
 
 import fsspec
 
+from shards import owner
+from shards.owner import Owner
+
+CHUNK = 16 << 20  # bytes read or sent at a time
 REQUESTS = 16  # that wait for a store at the same time, in one worker
+SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_numbers = count()  # of temporary names
+_entered: set[str] = set()  # folders that this process has swept
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -48,12 +58,13 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return fsspec.core.url_to_fs(url)
 
 
-def open_read(url: str) -> IO[bytes]:
+def open_read(url: str) -> io.BufferedReader:
     """A seekable binary file."""
     if is_local(url):
         return open(local_path(url), "rb")
     fs, path = _filesystem(url)
-    return io.BufferedReader(fs.open(path, "rb"))  # fsspec's own cannot read a line of at most n bytes
+    file = fs.open(path, "rb", block_size=CHUNK)
+    return io.BufferedReader(file)  # fsspec's own cannot read a line of at most n bytes
 
 
 def read_bytes(url: str) -> bytes:
@@ -90,9 +101,90 @@ def together(url: str, function: Callable[[Item], Result], items: Iterable[Item]
             waiting.extend(pool.submit(function, item) for item in islice(items, 1))
 
 
+def sha256(url: str) -> str:
+    """The hash of a file of any size, in hexadecimal."""
+    with open_read(url) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def temporary(path: str) -> str:
+    """A new name beside a local path, for what is not finished; it tells whose it is."""
+    return f"{path}.{owner.mine()}-{next(_numbers)}.tmp"
+
+
+def litter(name: str) -> Owner | None:
+    """The process that a temporary name belongs to; None: it is no such name."""
+    if not name.endswith(".tmp"):
+        return None
+    _, _, told = name.removesuffix(".tmp").rpartition(".")
+    return owner.parse(told.rpartition("-")[0])
+
+
+def sweep(folder: str) -> None:
+    """Remove from a local folder what dead processes left unfinished; what a living one writes stays."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            whose = litter(entry.name)
+            if whose and _is_left(entry.path, whose):
+                with suppress(FileNotFoundError):  # others sweep too
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.remove(entry.path)
+
+
+def _is_left(path: str, whose: Owner) -> bool:
+    gone = whose.is_gone()
+    if gone is not None:
+        return gone
+    probe = temporary(path)  # clocks differ: the disk's own says how old the file is
+    try:
+        open(probe, "xb").close()
+        return os.stat(probe).st_mtime - os.lstat(path).st_mtime > SILENT_S
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            os.remove(probe)
+
+
+@contextmanager
+def _unfinished(path: str) -> Iterator[str]:
+    """A temporary name beside a local path, in a folder without litter; whatever has it at the end is removed."""
+    folder, name = os.path.dirname(path) or ".", temporary(path)
+    os.makedirs(folder, exist_ok=True)
+    if folder not in _entered:
+        _entered.add(folder)
+        sweep(folder)
+    try:
+        yield name
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(name)
+
+
+@contextmanager
+def _new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        yield file
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """A name to write a local file to: it becomes `path` when the block ends well, and is gone when it does not."""
+    with _unfinished(path) as name:
+        yield name
+        os.replace(name, path)
+
+
 @contextmanager
 def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
     """A binary file for writing that gets its name when the block ends well, and is gone when it does not.
+
+    What killed processes left in a local folder is removed. A file keeps the mode of the one that it replaces.
 
     Args:
         durable: wait until a local disk has it; without, `settle` does so later, for many files at once.
@@ -109,31 +201,82 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
         file.close()
         return
     path = local_path(url)
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
+    mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
+    with replacing(path) as name, _new(name, mode, durable) as file:
+        yield file
+    if durable:
+        settle(os.path.dirname(path) or ".")
 
 
 def settle(url: str) -> None:
-    """Wait until the disk has a local file; elsewhere a finished upload is safe already."""
+    """Wait until the disk has a local file or the names in a folder; elsewhere a finished upload is safe already."""
     if is_local(url):
-        with open(local_path(url), "rb") as file:
-            os.fsync(file.fileno())
+        descriptor = os.open(local_path(url), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_atomic(url: str, data: bytes | bytearray, durable: bool = True) -> None:
     with open_atomic(url, durable) as file:
         file.write(data)
+
+
+def create(url: str, data: bytes) -> bool:
+    """Write a file unless there is one of that name (False). Of many that try at once, one gets True.
+
+    The file is there whole or not at all. A disk, also one that is reached by NFS, gives a finished file its name by a
+    hard link; S3 and GCS take an upload on the condition that there is none. A disk without hard links lets one
+    alone create the file, but a kill in the middle leaves it cut. Other stores are as exclusive as their client.
+    """
+    if not is_local(url):
+        return _upload_new(url, data)
+    path = local_path(url)
+    with _unfinished(path) as name:
+        with _new(name, 0o666, durable=True) as file:
+            file.write(data)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return os.stat(name).st_nlink > 1  # over NFS the answer to a link that was made may get lost
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            try:
+                with _new(path, 0o666, durable=True) as file:
+                    file.write(data)
+            except FileExistsError:
+                return False
+    settle(os.path.dirname(path) or ".")
+    return True
+
+
+def _upload_new(url: str, data: bytes) -> bool:
+    fs, path = _filesystem(url)
+    try:
+        fs.pipe_file(path, data, mode="create")
+    except FileExistsError:
+        return False
+    except OSError as error:
+        answer = getattr(error.__cause__, "response", None) or {}
+        if answer.get("Error", {}).get("Code") in ("PreconditionFailed", "412"):
+            return False
+        raise
+    return True
+
+
+def link(source: str, target: str) -> None:
+    """The same file under a second name: a hard link where a disk allows it, else a copy."""
+    if is_local(source) and is_local(target):
+        with (
+            suppress(OSError),
+            replacing(local_path(target)) as name,
+        ):  # another disk, or one without hard links
+            os.link(local_path(source), name)
+            return
+    with open_read(source) as read, open_atomic(target) as file:
+        shutil.copyfileobj(read, file, CHUNK)
 
 
 def exists(url: str) -> bool:

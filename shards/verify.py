@@ -17,7 +17,7 @@ import soundfile
 from PIL import Image
 
 from shards import format, storage, tables
-from shards.manifest import ShardEntry, TableEntry, file_sha256
+from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
 from shards.tables import column
 
@@ -102,7 +102,7 @@ def _table_faults(dataset: Dataset, name: str, entry: TableEntry) -> Iterator[Fa
         yield Fault(name, "missing, but the manifest lists it")
     elif name not in _TABLES:
         yield Fault(name, f"the format has no such table, only {', '.join(_TABLES)}")
-    elif (found := file_sha256(url)) != entry.sha256:
+    elif (found := storage.sha256(url)) != entry.sha256:
         yield Fault(
             name,
             f"sha256 {found}, {storage.size(url)} bytes; the manifest says {entry.sha256}, {entry.bytes}",

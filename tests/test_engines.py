@@ -16,7 +16,6 @@ import pytest
 import s3_server
 
 from shards import format, storage
-from shards.manifest import file_sha256
 from shards.verify import verify
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +29,7 @@ def hashes(dataset: str) -> dict[str, str]:
     fs, root = fsspec.url_to_fs(dataset)
     fs.invalidate_cache()
     paths = [path[len(root) :] for path in fs.find(root) if "/.work/" not in path]
-    return {path: file_sha256(dataset + path) for path in paths}
+    return {path: storage.sha256(dataset + path) for path in paths}
 
 
 class Build:

@@ -32,8 +32,8 @@ from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.takedown import takedown
 from pipelines.publish.version import Version, VersionError
 from pipelines.recipes import recipe
-from shards import format, hashing, manifest
-from shards.manifest import DatasetError, file_sha256
+from shards import format, hashing, manifest, storage
+from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -44,7 +44,7 @@ def go(dataset: str | Path, version: str, to: Path, **options) -> Report:
 
 def hashes(root: str | Path) -> dict[str, str]:
     files = [path for path in Path(root).rglob("*") if path.is_file() and ".work" not in path.parts]
-    return {str(path.relative_to(root)): file_sha256(str(path)) for path in files}
+    return {str(path.relative_to(root)): storage.sha256(str(path)) for path in files}
 
 
 def test_versions_order_as_semver_says() -> None:

@@ -17,7 +17,7 @@ from pipelines.publish.edition import PublishError
 from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.target import Target
 from pipelines.publish.version import Version
-from shards import manifest
+from shards import storage
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -103,7 +103,7 @@ def test_large_files_go_in_parts_and_parts_of_a_dead_upload_are_removed(
     large.write_bytes(os.urandom(1 << 20) * 120)
     target.put(str(large), "1.0.0/large.tar")
     assert fs.info(f"{s3_server.BUCKET}/avs/1.0.0/large.tar")["ETag"].strip('"').endswith("-3")  # three parts
-    assert target.sha256("1.0.0/large.tar") == manifest.file_sha256(str(large))
+    assert target.sha256("1.0.0/large.tar") == storage.sha256(str(large))
 
 
 def test_what_was_left_with_other_bytes_is_sent_again(dataset: str, s3: s3_server.S3Server) -> None:

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipelines.cli import main
-from shards import format, tables
-from shards.manifest import DatasetError, file_sha256
+from shards import format, storage, tables
+from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.verify import verify
 from shards.writer import Content, write_shard
@@ -47,7 +47,7 @@ def edit_table(path: Path, name: str, change: Callable[[list[dict]], None]) -> N
     entry = {
         "rows": len(rows),
         "bytes": (path / name).stat().st_size,
-        "sha256": file_sha256(str(path / name)),
+        "sha256": storage.sha256(str(path / name)),
     }
     edit_manifest(path, lambda record: record["tables"].update({name: entry}))
 

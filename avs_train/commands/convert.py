@@ -10,6 +10,7 @@ from avs_train import checkpoints, layouts
 from avs_train.layouts import CheckpointError, Tensors
 from avs_train.models.build import MODELS, PATCH, SIZES, ModelConfig, build_model
 from avs_train.vggish import VGGish
+from shards import storage
 
 NAMES = {
     "sam": "official SAM",
@@ -141,6 +142,6 @@ def complete(trained: Tensors, source: Path, frozen: Path | None) -> Tensors:
 
 
 def save(path: Path, tensors: dict[str, Tensor], found: str, source: Path) -> None:
-    about = {"layout": found, "made_from": source.name, "made_from_sha256": checkpoints.sha256(source)}
+    about = {"layout": found, "made_from": source.name, "made_from_sha256": storage.sha256(str(source))}
     checkpoints.write(path, tensors, about)
     click.echo(f"wrote {path}: {describe(tensors)}")

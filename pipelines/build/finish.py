@@ -161,7 +161,7 @@ def write_table(out: str, name: str, schema: pa.Schema, rows: Iterable[pa.Table]
                 waiting = waiting.slice(whole).combine_chunks()
         if len(waiting):
             writer.write_table(waiting)
-    return manifest.TableEntry(number, storage.size(url), manifest.file_sha256(url))
+    return manifest.TableEntry(number, storage.size(url), storage.sha256(url))
 
 
 def write_report(url: str, counts: Counts) -> None:

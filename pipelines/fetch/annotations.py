@@ -1,12 +1,10 @@
 """Annotation files: pinned by size and sha256, shipped or recorded at the first download; drift is refused."""
 
-import hashlib
 import json
 import threading
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import FOLDER
@@ -103,15 +101,6 @@ class Pins:
                 )
 
 
-def file_digest(path: str) -> tuple[int, str]:
-    """(bytes, sha256 in hexadecimal) of a local file."""
-    with open(path, "rb") as file:
-        return stream_digest(file)
-
-
-def stream_digest(file: IO[bytes]) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-        size += len(chunk)
-    return size, digest.hexdigest()
+def file_digest(url: str) -> tuple[int, str]:
+    """(bytes, sha256 in hexadecimal) of a file."""
+    return storage.size(url), storage.sha256(url)

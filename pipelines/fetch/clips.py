@@ -17,6 +17,7 @@ from yt_dlp.utils import YoutubeDLError
 from pipelines.fetch import audio
 from pipelines.fetch.causes import Cause, Failure, of_message
 from pipelines.fetch.politeness import Access
+from shards import storage
 
 _OURS = (
     errno.EACCES,
@@ -191,7 +192,5 @@ class Recorder:
         own = os.path.join(folder, "cookies")
         if os.path.exists(own) and os.path.getsize(own) and os.access(path, os.W_OK):
             with self._cookies:
-                temporary = f"{path}.{os.getpid()}.part"
-                shutil.copyfile(own, temporary)
-                os.chmod(temporary, 0o600)
-                os.replace(temporary, path)
+                os.chmod(path, 0o600)  # which the new file keeps
+                storage.write_atomic(path, storage.read_bytes(own))

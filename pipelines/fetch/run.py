@@ -124,7 +124,7 @@ class Fetch:
         for item in items:
             size, pin, last = sizes.get(item.path), pins.get(item.path), latest.get(item.name)
             if size is not None and pin is None:  # the user's own: trusted from now on
-                digest = _digest(self.store, item.path)
+                digest = annotations.file_digest(self.store.url(item.path))
                 pins.record(item.path, annotations.Pin("", *digest, *digest))
             elif size is not None and pin is not None and size != pin.stored_bytes and not self._accept_drift:
                 raise annotations.DriftError(
@@ -132,7 +132,7 @@ class Fetch:
                     "changed here. Remove it to fetch it again, or take it as it is with --accept-drift"
                 )
             elif size is not None and pin is not None and size != pin.stored_bytes:
-                digest = _digest(self.store, item.path)
+                digest = annotations.file_digest(self.store.url(item.path))
                 pins.record(item.path, annotations.Pin("", *digest, *digest))
             elif size is None:
                 wanted.append(
@@ -341,11 +341,6 @@ def _host(url: str) -> str:
 
 def _ok(latest: dict[str, Attempt], item: Item) -> bool:
     return item.name in latest and latest[item.name].ok
-
-
-def _digest(store: Store, path: str) -> tuple[int, str]:
-    with storage.open_read(store.url(path)) as file:
-        return annotations.stream_digest(file)
 
 
 def read_items(corpora: str) -> list[Item]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,8 +9,6 @@ from collections.abc import Iterable
 import fsspec
 
 from shards import storage
-
-_UNFINISHED = re.compile(r"\.\d+\.part$")
 
 
 class Store:
@@ -27,21 +24,10 @@ class Store:
     def put(self, path: str, content: bytes) -> str:
         """Write checked content under its final name; the sha256 in hexadecimal.
 
-        A local file is renamed into place without an fsync: after a power failure an incomplete one has not
-        the size that the ledger tells, and is fetched again. Syncing each file costs more than half the rate.
+        Nobody waits for the disk: after a power failure an incomplete file has not the size that the ledger tells,
+        and is fetched again. Syncing each file costs more than half the rate.
         """
-        url = self.url(path)
-        if self._local:
-            name = storage.local_path(url)
-            temporary = f"{name}.{os.getpid()}.part"
-            try:
-                _write(temporary, content)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(name), exist_ok=True)
-                _write(temporary, content)
-            os.replace(temporary, name)
-        else:
-            storage.write_atomic(url, content)
+        storage.write_atomic(self.url(path), content, durable=False)
         return hashlib.sha256(content).hexdigest()
 
     def put_file(self, path: str, local: str) -> None:
@@ -87,25 +73,7 @@ class Store:
         found = filesystem.find(root, maxdepth=1, detail=True)
         return [(name.rpartition("/")[2], int(entry["size"])) for name, entry in found.items()]
 
-    def sweep(self, folders: Iterable[str]) -> int:
-        """Remove the unfinished files that killed processes left; how many there were. Only for the holder of
-        the lock.
-        """
-        count = 0
-        if self._local:
-            for folder in sorted(set(folders)):
-                for name, _ in self._listing(folder):
-                    if _UNFINISHED.search(name):
-                        os.remove(storage.local_path(self.url(f"{folder}/{name}")))
-                        count += 1
-        return count
-
-
-def _write(path: str, content: bytes) -> None:
-    try:
-        with open(path, "wb") as file:
-            file.write(content)
-    except OSError:
-        if os.path.exists(path):
-            os.remove(path)
-        raise
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Remove the unfinished files that killed processes left."""
+        for folder in set(folders) if self._local else ():
+            storage.sweep(storage.local_path(self.url(folder)))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 _PREFIX = "hf://datasets/"
-_CHUNK = 16 << 20  # bytes read at a time
 _WORKERS = 8
 _GROUP_BYTES = 1 << 30
 
@@ -160,11 +159,8 @@ class Hub:
                 progress("Reading again", done, publication.bytes)
 
     def _sha256(self, files: Any, revision: str, path: str) -> str:
-        digest = hashlib.sha256()
-        with self._explained(), files.open(self._at(revision, path), "rb", block_size=_CHUNK) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+        with self._explained(), files.open(self._at(revision, path), "rb", block_size=storage.CHUNK) as file:
+            return hashlib.file_digest(io.BufferedReader(file), "sha256").hexdigest()
 
     def _publication(self, revision: str) -> Publication | None:
         with self._explained():

@@ -79,8 +79,8 @@ def without_sounds(dataset: Dataset, out: str) -> list[str]:
                 )
             written.append(path)
     for name in dataset.manifest.tables:
-        subset.link(storage.join(dataset.url, name), storage.join(out, name))
-    subset.link(storage.join(dataset.url, format.MANIFEST), storage.join(out, REFERENCE, format.MANIFEST))
+        storage.link(storage.join(dataset.url, name), storage.join(out, name))
+    storage.link(storage.join(dataset.url, format.MANIFEST), storage.join(out, REFERENCE, format.MANIFEST))
     return [*written, *dataset.manifest.tables, f"{REFERENCE}/{format.MANIFEST}"]
 
 

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 from pipelines.build import parts
 from pipelines.build.index import index
 from pipelines.media import audio
-from pipelines.publish import profiles, records, subset
+from pipelines.publish import profiles, records
 from pipelines.recipes import recipe
 from shards import format, storage
-from shards.manifest import DatasetError, Manifest, ShardEntry, file_sha256
+from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.rejections import Reason, Rejected
 from shards.writer import Content, write_shard
 
@@ -47,7 +47,7 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
     dataset = profiles.AnyDataset(edition)
     made, url = dataset.manifest, storage.join(edition, profiles.REFERENCE, format.MANIFEST)
     claim = storage.join(out, parts.WORK, "rehydrate")
-    whose = file_sha256(url).encode()
+    whose = storage.sha256(url).encode()
     if storage.exists(claim) and storage.read_bytes(claim) != whose:
         raise DatasetError(f"{out} holds another dataset; give another --out")
     if storage.names(out) and not storage.exists(claim):
@@ -73,7 +73,7 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
             _sample_shard(edition, out, entry, rows, clips)
         progress(done := done + 1, len(entries))
     for name in made.tables:
-        subset.link(storage.join(edition, name), storage.join(out, name))
+        storage.link(storage.join(edition, name), storage.join(out, name))
     storage.write_atomic(storage.join(out, format.MANIFEST), storage.read_bytes(url))
     return []
 
@@ -88,7 +88,7 @@ def _clip_paths(corpora: str) -> dict[str, str | None]:
 
 def _whole(out: str, entry: ShardEntry) -> bool:
     url = storage.join(out, entry.path)
-    return storage.exists(url) and storage.size(url) == entry.bytes and file_sha256(url) == entry.sha256
+    return storage.exists(url) and storage.size(url) == entry.bytes and storage.sha256(url) == entry.sha256
 
 
 def _pool_shard(

@@ -13,7 +13,6 @@ from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.target import LATEST, Target
 from pipelines.publish.version import Version
 from shards import format, storage
-from shards.manifest import file_sha256
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -56,7 +55,7 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
             dataset = profiles.with_licences(
                 dataset, options.profile.licences, storage.join(folder, "licensed")
             )
-        manifest_sha256 = file_sha256(storage.join(dataset.url, format.MANIFEST))
+        manifest_sha256 = storage.sha256(storage.join(dataset.url, format.MANIFEST))
         versions = target.versions()
         asked = Publication(
             dataset.manifest.name,
@@ -231,7 +230,7 @@ def _files(dataset: Dataset, profile: Profile, folder: str) -> list[File]:
     if profile.reference_only:
         paths = profiles.without_sounds(dataset, folder)
         urls = {path: storage.join(folder, path) for path in paths}
-        return [File(path, storage.size(url), file_sha256(url), url) for path, url in urls.items()]
+        return [File(path, storage.size(url), storage.sha256(url), url) for path, url in urls.items()]
     made = dataset.manifest
     found = [
         File(entry.path, entry.bytes, entry.sha256, storage.join(dataset.url, entry.path))

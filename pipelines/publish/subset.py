@@ -6,7 +6,6 @@ none, the sample goes too. Every other byte stays, and what went is in rejection
 
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -51,7 +50,7 @@ def write(dataset: Dataset, out: str, cut: Cut) -> Made:
         DatasetError: nothing would be left, or `out` holds something else.
     """
     claim = format.json_bytes(
-        {"from": manifest.file_sha256(storage.join(dataset.url, format.MANIFEST)), "cut": _plain(cut)}
+        {"from": storage.sha256(storage.join(dataset.url, format.MANIFEST)), "cut": _plain(cut)}
     )
     _claim(out, claim)
     samples, pool = dataset.table(), dataset.table(format.POOL_TABLE)
@@ -84,7 +83,7 @@ def write(dataset: Dataset, out: str, cut: Cut) -> Made:
                 left = [kept[row["key"]] for row in rows if row["key"] in kept]
                 changed = len(left) < len(rows) or any(row["sample_id"] in repaired for row in left)
             if not changed:
-                link(storage.join(dataset.url, path), storage.join(out, path))
+                storage.link(storage.join(dataset.url, path), storage.join(out, path))
             else:
                 rewritten.append(path)
                 left, entry = _rewrite(dataset, out, entries.pop(path), left, clips, repaired)
@@ -265,20 +264,3 @@ def write_table(url: str, schema: pa.Schema, parts_: list[pa.Table]) -> manifest
 
 def _sha256(content: bytes) -> str:
     return Content.of(content).sha256
-
-
-def link(source: str, target: str) -> None:
-    """The same file under a second name: a hard link where the disk allows it, else a copy."""
-    if storage.is_local(source) and storage.is_local(target):
-        source, path = storage.local_path(source), storage.local_path(target)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if os.path.exists(path):
-            os.remove(path)
-        try:
-            os.link(source, path)
-            return
-        except OSError:
-            pass  # another disk, or one without hard links: copy
-    with storage.open_read(source) as read, storage.open_atomic(target) as file:
-        while chunk := read.read(8 << 20):
-            file.write(chunk)

@@ -3,7 +3,6 @@
 TARGET/VERSION/ holds a whole dataset; TARGET/latest.json names the newest one.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,6 @@ from pipelines.publish.version import Version, VersionError
 from shards import storage
 
 LATEST = "latest.json"
-_CHUNK = 16 << 20  # bytes read at a time, and size of an upload's parts
 
 
 class Target:
@@ -38,28 +36,19 @@ class Target:
     def create(self, path: str, content: bytes) -> bool:
         """Write a small file unless there is one of that name (False). One of many writers gets True."""
         with self._explained():
-            if self._local:
-                os.makedirs(os.path.dirname(self._at(path)), exist_ok=True)
-            try:
-                self._fs.pipe_file(self._at(path), content, mode="create")
-            except FileExistsError:
-                return False
-            return True
+            return storage.create(self._of(path), content)
 
     def write(self, path: str, content: bytes) -> None:
         """Write or replace a file in one step."""
         with self._explained():
-            if self._local:
-                storage.write_atomic(self._at(path), content)
-            else:
-                self._fs.pipe_file(self._at(path), content)
+            storage.write_atomic(self._of(path), content)
 
     def put(self, source: str, path: str) -> None:
         """Upload a file from a path or URL; in parts when it is large."""
         with self._explained():
             if self._local or not storage.is_local(source):
                 with storage.open_read(source) as read, storage.open_atomic(self._of(path)) as file:
-                    shutil.copyfileobj(read, file, _CHUNK)
+                    shutil.copyfileobj(read, file, storage.CHUNK)
             else:
                 self._fs.put_file(storage.local_path(source), self._at(path))
 
@@ -67,13 +56,7 @@ class Target:
         """A file of the target under a second name, without sending its bytes."""
         with self._explained():
             if self._local:
-                os.makedirs(os.path.dirname(self._at(path)), exist_ok=True)
-                with suppress(FileNotFoundError):
-                    os.remove(self._at(path))
-                try:
-                    os.link(self._at(source), self._at(path))
-                except OSError:  # a disk without hard links
-                    self.put(self._at(source), path)
+                storage.link(self._of(source), self._of(path))
             else:
                 self._fs.cp_file(self._at(source), self._at(path))
 
@@ -87,19 +70,11 @@ class Target:
 
     def sha256(self, path: str) -> str | None:
         """The hash of what a reader gets; None where there is no such file."""
-        digest, start = hashlib.sha256(), 0
         with self._explained():
             try:
-                size = self._fs.info(self._at(path))["size"]
-                while start < size:
-                    chunk = self._fs.cat_file(self._at(path), start=start, end=min(start + _CHUNK, size))
-                    digest.update(chunk)
-                    start += len(chunk)
-                    if not chunk:
-                        return None
+                return storage.sha256(self._of(path))
             except FileNotFoundError:
                 return None
-        return digest.hexdigest()
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every file below a folder, by path below the target."""
@@ -107,7 +82,7 @@ class Target:
             self._fs.invalidate_cache()
             found = self._fs.find(self._at(folder), detail=True)
             names = {os.path.relpath(name, self._root): int(info["size"]) for name, info in found.items()}
-            return {name: size for name, size in names.items() if not name.endswith(".tmp")}
+            return {name: size for name, size in names.items() if not storage.litter(name)}
 
     def remove(self, path: str) -> None:
         with self._explained(), suppress(FileNotFoundError):

@@ -1,6 +1,5 @@
 """Write the page, the plots and the contact sheet of a dataset into a folder of their own."""
 
-import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -59,7 +58,7 @@ def write_stats(
     for card in contact.cards(data, samples):
         shown.append(card)
         tell("Reading samples", len(shown), wanted)
-    digest = hashlib.sha256(storage.read_bytes(storage.join(data.url, format.MANIFEST))).hexdigest()
+    digest = storage.sha256(storage.join(data.url, format.MANIFEST))
     sheet = io.BytesIO()
     contact.sheet(shown).save(sheet, "PNG", optimize=True)
     storage.write_atomic(storage.join(out, SHEET), sheet.getvalue())

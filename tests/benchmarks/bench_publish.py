@@ -37,7 +37,7 @@ def story(options: argparse.Namespace, server: s3_server.S3Server) -> Path:
     from pipelines.publish.edition import Profile
     from pipelines.publish.rehydrate import rehydrate
     from pipelines.recipes import recipe
-    from shards import manifest
+    from shards import storage
     from shards.reader import Dataset
     from shards.verify import verify
 
@@ -86,9 +86,7 @@ def story(options: argparse.Namespace, server: s3_server.S3Server) -> Path:
     )
     entries = (*Dataset(two).manifest.shards, *Dataset(two).manifest.pool_shards)
     names = [entry.path for entry in entries] + ["manifest.json", *Dataset(two).manifest.tables]
-    assert all(
-        manifest.file_sha256(f"{two}/{name}") == manifest.file_sha256(f"{again}/{name}") for name in names
-    )
+    assert all(storage.sha256(f"{two}/{name}") == storage.sha256(f"{again}/{name}") for name in names)
     print(f"- rehydrated: {len(names)} files, every byte as in 1.1.0")
     print(f"- read from {url}/1.1.1: {', '.join(load(url + '/1.1.1', work / 'copy'))}")
     return Path(two)

@@ -1,0 +1,78 @@
+"""A folder for one purpose: two commands never write into the same one, and one that was stopped goes on in its own."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from shards import format, storage
+from shards.errors import AvsError
+
+WORK = ".work"  # below the folder; nothing in it belongs to what the folder holds
+CLAIM = "claim.json"
+
+
+class ClaimError(AvsError):
+    """A folder that holds something else; the message says what, and what to do."""
+
+
+def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> None:
+    """Take a new or empty folder, or go on in one that was taken for the same purpose.
+
+    Removes what dead processes left unfinished anywhere in it.
+
+    Args:
+        purpose: what will be written there, as JSON has it: the command, and what makes another result.
+        option: which option of the command names the folder, for the message.
+
+    Raises:
+        ClaimError: the folder holds something else. OSError: it cannot be written to.
+    """
+    if storage.is_local(folder):
+        for below, _, _ in os.walk(storage.local_path(folder)):
+            storage.sweep(below)
+    url, mine = storage.join(folder, WORK, CLAIM), format.json_bytes(purpose)
+    theirs = _read(url)
+    if theirs is None:
+        if names := occupants(folder):
+            raise ClaimError(
+                f"{folder} is not empty ({', '.join(names[:3])}) and nothing says that it is for this: "
+                f"give another {option}, or remove that folder"
+            )
+        if storage.create(url, mine):
+            return
+        theirs = _read(url)
+        if theirs is None:  # cut by a kill, on a disk without hard links
+            storage.write_atomic(url, mine)
+            return
+    wanted = json.loads(mine)
+    if theirs != wanted:
+        differ = [
+            f"{name} {_short(theirs.get(name))} there, {_short(wanted.get(name))} now"
+            for name in sorted({*theirs, *wanted})
+            if theirs.get(name) != wanted.get(name)
+        ]
+        raise ClaimError(
+            f"{folder} holds something else ({'; '.join(differ)}): give another {option}, or remove that folder"
+        )
+
+
+def occupants(folder: str) -> list[str]:
+    """Sorted names in a folder, without litter, and without a work folder that holds nothing else."""
+    names = [name for name in storage.names(folder) if not storage.litter(name)]
+    inside = [name for name in storage.names(storage.join(folder, WORK)) if not storage.litter(name)]
+    return [name for name in names if name != WORK or inside not in ([], [CLAIM])]
+
+
+def _read(url: str) -> dict[str, Any] | None:
+    """A claim; None: there is none, or it is cut."""
+    try:
+        found = json.loads(storage.read_bytes(url))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}…"
