@@ -63,7 +63,9 @@ def published(label_map: LabelMap) -> Workload:
     with open(HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
     linked = {
-        source: [link.source_id for link in label_map.links if link.source == source]
+        source: [
+            link.source_id for link in label_map.links if link.source == source and label_map.is_used(link)
+        ]
         for source in ("lvis", "open_images", "vggsound")
     }
     lvis, open_images = facts["lvis"], facts["open_images"]
