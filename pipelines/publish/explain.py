@@ -98,7 +98,8 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
 
 def _label(link: dict[str, str]) -> str:
     synset = f", {link['synset']}" if link.get("synset") else ""
-    return f"{link['source']} {link['name']!r} ({link['source_id']}{synset})"
+    called = f", {link['label']!r} in its file" if link.get("label", link["name"]) != link["name"] else ""
+    return f"{link['source']} {link['name']!r} ({link['source_id']}{synset}{called})"
 
 
 def _decided(link: dict[str, str]) -> str:
