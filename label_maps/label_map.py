@@ -80,8 +80,11 @@ class LabelMap:
         A sound that is narrower than every mask label that could show its object (a baby's crying, where masks show
         persons) is heard over none, unless `narrower_sounds`.
         """
-        reached = self.kinds.reached(link.category, link.source_id, self.narrower_sounds)
-        return tuple(sorted(reached & self.shown))
+        return tuple(sorted(self.reached(link) & self.shown))
+
+    def reached(self, link: Link) -> frozenset[str]:
+        """The categories over which a sound is heard if they have masks."""
+        return self.kinds.reached(link.category, link.source_id, self.narrower_sounds)
 
     @cached_property
     def hearing(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap, Link
@@ -54,11 +55,15 @@ def declared(corpora: str) -> Iterator[NamedLabel]:
 
 
 def indexed(url: str) -> Iterator[NamedLabel]:
-    """Every label of a masks.parquet that `avs-data index` wrote."""
+    """Every label of a masks.parquet that `avs-data index` wrote, with each of its names."""
+    columns = ["corpus", "label_id", "label"]
+    found: set[tuple[str, str, str]] = set()
     with storage.open_read(url) as file:
-        table = pq.read_table(file, columns=["corpus", "label_id", "label"])
-    for row in table.group_by(["corpus", "label_id", "label"]).aggregate([]).to_pylist():
-        yield NamedLabel(url, row["corpus"], row["label_id"], row["label"] or "")
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+            distinct = pa.table(batch).group_by(columns).aggregate([])
+            found.update((row["corpus"], row["label_id"], row["label"] or "") for row in distinct.to_pylist())
+    for corpus, label_id, label in sorted(found):
+        yield NamedLabel(url, corpus, label_id, label)
 
 
 def check(named: Iterable[NamedLabel], label_map: LabelMap) -> None:
@@ -119,8 +124,8 @@ def _remedy(label: NamedLabel) -> str:
 def _cause(wrong: list[tuple[NamedLabel, Link]], labels: list[NamedLabel], label_map: LabelMap) -> str:
     source = wrong[0][0].source
     names = {label.source_id: name_key(label.name) for label in labels}
-    known = {name_key(link.label) for link in label_map.links if link.source == source}
-    moved = 2 * sum(name_key(label.name) in known for label, _ in wrong) >= len(wrong)
+    known = {name_key(link.label): link.source_id for link in label_map.links if link.source == source}
+    moved = any(known.get(name, number) != number for number, name in names.items())
     if source != "lvis":
         return f"Likely {'rows were shifted or swapped' if moved else 'a translated or edited list'}"
     if any(names.get(number) == name for number, name in _COCO.items()):
