@@ -152,9 +152,10 @@ def command(
                     corpora,
                     label_map,
                     lambda read: status.update(f"Counting {read.source.path}: {read.rows:,} rows"),
+                    loaded.select.per_class_cap,
                 )
         else:
-            work = workload.published(label_map)
+            work = workload.published(label_map, loaded.select.per_class_cap)
         if not (found := work.samples(known.kept)):
             raise click.ClickException(
                 f"nothing to plan: no label of {recipe_file}'s categories is in {corpora or 'the published corpora'}"
