@@ -19,6 +19,7 @@ from pipelines.build.match import label_map_of
 from pipelines.fetch import options as fetch_options
 from pipelines.fetch import plan as fetch_plan
 from pipelines.planning import workload
+from pipelines.publish.diff import diff
 from pipelines.recipes import recipe
 from shards.reader import Dataset
 from shards.verify import verify
@@ -216,3 +217,10 @@ def test_a_dry_run_counts_them_too(build: Callable[..., Dataset], corpora: str) 
     assert report is not None
     rows = build("narrower_sounds = false").table().to_pylist()
     assert finish.samples_per_category(report) == Counter(row["category"] for row in rows)
+
+
+def test_a_diff_says_that_the_switch_brought_the_boat(build: Callable[..., Dataset]) -> None:
+    found = diff(build("narrower_sounds = false"), build("narrower_sounds = true"))
+    (added,) = (change for change in found.changes if change.kind == "added")
+    assert (added.sample_id, added.cause) == ("lvis:1|boat", "rule changed")
+    assert "narrower_sound (boat: all sounds of boat are narrower than its masks" in added.detail
