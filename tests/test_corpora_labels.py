@@ -59,6 +59,7 @@ def classes(mid: str, name: str) -> NamedLabel:
         [lvis(3, "airplane"), lvis(378, "")],
         [lvis(4, "car"), lvis(5, "dog")],  # of ids that the map does not know
         [classes("/m/0bt9lr", "dog"), classes("/m/01m2v", "Computer-Keyboards"), classes("/m/012n7d", "")],
+        [classes("/m/012n7d", "")],
         [classes("/m/0k4j", "Dog"), classes("/m/0bt9lr", "DOG")],
         [lvis(378, "dog", file="a"), lvis(378, "dogs", file="b")],
         [],

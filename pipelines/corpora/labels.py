@@ -70,8 +70,8 @@ def check(named: Iterable[NamedLabel], label_map: LabelMap) -> None:
     """Nothing, where every label that the map links too goes by the map's name for its id, spelling aside.
 
     Case, accents, punctuation, spaces, plural and British spelling are spelling; what stands in brackets is not. An
-    LVIS synset is held against the map's as well. A label without a name (Open Images has some) is taken at its id
-    if others of its file are named.
+    LVIS synset is held against the map's as well. A label without a name is taken at its id: a MID means one thing in
+    every list (Open Images leaves some without a name). An LVIS id is a mere number, so some must be named.
 
     Raises:
         CorpusError: for the first file that means other things by the map's ids, or names none of them.
@@ -83,7 +83,7 @@ def check(named: Iterable[NamedLabel], label_map: LabelMap) -> None:
         if link := label_map.link(label.source, label.source_id):
             files.setdefault(label.file, []).append((label, link))
     for file, both in files.items():
-        if not any(label.name or label.synset for label, _ in both):
+        if not any(label.name or label.synset or label.source != "lvis" for label, _ in both):
             known = f"of its {len(both)} labels that label map {label_map.name} knows"
             rule = f"none {known} has a name, so nothing tells what they are"
             raise CorpusError(file, "labels", rule, _remedy(both[0][0]))
