@@ -25,14 +25,14 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(
         f"{label_map.name} {label_map.version}: {len(label_map.categories)} categories, "
-        f"{len(label_map.links)} links, sha256 {label_map.sha256}"
+        f"{len(label_map.kinds.wider)} of them kinds of others, {len(label_map.links)} links, sha256 {label_map.sha256}"
     )
     return 0
 
 
 def _sort(path: Path) -> None:
     rows, unreadable = parse(path.read_bytes())
-    if faults := unreadable + check(rows, ordered=False, whole=not unreadable):
+    if faults := unreadable + check(rows, ordered=False, whole=False):
         raise LabelMapError(path, faults)
     write(path, (link for _, link in rows))
 

@@ -3,12 +3,12 @@
 import csv
 import io
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
+from label_maps.kinds import NO_KINDS, Kinds
 from label_maps.links import COLUMNS, RELATIONS, SOURCES, Link
 
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -73,12 +73,15 @@ def parse(data: bytes) -> tuple[list[Row], list[Fault]]:
     return rows, faults
 
 
-def check(rows: Sequence[Row], *, ordered: bool = True, whole: bool = True) -> list[Fault]:
+def check(
+    rows: Sequence[Row], *, ordered: bool = True, whole: bool = True, kinds: Kinds = NO_KINDS
+) -> list[Fault]:
     """Every broken rule of rows in file order, sorted by row number.
 
     Args:
         ordered: also ask that the rows are sorted, so that diffs stay small.
         whole: also ask that every category has both sides; not to be asked where rows could not be read.
+        kinds: of the map; with `whole` they are checked too.
     """
     faults: list[Fault] = []
     for number, link in rows:
@@ -87,7 +90,8 @@ def check(rows: Sequence[Row], *, ordered: bool = True, whole: bool = True) -> l
     if whole and not rows:
         faults.append(Fault(0, "rows", "none", "a map has at least one link", "add rows below the header"))
     if whole:
-        faults += _check_both_sides(rows)
+        faults += _check_kinds(rows, kinds)
+        faults += _check_both_sides(rows, kinds)
     if ordered:
         faults += _check_order(rows)
     return sorted(faults, key=lambda fault: fault.row)
@@ -144,19 +148,54 @@ def _check_duplicates(rows: Sequence[Row]) -> Iterator[Fault]:
             yield Fault(row, "category", link.category, rule, "keep one of the two rows")
 
 
-def _check_both_sides(rows: Sequence[Row]) -> Iterator[Fault]:
-    sides: dict[str, set[str]] = defaultdict(set)
+def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[Fault]:
+    categories = {link.category for _, link in rows}
+    for kind, wider in sorted(kinds.wider.items()):
+        for name in (kind, wider):
+            if name not in categories:
+                rule = f"{kind} = {wider!r}: both are categories that have links"
+                yield Fault(0, "kind_of", name, rule, "add its links, or correct the name")
+        if wider == kind or kind in kinds.above(wider):
+            rule = f"{kind} = {wider!r} makes a category a kind of itself"
+            yield Fault(0, "kind_of", kind, rule, "remove one step of the circle")
+    sounds = {link.source_id: link.category for _, link in rows if SOURCES.get(link.source) == "audio"}
+    for sound, named in sorted(kinds.heard_over.items()):
+        if sound not in sounds:
+            yield Fault(
+                0, "heard_over", sound, "must be a sound of the map", "correct the label, or remove it"
+            )
+            continue
+        category = sounds[sound]
+        known = {*kinds.below(category), *kinds.above(category)}
+        for other in sorted(set(named) - known):
+            rule = f"{sound!r} is a sound of {category}: only its kinds and what it is a kind of may share it"
+            remedy = f"name some of {', '.join(sorted(known)) or 'none'}, or leave the list empty"
+            yield Fault(0, "heard_over", other, rule, remedy)
+
+
+def _check_both_sides(rows: Sequence[Row], kinds: Kinds) -> Iterator[Fault]:
+    """Whatever has masks must be able to hear something, and whatever sounds to be seen: itself or through kinds."""
+    visual = {link.category for _, link in rows if SOURCES.get(link.source) == "visual"}
+    unsure = {link.category for _, link in rows if link.source not in SOURCES}
+    hearing, heard = set(unsure), set(unsure)
     first_row: dict[str, int] = {}
     for row, link in rows:
-        sides[link.category].add(SOURCES.get(link.source, "unknown"))
         first_row.setdefault(link.category, row)
-    for category, seen in sides.items():
-        for side in ("audio", "visual"):
-            if side not in seen and "unknown" not in seen:
-                sources = " or ".join(source for source, kind in SOURCES.items() if kind == side)
-                rule = f"a category has at least one {side} link ({sources}) and this one has none"
-                remedy = "add a link, or remove the category"
-                yield Fault(first_row[category], "category", category, rule, remedy)
+        if SOURCES.get(link.source) == "audio":
+            reached = kinds.reached(link.category, link.source_id, narrower_sounds=True)
+            hearing |= reached
+            if reached & (visual | unsure):
+                heard.add(link.category)
+    for side, categories in (
+        ("audio", set(first_row) - hearing),
+        ("visual", set(first_row) - visual - heard),
+    ):
+        sources = " or ".join(source for source, kind in SOURCES.items() if kind == side)
+        for category in categories:
+            rule = f"a category has at least one {side} link ({sources}) and this one has none"
+            if kinds.above(category) or kinds.below(category):
+                rule += ", nor one that a category above or below it shares"
+            yield Fault(first_row[category], "category", category, rule, "add a link, or remove the category")
 
 
 def _check_order(rows: Sequence[Row]) -> Iterator[Fault]:

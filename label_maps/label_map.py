@@ -1,22 +1,26 @@
 """A label map: the categories of a dataset and the labels of each source that belong to them."""
 
 import difflib
+import hashlib
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from label_maps.faults import Fault, check, parse
-from label_maps.links import Link, content_hash, to_csv
+from label_maps.kinds import NO_KINDS, Kinds
+from label_maps.links import SOURCES, Link, to_csv
 from shards import storage
 from shards.errors import AvsError
 
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KEYS = ("name", "version", "licence", "description")
+_TABLES = ("kind_of", "heard_over")
 
 
 class LabelMapError(AvsError, ValueError):
@@ -28,23 +32,39 @@ class LabelMapError(AvsError, ValueError):
         super().__init__("\n  ".join([f"label map {path} has {count}:", *map(str, self.faults)]))
 
 
+class CategoryError(AvsError, ValueError):
+    """Categories asked of a label map that it cannot give."""
+
+
 @dataclass(frozen=True)
 class LabelMap:
-    """Links under a name and a version. Equal links have an equal `sha256`, however their file looked."""
+    """Links under a name and a version. Equal links and kinds have an equal `sha256`, however their file looked.
+
+    Attributes:
+        kinds: which categories are kinds of others.
+        narrower_sounds: whether what a kind sounds is heard over masks that may show other kinds, too.
+    """
 
     name: str
     version: str
     links: tuple[Link, ...]
+    kinds: Kinds = NO_KINDS
+    narrower_sounds: bool = False
 
     @cached_property
     def sha256(self) -> str:
-        """Hex sha256 of the canonical CSV of the links (`label_maps.links.to_csv`)."""
-        return content_hash(self.links)
+        """Hex sha256 of the canonical CSV of the links (`label_maps.links.to_csv`) and of the kinds, if any."""
+        return hashlib.sha256(to_csv(self.links) + self.kinds.to_bytes()).hexdigest()
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
         """Category names, sorted."""
         return tuple(sorted({link.category for link in self.links}))
+
+    @cached_property
+    def shown(self) -> frozenset[str]:
+        """Categories that have visual labels of their own: only these make samples."""
+        return frozenset(link.category for link in self.links if SOURCES[link.source] == "visual")
 
     @cached_property
     def _by_id(self) -> Mapping[tuple[str, str], Link]:
@@ -54,25 +74,79 @@ class LabelMap:
         """The link of a source's label, or None where the map leaves that label out."""
         return self._by_id.get((source, source_id))
 
+    def heard(self, link: Link) -> tuple[str, ...]:
+        """The categories over whose masks a sound is heard, sorted: its own and the kinds of it, those with masks.
+
+        A sound that is narrower than every mask label that could show its object (a baby's crying, where masks show
+        persons) is heard over none, unless `narrower_sounds`.
+        """
+        return tuple(sorted(self.reached(link) & self.shown))
+
+    def reached(self, link: Link) -> frozenset[str]:
+        """The categories over which a sound is heard if they have masks."""
+        return self.kinds.reached(link.category, link.source_id, self.narrower_sounds)
+
+    @cached_property
+    def hearing(self) -> frozenset[str]:
+        """Categories over whose masks at least one sound is heard."""
+        sounds = (link for link in self.links if SOURCES[link.source] == "audio")
+        return frozenset(category for link in sounds for category in self.heard(link))
+
+    def is_used(self, link: Link) -> bool:
+        """Whether items of a label can come into a dataset: its sound is heard over masks, its masks hear sounds."""
+        if SOURCES[link.source] == "audio":
+            return bool(self.heard(link))
+        return not self.hearing.isdisjoint((link.category, *self.kinds.above(link.category)))
+
     def restricted(self, categories: Iterable[str]) -> "LabelMap":
-        """The same map with these categories only.
+        """The same map for these categories and their kinds only, with all the sounds that are heard over them.
 
         Raises:
-            ValueError: a name that the map does not have, with the names nearest to it.
+            CategoryError: a name that the map does not have, with the names nearest to it; or one that no sample can
+                have, because only narrower sounds name its object, or no mask shows it.
         """
-        wanted = set(categories)
-        unknown = sorted(wanted - set(self.categories))
-        if unknown:
+        named = set(categories)
+        if unknown := sorted(named - set(self.categories)):
             hints = []
             for name in unknown:
                 near = difflib.get_close_matches(name, self.categories)
                 hints.append(f"{name!r} (near: {', '.join(near)})" if near else repr(name))
-            raise ValueError(
+            raise CategoryError(
                 f"label map {self.name} {self.version} has no category {', '.join(hints)}; "
                 f"take names from its {len(self.categories)} categories"
             )
-        return LabelMap(
-            self.name, self.version, tuple(link for link in self.links if link.category in wanted)
+        for name in sorted(named):
+            self._check_possible(name)
+        wanted = named.union(*(self.kinds.below(name) for name in named))
+
+        def stays(link: Link) -> bool:
+            return link.category in wanted or (
+                SOURCES[link.source] == "audio" and not wanted.isdisjoint(self.heard(link))
+            )
+
+        links = tuple(link for link in self.links if stays(link))
+        held = {link.category for link in links}
+        sounds = {link.source_id for link in links}
+        kinds = Kinds(
+            {kind: wider for kind, wider in self.kinds.wider.items() if kind in held},
+            {sound: over for sound, over in self.kinds.heard_over.items() if sound in sounds},
+        )
+        return replace(self, links=links, kinds=kinds)
+
+    def _check_possible(self, category: str) -> None:
+        """CategoryError where no sample can have this category or a kind of it."""
+        family = {category} | self.kinds.below(category)
+        if family & self.shown & self.hearing:
+            return
+        about = f"label map {self.name} {self.version} makes no samples of {category!r}"
+        sounds = [link for link in self.links if SOURCES[link.source] == "audio" and link.category in family]
+        over = (
+            sorted(set(self.kinds.above(category)) & self.shown) if category not in self.shown else [category]
+        )
+        raise CategoryError(
+            f"{about}: its sounds ({', '.join(link.label for link in sounds)}) are narrower than the masks they could "
+            f"be heard over ({', '.join(over)}); set labels.narrower_sounds = true to have them over {over[0]}, or "
+            "leave it out"
         )
 
 
@@ -89,22 +163,28 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
     path = path_of(name_or_path)
     faults: list[Fault] = []
     about = _read_about(path.with_suffix(".toml"), path.stem, faults)
+    kinds = _read_kinds(about, path.with_suffix(".toml"), faults)
     rows, unreadable = parse(path.read_bytes())
-    faults += unreadable + check(rows, whole=not unreadable)
+    faults += unreadable + check(rows, whole=not unreadable, kinds=kinds)
     if faults:
         raise LabelMapError(path, faults)
-    return LabelMap(about["name"], about["version"], tuple(link for _, link in rows))
+    return LabelMap(about["name"], about["version"], tuple(link for _, link in rows), kinds)
 
 
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     """Write links as canonical CSV, sorted, in one step: a reader sees the old file or the new one.
+
+    The TOML beside it stays as it is; the links must fit the kinds in it.
 
     Raises:
         LabelMapError: the links break a rule (rows count in sorted order); the file is left as it was.
     """
     target = Path(path)
     ordered = sorted(links)
-    if faults := check(list(enumerate(ordered, start=2))):
+    faults: list[Fault] = []
+    about = _read_about(target.with_suffix(".toml"), target.stem, faults)
+    kinds = _read_kinds(about, target.with_suffix(".toml"), faults)
+    if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds):
         raise LabelMapError(target, faults)
     storage.write_atomic(str(target), to_csv(ordered))
 
@@ -123,7 +203,7 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _read_about(path: Path, stem: str, faults: list[Fault]) -> dict[str, str]:
+def _read_about(path: Path, stem: str, faults: list[Fault]) -> dict[str, Any]:
     try:
         about = tomllib.loads(path.read_bytes().decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -132,8 +212,8 @@ def _read_about(path: Path, stem: str, faults: list[Fault]) -> dict[str, str]:
     for key in _KEYS:
         if not isinstance(about.get(key), str) or not about[key].strip():
             faults.append(Fault(0, f"{path.name} {key}", str(about.get(key)), "must be text", f"set {key}"))
-    for key in sorted(set(about) - set(_KEYS)):
-        rule = f"keys are {', '.join(_KEYS)}"
+    for key in sorted(set(about) - {*_KEYS, *_TABLES}):
+        rule = f"keys are {', '.join((*_KEYS, *_TABLES))}"
         faults.append(Fault(0, path.name, key, rule, "remove it or correct its spelling"))
     if isinstance(about.get("name"), str) and about["name"] != stem:
         rule = "the name is the file's name without its ending"
@@ -144,3 +224,24 @@ def _read_about(path: Path, stem: str, faults: list[Fault]) -> dict[str, str]:
         rule = "a version is MAJOR.MINOR.PATCH"
         faults.append(Fault(0, f"{path.name} version", about["version"], rule, "write it as in 1.0.0"))
     return about
+
+
+def _read_kinds(about: dict[str, Any], path: Path, faults: list[Fault]) -> Kinds:
+    found: dict[str, dict[str, Any]] = {}
+    rules = {"kind_of": "a category's name", "heard_over": "a list of kinds"}
+    for name in _TABLES:
+        table = about.get(name, {})
+        if not isinstance(table, dict):
+            faults.append(
+                Fault(0, f"{path.name} {name}", str(table), "must be a table", f"write it as [{name}]")
+            )
+            table = {}
+        found[name] = {}
+        for key, value in table.items():
+            texts = [value] if name == "kind_of" else value
+            if isinstance(texts, list) and all(isinstance(text, str) and text for text in texts):
+                found[name][key] = value if name == "kind_of" else tuple(value)
+            else:
+                rule = f"{key} takes {rules[name]}"
+                faults.append(Fault(0, f"{path.name} {name}", str(value), rule, "write it so"))
+    return Kinds(found["kind_of"], found["heard_over"])

@@ -1,7 +1,6 @@
 """Links as records and as CSV: one row a link, one canonical text for one set of links."""
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
@@ -41,8 +40,3 @@ def to_csv(links: Iterable[Link]) -> bytes:
     writer.writerow(COLUMNS)
     writer.writerows(astuple(link) for link in sorted(links))
     return text.getvalue().encode()
-
-
-def content_hash(links: Iterable[Link]) -> str:
-    """sha256, in hex, of the canonical text: row order, line ends and quoting of a file do not change it."""
-    return hashlib.sha256(to_csv(links)).hexdigest()

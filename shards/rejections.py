@@ -14,6 +14,9 @@ class Reason(StrEnum):
     UNKNOWN_LABEL = "unknown_label"  # a label id that the corpus's own vocabulary does not list
     # match
     LABEL_NOT_IN_MAP = "label_not_in_map"
+    NARROWER_SOUND = (
+        "narrower_sound"  # a sound that is narrower than the masks, or masks that only such sounds name
+    )
     # select
     IMAGE_MISSING = "image_missing"
     IMAGE_UNREADABLE = "image_unreadable"

@@ -119,7 +119,7 @@ def make_world(root: Path, rows: list[Proposal] = PROPOSALS, media: bool = True,
 def vocabulary(rows: list[Proposal]) -> list[VisualLabel]:
     labels = {}
     for p in rows:
-        synset = f"thing.n.{int(p.visual_id) % 100:02}" if p.source == "lvis" else ""
+        synset = f"{p.visual_label}.n.01" if p.source == "lvis" else ""
         definition = f"what {p.visual_label} means"
         labels[(p.source, p.visual_id)] = VisualLabel(
             p.source,

@@ -20,12 +20,10 @@ needs_labels = pytest.mark.skipif(not LABELS.is_dir(), reason=f"the sources' lab
 # The ten categories that Table 2 of the AVS-Synthetic paper names.
 NAMED = {"ambulance", "cat", "dog", "bus", "horse", "lion", "bird", "guitar", "piano", "computer_keyboard"}
 
-# Gold links that the map does not follow. A knife is heard alone in two labels, so it is no cutlery; a board
-# is struck and the knife is heard; shears have no motor; of the last four no masks are known.
+# Gold links that the map does not follow. A board is struck and the knife is heard; a pickup truck does not beep;
+# shears have no motor; of the last four no masks are known.
 NOT_FOLLOWED = {
     ("chopping food", "chopping_board"),
-    ("eating with cutlery", "knife"),
-    ("eating with cutlery", "Knife"),
     ("hedge trimmer running", "clippers_(for_plants)"),
     ("firing cannon", "Cannon"),
     ("playing accordion", "Accordion"),
@@ -59,6 +57,29 @@ def test_the_file_is_in_canonical_form() -> None:
 def test_at_least_a_hundred_categories_and_the_ten_named_ones() -> None:
     assert len(AVS.categories) >= 100
     assert set(AVS.categories) >= NAMED
+
+
+def test_a_voice_is_heard_over_those_who_have_it() -> None:
+    heard = {link.label: AVS.heard(link) for link in AVS.links if link.source == "vggsound"}
+    assert heard["baby crying"] == ()
+    assert heard["child singing"] == ("child",)
+    assert heard["male speech, man speaking"] == ("man",)
+    assert heard["female singing"] == ("woman",)
+    assert heard["people screaming"] == ("person",)
+    assert heard["people clapping"] == ("child", "man", "person", "woman")
+    assert {AVS.link("open_images", mid).category for mid in ("/m/01bl7v", "/m/05r655")} == {"child"}
+
+
+def test_no_narrower_sound_is_left_with_a_wider_category() -> None:
+    """Of sounds that name a kind, only those that sound like the category; the README judges each."""
+    narrower = {link.label for link in AVS.links if link.source == "vggsound" and link.relation == "kind_of"}
+    assert narrower == {"playing bugle"}
+
+
+def test_the_readme_judges_every_category_with_kinds() -> None:
+    readme = (ROOT / "label_maps" / "README.md").read_text(encoding="utf-8")
+    judged = {name for names in re.findall(r"^\| ([a-z_, ]+) \|", readme, re.M) for name in names.split(", ")}
+    assert set(AVS.kinds.wider.values()) - {"child"} <= judged
 
 
 @needs_labels
@@ -104,7 +125,7 @@ def test_every_category_has_a_label_with_known_masks_and_notes_tell_the_others()
             sure[link.category].add(link.label)
         if link.source == "open_images":
             assert ("not in the 2019 list of 300 mask classes" in link.note) is not known, link
-    assert set(sure) == set(AVS.categories)
+    assert set(sure) >= AVS.shown - set(AVS.kinds.wider)
 
 
 @needs_labels
@@ -114,6 +135,10 @@ def test_every_vggsound_label_is_linked_or_explained() -> None:
     left_out = re.findall(r"`([^`]+)`", table)
     linked = [link.label for link in AVS.links if link.source == "vggsound"]
     assert sorted(left_out + linked) == sorted(row[0] for row in rows_of("vggsound_stat.csv"))
+
+
+def related(a: str, b: str) -> bool:
+    return a == b or a in AVS.kinds.above(b) or b in AVS.kinds.above(a)
 
 
 @needs_labels
@@ -127,6 +152,6 @@ def test_gold_links_are_followed() -> None:
             assert heard is None, f"gold has no sight for {sound!r}, the map puts it into {heard.category!r}"
         if relation == "same":
             seen = AVS.link(source, ids[source, sight])
-            if heard is None or seen is None or heard.category != seen.category:
+            if heard is None or seen is None or not related(heard.category, seen.category):
                 missed.add((sound, sight))
     assert missed == NOT_FOLLOWED

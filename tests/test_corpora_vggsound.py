@@ -1,11 +1,15 @@
 """VGGSound: the list of clips against the csv module, and every way its rows can be wrong."""
 
 import csv
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
+from pipelines.build import index
+from pipelines.cli import main
 from pipelines.corpora import vggsound
 from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import CorpusError
@@ -121,6 +125,120 @@ def test_ids_with_dashes_and_underscores_find_their_media(tmp_path):
     assert rows[0]["url"] == "https://www.youtube.com/watch?v=-_x-y_z_abc"
     assert rows[1]["url"] is None
     assert rows[3]["clip_id"] == "vggsound:z_999999"
+
+
+A, B = "-3Bn-Nt_8aG", "x_000000_30"  # the second looks as if a start were in it
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "{}_000030.mp4", "{}_30.wav", "{}_0030.wav", "{}_30_40.mp4", "{}_000030_000040.mp4", "{}_30_35.MKV",
+        "{}_30000_40000.mp4", "train/{}_000030.mp4", "train/dog barking/{}_30_40.webm", "a/b/c/{}_30000_40000.opus",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("video", [A, B])
+def test_clips_are_found_under_their_common_names(tmp_path, video, file):
+    file = file.format(video)
+    (tmp_path / "vggsound" / "clips" / file).parent.mkdir(parents=True)
+    others = (f"{A}_31_41.mp4", f"{B}_40.wav", f"{A}_3_13.mp4", "y_30.mp4")
+    text = f"{A},30,dog barking,train\n{B},30,dog barking,train\n"
+    rows, rejected = read(write(tmp_path, text, clips=(file, *others)))
+    found = {row["video_id"]: row["clip_path"] for row in rows}
+    assert found == {A: None, B: None} | {video: f"vggsound/clips/{file}"}
+    assert not rejected
+
+
+def notes(corpora: str) -> list[str]:
+    return [note for part in vggsound.read(vggsound.sources(corpora)[0], corpora) for note in part.notes]
+
+
+def test_of_several_files_the_first_of_the_order_is_read(tmp_path):
+    text = "abc,30,a,train\n"
+    order = ["abc_000030.wav", "abc_30.wav", "abc_30_40.wav", "abc_30000_40000.wav"]
+    (tmp_path / "vggsound" / "clips" / "a").mkdir(parents=True)
+    for number in range(len(order)):
+        files = order[number:]
+        corpora = write(tmp_path, text, clips=(*files, f"a/{files[0]}", f"a/{files[-1]}"))
+        rows, _ = read(corpora)
+        assert rows[0]["clip_path"] == f"vggsound/clips/{files[0]}"
+        (note,) = notes(corpora)
+        spare = len({*files, f"a/{files[0]}", f"a/{files[-1]}"}) - 1
+        assert note.startswith(f"{spare} file(s) below vggsound/clips are for clips that have another file")
+        assert f"{files[0]} is read, not a/" in note
+        for path in (tmp_path / "vggsound" / "clips").rglob("*.wav"):
+            path.unlink()
+
+
+def test_a_name_that_fits_two_rows_goes_to_one(tmp_path):
+    """`x_000020_000030` is 20 to 30 s of x, or 30 s of x_000020: the row that is there decides, else the latter."""
+    name = "x_000020_000030.wav"
+    rows, _ = read(write(tmp_path / "1", "x,20,a,train\n", clips=(name,)))
+    assert rows[0]["clip_path"] == f"vggsound/clips/{name}"
+    rows, _ = read(write(tmp_path / "2", "x,20,a,train\nx_000020,30,a,train\n", clips=(name,)))
+    assert [row["clip_path"] for row in rows] == [None, f"vggsound/clips/{name}"]
+    # 20000_30000: milliseconds, even where a clip starts 20,000 s into its video
+    rows, _ = read(write(tmp_path / "3", "x,20000,a,train\nx,20,a,train\n", clips=("x_20000_30000.wav",)))
+    assert [row["clip_path"] for row in rows] == [None, "vggsound/clips/x_20000_30000.wav"]
+
+
+def test_files_of_no_row_are_counted_and_one_is_named(tmp_path):
+    (tmp_path / "vggsound" / "clips" / "b").mkdir(parents=True)
+    clips = ("abc_30.wav", "abc_31.wav", "b/zzz_30.mp4", "abc_30500_40500.wav", "notes.txt", "abc.wav")
+    corpora = write(tmp_path, "abc,30,a,train\n", clips=clips)
+    (note,) = notes(corpora)
+    assert note.startswith(
+        "4 file(s) below vggsound/clips are no clip of vggsound.csv, the first is abc.wav:"
+    )
+    result = index.index(corpora, str(tmp_path / "index"))
+    assert result.notes == (note,)
+    assert result.counts["vggsound"] == index.Count(1, 1, {})
+    printed = CliRunner().invoke(main, ["index", "--corpora", corpora, "--out", str(tmp_path / "again")])
+    assert note in printed.output
+    assert notes(write(tmp_path / "other", "abc,30,a,train\n", clips=("abc_30.wav",))) == []
+
+
+def test_links_that_lead_round_and_odd_names_stop_nothing(tmp_path):
+    clips = tmp_path / "vggsound" / "clips"
+    (clips / "a").mkdir(parents=True)
+    (clips / "a" / "up").symlink_to(clips)
+    (clips / "back\\slash").mkdir()
+    (clips / "back\\slash" / "abc_30.wav").touch()
+    open(os.fsencode(str(clips)) + b"/abc\xff_30.wav", "w").close()
+    (clips / "gone_30.wav").symlink_to(tmp_path / "nowhere")
+    rows, _ = read(write(tmp_path, "abc,30,a,train\n", clips=("a/abc_000030.wav",)))
+    assert rows[0]["clip_path"] == "vggsound/clips/a/abc_000030.wav"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "abc,30,{},train",
+        "abc, 30, {}, train",
+        " abc ,30 ,{} ,train ",
+        '"abc", "30", "{}", "train"',
+        '\tabc,\t30,\t"{}",\ttrain',
+        'abc,30,"{}",train',
+    ],
+)
+@pytest.mark.parametrize("label", ["dog barking", "female speech, woman speaking"])
+def test_spaces_around_values_do_not_count(tmp_path, line, label):
+    rows, rejected = read(write(tmp_path, line.format(label) + "\n", clips=("abc_000030.wav",)))
+    assert not rejected
+    found = [
+        (row["clip_id"], row["video_id"], row["start_s"], row["label"], row["official_split"]) for row in rows
+    ]
+    assert found == [("vggsound:abc_000030", "abc", 30.0, label, "train")]
+    assert rows[0]["clip_path"]
+    assert vggsound.labels(str(tmp_path)) == {label}
+
+
+def test_licences_of_clips_in_folders(tmp_path):
+    (tmp_path / "vggsound" / "clips" / "a").mkdir(parents=True)
+    terms = "file,category,licence,origin\na/abc_30.wav,x,CC0,one\ndef_30.wav,x,CC-BY,two\n"
+    text = "abc,30,a,train\ndef,30,a,train\n"
+    rows, _ = read(write(tmp_path, text, terms, clips=("a/abc_30.wav", "a/def_30.wav")))
+    assert [(row["licence"], row["author"]) for row in rows] == [("cc0", "one"), ("cc-by", "two")]
 
 
 def test_licences_and_their_faults(tmp_path):

@@ -19,7 +19,7 @@ import label_maps
 from label_maps.__main__ import main
 from label_maps.faults import Fault, check, parse
 from label_maps.label_map import write
-from label_maps.links import COLUMNS, content_hash, to_csv
+from label_maps.links import COLUMNS, to_csv
 
 ROOT = Path(__file__).parents[1]
 HEADER = "category,source,source_id,label,synset,relation,decided_by,decided_on,note"
@@ -81,6 +81,148 @@ def test_restricted_keeps_whole_categories_and_names_near_misses(tmp_path: Path)
     assert violin.link("lvis", "173") is None
     with pytest.raises(ValueError, match=r"no category 'viola' \(near: violin\)"):
         label_map.restricted(["viola"])
+
+
+KINDS = (
+    "adult,vggsound,rapping,rapping,,act_of,maintainers,2026-11-22,",
+    "baby,vggsound,baby crying,baby crying,,same,maintainers,2026-11-22,",
+    "boat,lvis,118,boat,boat.n.01,same,maintainers,2026-11-22,",
+    "child,open_images,/m/01bl7v,Boy,,kind_of,maintainers,2026-11-22,",
+    "man,open_images,/m/04yx4,Man,,same,maintainers,2026-11-22,",
+    "man,vggsound,male singing,male singing,,same,maintainers,2026-11-22,",
+    "motorboat,vggsound,motorboat,motorboat,,same,maintainers,2026-11-22,",
+    "person,lvis,793,person,person.n.01,same,maintainers,2026-11-22,",
+    "person,vggsound,people clapping,people clapping,,same,maintainers,2026-11-22,",
+    "person,vggsound,people screaming,people screaming,,same,maintainers,2026-11-22,",
+)
+WIDER = {"adult": "person", "man": "adult", "child": "person", "baby": "child", "motorboat": "boat"}
+ABOUT_KINDS = (
+    TOML
+    + "[kind_of]\n"
+    + "".join(f'{kind} = "{wider}"\n' for kind, wider in WIDER.items())
+    + '[heard_over]\n"people screaming" = ["adult"]\n'
+)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> label_maps.LabelMap:
+    return label_maps.load(small(tmp_path, text_of(*KINDS), ABOUT_KINDS))
+
+
+def heard(label_map: label_maps.LabelMap) -> dict[str, tuple[str, ...]]:
+    return {link.label: label_map.heard(link) for link in label_map.links if link.source == "vggsound"}
+
+
+def test_a_sound_is_heard_over_its_category_and_the_kinds_below(people: label_maps.LabelMap) -> None:
+    assert heard(people) == {
+        "rapping": ("man",),
+        "baby crying": (),  # no mask shows a baby, and a child is not always one
+        "male singing": ("man",),
+        "motorboat": (),
+        "people clapping": ("child", "man", "person"),
+        "people screaming": ("man", "person"),
+    }
+    unused = [link.label for link in people.links if not people.is_used(link)]
+    assert unused == ["baby crying", "boat", "motorboat"]
+
+
+def test_narrower_sounds_are_heard_over_what_they_are_kinds_of(people: label_maps.LabelMap) -> None:
+    wide = replace(people, narrower_sounds=True)
+    assert heard(wide) == {
+        "rapping": ("man", "person"),
+        "baby crying": ("child", "person"),
+        "male singing": ("man", "person"),
+        "motorboat": ("boat",),
+        "people clapping": ("child", "man", "person"),
+        "people screaming": ("man", "person"),
+    }
+    assert all(map(wide.is_used, wide.links))
+
+
+def test_kinds_are_part_of_the_hash(people: label_maps.LabelMap) -> None:
+    kinds = people.kinds
+    changes = [
+        label_maps.Kinds(),
+        replace(kinds, wider={**kinds.wider, "man": "person"}),
+        replace(kinds, heard_over={}),
+        replace(kinds, heard_over={"people screaming": ("man",)}),
+    ]
+    assert len({people.sha256, *(replace(people, kinds=change).sha256 for change in changes)}) == 5
+    turned = label_maps.Kinds(dict(reversed(kinds.wider.items())), kinds.heard_over)
+    assert replace(people, kinds=turned).sha256 == people.sha256
+
+
+def test_restricted_takes_kinds_along_and_the_sounds_from_above(people: label_maps.LabelMap) -> None:
+    assert people.restricted(["person"]).categories == ("adult", "baby", "child", "man", "person")
+    man = people.restricted(["man"])
+    assert [link.label for link in man.links] == [
+        "rapping", "Man", "male singing", "people clapping", "people screaming",
+    ]  # fmt: skip
+    assert man.shown == man.hearing == {"man"}
+    assert heard(man) == {name: ("man",) for name in heard(man)}
+    wide = replace(people, narrower_sounds=True).restricted(["person"])
+    assert heard(wide)["baby crying"] == ("child", "person")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("boat", r"no samples of 'boat': its sounds \(motorboat\) are narrower .* \(boat\)"),
+        ("motorboat", r"narrower_sounds = true to have them over boat"),
+        ("baby", r"\(child, person\); set labels.narrower_sounds = true to have them over child"),
+    ],
+)
+def test_a_category_that_can_have_no_sample_is_refused(
+    people: label_maps.LabelMap, name: str, words: str
+) -> None:
+    with pytest.raises(label_maps.CategoryError, match=words):
+        people.restricted(["man", name])
+    assert "boat" in replace(people, narrower_sounds=True).restricted(["boat"]).hearing
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column", "value", "words"),
+    [
+        ('man = "adult"', 'man = "grown_up"', "kind_of", "grown_up", "both are categories that have links"),
+        ('man = "adult"', 'mann = "adult"', "kind_of", "mann", "both are categories that have links"),
+        ('adult = "person"', 'adult = "man"', "kind_of", "adult", "a category a kind of itself"),
+        ('baby = "child"', 'baby = "baby"', "kind_of", "baby", "a category a kind of itself"),
+        ('man = "adult"', "man = 3", "small.toml kind_of", "3", "man takes a category's name"),
+        ('["adult"]', '"adult"', "small.toml heard_over", "adult", "takes a list of kinds"),
+        ('["adult"]', '["boat"]', "heard_over", "boat", "only its kinds and what it is a kind of"),
+        ("people screaming", "people crying", "heard_over", "people crying", "must be a sound of the map"),
+        ('motorboat = "boat"\n', "", "category", "boat", "at least one audio link"),
+        ('motorboat = "boat"\n', "", "category", "motorboat", "at least one visual link"),
+        ("[kind_of]", "kind_off = 1\n[kind_of]", "small.toml", "kind_off", "keys are name, version"),
+    ],
+)
+def test_kinds_that_do_not_fit_are_named(
+    tmp_path: Path, old: str, new: str, column: str, value: str, words: str
+) -> None:
+    assert old in ABOUT_KINDS
+    faults = faults_of(small(tmp_path, text_of(*KINDS), ABOUT_KINDS.replace(old, new)))
+    assert [
+        fault for fault in faults if (fault.column, fault.value) == (column, value) and words in fault.rule
+    ]
+
+
+def test_a_kind_with_masks_hears_something(tmp_path: Path) -> None:
+    rows = text_of(*(row for row in KINDS if not row.startswith(("baby", "child,vgg"))))
+    about = ABOUT_KINDS.replace('baby = "child"\n', "") + '"people clapping" = []\n'
+    (fault,) = faults_of(small(tmp_path, rows, about))
+    assert (fault.column, fault.value) == ("category", "child")
+    assert "at least one audio link" in fault.rule
+    assert "nor one that a category above or below it shares" in fault.rule
+
+
+def test_write_keeps_to_the_kinds(tmp_path: Path) -> None:
+    path = small(tmp_path, text_of(*KINDS), ABOUT_KINDS)
+    links = label_maps.load(path).links
+    write(path, links[::-1])
+    assert path.read_text() == text_of(*KINDS)
+    with pytest.raises(label_maps.LabelMapError, match="motorboat = 'boat': both are categories"):
+        write(path, [link for link in links if link.category != "motorboat"])
+    assert main(["--sort", str(path)]) == 0
 
 
 BUS, DRIVING, VIOLIN, FIDDLE = GOOD
@@ -244,6 +386,10 @@ def maps(draw: st.DrawFn) -> list[label_maps.Link]:
     return draw(st.permutations(links))
 
 
+def hash_of(links: list[label_maps.Link]) -> str:
+    return label_maps.LabelMap("m", "1.0.0", tuple(links)).sha256
+
+
 @given(maps())
 def test_round_trip_is_canonical_and_hash_ignores_order(links: list[label_maps.Link]) -> None:
     data = to_csv(links)
@@ -254,7 +400,7 @@ def test_round_trip_is_canonical_and_hash_ignores_order(links: list[label_maps.L
     assert read == sorted(links)
     assert to_csv(read) == data
     assert data == to_csv(links[::-1])
-    assert content_hash(links) == content_hash(links[::-1]) == hashlib.sha256(data).hexdigest()
+    assert hash_of(links) == hash_of(links[::-1]) == hashlib.sha256(data).hexdigest()
     assert tuple(next(csv.reader(io.StringIO(data.decode())))) == COLUMNS
 
 
@@ -263,8 +409,8 @@ def test_any_single_change_changes_the_hash(links: list[label_maps.Link], chance
     place, column = chance.randrange(len(links)), chance.choice(COLUMNS)
     changed = [*links]
     changed[place] = replace(links[place], **{column: getattr(links[place], column) + "x"})
-    assert content_hash(changed) != content_hash(links)
-    assert content_hash(links[1:]) != content_hash(links)
+    assert hash_of(changed) != hash_of(links)
+    assert hash_of(links[1:]) != hash_of(links)
 
 
 def test_write_sorts_and_leaves_the_file_when_a_rule_is_broken(tmp_path: Path) -> None:
@@ -283,7 +429,7 @@ def test_command_sorts_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([str(path)]) == 1
     assert "python -m label_maps --sort FILE" in capsys.readouterr().err
     assert main(["--sort", str(path)]) == 0
-    assert "small 1.2.3: 2 categories, 4 links" in capsys.readouterr().out
+    assert "small 1.2.3: 2 categories, 0 of them kinds of others, 4 links" in capsys.readouterr().out
     assert path.read_text() == text_of(*GOOD)
     result = subprocess.run(
         [sys.executable, "-m", "label_maps"], capture_output=True, text=True, check=True, cwd=tmp_path

@@ -3,6 +3,7 @@
 import csv
 import heapq
 import json
+from collections import Counter
 from dataclasses import fields, replace
 
 import pytest
@@ -170,7 +171,8 @@ def test_shards_money_and_memory_follow_from_the_samples():
 def test_published_sizes_are_the_lists_own():
     with open(workload.HERE / "published.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    linked = {(link.source, link.source_id) for link in MAP.links}
+    linked = {(link.source, link.source_id) for link in MAP.links if MAP.is_used(link)}
+    assert ("vggsound", "baby crying") not in linked
     pairs = clips = 0
     for row in rows:
         if (row["source"], row["source_id"]) in linked:
@@ -179,6 +181,17 @@ def test_published_sizes_are_the_lists_own():
     assert sum(int(row["count"]) for row in rows if row["source"] == "vggsound") == FULL.clips == 199_176
     assert FULL.matched_clips == clips
     assert FULL.candidates > pairs > 50_000
+    per_category = Counter()
+    for link in filter(MAP.is_used, MAP.links):
+        if link.source == "open_images":
+            per_category[link.category] += 200  # the mean class has more
+        if link.source == "lvis":
+            per_category[link.category] += sum(
+                int(row["count"])
+                for row in rows
+                if (row["source"], row["source_id"]) == ("lvis", link.source_id)
+            )
+    assert workload.published(MAP, 200).candidates == sum(min(200, n) for n in per_category.values())
     dog = workload.published(MAP.restricted(("dog",)))
     assert dog.masks == FULL.masks  # all annotations are read for one category too
     assert 0 < dog.candidates < FULL.candidates / 20
@@ -188,7 +201,7 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
     """Three photos, two of them there; five masks, four of linked categories; three clips, two of linked sounds."""
     lvis = [link for link in MAP.links if link.source == "lvis"]
     first, other = lvis[0], next(link for link in lvis if link.category != lvis[0].category)
-    sound = next(link for link in MAP.links if link.source == "vggsound").source_id
+    sound = next(link for link in MAP.links if link.source == "vggsound" and MAP.is_used(link)).source_id
     square = [[10.0, 10.0, 50.0, 10.0, 50.0, 50.0, 10.0, 50.0]]
     shown = [(1, first), (1, first), (1, other), (2, first), (3, None)]
     record = {
@@ -228,6 +241,7 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
         lvis_masks=5, open_images_masks=0, clips=3, annotation_bytes=size, matched_masks=4, mask_files=0, photos=2,
         candidates=3, matched_clips=2, photo_bytes=2_000, clip_bytes=500,
     )  # fmt: skip
+    assert workload.counted(str(tmp_path), MAP, per_class_cap=1).candidates == 2
 
 
 def test_a_plan_for_so_many_samples_has_so_many():

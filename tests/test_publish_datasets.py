@@ -325,6 +325,35 @@ def test_explain_tells_where_every_byte_is_and_draws_again(dataset: str) -> None
     assert "kept and dropped nothing" in result.output
 
 
+def test_explain_takes_ids_with_and_without_their_corpus(dataset: str) -> None:
+    source = Dataset(dataset)
+    row = source.table().to_pylist()[0]
+    for asked in (row["clip_id"], row["image_id"], row["sample_id"], row["mask_ids"][0]):
+        titles = [story.title for story in explain(source, asked)]
+        assert f"{row['key']}  {row['sample_id']}" in titles
+        assert [story.title for story in explain(source, asked.split(":", 1)[1])] == titles
+    dropped = source.table(format.REJECTIONS).to_pylist()
+    clip = next(item["item"] for item in dropped if item["reason"] == "audio_silent")
+    video = clip.removeprefix("vggsound:")[:-7]
+    assert [story.title for story in explain(source, video)] == [f"{clip} was dropped"]
+
+
+@pytest.mark.parametrize(
+    "asked", ["-3Bn-Nt_8aG", "-h-3Bn-Nt_8", "--3Bn-Nt_8aG_000030", "-nothing", "vggsound:-3Bn-Nt_8aG_000030"]
+)
+@pytest.mark.parametrize("separator", [(), ("--",)])
+def test_ids_may_begin_with_a_dash(
+    dataset: str, tmp_path: Path, asked: str, separator: tuple[str, ...]
+) -> None:
+    result = CliRunner().invoke(main, ["explain", dataset, *separator, asked])
+    assert f"kept and dropped nothing called {asked!r}" in result.output
+    result = CliRunner().invoke(main, ["explain", "--json", dataset, *separator, asked])
+    assert f"kept and dropped nothing called {asked!r}" in result.output
+    out = str(tmp_path / "out")
+    result = CliRunner().invoke(main, ["takedown", dataset, "--video", asked, "--reason", "x", "--out", out])
+    assert f"has no {asked}: nothing was written" in result.output
+
+
 def test_the_card_s_three_loaders_work_as_written(dataset: str, tmp_path: Path) -> None:
     """The code blocks of README.md are run as they stand; all three give the same first sample."""
     go(dataset, "1.0.0", tmp_path / "to")

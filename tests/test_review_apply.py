@@ -44,7 +44,7 @@ def test_accepts_join_the_map_with_reviewer_date_and_evidence(world):
     rows = {(link.source, link.source_id): link for link in load(world.map_path).links}
     assert set(BASE_LINKS) < set(rows.values())
     sound, sight = rows[("vggsound", "cattle mooing")], rows[("lvis", "80")]
-    assert (sound.category, sight.category, sight.synset) == ("cow", "cow", "thing.n.80")
+    assert (sound.category, sight.category, sight.synset) == ("cow", "cow", "cow.n.01")
     assert sight.decided_by == "anna"
     note = '[cattle mooing = lvis:80] score 0.620; head; a "cow" is one of cattle; reviewer: herd of cows'
     assert sight.note == sound.note == note
@@ -154,7 +154,7 @@ def test_links_that_another_queue_applied_stay(world, tmp_path):
 
 
 def test_clashes_stop_apply_and_name_both_sides(world):
-    bell = Link("bell", "lvis", "82", "cowbell", "bell.n.01", "same", "maintainers", "2026-01-02", "")
+    bell = Link("bell", "lvis", "82", "cowbell", "cowbell.n.01", "same", "maintainers", "2026-01-02", "")
     ring = Link(
         "bell", "vggsound", "bell ringing", "bell ringing", "", "same", "maintainers", "2026-01-02", ""
     )

@@ -1,13 +1,14 @@
 """Impact against plain loops over the rows of the index tables."""
 
 import random
+from dataclasses import astuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from review_world import BASE_LINKS, PROPOSALS, make_world
 
-from label_maps import LabelMap, Link, load
+from label_maps import Kinds, LabelMap, Link, load
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.review import application, corpus_index
 from pipelines.review.categories import AcceptedLink, candidate, long_name, resolve, short_name
@@ -101,6 +102,56 @@ def test_impact_is_the_difference_a_plain_count_finds(tmp_path, seed):
         assert found.added == Size(*(b - a for a, b in zip(was, now, strict=True)))
 
 
+@pytest.mark.parametrize("narrower_sounds", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_impact_counts_kinds_as_the_build_pairs_them(tmp_path, seed, narrower_sounds):
+    """s0 is any creature's, s1 a bird's alone; v0 shows creatures, v1 birds, v2 and v3 fish."""
+    rng = random.Random(seed)
+    masks, clips = random_index(tmp_path / "index", rng)
+    with Queue(str(tmp_path / "q.sqlite"), create=True) as queue:
+        corpus_index.load_index(queue, str(tmp_path / "index"))
+        table = ImpactTable(queue)
+    about = ("same", "p", "2026-01-01", "")
+    links = [
+        Link("creature", "vggsound", "s0", "s0", "", *about),
+        Link("bird", "vggsound", "s1", "s1", "", *about),
+    ]
+    links += [
+        Link(category, "lvis", str(n), f"v{n}", "v.n.01", *about)
+        for n, category in enumerate(("creature", "bird", "fish", "fish"))
+    ]
+    kinds = Kinds({"bird": "creature", "fish": "creature"}, {"s2": ("fish",)})
+    base = LabelMap("m", "1.0.0", tuple(links), kinds, narrower_sounds)
+
+    def size(labels, sounds):
+        """`labels`, `sounds`: category -> ids."""
+        images = {
+            category: {m["image_id"] for m in masks if m["corpus"] == "lvis" and m["label_id"] in ids}
+            for category, ids in labels.items()
+        }
+        heard = {category: [c for c in clips if c["label"] in ids] for category, ids in sounds.items()}
+        return Size(
+            sum(len(images[category]) for category in labels if heard[category]),
+            len(set().union(*images.values())),
+            len({c["clip_id"] for found in heard.values() for c in found}),
+        )
+
+    labels = {"creature": {"0"}, "bird": {"1"}, "fish": {"2", "3"}}
+    wide = {"s0", "s1"} if narrower_sounds else {"s0"}
+    before = size(labels, {"creature": wide, "bird": {"s0", "s1"}, "fish": {"s0"}})
+    found = impact(
+        table, base, [], accepted(1, "s2", "0")
+    )  # a sound of creatures that fish share, birds do not
+    after = size(labels, {"creature": wide | {"s2"}, "bird": {"s0", "s1"}, "fish": {"s0", "s2"}})
+    assert (found.category, found.before) == ("creature", before)
+    assert found.added == Size(*(b - a for a, b in zip(astuple(before), astuple(after), strict=True)))
+    found = impact(table, base, [], accepted(1, "s3", "1"))
+    bird = {"bird": {"1"}}
+    before, after = size(bird, {"bird": {"s0", "s1"}}), size(bird, {"bird": {"s0", "s1", "s3"}})
+    assert (found.category, found.before) == ("bird", before)
+    assert found.added == Size(*(b - a for a, b in zip(astuple(before), astuple(after), strict=True)))
+
+
 def test_a_first_clip_brings_the_photos_that_waited(tmp_path):
     """A category of photos without sound has no triplet; the link that brings the sound adds them all."""
     with make_world(tmp_path).open() as queue:
@@ -187,6 +238,6 @@ def test_the_map_that_impact_starts_from_leaves_out_what_the_queue_wrote(tmp_pat
 
         before = effect()
         queue.decide(item.id, "anna", Answer("accept"))
-        application.apply(application.plan(queue, world.map_path, {"80": "beef.n.01"}))
+        application.apply(application.plan(queue, world.map_path, {"80": "cow.n.01"}))
         assert len(load(world.map_path).links) == len(BASE_LINKS) + 2
         assert effect() == before == Size(3, 3, 2)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from review_world import PROPOSALS, make_world, write_proposals
 
-from label_maps import load
+from label_maps import Kinds, LabelMap, Link, load
 from pipelines.review import intake, proposals, rejected, schema
-from pipelines.review.proposals import ReviewError
+from pipelines.review.proposals import Proposal, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer, Conflict
 
@@ -232,6 +232,36 @@ def test_what_map_and_rejections_settle_is_not_asked_from_a_fresh_queue(tmp_path
         )
         assert report.settled == 2  # and dog barking = dog, which the map holds
         assert {"cowbell", "dog"}.isdisjoint(i.proposal.visual_label for i in asked_in_order(queue, "ben"))
+
+
+def test_what_the_map_says_of_kinds_is_settled(tmp_path):
+    """Clapping comes from men, too; a man's singing not from any person, nor screams from a man of all people."""
+    about = ("same", "maintainers", "2026-01-02", "")
+    links = (
+        Link("person", "lvis", "793", "person", "person.n.01", *about),
+        Link("man", "open_images", "/m/04yx4", "Man", "", *about),
+        Link("person", "vggsound", "clapping", "clapping", "", *about),
+        Link("person", "vggsound", "screaming", "screaming", "", *about),
+        Link("man", "vggsound", "male singing", "male singing", "", *about),
+    )
+    people = LabelMap("m", "1.0.0", links, Kinds({"man": "person"}, {"screaming": ()}))
+    rows = [
+        Proposal(sound, source, name, number, 0.5, "head", "review", "")
+        for sound in ("clapping", "screaming", "male singing", "rain")
+        for source, name, number in (("lvis", "person", "793"), ("open_images", "Man", "/m/04yx4"))
+    ]
+    with Queue(str(tmp_path / "q.sqlite"), create=True) as queue:
+        report = intake.import_proposals(queue, rows, intake.IntakeOptions(), people)
+        settled = {(i.key[0], i.proposal.visual_label): i.outcome for i in queue.items() if not i.asked}
+        answers = {d.item_id: d.category for d in queue.decisions() if d.verdict == "accept"}
+        categories = {queue.item(number).proposal.visual_label: name for number, name in answers.items()}
+    assert report.settled == 6
+    assert settled == {
+        ("clapping", "person"): "accept", ("clapping", "Man"): "accept",
+        ("screaming", "person"): "accept", ("screaming", "Man"): "reject",
+        ("male singing", "person"): "reject", ("male singing", "Man"): "accept",
+    }  # fmt: skip
+    assert categories == {"person": "person", "Man": "man"}
 
 
 def test_trusted_accepts_are_decided_in_the_matchers_name(tmp_path):

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from label_maps import LabelMap
+from label_maps import Kinds, LabelMap
 from label_maps.links import Link
 from pipelines.build import pair, select, slices, split, stages
 from pipelines.build.match import match
-from pipelines.corpora.records import MASKS
+from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.recipes.recipe import Select, Split
 from shards import hashing
 from shards.rejections import Reason
@@ -62,12 +62,22 @@ def table(*rows: dict) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=MASKS.append(pa.field("category", pa.string())))
 
 
-def run(corpora: str, rules: Select, *rows: dict) -> tuple[list[dict], dict[str, str]]:
+def link(category: str, source: str, source_id: str) -> Link:
+    return Link(category, source, source_id, source_id, "", "same", "maintainers", "2026-01-01", "")
+
+
+# girl -> child -> person <- man; a dog that is no kind of anything. Nothing that is heard is asked of it here.
+KINDS = LabelMap("m", "1.0.0", (), Kinds({"man": "person", "child": "person", "girl": "child"}))
+
+
+def run(
+    corpora: str, rules: Select, *rows: dict, label_map: LabelMap = KINDS
+) -> tuple[list[dict], dict[str, str]]:
     """Samples, and mask id -> reason, of masks through measure and select."""
     measured = select.measure(table(*rows), corpora, rules)
-    selected = select.select(measured.kept, rules)
+    selected = select.select(measured.kept, rules, label_map)
     lost = pa.concat_tables([measured.rejected, selected.rejected]).to_pylist()
-    kept = [mask_id for row in selected.kept.to_pylist() for mask_id in row["mask_ids"]]
+    kept = [mask_id for row in selected.kept.to_pylist() for mask_id in row["own_mask_ids"]]
     assert sorted(kept + [row["item"] for row in lost]) == sorted(row["mask_id"] for row in rows)
     return selected.kept.to_pylist(), {row["item"]: row["reason"] for row in lost}
 
@@ -142,11 +152,133 @@ def test_a_decompression_bomb_is_refused_from_its_header(corpora: str) -> None:
     assert lost == {"lvis:1": "image_too_large"}
 
 
-def test_match_against_a_plain_loop() -> None:
-    def link(category: str, source: str, source_id: str) -> Link:
-        return Link(category, source, source_id, source_id, "", "same", "maintainers", "2026-01-01", "")
+def test_a_wider_category_marks_its_kinds_where_it_has_a_mask_of_its_own(corpora: str) -> None:
+    rows = [
+        mask("lvis:1", category="person", segmentation=square(0, 0, 20)),
+        mask("lvis:2", category="man", segmentation=square(30, 0, 20)),
+        mask("lvis:3", category="girl", segmentation=square(60, 0, 20)),
+        mask("lvis:4", category="man", segmentation=square(30, 30, 20)),
+        mask("lvis:5", category="dog", segmentation=square(60, 30, 20)),
+        mask("lvis:6", "lvis:2", category="man"),
+    ]
+    samples, lost = run(corpora, RULES, *rows)
+    assert not lost
+    assert {sample["sample_id"]: sample["mask_ids"] for sample in samples} == {
+        "lvis:1|dog": ["lvis:5"],
+        "lvis:1|girl": ["lvis:3"],
+        "lvis:1|man": ["lvis:2", "lvis:4"],
+        "lvis:1|person": ["lvis:1", "lvis:2", "lvis:3", "lvis:4"],  # no child: the image has no mask of one
+        "lvis:2|man": ["lvis:6"],  # and no person here
+    }
+    assert {sample["sample_id"]: sample["area_px"] for sample in samples}["lvis:1|person"] == 4 * 400
+    alone, _ = run(corpora, replace(RULES, instances="instance"), *rows)
+    assert sorted(sample["mask_ids"] for sample in alone) == [[f"lvis:{n}"] for n in range(1, 7)]
 
-    links = (link("cat", "lvis", "8"), link("dog", "lvis", "7"), link("taxi", "open_images", "7"))
+
+@pytest.mark.parametrize("seed", range(8))
+def test_unions_of_kinds_against_a_plain_loop(corpora: str, seed: int) -> None:
+    wider = {"man": ["person"], "child": ["person"], "girl": ["child", "person"], "person": [], "dog": []}
+    rng = np.random.default_rng(seed)
+    rows = [
+        mask(
+            f"lvis:{n}",
+            f"lvis:{rng.integers(1, 4)}",
+            category=str(rng.choice(sorted(wider))),
+            segmentation=square(int(rng.integers(0, 80)), int(rng.integers(0, 60)), 12),
+            is_crowd=bool(rng.random() < 0.1),
+        )
+        for n in range(25)
+    ]
+    samples, lost = run(corpora, RULES, *rows)
+    expected, spoilt = {}, set()
+    for image in {row["image_id"] for row in rows}:
+        here = [row for row in rows if row["image_id"] == image]
+        for category in {row["category"] for row in here}:
+            members = [row for row in here if category in (row["category"], *wider[row["category"]])]
+            if any(row["is_crowd"] for row in members):
+                spoilt |= {row["mask_id"] for row in members if row["category"] == category}
+            else:
+                expected[f"{image}|{category}"] = sorted(row["mask_id"] for row in members)
+    assert {sample["sample_id"]: sample["mask_ids"] for sample in samples} == expected
+    assert set(lost) == spoilt
+    assert set(lost.values()) <= {"crowd", "incomplete_union"}
+
+
+def test_a_faulty_kind_spoils_the_wider_union_and_not_the_other_way(corpora: str) -> None:
+    person = mask("lvis:1", category="person")
+    man = mask("lvis:2", category="man", segmentation=square(50, 30, 20))
+    samples, lost = run(corpora, RULES, person, {**man, "is_crowd": True})
+    assert samples == []
+    assert lost == {"lvis:1": "incomplete_union", "lvis:2": "crowd"}
+    samples, lost = run(corpora, RULES, {**person, "is_crowd": True}, man)
+    assert [(sample["sample_id"], sample["mask_ids"]) for sample in samples] == [("lvis:1|man", ["lvis:2"])]
+    assert lost == {"lvis:1": "crowd"}
+
+
+def test_single_takes_the_largest_of_all_kinds(corpora: str) -> None:
+    person = mask("lvis:1", category="person", segmentation=square(0, 0, 20))
+    man = mask("lvis:2", category="man", segmentation=square(40, 0, 40))
+    samples, lost = run(corpora, replace(RULES, instances="single"), person, man)
+    assert [sample["mask_ids"] for sample in samples] == [["lvis:2"], ["lvis:2"]]
+    assert lost == {"lvis:1": "not_the_largest"}
+
+
+def test_what_the_file_calls_a_label_goes_along(corpora: str) -> None:
+    rows = [
+        mask("lvis:1", label_id="8", label="puppy"),
+        mask("lvis:2", label_id="7", label="Dog"),
+        mask("lvis:3", label_id="7", label="dogs"),
+        mask("lvis:4", label_id="9", label=None),
+    ]
+    (sample,), _ = run(corpora, RULES, *rows)
+    assert (sample["label_ids"], sample["labels"]) == (["7", "8", "9"], ["Dog", "puppy", None])
+
+
+def test_match_drops_what_no_sample_can_have() -> None:
+    links = (
+        link("boat", "lvis", "1"),
+        link("motorboat", "vggsound", "motorboat"),
+        link("person", "lvis", "2"),
+        link("person", "vggsound", "clapping"),
+        link("man", "open_images", "3"),
+        link("baby", "vggsound", "baby crying"),
+    )
+    kinds = Kinds({"motorboat": "boat", "man": "person", "baby": "person"})
+    label_map = LabelMap("x", "1", links, kinds)
+    masks = [mask(f"lvis:{n}", label_id=str(n)) for n in (1, 2, 3)]
+    masks.append(mask("open_images:3", corpus="open_images", label_id="3"))
+    clips = [
+        {"clip_id": name, "corpus": "vggsound", "label": name}
+        for name in ("motorboat", "clapping", "baby crying", "rain")
+    ]
+
+    def fates(rows: pa.Table, item: str, label_id: str, narrower_sounds: bool) -> dict[str, str]:
+        outcome = match(
+            rows, replace(label_map, narrower_sounds=narrower_sounds), item=item, label_id=label_id
+        )
+        kept = {row[item]: row["category"] for row in outcome.kept.to_pylist()}
+        return kept | {row["item"]: row["reason"] for row in outcome.rejected.to_pylist()}
+
+    seen = table(*masks).drop_columns(["category"])
+    heard = pa.Table.from_pylist(clips, CLIPS)
+    unknown = "label_not_in_map"
+    assert fates(seen, "mask_id", "label_id", False) == {
+        "lvis:1": "narrower_sound", "lvis:2": "person", "lvis:3": unknown, "open_images:3": "man",
+    }  # fmt: skip
+    assert fates(heard, "clip_id", "label", False) == {
+        "motorboat": "narrower_sound", "clapping": "person", "baby crying": "narrower_sound", "rain": unknown,
+    }  # fmt: skip
+    assert fates(seen, "mask_id", "label_id", True)["lvis:1"] == "boat"
+    assert fates(heard, "clip_id", "label", True) == {
+        "motorboat": "motorboat", "clapping": "person", "baby crying": "baby", "rain": unknown,
+    }  # fmt: skip
+
+
+def test_match_against_a_plain_loop() -> None:
+    links = (
+        *(link("cat", "lvis", "8"), link("dog", "lvis", "7"), link("taxi", "open_images", "7")),
+        *(link(category, "vggsound", category) for category in ("cat", "dog", "taxi")),
+    )
     rows = [mask(f"lvis:{n}", label_id=str(n % 10)) for n in range(30)]
     rows += [mask(f"open_images:{n}", corpus="open_images", label_id=str(n % 10)) for n in range(30)]
     known = {(one.source, one.source_id): one.category for one in links}

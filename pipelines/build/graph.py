@@ -94,7 +94,7 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to those with a category, media and a split."""
     recipe = job.recipe
     matched = partial(match, label_map=job.label_map, item="clip_id", label_id="label")
-    selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select)
+    selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
     return (
         clips
@@ -127,7 +127,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     buckets = 1 + job.masks // MASKS_PER_BUCKET
     matched = partial(match, label_map=job.label_map, item="mask_id", label_id="label_id")
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
-    selected = partial(select.select, rules=recipe.select)
+    selected = partial(select.select, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
     cut = Cut(job.parked, "name", buckets)
     names = [

@@ -48,6 +48,7 @@ class Progress:
     bytes_done: int  # of this file
     bytes_total: int
     rows: int  # of all files so far
+    notes: tuple[str, ...] = ()  # what a person should hear of the file, once
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class IndexResult:
     clips: str
     rejections: str
     counts: dict[str, Count]
+    notes: tuple[str, ...] = ()
 
 
 def sources(corpora: str) -> list[Source]:
@@ -96,6 +98,7 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
     tally: dict[str, Counter[str]] = {}
     seen: dict[str, Seen] = {}
     files = sources(corpora)
+    notes: list[str] = []
     with (
         _table(paths["rejections"], REJECTIONS, MASKS_PER_GROUP) as write_rejected,
         _table(paths["clips"], CLIPS, CLIPS_PER_GROUP) as write_clips,
@@ -115,11 +118,12 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
                 write_rejected(rejected)
                 count.update({_ROWS: part.rows, _KEPT: len(kept)})
                 count.update(rejected["reason"].to_pylist())
+                notes += part.notes
                 if progress:
-                    progress(
-                        Progress(source, part.position, size, sum(done[_ROWS] for done in tally.values()))
-                    )
-    return IndexResult(**paths, counts={corpus: _count(count) for corpus, count in tally.items()})
+                    rows = sum(done[_ROWS] for done in tally.values())
+                    progress(Progress(source, part.position, size, rows, part.notes))
+    counts = {corpus: _count(count) for corpus, count in tally.items()}
+    return IndexResult(**paths, counts=counts, notes=tuple(notes))
 
 
 def _count(tally: Counter[str]) -> Count:

@@ -1,39 +1,72 @@
-"""Stage match: labels to categories through the label map."""
+"""Stage match: labels to categories, through the label map."""
+
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from label_maps import LabelMap
+import label_maps
+from label_maps import SOURCES, LabelMap, Link
 from pipelines.build.outcome import Outcome
+from pipelines.corpora import labels as corpus_labels
+from pipelines.recipes.recipe import Labels
 from shards.rejections import Reason
 from shards.tables import REJECTIONS
 
 
+def label_map_of(labels: Labels, corpora: str = "") -> LabelMap:
+    """A recipe's label map, cut to the categories that the recipe names.
+
+    Args:
+        corpora: a folder or URL, whose files must mean by the map's ids what the map means.
+
+    Raises:
+        LabelMapError, CategoryError, FileNotFoundError: no such map or category.
+        CorpusError: no corpus there, or one that means other things.
+    """
+    whole = replace(label_maps.load(labels.map), narrower_sounds=labels.narrower_sounds)
+    if corpora:
+        corpus_labels.check(corpus_labels.declared(corpora), whole)
+    return whole.restricted(labels.categories) if labels.categories else whole
+
+
 def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:
-    """Add `category` to masks or clips; a label that the map does not link is rejected.
+    """Add `category` to masks or clips; rejected are labels that the map does not link, or not for any sample.
 
     Args:
         item: the column with the row's id. label_id: the column with the id that the label map knows.
     """
-    by_source: dict[str, dict[str, str]] = {}
-    for link in label_map.links:
-        by_source.setdefault(link.source, {})[link.source_id] = link.category
-    categories = pa.nulls(len(table), pa.string())
+    categories, idle = pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.string())
     for corpus in pc.unique(table["corpus"]).to_pylist():
-        links = by_source.get(corpus, {})
-        known = pa.array(links.keys(), pa.string())
-        found = pc.take(pa.array(links.values(), pa.string()), pc.index_in(table[label_id], known))
-        categories = pc.if_else(pc.equal(table["corpus"], corpus), found, categories)
-    kept = pc.is_valid(categories)
-    lost = table.filter(pc.invert(kept))
+        links = [link for link in label_map.links if link.source == corpus]
+        found = pc.index_in(table[label_id], pa.array([link.source_id for link in links], pa.string()))
+        here = pc.equal(table["corpus"], corpus)
+        category = pa.array([link.category for link in links], pa.string())
+        reason = pa.array([_why_unused(link, label_map) for link in links], pa.string())
+        categories = pc.if_else(here, pc.take(category, found), categories)
+        idle = pc.if_else(here, pc.take(reason, found), idle)
+    kept = pc.and_(pc.is_valid(categories), pc.is_null(idle))
+    dropped = pc.invert(kept)
+    lost, idle = table.filter(dropped), pc.filter(idle, dropped)
+    reasons = pc.if_else(pc.is_valid(idle), Reason.NARROWER_SOUND.value, Reason.LABEL_NOT_IN_MAP.value)
     rejected = pa.table(
         {
             "stage": pa.repeat("match", len(lost)),
             "item": lost[item],
-            "reason": pa.repeat(Reason.LABEL_NOT_IN_MAP.value, len(lost)),
-            "detail": lost["label"],
-            "category": pa.nulls(len(lost), pa.string()),
+            "reason": reasons,
+            "detail": pc.coalesce(idle, lost["label"]),
+            "category": pc.filter(categories, dropped),
         },
         schema=REJECTIONS,
     )
     return Outcome(table.append_column("category", categories).filter(kept), rejected)
+
+
+def _why_unused(link: Link, label_map: LabelMap) -> str | None:
+    """Why no sample can have a label of the map; None: samples may."""
+    if label_map.is_used(link):
+        return None
+    kept = "labels.narrower_sounds = true keeps it"
+    if SOURCES[link.source] == "audio":
+        return f"{link.label}: narrower than the masks that could show it; {kept}"
+    return f"{link.label}: all sounds of {link.category} are narrower than its masks; {kept}"

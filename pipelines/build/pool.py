@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from label_maps import LabelMap
+from label_maps import SOURCES, LabelMap
 from pipelines.build import parts
 from pipelines.build.outcome import Outcome
 from pipelines.media import audio
@@ -15,8 +15,8 @@ from shards.rejections import Reason, Rejected, rejection
 from shards.writer import Content, Member
 
 
-def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
-    """Clips whose media is there and whose licence is allowed; adds `key` and `stamp` (of the file)."""
+def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelMap) -> Outcome:
+    """Clips whose media is there and whose licence is allowed; adds `key`, `stamp` (of the file) and `categories`."""
     kept, rejections, keys, urls = [], [], [], []
     for row in table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist():
         fault = None
@@ -33,15 +33,33 @@ def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
     table = table.filter(pa.array(kept, pa.bool_()))
     table = table.append_column("key", pa.array(keys, pa.string()))
     stamps = pa.array(storage.together(corpora, storage.stamp, urls), pa.string())
-    return Outcome.of(table.append_column("stamp", stamps), rejections)
+    heard = {
+        (link.source, link.source_id): label_map.heard(link)
+        for link in label_map.links
+        if SOURCES[link.source] == "audio"
+    }
+    sounds = zip(table["corpus"].to_pylist(), table["label"].to_pylist(), strict=True)
+    categories = pa.array([heard[sound] for sound in sounds], pa.list_(pa.string()))
+    return Outcome.of(
+        table.append_column("stamp", stamps).append_column("categories", categories), rejections
+    )
 
 
-def label_link(label_map: LabelMap, source: str, source_id: str) -> dict[str, str]:
-    """How KEY.json names a label: the label map's link; `synset` is empty but for LVIS."""
+def label_link(label_map: LabelMap, source: str, source_id: str, label: str | None) -> dict[str, str]:
+    """How KEY.json names a label: as its corpus does, and by the label map's link; only LVIS has a `synset`."""
     link = label_map.link(source, source_id)
     assert link is not None, (source, source_id)
-    record = {"source": source, "source_id": source_id, "name": link.label, "relation": link.relation}
-    return record | {"decided_by": link.decided_by, "decided_on": link.decided_on, "synset": link.synset}
+    return {
+        "source": source,
+        "source_id": source_id,
+        "label": label or "",
+        "name": link.label,
+        "synset": link.synset,
+        "category": link.category,
+        "relation": link.relation,
+        "decided_by": link.decided_by,
+        "decided_on": link.decided_on,
+    }
 
 
 def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
@@ -68,11 +86,11 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
             "video_id": row["video_id"],
             "start_s": row["start_s"],
             "duration_s": flac.duration_s,
-            "label": label_link(label_map, row["corpus"], row["label"]),
+            "label": label_link(label_map, row["corpus"], row["label"], row["label"]),
             "official_split": row["official_split"],
             "sha256": sound.sha256,
             **{name: row[name] or "" for name in ("licence", "author", "url")},
-            "categories": [row["category"]],
+            "categories": row["categories"],
             "split": row["split"],
         }
         return row["key"], {"flac": sound, "json": Content.of(format.json_bytes(record))}
@@ -95,17 +113,10 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
 
 def planned(table: pa.Table) -> Outcome:
     """What a dry run takes for the pool: every selected clip, as if it converted well."""
-    names = {
-        name: table[name] for name in ("key", "clip_id", "video_id", "split", "label", "start_s", "licence")
+    columns = {
+        field.name: table[field.name]
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in tables.POOL
     }
-    names["categories"] = pa.array([[name] for name in table["category"].to_pylist()], pa.list_(pa.string()))
-    return Outcome.of(
-        pa.table(
-            {
-                name: names.get(name, pa.nulls(len(table), tables.POOL.field(name).type))
-                for name in tables.POOL.names
-            },
-            tables.POOL,
-        ),
-        [],
-    )
+    return Outcome.of(pa.table(columns, tables.POOL), [])

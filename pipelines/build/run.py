@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-import label_maps
+from label_maps import LabelMap
 from pipelines.build import finish, parts, runner
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources
+from pipelines.build.match import label_map_of
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.recipes.recipe import Recipe
 from shards import format, manifest, storage
@@ -60,7 +61,7 @@ def build(
         progress: called while the annotations are read.
 
     Raises:
-        BuildError, RecipeError, LabelMapError, CorpusError: before anything is written.
+        BuildError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is written.
         BuildStopped: later.
     """
     try:
@@ -71,9 +72,7 @@ def build(
         raise BuildError("--dry-run counts on this machine: leave --runner out")
     options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
     sources(options.corpora)  # nothing is claimed for corpora that are not there
-    label_map = label_maps.load(recipe.labels.map)
-    if recipe.labels.categories:
-        label_map = label_map.restricted(recipe.labels.categories)
+    label_map = label_map_of(recipe.labels, options.corpora)
     held_out, lists = _held_out(recipe, options)
     if options.dry_run:
         with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +91,7 @@ def build(
 
 def _job(
     recipe: Recipe,
-    label_map: label_maps.LabelMap,
+    label_map: LabelMap,
     options: BuildOptions,
     work: str,
     held_out: frozenset[str],
@@ -158,7 +157,7 @@ def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tu
     return videos, tuple(lists)
 
 
-def _claim(recipe: Recipe, label_map: label_maps.LabelMap, options: BuildOptions) -> None:
+def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
     """Take --out for this dataset, or refuse: another dataset in it is never touched."""
     mine = {
         "name": recipe.name,

@@ -77,7 +77,10 @@ def sample_record(
             **{name: row[name] or "" for name in ("licence", "licence_url", "author")},
             "url": row["image_url"] or "",
             "photo_keys": sorted({row["image_id"], *row["photo_keys"]}),
-            "labels": [label_link(label_map, row["corpus"], label_id) for label_id in row["label_ids"]],
+            "labels": [
+                label_link(label_map, row["corpus"], label_id, label)
+                for label_id, label in zip(row["label_ids"], row["labels"], strict=True)
+            ],
         },
         "mask": {
             "ids": row["mask_ids"],

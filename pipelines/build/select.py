@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_maps import LabelMap
 from pipelines.build.outcome import Outcome
 from pipelines.media import images, masks
 from pipelines.recipes.recipe import Select
@@ -33,6 +34,7 @@ MEASURED = pa.schema(
         **_IMAGE,
         "mask_id": pa.string(),
         "label_id": pa.string(),
+        "label": pa.string(),
         "counts": pa.binary(),
         "area_px": pa.int64(),
         "fault": pa.string(),  # a Reason; null: none
@@ -47,7 +49,11 @@ CANDIDATES = pa.schema(
         "key": pa.string(),
         "sample_id": pa.string(),
         "mask_ids": pa.list_(pa.string()),
+        "own_mask_ids": pa.list_(
+            pa.string()
+        ),  # without those of the category's kinds, which are counted there
         "label_ids": pa.list_(pa.string()),
+        "labels": pa.list_(pa.string()),  # what the corpus calls each of them
         "counts": pa.binary(),
         "area_px": pa.int64(),
         "area_fraction": pa.float64(),
@@ -157,8 +163,10 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
     return masks.from_png(content, width, height, rules.max_image_pixels)
 
 
-def select(table: pa.Table, rules: Select) -> Outcome:
-    """MEASURED masks, all of an image together, to CANDIDATES; a kept mask is named in one `mask_ids`."""
+def select(table: pa.Table, rules: Select, label_map: LabelMap) -> Outcome:
+    """MEASURED masks, all of an image together, to CANDIDATES; a kept mask is named in one `own_mask_ids`."""
+    if rules.instances != "instance":
+        table = _with_kinds(table, label_map)
     table = table.sort_by([(name, "ascending") for name in ("image_id", "category", "mask_id")])
     masks_in_order = (row for batch in table.to_batches(_ROWS) for row in batch.to_pylist())
     candidates: list[pa.RecordBatch] = []
@@ -167,7 +175,9 @@ def select(table: pa.Table, rules: Select) -> Outcome:
 
     def reject(rows: list[dict[str, Any]], reason: Reason, detail: str) -> None:
         rejections.extend(
-            rejection("select", row["mask_id"], reason, detail, row["category"]) for row in rows
+            rejection("select", row["mask_id"], reason, detail, row["category"])
+            for row in rows
+            if not row.get("of_kind")  # told under its own category
         )
 
     for _, group in groupby(masks_in_order, lambda row: (row["image_id"], row["category"])):
@@ -203,6 +213,34 @@ def select(table: pa.Table, rules: Select) -> Outcome:
     return Outcome.of(pa.Table.from_batches(candidates), rejections)
 
 
+def _with_kinds(table: pa.Table, label_map: LabelMap) -> pa.Table:
+    """The masks, and each once more for every wider category that its image has masks of, as `of_kind`.
+
+    Where an image shows a person and a man, a sound of persons may come from both, and both are marked. Where it shows
+    a man alone, that is no sample of `person`: `man` hears the sounds of persons that men make.
+    """
+    pairs = list(zip(table["image_id"].to_pylist(), table["category"].to_pylist(), strict=True))
+    seen = set(pairs)
+    more = [
+        (row, wider)
+        for row, (image_id, category) in enumerate(pairs)
+        for wider in label_map.kinds.above(category)
+        if (image_id, wider) in seen
+    ]
+    again = table.take(pa.array([row for row, _ in more], pa.int64()))
+    again = again.set_column(
+        table.schema.get_field_index("category"),
+        "category",
+        pa.array([wider for _, wider in more], pa.string()),
+    )
+    return pa.concat_tables(
+        [
+            table.append_column("of_kind", pa.repeat(False, len(table))),
+            again.append_column("of_kind", pa.repeat(True, len(again))),
+        ]
+    )
+
+
 def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
     first = members[0]
     size = [first["height"], first["width"]]
@@ -220,12 +258,15 @@ def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
     mask_id = first["mask_id"] if rules.instances == "instance" else None
     sample_id = format.sample_id(first["image_id"], first["category"], mask_id)
     x, y, w, h = masks.bbox(rle)
+    labels = {row["label_id"]: row["label"] for row in reversed(members)}
     return {
         **{name: first[name] for name in _IMAGE},
         "key": format.key_of(sample_id),
         "sample_id": sample_id,
         "mask_ids": [row["mask_id"] for row in members],
-        "label_ids": sorted({row["label_id"] for row in members}),
+        "own_mask_ids": [row["mask_id"] for row in members if not row.get("of_kind")],
+        "label_ids": sorted(labels),
+        "labels": [labels[label_id] for label_id in sorted(labels)],
         "counts": rle["counts"],
         "area_px": area_px,
         "area_fraction": fraction,

@@ -88,7 +88,7 @@ class Apply(beam.PTransform):
         self.accounts, self.stage, self.unit, self.function, self.side = accounts, stage, unit, function, side
 
     def expand(self, tables: Any) -> Any:
-        units = "mask_ids" if self.unit == "masks" else None
+        units = "own_mask_ids" if self.unit == "masks" else None
         do = beam.ParDo(_Apply(self.stage, self.unit, self.function, units), *self.side)
         outputs = tables | do.with_outputs("rejected", "counted", main="kept")
         self.accounts.reject(outputs.rejected)

@@ -61,7 +61,7 @@ def command(
     \b
     CORPORA/lvis/         lvis_v1_train.json, lvis_v1_val.json, images/
     CORPORA/open_images/  official CSV files, masks/, images/
-    CORPORA/vggsound/     vggsound.csv, clips/<id>_<start %06d>.<any audio or video>
+    CORPORA/vggsound/     vggsound.csv, clips/<id>_<start>.<any audio or video>, or <id>_<start>_<end>
 
     The same input gives the same bytes, with any number of workers and after any interruption. Every dropped item is in
     OUT/rejections.parquet with its reason.

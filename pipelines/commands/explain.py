@@ -11,18 +11,31 @@ from shards.manifest import DatasetError
 from shards.reader import Dataset
 
 
-@click.command()
+class _TakesIds(click.Command):
+    """A command with flags alone, to which everything else is an argument: ids of videos may begin with a dash."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        flags = {name for parameter in self.get_params(ctx) for name in parameter.opts if name[0] == "-"}
+        given = [argument for argument in args[:end] if argument in flags]
+        others = [argument for argument in args[:end] if argument not in flags]
+        return super().parse_args(ctx, [*given, "--", *others, *args[end + 1 :]])
+
+
+@click.command(cls=_TakesIds)
 @click.argument("dataset")
 @click.argument("item", metavar="KEY")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(dataset: str, item: str, as_json: bool) -> None:
     """Tell the whole story of one sample of DATASET (a folder or URL), or why an item was dropped.
 
-    KEY is a sample's key or its first digits, or a sample, image, mask, clip or video id. Shown are the sources with
-    author and licence, the label map's links and who decided them, every rule passed, the split and pairing worked out
-    again from their hashes, and the place of every byte.
+    KEY is a sample's key or its first digits, or a sample, image, mask, clip or video id (it may begin with a dash).
+    Shown are the sources with author and licence, the label map's links and who decided them, every rule passed, the
+    split and pairing worked out again from their hashes, and the place of every byte.
 
-    Example: avs-data explain out/avs lvis:358083
+    \b
+    avs-data explain out/avs lvis:358083
+    avs-data explain out/avs -3Bn-Nt_8aG_000030
     """
     try:
         stories = explain(Dataset(dataset), item)

@@ -6,8 +6,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-import label_maps
 from label_maps import LabelMapError
+from pipelines.build.match import label_map_of
 from pipelines.commands.ledger import print_ledger
 from pipelines.corpora.source import CorpusError
 from pipelines.fetch import access, estimate, options
@@ -69,9 +69,7 @@ def command(
     try:
         loaded = recipe.load(recipe_file)
         settings = options.parse(loaded.fetch, recipe_file)
-        label_map = label_maps.load(loaded.labels.map)
-        if loaded.labels.categories:
-            label_map = label_map.restricted(loaded.labels.categories)
+        label_map_of(loaded.labels)  # a name that it does not have is told before anything is fetched
         sessions = access.sessions(cookies)
         with Ledger(corpora) as ledger, locked(ledger), FetchDisplay(console) as display:
             fetch = Fetch(
@@ -89,7 +87,7 @@ def command(
                 fetch.annotations()
                 if only == ("annotations",):
                     return
-            found = fetch.plan(label_map, loaded)
+            found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
             chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
             if plan_only:
                 todo = due(chosen, fetch.store, ledger.latest())

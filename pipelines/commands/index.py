@@ -27,7 +27,8 @@ def command(corpora: str, out: str) -> None:
     Open Images  open_images/*-annotations-object-segmentation.csv,
                  class-descriptions-boxable.csv, masks/, images/ and, for flags
                  and licences, *-annotations-bbox.csv and *-with-rotation.csv
-    VGGSound     vggsound/vggsound.csv, vggsound/clips/<id>_<start, 6 digits>.*
+    VGGSound     vggsound/vggsound.csv, vggsound/clips/<id>_<start>.* or
+                 <id>_<start>_<end>.*, in folders or not
 
     Photos, masks and clips may be missing: their rows are kept, with no path. What is wrong
     with a row is in OUT/rejections.parquet; a file that is not what its name says stops the
@@ -57,6 +58,8 @@ def command(corpora: str, out: str) -> None:
     except (CorpusError, OSError) as error:
         raise click.ClickException(str(error)) from error
     console.print(_counts(result))
+    for note in result.notes:
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
     for path in (result.masks, result.clips, result.rejections):
         click.echo(path)
 

@@ -12,8 +12,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-import label_maps
 from label_maps import LabelMapError
+from pipelines.build.match import label_map_of
 from pipelines.corpora.source import CorpusError
 from pipelines.planning import measure, model, rates, workload
 from pipelines.recipes import recipe
@@ -132,9 +132,7 @@ def command(
         raise click.UsageError("--measure needs --corpora: photos and clips to measure on")
     try:
         loaded = recipe.load(recipe_file)
-        label_map = label_maps.load(loaded.labels.map)
-        if loaded.labels.categories:
-            label_map = label_map.restricted(loaded.labels.categories)
+        label_map = label_map_of(loaded.labels, corpora or "")
         known, prices = rates.load_rates(rates_file), rates.load_prices(prices_file)
         if corpora and measure_to:
             known = replace(
@@ -154,9 +152,10 @@ def command(
                     corpora,
                     label_map,
                     lambda read: status.update(f"Counting {read.source.path}: {read.rows:,} rows"),
+                    loaded.select.per_class_cap,
                 )
         else:
-            work = workload.published(label_map)
+            work = workload.published(label_map, loaded.select.per_class_cap)
         if not (found := work.samples(known.kept)):
             raise click.ClickException(
                 f"nothing to plan: no label of {recipe_file}'s categories is in {corpora or 'the published corpora'}"

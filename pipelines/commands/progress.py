@@ -27,6 +27,8 @@ class BuildProgress:
     def indexing(self, read: Progress) -> None:
         text = f"Indexing {read.source.path} ({read.rows:,} rows)"
         self._bars.update(self._indexing, description=text, completed=read.bytes_done, total=read.bytes_total)
+        for note in read.notes:
+            self._bars.console.print(note, soft_wrap=True, markup=False, highlight=False)
 
     def __enter__(self) -> "BuildProgress":
         self._bars.start()

@@ -4,7 +4,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 import label_maps
-from label_maps import LabelMapError
+from label_maps import LabelMap
+from pipelines.corpora import labels as corpus_labels
+from pipelines.corpora.labels import NamedLabel
 from pipelines.review import (
     agreement,
     application,
@@ -27,10 +29,11 @@ from pipelines.review import (
     proposals,
     rejected,
 )
-from pipelines.review.proposals import ReviewError
+from pipelines.review.proposals import Proposal, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import RELATIONS, Answer, Item
 from shards import storage
+from shards.errors import AvsError
 
 queue_option = click.option(
     "--queue", "queue_path", default="review.sqlite", show_default=True, help="The queue's SQLite file."
@@ -56,7 +59,7 @@ class ReviewGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ReviewError, LabelMapError, FileNotFoundError) as error:
+        except (AvsError, FileNotFoundError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -125,10 +128,12 @@ def import_(
     truth = gold.read(gold_csv) if gold_csv else None
     map_path = _map_path(map_name)
     label_map = label_maps.load(map_path)
+    with console.status("Reading what the files call their labels"):
+        corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
     with Queue(queue_path, create=True) as queue, console.status("Reading") as status:
         if labels_dir or corpora:
             status.update("Reading the vocabularies")
-            _load_labels(queue, labels_dir, corpora, audio)
+            _load_labels(queue, labels_dir, corpora, audio, label_map)
         if index_dir:
             status.update("Counting photos and clips of every label")
             found = corpus_index.load_index(queue, index_dir)
@@ -360,7 +365,21 @@ def serve(
     run(queue_path, _map_path(map_name), corpora, host, port, allow_host)
 
 
-def _load_labels(queue: Queue, labels_dir: str | None, corpora: str | None, audio: str) -> None:
+def _named(
+    proposals_csv: str, rows: list[Proposal], corpora: str | None, index_dir: str | None
+) -> Iterator[NamedLabel]:
+    """What the files of an import call their labels."""
+    for row in rows:
+        yield NamedLabel(proposals_csv, row.source, row.visual_id, row.visual_label)
+    if corpora:
+        yield from corpus_labels.declared(corpora)
+    if index_dir and storage.exists(storage.join(index_dir, "masks.parquet")):
+        yield from corpus_labels.indexed(storage.join(index_dir, "masks.parquet"))
+
+
+def _load_labels(
+    queue: Queue, labels_dir: str | None, corpora: str | None, audio: str, label_map: LabelMap
+) -> None:
     from pipelines.matching import corpora_vocabularies, vocabularies
 
     others = tuple(name for name in ("audioset", "fsd50k") if name in audio.split(","))
@@ -372,6 +391,10 @@ def _load_labels(queue: Queue, labels_dir: str | None, corpora: str | None, audi
             found = corpora_vocabularies.read_corpora(corpora, others)
     except vocabularies.VocabularyError as error:
         raise ReviewError(str(error)) from error
+    place = labels_dir or corpora or ""
+    seen = [NamedLabel(place, label.source, label.id, label.name, label.synset) for label in found.visual]
+    heard = [NamedLabel(place, label.source, label.mid, label.label) for label in found.audio]
+    corpus_labels.check([*seen, *heard], label_map)
     labels.load_labels(queue, found.visual)
     labels.load_sounds(queue, found.audio)
 

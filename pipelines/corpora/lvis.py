@@ -42,7 +42,8 @@ class _Licence(msgspec.Struct, gc=False):
 
 class _Category(msgspec.Struct, gc=False):
     id: Id
-    name: str
+    name: str | None = None
+    synset: str | None = None
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -103,6 +104,18 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
         if later is not None:
             stream.seek(later)
             yield from _annotations(stream, source, tables, photos)
+
+
+def labels(source: Source, corpora: str) -> Iterator[tuple[str, str, str]]:
+    """Id, name and synset of each category in an annotation file, in its order; empty where it has none."""
+    with storage.open_read(storage.join(corpora, source.path)) as file:
+        stream = JsonStream(file, source.path)
+        for key in stream.keys():  # noqa: SIM118
+            if key == "categories":
+                for block in stream.array(_Category):
+                    for row in block.rows:
+                        yield str(row.id), row.name or "", row.synset or ""
+                return
 
 
 def _photos(folder: str) -> set[str]:

@@ -1,6 +1,7 @@
 """File names that come from a corpus: which are safe, and which are there."""
 
 import itertools
+import os
 import re
 
 import numpy as np
@@ -22,7 +23,10 @@ RULE = (
 
 def is_safe(name: str) -> bool:
     """Whether `name` names a file in its own folder and nothing else."""
-    return name not in ("", ".", "..") and not _UNSAFE.search(name) and len(name.encode()) <= _LONGEST
+    try:
+        return name not in ("", ".", "..") and not _UNSAFE.search(name) and len(name.encode()) <= _LONGEST
+    except UnicodeEncodeError:  # bytes of a file system that are no text
+        return False
 
 
 def safe(names: pa.Array) -> np.ndarray:
@@ -35,6 +39,28 @@ def safe(names: pa.Array) -> np.ndarray:
     for row in doubtful:
         result[row] = is_safe(names[row].as_py())
     return result
+
+
+def tree(url: str) -> list[str]:
+    """The path below a folder of every file in it and in the folders below, sorted; empty where there is no folder.
+
+    What has no safe name is passed over.
+    """
+    found: list[str] = []
+    waiting, entered = [""], set()
+    while waiting:
+        below = waiting.pop()
+        folder = storage.join(url, below) if below else url
+        if storage.is_local(folder):  # a link to a folder above would lead round for ever
+            real = os.path.realpath(storage.local_path(folder))
+            if real in entered:
+                continue
+            entered.add(real)
+        files, folders = storage.listing(folder)
+        prefix = f"{below}/" if below else ""
+        found += [prefix + name for name in files if is_safe(name)]
+        waiting += [prefix + name for name in folders if is_safe(name)]
+    return sorted(found)
 
 
 class Listing:

@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 
 from pipelines.corpora import csv_stream, names
 from pipelines.corpora.keys import text_keys
-from pipelines.corpora.open_images_tables import BOX, MASK_COLUMNS, Boxes, Images, Labels, Wanted, box_keys
+from pipelines.corpora.open_images_tables import (
+    BOX,
+    MASK_COLUMNS,
+    Boxes,
+    Images,
+    Labels,
+    Wanted,
+    box_keys,
+    class_rows,
+)
 from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import Part, Source, batch, joined, sift
 from shards import storage
@@ -33,6 +42,13 @@ def sources(corpora: str) -> list[Source]:
     """The segmentation files, sorted."""
     found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(_SEGMENTATIONS)]
     return [Source("open_images", f"{_FOLDER}/{name}", _split(name)) for name in found]
+
+
+def labels(corpora: str) -> Iterator[tuple[str, str, str]]:
+    """File, MID and display name (empty where it has none) of each class in the class descriptions."""
+    for path, _, fields in class_rows(storage.join(corpora, _FOLDER), _FOLDER):
+        if len(fields) == 2:
+            yield path, fields[0], fields[1]
 
 
 def _split(name: str) -> str | None:

@@ -78,25 +78,15 @@ class Labels:
 
     def __init__(self, folder: str, name: str) -> None:
         """`folder` holds the file, `name` is how errors call the folder."""
-        found = [file for file in storage.names(folder) if file.endswith(_CLASSES)]
-        if not found:
-            raise CorpusError(
-                name,
-                "class names",
-                f"no file that ends in {_CLASSES}",
-                f"Put {_CLASSES} or oidv7-{_CLASSES} beside the segmentations",
-            )
         self.faults: list[pa.RecordBatch] = []
         mids, display_names = [], []
-        for file in found:
-            path = f"{name}/{file}"
-            for number, fields in _lines(storage.read_bytes(storage.join(folder, file)), path):
-                if len(fields) != 2 or not fields[0]:
-                    text = f"{fields!r}: a class and its name are needed"
-                    self.faults.append(rejections([f"{path}:{number}"], Reason.BAD_ROW, [text]))
-                elif fields[0] != "LabelName":
-                    mids.append(fields[0])
-                    display_names.append(fields[1] or None)
+        for path, number, fields in class_rows(folder, name):
+            if len(fields) != 2 or not fields[0]:
+                text = f"{fields!r}: a class and its name are needed"
+                self.faults.append(rejections([f"{path}:{number}"], Reason.BAD_ROW, [text]))
+            elif fields[0] != "LabelName":
+                mids.append(fields[0])
+                display_names.append(fields[1] or None)
         self.names = pa.array(display_names, pa.string())
         self._positions = Positions(text_keys(pa.array(mids, pa.string())))
 
@@ -104,6 +94,26 @@ class Labels:
         """(n,) int64 positions in `names`, -1 for a class that is not there."""
         classes = mids.dictionary_encode()
         return self._positions.find(text_keys(classes.dictionary))[classes.indices.to_numpy()]
+
+
+def class_rows(folder: str, name: str) -> Iterator[tuple[str, int, list[str]]]:
+    """File, line number and fields of each row of the class descriptions; CorpusError where there are none.
+
+    Args:
+        folder: holds the files. name: how errors call it.
+    """
+    found = [file for file in storage.names(folder) if file.endswith(_CLASSES)]
+    if not found:
+        raise CorpusError(
+            name,
+            "class names",
+            f"no file that ends in {_CLASSES}",
+            f"Put {_CLASSES} or oidv7-{_CLASSES} beside the segmentations",
+        )
+    for file in found:
+        path = f"{name}/{file}"
+        for number, fields in _lines(storage.read_bytes(storage.join(folder, file)), path):
+            yield path, number, fields
 
 
 def _lines(content: bytes, path: str) -> Iterator[tuple[int, list[str]]]:

@@ -28,6 +28,7 @@ class Part(NamedTuple):
     rejected: pa.RecordBatch  # REJECTIONS
     rows: int
     position: int  # bytes of the file read so far, for progress
+    notes: tuple[str, ...] = ()  # what a person should hear of, that is no row
 
 
 class CorpusError(AvsError, ValueError):

@@ -1,14 +1,23 @@
-"""VGGSound: `vggsound/vggsound.csv` and clips named `clips/<video id>_<start, 6 digits>.<extension>`.
+"""VGGSound: `vggsound/vggsound.csv` and clips in `clips/`, in folders below it or not.
 
 Format: https://www.robots.ox.ac.uk/~vgg/data/vggsound/: video id, start second, label, split; no header (one
-is passed over). Labels hold commas, quoted or not. `clip_licences.csv` (file, category, licence, origin) may
-lie beside it.
+is passed over). Spaces around a value do not count; labels hold commas, quoted or not. `clip_licences.csv` (file,
+category, licence, origin) may lie beside it.
+
+A clip's file is named by its video and start, in one of these ways. Of several files for one row the first is read, in
+this order, then the one in the fewest folders, then by name; a file is read for one row at most:
+
+    <video id>_<start, 6 digits>.<extension>
+    <video id>_<start>.<extension>
+    <video id>_<start>_<end>.<extension>            seconds
+    <video id>_<start>_<end>.<extension>            milliseconds, where the two are 1,000 or more apart
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO
 
 import pyarrow as pa
@@ -28,6 +37,8 @@ _ROWS = 16_384  # in a part
 _LONGEST_LINE = 4096  # bytes
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _START = re.compile(r"[0-9]{1,6}")
+_STARTING = re.compile(r"(.+)_([0-9]{1,6})", re.DOTALL)
+_FROM_TO = re.compile(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", re.DOTALL)
 _SPLITS = ("train", "test")
 _AUDIO = {"aac", "aif", "aiff", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav", "weba", "wma"}
 _VIDEO = {"3gp", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm", "wmv"}
@@ -44,15 +55,15 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
 
     `author` is the origin that the clip's row in `clip_licences.csv` names: whom to credit.
     """
-    folder = storage.join(corpora, _FOLDER)
-    media = _media(storage.listing(storage.join(folder, "clips"))[0])
+    folder, url = storage.join(corpora, _FOLDER), storage.join(corpora, source.path)
+    media = _Media.of(names.tree(storage.join(folder, "clips")), _listed(url))
     terms = _Terms(folder)
-    with storage.open_read(storage.join(corpora, source.path)) as file:
-        for rejected in terms.faults:
-            yield Part(batch({}, CLIPS), rejected, len(rejected), 0)
+    if terms.faults or media.notes():
+        yield Part(batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, media.notes())
+    with storage.open_read(url) as file:
         fitting = 0
         for lines in _stretches(file):
-            part = _part(lines, source.path, media, terms, file.tell())
+            part = _part(lines, source.path, media.files, terms, file.tell())
             fitting += len(part.kept)
             yield part
     if not fitting:
@@ -64,14 +75,88 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
         )
 
 
-def _media(files: list[str]) -> dict[str, str]:
-    """Clip name without extension -> file; of several, the first by name."""
-    media: dict[str, str] = {}
-    for file in files:
-        stem, _, extension = file.rpartition(".")
-        if extension.lower() in _AUDIO | _VIDEO:
-            media.setdefault(stem, file)
-    return media
+def labels(corpora: str) -> set[str]:
+    """The labels that the list names."""
+    found = set()
+    with storage.open_read(storage.join(corpora, _FOLDER, _FILE)) as file:
+        for lines in _stretches(file):
+            found |= {fields[2] for _, line in lines if not isinstance(fields := _fields(line), str)}
+    return found
+
+
+def _name(video: str, start: int) -> str:
+    return f"{video}_{start:06d}"
+
+
+def _listed(url: str) -> set[str]:
+    """The name of every clip in the list."""
+    found = set()
+    with storage.open_read(url) as file:
+        for lines in _stretches(file):
+            for _, line in lines:
+                if not isinstance(fields := _fields(line), str):
+                    found.add(_name(fields[0], int(fields[1])))
+    return found
+
+
+@dataclass(frozen=True)
+class _Media:
+    """Which file below `clips/` is which clip's.
+
+    Attributes:
+        files: clip name -> file.
+        spare: files for a clip that has another, and the file that is read instead of each.
+        unknown: media files of no listed clip.
+    """
+
+    files: dict[str, str]
+    spare: dict[str, str]
+    unknown: list[str]
+
+    @classmethod
+    def of(cls, files: Iterable[str], listed: set[str]) -> "_Media":
+        found: dict[str, list[tuple[int, int, str]]] = {}
+        unknown = []
+        for file in files:
+            stem, _, extension = file.rpartition("/")[2].rpartition(".")
+            if extension.lower() not in _AUDIO | _VIDEO:
+                continue
+            order, name = next(((order, name) for order, name in _readings(stem) if name in listed), (0, ""))
+            if name:
+                found.setdefault(name, []).append((order, file.count("/"), file))
+            else:
+                unknown.append(file)
+        ordered = {name: [file for *_, file in sorted(places)] for name, places in found.items()}
+        spare = {file: places[0] for places in ordered.values() for file in places[1:]}
+        return cls({name: places[0] for name, places in ordered.items()}, spare, sorted(unknown))
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should hear of files that are not read."""
+        notes = []
+        if self.unknown:
+            notes.append(
+                f"{len(self.unknown):,} file(s) below {_FOLDER}/clips are no clip of {_FILE}, the first is "
+                f"{self.unknown[0]}: a clip is called <video id>_<start>, or <video id>_<start>_<end>, and is listed"
+            )
+        if self.spare:
+            file = min(self.spare)
+            notes.append(
+                f"{len(self.spare):,} file(s) below {_FOLDER}/clips are for clips that have another file: "
+                f"{self.spare[file]} is read, not {file}"
+            )
+        return tuple(notes)
+
+
+def _readings(stem: str) -> Iterator[tuple[int, str]]:
+    """What clips a file's name may mean, the likeliest first: how likely (0: most), and the clip's name."""
+    if match := _STARTING.fullmatch(stem):
+        yield int(len(match[2]) < 6), _name(match[1], int(match[2]))
+    if match := _FROM_TO.fullmatch(stem):
+        start, end = int(match[2]), int(match[3])
+        if 0 < end - start < 1000:
+            yield 2, _name(match[1], start)
+        elif end > start and start % 1000 == 0:
+            yield 3, _name(match[1], start // 1000)
 
 
 class _Terms:
@@ -100,7 +185,8 @@ class _Terms:
                 self.faults.append(rejections([f"{path}:{number}"], Reason.BAD_ROW, [text]))
 
     def of(self, file: str | None) -> tuple[str | None, str | None]:
-        licence, origin = self._rows.get(file or "", (None, None))
+        file = file or ""
+        licence, origin = self._rows.get(file) or self._rows.get(file.rpartition("/")[2]) or (None, None)
         return licences.normalise(licence), origin or None
 
 
@@ -131,14 +217,21 @@ def _fields(line: bytes | None) -> list[str] | str:
         return f"{line[:200]!r}: holds NUL"
     if len(fields) < 4:
         return f"{line[:200]!r}: video id, start, label, split are needed"
-    video, start, label, split = fields[0], fields[1].strip(), ",".join(fields[2:-1]), fields[-1].strip()
+    video, start, label, split = map(_value, (fields[0], fields[1], ",".join(fields[2:-1]), fields[-1]))
     if not _START.fullmatch(start):
         return f"start {start!r} of {video}: a whole number of seconds below 1,000,000 is needed"
     if split not in _SPLITS:
         return f"split {split!r} of {video}: {' or '.join(_SPLITS)} is needed"
-    if not label.strip():
+    if not label:
         return f"the label of {video} is empty"
     return [video, start, label, split]
+
+
+def _value(text: str) -> str:
+    """A value without the spaces around it, and without quotes that a space kept the csv module from seeing."""
+    bare = text.strip()
+    quoted = bare != text and len(bare) > 1 and bare[0] == bare[-1] == '"'
+    return bare[1:-1].replace('""', '"').strip() if quoted else bare
 
 
 def _is_header(line: bytes | None) -> bool:
@@ -175,7 +268,7 @@ def _part(
                 rejections([f"{path}:{number}"], Reason.HOSTILE_NAME, [f"video id {video!r}: {names.RULE}"])
             )
             continue
-        name = f"{video}_{int(start):06d}"
+        name = _name(video, int(start))
         file = media.get(name)
         licence, origin = terms.of(file)
         rows.append(

@@ -37,8 +37,7 @@ class Plan:
 def plan(
     masks: str, clips: str, label_map: LabelMap, options: FetchOptions, select: Select, corpora: str
 ) -> Plan:
-    """Everything that the label map's categories need and `select`'s rules on labels and licences do not
-    drop.
+    """Everything that the label map's categories can use and `select`'s rules on labels and licences do not drop.
 
     Args:
         masks, clips: Parquet files in the schemas MASKS and CLIPS.
@@ -77,7 +76,11 @@ def _dropped(row: Mapping[str, Any], select: Select) -> bool:
 class _Maker:
     def __init__(self, options: FetchOptions, label_map: LabelMap) -> None:
         self._options, self._sources = options, options.sources
-        self._category = {(link.source, link.source_id): link.category for link in label_map.links}
+        self._category = {
+            (link.source, link.source_id): link.category
+            for link in label_map.links
+            if label_map.is_used(link)
+        }
         self._categories: dict[str, set[str]] = defaultdict(set)
         self._found: dict[str, tuple[Kind, str, str, str, float]] = {}
         self._own: set[str] = set()

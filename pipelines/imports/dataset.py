@@ -25,7 +25,7 @@ from shards.writer import Content, Member
 
 _SAMPLES_PER_SHARD = 256
 _NO_LABEL = dict.fromkeys(
-    ("source", "source_id", "name", "synset", "relation", "decided_by", "decided_on"), ""
+    ("source", "source_id", "label", "name", "synset", "category", "relation", "decided_by", "decided_on"), ""
 )  # no label map was asked
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.corpora import vggsound
 from pipelines.corpora.json_stream import JsonStream
 from pipelines.matching import vocabularies
 from pipelines.matching.vocabularies import AudioLabel, Vocabularies, VocabularyError
@@ -41,14 +42,13 @@ def read_corpora(folder: str, audio: tuple[str, ...] = ("vggsound",)) -> Vocabul
 
 
 def _vggsound(folder: str) -> list[str]:
-    """Labels of `id,start,label,split` rows, sorted; commas within a label may be unquoted."""
+    """Labels of `id,start,label,split` rows, sorted."""
     url = storage.join(folder, "vggsound", "vggsound.csv")
     if not storage.exists(url):
         raise VocabularyError(
             f"{url} is not there: it lists VGGSound's labels. Put it there, or leave vggsound out of --audio"
         )
-    rows = csv.reader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
-    return sorted({",".join(row[2:-1]).strip() for row in rows if len(row) >= 4})
+    return sorted(vggsound.labels(folder))
 
 
 def _categories(url: str, name: str) -> Iterator[dict[str, Any]]:

@@ -171,7 +171,7 @@ def _masks(
     grouped = clock.time("group", _shuffle, measured, "image_id", 1, folder)
     few = measured.slice(0, SLICES)
     clock.time("slice", _shuffle, few, "mask_id", None, folder)
-    selected = clock.time("select", select.select, grouped, recipe.select).kept
+    selected = clock.time("select", select.select, grouped, recipe.select, label_map).kept
     return _Visual(listed, rejected, names, matched, measured, selected)
 
 
@@ -184,7 +184,7 @@ def _clips(
         raise MeasureError(f"{corpora} has no clip of a linked category; avs-data fetch brings some")
 
     def planned() -> pa.Table:
-        chosen = split.name_recordings(pool.select_clips(clips, corpora, recipe.select).kept, {})
+        chosen = split.name_recordings(pool.select_clips(clips, corpora, recipe.select, label_map).kept, {})
         return split.split_clips(chosen, frozenset(), recipe.seed, recipe.split).kept
 
     chosen = clock.time("clips", planned)

@@ -3,7 +3,8 @@
 import csv
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Workload:
     matched_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
     photos: float  # with a matched mask
-    candidates: float  # pairs of a photo and a category
+    candidates: float  # pairs of a photo and a category, up to the recipe's cap of each category
     matched_clips: float
     photo_bytes: float = 0
     clip_bytes: float = 0
@@ -57,20 +58,33 @@ class Workload:
         return replace(sizes, photo=self.photo_bytes or sizes.photo, clip=self.clip_bytes or sizes.clip)
 
 
-def published(label_map: LabelMap) -> Workload:
-    """What the categories of a label map have in the published corpora (published.toml, published.csv)."""
+def published(label_map: LabelMap, per_class_cap: int = 0) -> Workload:
+    """What the categories of a label map have in the published corpora (published.toml, published.csv).
+
+    Args:
+        per_class_cap: samples of one category at most; 0: no cap.
+    """
     facts = tomllib.loads((HERE / "published.toml").read_text())
     with open(HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
     linked = {
-        source: [link.source_id for link in label_map.links if link.source == source]
+        source: [
+            link.source_id for link in label_map.links if link.source == source and label_map.is_used(link)
+        ]
         for source in ("lvis", "open_images", "vggsound")
     }
     lvis, open_images = facts["lvis"], facts["open_images"]
     pairs = sum(counts.get(("lvis", label), 0) for label in linked["lvis"])
     all_pairs = sum(count for (source, _), count in counts.items() if source == "lvis")
     lvis_masks = pairs * lvis["masks"] / all_pairs
-    masks = len(linked["open_images"]) * open_images["masks"] / open_images["classes"]
+    masks_per_class = open_images["masks"] / open_images["classes"]
+    masks = len(linked["open_images"]) * masks_per_class
+    per_category: dict[str, float] = defaultdict(float)
+    for link in filter(label_map.is_used, label_map.links):
+        if link.source == "open_images":
+            per_category[link.category] += masks_per_class / open_images["masks_per_pair"]
+        elif link.source == "lvis":
+            per_category[link.category] += counts.get((link.source, link.source_id), 0)
     return Workload(
         lvis_masks=lvis["masks"],
         open_images_masks=open_images["masks"],
@@ -79,15 +93,21 @@ def published(label_map: LabelMap) -> Workload:
         matched_masks=lvis_masks + masks,
         mask_files=masks,
         photos=min(pairs, lvis["photos"]) + min(masks / open_images["masks_per_pair"], open_images["photos"]),
-        candidates=pairs + masks / open_images["masks_per_pair"],
+        candidates=_capped(per_category.values(), per_class_cap),
         matched_clips=sum(counts.get(("vggsound", label), 0) for label in linked["vggsound"]),
     )
 
 
 def counted(
-    corpora: str, label_map: LabelMap, progress: Callable[[index.Progress], None] | None = None
+    corpora: str,
+    label_map: LabelMap,
+    progress: Callable[[index.Progress], None] | None = None,
+    per_class_cap: int = 0,
 ) -> Workload:
     """What the corpora below a folder or URL have: reads all annotations, and the sizes of a few files.
+
+    Args:
+        per_class_cap: samples of one category at most; 0: no cap.
 
     Raises:
         CorpusError: no corpus there, or one that cannot be read.
@@ -107,11 +127,18 @@ def counted(
         matched_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
         photos=len(pc.unique(masks["image_id"])),
-        candidates=len(masks.group_by(["image_id", "category"]).aggregate([])),
+        candidates=_capped(
+            Counter(masks.group_by(["image_id", "category"]).aggregate([])["category"].to_pylist()).values(),
+            per_class_cap,
+        ),
         matched_clips=len(clips),
         photo_bytes=_mean_size(corpora, masks["image_path"]),
         clip_bytes=_mean_size(corpora, clips["clip_path"]),
     )
+
+
+def _capped(pairs: Iterable[float], per_class_cap: int) -> float:
+    return sum(min(number, per_class_cap or number) for number in pairs)
 
 
 def _matched(url: str, label_map: LabelMap, item: str, label_id: str, columns: list[str]) -> pa.Table:

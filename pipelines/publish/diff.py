@@ -161,6 +161,11 @@ def _labels_differ(a: Dataset, b: Dataset) -> bool:
     return a.manifest.label_map["sha256"] != b.manifest.label_map["sha256"]
 
 
+def _by_map(reason: str, a: Dataset, b: Dataset) -> bool:
+    """Whether an item of one of two datasets was dropped for what the label map says."""
+    return reason == Reason.LABEL_NOT_IN_MAP or (reason == Reason.NARROWER_SOUND and _labels_differ(a, b))
+
+
 def _relabelled_from(row: dict[str, Any], old: _Side, new: _Side) -> dict[str, Any] | None:
     """The sample of `old`, gone from `new`, that had masks of this one under another category."""
     for mask_id in row["mask_ids"]:
@@ -179,7 +184,7 @@ def _cause(rejected: Mapping[str, str], a: Dataset, b: Dataset) -> tuple[str, st
         return "licence profile", detail
     if stage == "review":
         return "review decision", told
-    if reason == Reason.LABEL_NOT_IN_MAP:
+    if _by_map(reason, a, b):
         return "label map changed", told
     if reason in _SOURCE_GONE:
         return "source gone", told
@@ -215,7 +220,7 @@ def _why_added(row: dict[str, Any], old: _Side, new: _Side) -> tuple[str, str]:
         return "new source", told
     if rejected[0]["reason"] == Reason.NO_CLIP:
         return "new clip", told
-    if rejected[0]["reason"] == Reason.LABEL_NOT_IN_MAP:
+    if _by_map(rejected[0]["reason"], old.dataset, new.dataset):
         return "label map changed", told
     return "rule changed", told
 

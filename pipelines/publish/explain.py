@@ -1,12 +1,13 @@
 """One sample's whole story, from source URL to shard offset; or why an item was dropped."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.compute as pc
 
-from pipelines.build import split
+from pipelines.build import index, split
 from pipelines.recipes import recipe
 from shards import format, hashing
 from shards.manifest import DatasetError, Manifest
@@ -28,28 +29,32 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
     """The story of a sample, or of every sample of an image, clip or video, or of what was dropped.
 
     Args:
-        asked: a key or its first digits (6 at least), a sample id, an image, mask, clip or video id.
+        asked: a key or its first digits (6 at least), a sample id, an image, mask, clip or video id; the corpus in
+            front of an id may be missing.
 
     Raises:
         DatasetError: nothing of that name was kept or dropped.
     """
     table = dataset.table()
     rows = table.to_pylist()
-    found = [row for row in rows if asked in (row["key"], row["sample_id"])]
+    ids = {asked, *(f"{corpus}:{asked}" for corpus in index.READERS)}
+    found = [row for row in rows if row["key"] == asked or row["sample_id"] in ids]
     if not found and len(asked) >= 6:
         found = [row for row in rows if row["key"].startswith(asked)]
     if not found:
         found = [
             row
             for row in rows
-            if asked in (row["image_id"], row["clip_id"], row["video_id"]) or asked in row["mask_ids"]
+            if not ids.isdisjoint((row["image_id"], row["clip_id"], row["video_id"], *row["mask_ids"]))
         ]
     stories = [sample_story(dataset, row) for row in found]
     rejected = dataset.table(format.REJECTIONS)
-    named = pc.or_(pc.equal(rejected["item"], asked), pc.starts_with(rejected["item"], f"{asked}|"))
+    dropped = "|".join(map(re.escape, sorted(ids)))
+    clip = f"vggsound:{re.escape(asked)}_[0-9]{{6}}"  # of a video
+    named = pc.match_substring_regex(rejected["item"], rf"^(({dropped})([|].*)?|{clip})$")
     for row in rejected.filter(named).to_pylist():
-        dropped = {name: row[name] for name in ("stage", "reason", "detail", "category")}
-        stories.append(Story(f"{row['item']} was dropped", {"dropped": dropped}))
+        facts = {name: row[name] for name in ("stage", "reason", "detail", "category")}
+        stories.append(Story(f"{row['item']} was dropped", {"dropped": facts}))
     if not stories:
         raise DatasetError(
             f"{dataset.url} kept and dropped nothing called {asked!r}: give a key, or a sample, image, mask, clip or "
@@ -98,7 +103,8 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
 
 def _label(link: dict[str, str]) -> str:
     synset = f", {link['synset']}" if link.get("synset") else ""
-    return f"{link['source']} {link['name']!r} ({link['source_id']}{synset})"
+    called = f", {link['label']!r} in its file" if link.get("label", link["name"]) != link["name"] else ""
+    return f"{link['source']} {link['name']!r} ({link['source_id']}{synset}{called})"
 
 
 def _decided(link: dict[str, str]) -> str:

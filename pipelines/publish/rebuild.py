@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import fields
 
-import label_maps
 from pipelines.build import parts, run
 from pipelines.build.index import Progress
+from pipelines.build.match import label_map_of
 from pipelines.publish.profiles import AnyDataset
 from pipelines.recipes import recipe
 from shards import format, storage
@@ -52,9 +52,7 @@ def rebuild(
         raise RebuildError(f"other versions made it: {'; '.join(differ)}; install those and run this again")
     text = made.recipe["text"]
     loaded = recipe.parse(recipe.tomllib.loads(text), text, "the manifest's recipe")
-    label_map = label_maps.load(loaded.labels.map)
-    if loaded.labels.categories:
-        label_map = label_map.restricted(loaded.labels.categories)
+    label_map = label_map_of(loaded.labels)
     if label_map.sha256 != made.label_map["sha256"]:
         raise RebuildError(
             f"label map {made.label_map['name']} {made.label_map['version']} has another content here "

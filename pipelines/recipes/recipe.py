@@ -28,7 +28,10 @@ def choice(default: str, *choices: str) -> Any:
 @dataclass(frozen=True)
 class Labels:
     map: str = "avs"  # a label map that ships with the project, or the path of one
-    categories: tuple[str, ...] = ()  # none named: all of the map
+    categories: tuple[str, ...] = ()  # and their kinds; none named: all of the map
+    narrower_sounds: bool = (
+        False  # hear what one kind sounds over masks that show any (a baby crying over persons)
+    )
 
 
 @dataclass(frozen=True)

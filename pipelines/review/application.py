@@ -10,8 +10,10 @@ from pathlib import Path
 from label_maps import LabelMap, Link, load
 from label_maps.label_map import write
 from label_maps.links import to_csv
+from pipelines.corpora import labels as corpus_labels
 from pipelines.review import rejected
 from pipelines.review.categories import AcceptedLink, Resolution, resolve
+from pipelines.review.labels import named
 from pipelines.review.proposals import LinkKey, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Item
@@ -75,6 +77,18 @@ def own_links(queue: Queue) -> dict[LinkKey, Item]:
     return {item.key: item for item in queue.items() if item.id in spoken}
 
 
+def load_map(queue: Queue, map_path: Path) -> LabelMap:
+    """A label map, held against what the queue calls the map's labels.
+
+    Raises:
+        LabelMapError: the map itself is faulty.
+        CorpusError: the queue was filled from files that mean other things by the map's ids.
+    """
+    label_map = load(map_path)
+    corpus_labels.check(named(queue), label_map)
+    return label_map
+
+
 def without_own(label_map: LabelMap, own: Mapping[LinkKey, Item]) -> LabelMap:
     """The map less the rows that this queue wrote: what it would hold had nothing been applied."""
     marks = {mark(key) for key in own}
@@ -94,10 +108,11 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
 
     Raises:
         LabelMapError: the map itself is faulty.
+        CorpusError: the queue means other things by the map's ids.
         ReviewError: an LVIS label without a known synset.
     """
-    label_map = load(map_path)
     with queue.reading():
+        label_map = load_map(queue, map_path)
         own, links, refused = own_links(queue), accepted_links(queue), _rejections(queue)
     base = without_own(label_map, own)
     resolution = resolve(base, links)

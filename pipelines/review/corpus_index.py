@@ -75,7 +75,7 @@ def _load_masks(queue: Queue, url: str) -> tuple[int, int, int]:
             [
                 (
                     *sources[code],
-                    names[code],
+                    names[code] or "",  # some of Open Images' classes have none
                     int(masks[code]),
                     _pack(pair_images[bounds[code] : bounds[code + 1]]),
                 )

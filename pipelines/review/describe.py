@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from label_maps import load
 from pipelines.review import application
 from pipelines.review.categories import candidate
 from pipelines.review.impact import ImpactTable, impact
@@ -20,7 +19,7 @@ def impacts(queue: Queue, map_path: Path, items: Sequence[Item]) -> dict[int, st
         return dict.fromkeys((item.id for item in items), "unknown: import with --index to count it")
     with queue.reading():
         accepted, own = application.accepted_links(queue), application.own_links(queue)
-    base = application.without_own(load(map_path), own)
+        base = application.without_own(application.load_map(queue, map_path), own)
     return {item.id: str(impact(table, base, accepted, candidate(item))) for item in items}
 
 

@@ -1,19 +1,18 @@
 """What accepting a link adds to a dataset, before anybody decides it.
 
 Counted on the index tables, as the build counts before it selects: a category's images are the photos with
-at least one mask whose label is linked to it, its clips are those whose label is; its triplets are its
-(image, category) pairs, one an image, if it has a clip at all, and none otherwise. Impact is the difference
-that the link makes.
+at least one mask whose label is linked to it, its clips are those that are heard over it; its triplets are its
+(image, category) pairs, one an image, if it has a clip at all, and none otherwise. A category with kinds is
+counted with them. Impact is the difference that the link makes.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-from label_maps import SOURCES, LabelMap
+from label_maps import SOURCES, LabelMap, Link
 from pipelines.review.categories import AcceptedLink, Clash, Node, Resolution, resolve
 from pipelines.review.corpus_index import unpack
 from pipelines.review.queue import Queue
@@ -21,7 +20,7 @@ from pipelines.review.queue import Queue
 
 @dataclass(frozen=True)
 class Size:
-    """Of a category: triplets, distinct images, clips."""
+    """Of a category and its kinds: triplets, distinct images, clips."""
 
     triplets: int
     images: int
@@ -77,12 +76,23 @@ class ImpactTable:
         """Clips of a sound, images of a visual label."""
         return self._clip_count(node) if SOURCES[node[0]] == "audio" else len(self._images(node))
 
-    def size(self, nodes: frozenset[Node]) -> Size:
-        """Of a category with these labels."""
-        visual = [self._images(node) for node in nodes if node in self._packed]
-        images = len(np.unique(np.concatenate(visual))) if visual else 0
-        clips = sum(map(self._clip_count, nodes))
-        return Size(images if clips else 0, images, clips)
+    def size(self, label_map: LabelMap, category: str) -> Size:
+        family = {category} | label_map.kinds.below(category)
+        seen: dict[str, list[np.ndarray]] = {name: [] for name in family}
+        heard: dict[str, set[Node]] = {name: set() for name in family}
+        for link in label_map.links:
+            node = (link.source, link.source_id)
+            if SOURCES[link.source] == "audio":
+                for name in family & label_map.reached(link):
+                    heard[name].add(node)
+            elif link.category in family and node in self._packed:
+                seen[link.category].append(self._images(node))
+        clips = {name: sum(map(self._clip_count, nodes)) for name, nodes in heard.items()}
+        return Size(
+            sum(_distinct(images) for name, images in seen.items() if clips[name]),
+            _distinct([images for found in seen.values() for images in found]),
+            sum(map(self._clip_count, set().union(*heard.values()))),
+        )
 
     def _clip_count(self, node: Node) -> int:
         return self._clips.get(node[1], 0) if node[0] == "vggsound" else 0
@@ -100,12 +110,12 @@ def impact(
         base: the map without the rows that the queue wrote (`application.without_own`).
     """
     others = [other for other in accepted if other.item_id != link.item_id]
-    after = resolve(base, [*others, link])
+    before, after = resolve(base, others), resolve(base, [*others, link])
     if link.item_id in after.clashes:
         return Impact("", Size(0, 0, 0), Size(0, 0, 0), after.clashes[link.item_id])
     category = after.category[link.item_id]
-    before_size = table.size(members(base, others, resolve(base, others)).get(category, frozenset()))
-    after_size = table.size(members(base, [*others, link], after)[category])
+    before_size = table.size(_joined(base, others, before), category)
+    after_size = table.size(_joined(base, [*others, link], after), category)
     added = Size(
         after_size.triplets - before_size.triplets,
         after_size.images - before_size.images,
@@ -114,14 +124,15 @@ def impact(
     return Impact(category, added, before_size, None)
 
 
-def members(
-    base: LabelMap, links: Sequence[AcceptedLink], resolution: Resolution
-) -> Mapping[str, frozenset[Node]]:
-    """Category -> its labels, from the map and the links."""
-    found: dict[str, set[Node]] = defaultdict(set)
-    for held in base.links:
-        found[held.category].add((held.source, held.source_id))
+def _joined(base: LabelMap, links: Sequence[AcceptedLink], resolution: Resolution) -> LabelMap:
+    """The map with the links that fit it."""
+    found = {(held.source, held.source_id): held for held in base.links}
     for link in links:
-        if link.item_id in resolution.category:
-            found[resolution.category[link.item_id]].update(link.nodes)
-    return {category: frozenset(nodes) for category, nodes in found.items()}
+        if category := resolution.category.get(link.item_id):
+            for node, label in zip(link.nodes, (link.audio_label, link.visual_label), strict=True):
+                found.setdefault(node, Link(category, *node, label, "", link.relation, "", "", ""))
+    return replace(base, links=tuple(found.values()))
+
+
+def _distinct(images: Sequence[np.ndarray]) -> int:
+    return len(np.unique(np.concatenate(images))) if images else 0

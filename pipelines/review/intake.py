@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from label_maps import LabelMap
+from label_maps import LabelMap, Link
 from pipelines.review import gold, schema
 from pipelines.review.proposals import LinkKey, Proposal, ReviewError
 from pipelines.review.queue import Queue
@@ -161,18 +161,26 @@ def _add(
     item = _insert(queue, proposal, options.reviewers, asked=proposal.verdict != "reject", rank=0.0)
     audio = label_map.link(*item.sound) if label_map else None
     visual = label_map.link(proposal.source, proposal.visual_id) if label_map else None
-    joined = audio is not None and visual is not None and audio.category == visual.category
-    if refused or joined:
+    answer = _answer(label_map, audio, visual) if label_map and audio and visual else None
+    if refused or answer:
         queue.connection.execute("UPDATE items SET asked = 0 WHERE id = ?", (item.id,))
     if refused:
         queue.record(item, refused.decided_by, Answer("reject"), "map", refused.decided_on)
         return 1
-    if audio and visual and joined:
+    if answer and audio and visual:
         newer = max(audio, visual, key=lambda link: link.decided_on)
-        answer = Answer("accept", audio.category, audio.relation)
         queue.record(item, newer.decided_by, answer, "map", newer.decided_on)
         return 1
     return 0
+
+
+def _answer(label_map: LabelMap, audio: Link, visual: Link) -> Answer | None:
+    """What a map says of two of its labels: of one category, or one a kind of the other; None: nothing."""
+    kinds, pair = label_map.kinds, (audio.category, visual.category)
+    if visual.category in label_map.reached(audio):
+        return Answer("accept", visual.category, audio.relation)
+    related = pair[0] in kinds.above(pair[1]) or pair[1] in kinds.above(pair[0])
+    return Answer("reject") if related else None  # a narrower sound, or one that this kind does not make
 
 
 def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank: float) -> Item:

@@ -3,9 +3,10 @@ search.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pipelines.corpora.labels import NamedLabel
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.review import schema
 from pipelines.review.queue import Queue
@@ -77,6 +78,17 @@ def synsets(queue: Queue) -> dict[str, str]:
     """LVIS category id -> WordNet synset."""
     rows = queue.connection.execute("SELECT source_id, synset FROM labels WHERE source = 'lvis'")
     return {row["source_id"]: row["synset"] for row in rows}
+
+
+def named(queue: Queue) -> Iterator[NamedLabel]:
+    """What the proposals, the index and the vocabularies in the queue call their labels."""
+    for source, source_id, name, synset in queue.connection.execute(
+        "SELECT items.source, visual_id, visual_label, '' FROM items JOIN proposals p ON p.id = items.proposal_id "
+        "UNION SELECT source, source_id, name, '' FROM label_images "
+        "UNION SELECT source, source_id, name, synset FROM labels "
+        "UNION SELECT source, source_id, label, '' FROM sounds"
+    ):
+        yield NamedLabel(queue.path, source, source_id, name, synset)
 
 
 def search(queue: Queue, words: str, most: int = 12) -> list[LabelText]:

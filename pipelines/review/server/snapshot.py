@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from label_maps import LabelMap, load
+from label_maps import LabelMap
 from pipelines.review import application, rejected
 from pipelines.review.categories import AcceptedLink, Resolution, resolve
 from pipelines.review.impact import ImpactTable
@@ -54,7 +54,7 @@ class Snapshots:
             if self._snapshot is None or key != self._key:
                 if self._table is None or loads != self._table_key:
                     self._table, self._table_key = ImpactTable(queue), loads
-                label_map = load(self.map_path)
+                label_map = application.load_map(queue, self.map_path)
                 base = application.without_own(label_map, application.own_links(queue))
                 accepted = tuple(application.accepted_links(queue))
                 self._snapshot = Snapshot(
