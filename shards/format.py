@@ -11,8 +11,6 @@ SPLITS = ("train", "val", "test")
 POOL = "pool"
 SAMPLE_MEMBERS = ("flac", "jpg", "json", "mask.png")  # in the order of the tar
 CLIP_MEMBERS = ("flac", "json")
-RATE_HZ = 16_000
-MAX_AUDIO_S = 10.0
 MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = (
     "manifest.json",
     "samples.parquet",

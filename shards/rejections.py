@@ -39,6 +39,7 @@ class Reason(StrEnum):
     OVER_LIMIT = "over_limit"  # --limit
     CLIP_MISSING = "clip_missing"
     AUDIO_UNREADABLE = "audio_unreadable"
+    AUDIO_TRUNCATED = "audio_truncated"  # the file ends before the sound that it states
     AUDIO_TOO_SHORT = "audio_too_short"
     AUDIO_TOO_LONG = "audio_too_long"
     AUDIO_SILENT = "audio_silent"

@@ -19,6 +19,7 @@ from PIL import Image
 from shards import format, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
+from shards.sound import MAX_AUDIO_S, RATE_HZ
 from shards.tables import column
 
 _TABLES = {
@@ -270,11 +271,7 @@ def _check_file(
 
 def _check_clip(row: dict[str, Any], parts: dict[str, bytes], _: _ShardCheck) -> Iterator[str]:
     sound, rate = soundfile.read(io.BytesIO(parts["flac"]), dtype="int16", always_2d=True)
-    if (
-        rate != format.RATE_HZ
-        or sound.shape[1] != 1
-        or not 0 < len(sound) <= format.MAX_AUDIO_S * format.RATE_HZ
-    ):
+    if rate != RATE_HZ or sound.shape[1] != 1 or not 0 < len(sound) <= MAX_AUDIO_S * RATE_HZ:
         yield f"flac: {len(sound)} samples, {rate} Hz, {sound.shape[1]} channels; the format has 16 kHz mono up to 10 s"
     if abs(len(sound) / rate - row["duration_s"]) > 1e-6:
         yield f"flac: {len(sound) / rate} s; the table says {row['duration_s']}"

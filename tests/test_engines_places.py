@@ -11,8 +11,9 @@ from fsspec.spec import AbstractBufferedFile
 from PIL import Image
 
 from pipelines.corpora import csv_stream
-from pipelines.media import audio, images, masks
+from pipelines.media import images, masks
 from shards.rejections import Rejected
+from shards.sound import decoder
 
 
 class Remote(AbstractBufferedFile):
@@ -43,7 +44,7 @@ def memory() -> Iterator[MemoryFileSystem]:
 
 def sound(url: str) -> str:
     with pytest.raises(Rejected) as caught:
-        audio.decode(url, 60)
+        decoder.decode(url)
     return caught.value.detail
 
 
@@ -93,7 +94,7 @@ def test_the_size_of_a_photo_behind_long_metadata(tmp_path: Path) -> None:
 def test_a_failing_network_is_no_bad_clip(name: str) -> None:
     fsspec.register_implementation("failing", Failing, clobber=True)
     with pytest.raises(ConnectionError):
-        audio.decode(f"failing://{name}", 60)
+        decoder.decode(f"failing://{name}")
 
 
 def test_a_failing_network_is_no_bad_photo() -> None:

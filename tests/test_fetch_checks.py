@@ -6,7 +6,6 @@ import zipfile
 import media
 import numpy as np
 import pytest
-import soundfile
 from PIL import Image
 
 from pipelines.fetch import archives, audio, fingerprints, photos
@@ -85,60 +84,16 @@ def test_a_spoiled_member_and_a_cut_archive(tmp_path) -> None:
         list(archives.masks(str(path), ["a.png"]))
 
 
-FORMS = {  # extension: codec, rate, how far the cut may be off in samples of 16 kHz, video
-    "wav": ("pcm_s16le", 44_100, 0, False),
-    "flac": ("flac", 48_000, 0, False),
-    "webm": ("libopus", 48_000, 8, False),  # WebM counts in milliseconds
-    "m4a": ("aac", 44_100, 8, False),
-    "mp4": ("aac", 48_000, 8, True),
-    "mkv": ("pcm_s16le", 16_000, 0, True),
-    "mp3": ("libmp3lame", 44_100, 8, False),
-}
-
-
-def lag(found: np.ndarray, truth: np.ndarray, reach: int = 1600) -> int:
-    """Samples by which `found` comes later than `truth`, by cross-correlation."""
-    size = len(found) + len(truth)
-    product = np.fft.irfft(np.fft.rfft(found, size) * np.conj(np.fft.rfft(truth, size)), size)
-    shifts = np.r_[product[-reach:], product[: reach + 1]]
-    return int(np.argmax(shifts)) - reach
-
-
-@pytest.mark.parametrize("extension", FORMS)
-@pytest.mark.parametrize("start_s", [0.0, 7.0])
-def test_a_cut_begins_at_its_sample(extension, start_s, tmp_path) -> None:
-    codec, rate, tolerance, video = FORMS[extension]
-    signal = media.sound(20.0, rate)
-    path = tmp_path / f"recording.{extension}"
-    media.record(path, signal, rate, codec, video)
-    clip = audio.cut(str(path), start_s, 10.0)
-    assert clip.duration_s == 10.0
-    truth = signal[round(start_s * rate) : round((start_s + 10) * rate)]
-    truth = np.interp(np.arange(160_000) / 16_000, np.arange(len(truth)) / rate, truth)
-    assert abs(lag(clip.samples, truth)) <= tolerance
-    shift = lag(clip.samples, truth)
-    assert np.corrcoef(np.roll(clip.samples, -shift)[100:-100], truth[100:-100])[0, 1] > 0.95
-
-
-def test_a_recording_that_ends_early_gives_what_there_is(tmp_path) -> None:
+def test_what_is_cut_is_long_enough_or_has_its_cause(tmp_path) -> None:
     path = tmp_path / "recording.wav"
     media.record(path, media.sound(6.5, 44_100), 44_100, "pcm_s16le")
-    assert audio.cut(str(path), 3.0, 10.0).duration_s == pytest.approx(3.5, abs=audio.TOLERANCE_S)
+    assert len(audio.cut(str(path), 3.0, 10.0)) == 56_000
     for start_s in (6.0, 6.5, 100.0):
         with pytest.raises(Failure, match="too_short"):
             audio.cut(str(path), start_s, 10.0)
-
-
-def test_a_cut_recording_is_truncated_not_short(tmp_path) -> None:
-    path = tmp_path / "recording.m4a"
-    media.record(path, media.sound(12.0, 44_100), 44_100, "aac")
     path.write_bytes(path.read_bytes()[:80_000])
-    with pytest.raises(Failure, match=r"decode_error|truncated"):
+    with pytest.raises(Failure, match="audio_truncated"):
         audio.cut(str(path), 0.0, 10.0)
-
-
-def test_no_audio_and_no_media(tmp_path) -> None:
-    path = tmp_path / "page.webm"
     path.write_text("<html>nothing</html>")
     with pytest.raises(Failure, match="decode_error"):
         audio.cut(str(path), 0.0, 10.0)
@@ -154,22 +109,6 @@ def test_silence_and_clipping() -> None:
         audio.check(np.zeros(16_000, np.float32), rules)
     with pytest.raises(Failure, match="clipped"):
         audio.check(np.clip(sound * 50, -1, 1), rules)
-
-
-def test_flac_is_what_it_says_and_the_same_twice() -> None:
-    sound = media.sound(1.0, 16_000)
-    content = audio.to_flac(sound)
-    assert content == audio.to_flac(sound)
-    info = soundfile.info(io.BytesIO(content))
-    assert (info.format, info.subtype, info.samplerate, info.channels, info.frames) == (
-        "FLAC",
-        "PCM_16",
-        16_000,
-        1,
-        16_000,
-    )
-    back, _ = soundfile.read(io.BytesIO(content), dtype="float32")
-    assert np.abs(back - sound).max() <= 0.5 / 32768 + 1e-7
 
 
 def test_photo_pairs_are_those_of_a_plain_loop() -> None:

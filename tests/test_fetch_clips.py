@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 import yt_dlp
-from test_fetch_checks import lag
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking import Response
 from yt_dlp.networking.exceptions import HTTPError
@@ -42,15 +41,15 @@ def cause(url: str, start_s: float = 0.0, **more: object) -> Failure:
 
 @pytest.mark.parametrize(("extension", "rate"), [("webm", 48_000), ("mp4", 44_100)])
 def test_the_generic_extractor_brings_a_clip(site, extension, rate, tmp_path) -> None:
-    content, clip = clips.Recorder(clips.ClipRules()).clip(f"{site}/abc.{extension}", 5.0, Access())
+    content, cut = clips.Recorder(clips.ClipRules()).clip(f"{site}/abc.{extension}", 5.0, Access())
     path = tmp_path / "clip.flac"
     path.write_bytes(content)
     samples, found = soundfile.read(path, dtype="float32")
     assert found == 16_000
-    assert len(samples) == 160_000 == len(clip.samples)
+    assert len(samples) == 160_000 == len(cut)
     truth = media.sound(20.0, rate)[5 * rate : 15 * rate]
     truth = np.interp(np.arange(160_000) / 16_000, np.arange(len(truth)) / rate, truth)
-    assert abs(lag(samples, truth)) <= 16
+    assert abs(media.lag(samples, truth)) <= 16
 
 
 def test_failures_of_a_real_site(site) -> None:

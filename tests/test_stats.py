@@ -25,6 +25,7 @@ from pipelines.stats.summary import AREA_EDGES, DURATION_EDGES, summarise
 from shards import format
 from shards.manifest import DatasetError
 from shards.reader import Dataset
+from shards.sound import RATE_HZ
 
 HOSTILE = '</h1><script>alert("$x^2$")</script>&amp;\'"><img src=http://example.org/x onerror=y>'
 
@@ -115,7 +116,7 @@ def test_the_page_needs_nothing_else_and_plays_the_samples(dataset: str, stats: 
     assert Counter(hashlib.sha256(sound).digest() for sound in sounds) == Counter(
         hashlib.sha256(stored[key].flac).digest() for key in shown
     )
-    assert all(soundfile.info(io.BytesIO(sound)).samplerate == format.RATE_HZ for sound in sounds)
+    assert all(soundfile.info(io.BytesIO(sound)).samplerate == RATE_HZ for sound in sounds)
     for key in shown:
         assert f"hears: {stored[key].record['audio']['label']['name']}" in text
     for address in page.of("img", "src") + page.of("source", "srcset"):

@@ -112,7 +112,7 @@ def test_predict_draws_the_photo(run, tmp_path):
     assert set(np.unique(cv2.imread(str(tmp_path / "m.png"), 0))) <= {0, 255}
     (tmp_path / "text.wav").write_text("no sound")
     said = call("predict", tmp_path / "photo.jpg", tmp_path / "text.wav", "--model", run, ok=False)
-    assert "holds no sound that can be read" in said
+    assert "holds no sound that can be heard: audio_unreadable: no known kind" in said
 
 
 def test_embed_fills_a_table_once_and_training_uses_it(dataset, run, tmp_path):

@@ -8,6 +8,7 @@ import soundfile
 from PIL import Image
 
 from avs_train.data import decode
+from shards.sound import window_start
 
 
 def photo(width, height, seed=0):
@@ -80,7 +81,7 @@ def test_masks_match_pillows_nearest_and_hold_0_and_1(side):
     ],
 )
 def test_the_window_is_the_asked_one_or_the_last_whole_one(frames, window, start):
-    assert decode.window_start(frames, window) == start
+    assert window_start(frames, window) == start
 
 
 def test_a_waveform_is_cut_at_the_window():

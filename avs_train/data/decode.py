@@ -9,10 +9,8 @@ import soundfile
 
 from shards.errors import AvsError
 from shards.hashing import unit
+from shards.sound import RATE_HZ, WINDOW_SAMPLES, window_start
 
-RATE_HZ = 16_000
-WINDOW_SAMPLES = 15_600  # 96 frames of 400 samples, hop 160: what VGGish hears of one window
-HOP_SAMPLES = 15_360  # window i starts at 0.96 i seconds
 cv2.setNumThreads(0)  # the loader's own threads share the cores; OpenCV's would fight them
 
 
@@ -82,16 +80,6 @@ def mask(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
         np.greater(out, 127, out=out.view(bool))
     else:
         np.greater(decoded, 127, out=out.view(bool))
-
-
-def window_start(frames: int, window: int = 1) -> int:
-    """First sample of the VGGish window that a clip of `frames` samples gives.
-
-    AVS-Synthetic uses window 1, [0.96, 1.935] s. A shorter clip gives its last whole window, as AVSBench repeats
-    the last one; a clip shorter than one window starts at 0 and is repeated to fill it.
-    """
-    last_whole = (frames - WINDOW_SAMPLES) // HOP_SAMPLES
-    return max(0, min(window, last_whole)) * HOP_SAMPLES
 
 
 def waveform(flac: bytes, window: int = 1) -> np.ndarray:

@@ -23,6 +23,7 @@ from avs_train.data.samples import Member, Row, Split
 from avs_train.data.shard_files import ShardError, ShardFiles
 from shards import storage
 from shards.errors import AvsError
+from shards.sound import WINDOW_SAMPLES
 
 _STAND_INS = 16
 
@@ -235,7 +236,7 @@ class _Filling:
         if clip_id != SILENCE and clip_id not in self.loader.embeddings:
             self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
         elif clip_id == SILENCE:
-            self.waveforms[clip_id] = np.zeros(decode.WINDOW_SAMPLES, dtype=np.float32)
+            self.waveforms[clip_id] = np.zeros(WINDOW_SAMPLES, dtype=np.float32)
 
     def _flac(self, row: Row, clip_id: str) -> bytes:
         if clip_id == row.clip_id:

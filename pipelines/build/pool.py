@@ -8,10 +8,10 @@ import pyarrow as pa
 from label_maps import SOURCES, LabelMap
 from pipelines.build import parts
 from pipelines.build.outcome import Outcome
-from pipelines.media import audio
 from pipelines.recipes.recipe import Select
 from shards import format, storage, tables
 from shards.rejections import Reason, Rejected, rejection
+from shards.sound import decoder
 from shards.writer import Content, Member
 
 
@@ -68,7 +68,7 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
 
     def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
         try:
-            flac = audio.to_flac(
+            clip = decoder.clip(
                 storage.join(corpora, row["clip_path"]),
                 min_duration_s=rules.min_duration_s,
                 max_duration_s=rules.max_duration_s,
@@ -79,13 +79,13 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
                 rejection("convert", row["clip_id"], error.reason, error.detail, row["category"])
             )
             return None
-        sound = Content.of(flac.content)
+        sound = Content.of(clip.flac)
         records[row["key"]] = record = {
             "id": row["clip_id"],
             "key": row["key"],
             "video_id": row["video_id"],
             "start_s": row["start_s"],
-            "duration_s": flac.duration_s,
+            "duration_s": clip.duration_s,
             "label": label_link(label_map, row["corpus"], row["label"], row["label"]),
             "official_split": row["official_split"],
             "sha256": sound.sha256,

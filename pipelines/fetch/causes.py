@@ -46,6 +46,7 @@ class Cause(StrEnum):
     # temporary a few times, then permanent
     BAD_CONTENT = "bad_content"  # not what the name promises: a page instead of a photo
     DECODE_ERROR = "decode_error"
+    AUDIO_TRUNCATED = "audio_truncated"  # a recording that came complete and yet ends before its sound does
     EXTRACTOR_ERROR = "extractor_error"
     HTTP_ERROR = "http_error"
 
@@ -73,6 +74,7 @@ RULES = {
     Cause.NOT_YET: Rule(10, base_s=6 * HOUR_S),
     Cause.BAD_CONTENT: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.DECODE_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
+    Cause.AUDIO_TRUNCATED: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.EXTRACTOR_ERROR: Rule(4, base_s=MINUTE_S),
     Cause.HTTP_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import yt_dlp
 from yt_dlp.utils import YoutubeDLError
 
@@ -18,6 +19,7 @@ from pipelines.fetch import audio
 from pipelines.fetch.causes import Cause, Failure, of_message
 from pipelines.fetch.politeness import Access
 from shards import storage
+from shards.sound import to_flac
 
 _OURS = (
     errno.EACCES,
@@ -79,16 +81,16 @@ class Recorder:
         self._rules, self._youtube_dl, self._extra = rules, youtube_dl, extra or {}
         self._cookies = threading.Lock()
 
-    def clip(self, url: str, start_s: float, access: Access) -> tuple[bytes, audio.Clip]:
-        """FLAC bytes of the clip at `start_s`, and its samples. Raises Failure."""
+    def clip(self, url: str, start_s: float, access: Access) -> tuple[bytes, np.ndarray]:
+        """FLAC bytes of the clip at `start_s`, and its samples: (n,) float32, 16 kHz. Raises Failure."""
         folder = tempfile.mkdtemp(prefix="avs-clip-")
         try:
             recording = self._download(url, folder, access)
-            clip = audio.cut(recording, start_s, self._rules.clip_s, self._rules.listening.min_s)
+            samples = audio.cut(recording, start_s, self._rules.clip_s, self._rules.listening.min_s)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        audio.check(clip.samples, self._rules.listening)
-        return audio.to_flac(clip.samples), clip
+        audio.check(samples, self._rules.listening)
+        return to_flac(samples), samples
 
     def _download(self, url: str, folder: str, access: Access) -> str:
         deadline = time.monotonic() + self._rules.deadline_s

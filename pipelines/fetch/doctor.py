@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import av
 import yt_dlp
 
-from pipelines.fetch import audio, clips
+from pipelines.fetch import clips
 from pipelines.fetch.access import PROXIES, cookie_fault
 from pipelines.fetch.causes import Failure
 from pipelines.fetch.http import web_address
 from pipelines.fetch.ledger import FOLDER
 from pipelines.fetch.options import FetchOptions
 from shards import storage
+from shards.sound import RATE_HZ
 
 _OLD_DAYS = 60  # YouTube changes often enough that an older yt-dlp usually fails
 _LEAST_FREE = 20_000_000_000
@@ -100,7 +101,7 @@ def _decoder() -> Finding:
     missing = [name for name in ("opus", "aac", "vorbis", "mp3") if name not in av.codecs_available]
     if missing:
         return Finding("decoder", seen, f"No decoder for {', '.join(missing)}: install the PyAV wheel")
-    return Finding("decoder", f"{seen}, cuts to {audio.RATE_HZ} Hz FLAC")
+    return Finding("decoder", f"{seen}, cuts to {RATE_HZ} Hz FLAC")
 
 
 def _yt_dlp(today: datetime.date) -> Finding:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
-import soundfile
 import urllib3
 
 from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos
@@ -19,6 +18,7 @@ from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Job
 from pipelines.fetch.store import Store
 from pipelines.fetch.workers import Done, Task
+from shards.sound import RATE_HZ
 
 TOOL = f"avs-data {version('avs-data')}, urllib3 {urllib3.__version__}"
 CLIP_TOOL = f"avs-data {version('avs-data')}, {clips.TOOL}"
@@ -40,9 +40,9 @@ def photo(store: Store, client: Client, options: FetchOptions) -> Task:
 
 def clip(store: Store, recorder: clips.Recorder) -> Task:
     def run(job: Job) -> Done:
-        content, cut = recorder.clip(job.item.url, job.item.start_s, job.session.access)
-        words = fingerprints.sound_words(cut.samples).tobytes()
-        return Done(len(content), store.put(job.item.path, content), f"{cut.duration_s:.3f} s", words)
+        content, samples = recorder.clip(job.item.url, job.item.start_s, job.session.access)
+        words = fingerprints.sound_words(samples).tobytes()
+        return Done(len(content), store.put(job.item.path, content), f"{len(samples) / RATE_HZ:.3f} s", words)
 
     return Task(run, CLIP_TOOL)
 
@@ -151,7 +151,7 @@ def adopt(store: Store, item: Item, options: FetchOptions) -> Done:
     elif item.kind is Kind.MASK:
         photos.check(content, "", archives.MASK_RULES, form="PNG")
     elif item.kind is Kind.CLIP:
-        samples = audio.cut(io.BytesIO(content), 0.0, options.clips.clip_s, options.clips.min_s).samples
+        samples = audio.cut(io.BytesIO(content), 0.0, options.clips.clip_s, options.clips.min_s)
         audio.check(samples, options.clip_rules.listening)
         fingerprint = fingerprints.sound_words(samples).tobytes()
     return Done(len(content), digest, "found in the folder and checked", fingerprint)
@@ -162,5 +162,5 @@ def fingerprint_of(store: Store, item: Item, options: FetchOptions) -> bytes:
     content = store.read(item.path)
     if item.kind is Kind.PHOTO:
         return photos.check(content, "", replace(options.photo_rules, decode=True)) or b""
-    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    samples = audio.cut(io.BytesIO(content), 0.0, options.clips.clip_s, options.clips.min_s)
     return fingerprints.sound_words(samples).tobytes()

@@ -18,7 +18,7 @@ from pipelines.build import finish, parts
 from pipelines.build.outcome import Outcome
 from pipelines.imports import media
 from pipelines.imports.planned import Found, LayoutError, PlannedSample
-from shards import format, manifest, storage, tables
+from shards import format, manifest, sound, storage, tables
 from shards.rejections import Reason, Rejected, rejection
 from shards.tables import REJECTIONS
 from shards.writer import Content, Member
@@ -188,7 +188,7 @@ def _write_clips(table: pa.Table, folder: str, out: str) -> Outcome:
 
 
 def _start_s(row: Mapping[str, Any]) -> float:
-    return max(0, row["window"]) * media.HOP / format.RATE_HZ
+    return max(0, row["window"]) * sound.HOP_SAMPLES / sound.RATE_HZ
 
 
 def _clip_record(row: Mapping[str, Any], duration_s: float, sha256: str) -> dict[str, Any]:

@@ -3,17 +3,12 @@
 import io
 
 import numpy as np
-import soundfile
 from PIL import Image
 
-from pipelines.media import audio
 from pipelines.media.images import said
 from shards import storage
-from shards.format import RATE_HZ
 from shards.rejections import Reason, Rejected
-
-WINDOW, HOP = 15_600, 15_360  # samples of one VGGish window, and from one to the next
-_LONGEST_S = 3600.0
+from shards.sound import RATE_HZ, WINDOW_SAMPLES, decoder, to_flac, window_start
 
 
 def photo(url: str) -> tuple[bytes, int, int]:
@@ -51,18 +46,13 @@ def mask(url: str, width: int, height: int) -> np.ndarray:
 
 def sound(url: str, window: int) -> tuple[bytes, float]:
     """16 kHz mono FLAC of one VGGish window (of a shorter clip the last whole one), or of all, -1; and its seconds."""
-    if not storage.exists(url):
-        raise Rejected(Reason.CLIP_MISSING, f"no file {url.rsplit('/', 1)[-1]}")
-    signal = audio.decode(url, _LONGEST_S)
-    if len(signal) == 0:
+    samples = decoder.decode(url)
+    if len(samples) == 0:
         raise Rejected(Reason.AUDIO_TOO_SHORT, "no samples")
     if window >= 0:
-        start = HOP * max(0, min(window, (len(signal) - WINDOW) // HOP))
-        signal = signal[start : start + WINDOW]
-    pcm = np.clip(np.rint(signal * 32767.0), -32768, 32767).astype(np.int16)
-    encoded = io.BytesIO()
-    soundfile.write(encoded, pcm, RATE_HZ, format="FLAC", subtype="PCM_16")
-    return encoded.getvalue(), len(signal) / RATE_HZ
+        start = window_start(len(samples), window)
+        samples = samples[start : start + WINDOW_SAMPLES]
+    return to_flac(samples), len(samples) / RATE_HZ
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -28,6 +28,7 @@ _SOURCE_GONE = {
     Reason.IMAGE_UNREADABLE,
     Reason.MASK_UNREADABLE,
     Reason.AUDIO_UNREADABLE,
+    Reason.AUDIO_TRUNCATED,
 }
 
 

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 
 from pipelines.build import parts
 from pipelines.build.index import index
-from pipelines.media import audio
 from pipelines.publish import profiles, records
 from pipelines.recipes import recipe
 from shards import format, storage
 from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.rejections import Reason, Rejected
+from shards.sound import decoder
 from shards.writer import Content, write_shard
 
 
@@ -108,7 +108,7 @@ def _pool_shard(
         try:
             if path is None:
                 raise Rejected(Reason.CLIP_MISSING, f"no media below {corpora}/vggsound/clips")
-            flac = audio.to_flac(
+            clip = decoder.clip(
                 storage.join(corpora, path),
                 min_duration_s=rules.min_duration_s,
                 max_duration_s=rules.max_duration_s,
@@ -117,7 +117,7 @@ def _pool_shard(
         except Rejected as error:
             missing.append(Missing(row["clip_id"], error.reason.value, error.detail))
             continue
-        sounds[row["key"]] = Content.of(flac.content)
+        sounds[row["key"]] = Content.of(clip.flac)
         if sounds[row["key"]].sha256 != row["flac_sha256"]:
             detail = (
                 f"{path} gives {sounds[row['key']].sha256}; the edition was made from {row['flac_sha256']}"

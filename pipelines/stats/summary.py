@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from shards import format
 from shards.manifest import Manifest
 from shards.reader import Dataset
+from shards.sound import MAX_AUDIO_S
 
 AREA_EDGES = np.logspace(-4, 0, 33)  # fractions of the image, eight bins a decade
-DURATION_EDGES = np.linspace(0, format.MAX_AUDIO_S, 21)  # seconds
+DURATION_EDGES = np.linspace(0, MAX_AUDIO_S, 21)  # seconds
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""Sound as the shards hold it: its rate and length, the windows that a model hears, and the one FLAC encoder.
+
+`shards.sound.decoder` reads files. It is a module of its own, because a trainer that streams shards needs no FFmpeg.
+"""
+
+import io
+
+import numpy as np
+import soundfile
+
+RATE_HZ = 16_000
+MAX_AUDIO_S = 10.0
+WINDOW_SAMPLES = 15_600  # 0.975 s: 96 frames of 400 samples, hop 160; what VGGish hears of one window
+HOP_SAMPLES = 15_360  # window i starts at 0.96 i seconds
+
+
+def window_start(samples: int, window: int) -> int:
+    """First sample of the window number `window` in a clip of `samples` samples.
+
+    AVS-Synthetic uses window 1, [0.96, 1.935] s. A shorter clip gives its last complete window, as AVSBench repeats
+    the last one; a clip shorter than one window starts at 0.
+    """
+    return max(0, min(window, (samples - WINDOW_SAMPLES) // HOP_SAMPLES)) * HOP_SAMPLES
+
+
+def to_flac(samples: np.ndarray) -> bytes:
+    """16 kHz mono 16-bit FLAC of (n,) float32 in [-1, 1); what lies beyond is limited.
+
+    One step is 1/32768, so that 16-bit sound that was read as float is written as it was.
+    """
+    pcm = np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767).astype(np.int16)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, RATE_HZ, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
