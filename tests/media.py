@@ -60,7 +60,7 @@ def encoded(
     with folder, av.open(str(file), "w", format=container, options=options or {}) as target:
         picture = target.add_stream("mpeg4", rate=25) if video else None
         if picture is not None:
-            picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+            picture.width, picture.height, picture.pix_fmt, picture.thread_count = 64, 48, "yuv420p", 1
         streams = [target.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
         for stream in streams:
             if not codec.startswith(("pcm", "flac", "alac", "adpcm")):

@@ -307,6 +307,8 @@ def test_a_file_that_ends_early_is_never_taken_for_a_complete_one(name: str) -> 
             assert found.reason is expected, f"cut at {place}: {found.detail}"
         elif name in ("aac", "mp2") and mpeg.frame(content[place : place + 7]):
             continue  # a stream without a length of its own that ends with a frame
+        elif name.startswith("ts") and place % 188 == 0:
+            continue  # the same, with a packet
         else:
             assert np.array_equal(found, complete), f"cut at {place}"
     assert early >= 20
@@ -325,7 +327,8 @@ def test_a_cut_behind_the_window_takes_nothing_from_it(name: str) -> None:
     content = file(name, 14.0)
     expected = read(content)
     assert np.array_equal(read(content[: int(len(content) * 0.85)]), expected)
-    assert refused(content[: len(content) // 2]).reason is Reason.AUDIO_TRUNCATED
+    half = len(content) // 2 // 188 * 188 + 100  # within a packet of MPEG-TS
+    assert refused(content[:half]).reason is Reason.AUDIO_TRUNCATED
 
 
 def test_half_an_mp4_with_its_index_first_and_last() -> None:

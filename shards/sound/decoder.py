@@ -164,7 +164,7 @@ class _Track:
         self, opened: av.container.InputContainer, stream: Any, container: Container, section: Section
     ) -> None:
         self._opened, self._stream, self._container, self._section = opened, stream, container, section
-        self._packets = opened.demux(stream)
+        self._packets = _packets(opened, stream)
         self._first_pts: int | None = None
         self._next_s: float | None = None  # when the next frame is due, by the times that the file gives
         self._frame_s = 0.0  # the length of the last frame
@@ -183,11 +183,8 @@ class _Track:
         try:
             self._collect(window)
         except (av.FFmpegError, _Damaged) as error:
-            if window.reached_s < start_s + duration_s:
-                place = f"after {window.reached_s:.3f} s of sound"
-                if isinstance(error, _Damaged) and error.last and not self._container.ending(self._section):
-                    raise Rejected(Reason.AUDIO_TRUNCATED, f"{place} it ends within a packet") from error
-                _reject(self._container, self._section, f"{place}: {_said(error)}", error)
+            if window.reached_s < start_s + duration_s and self._lacks_s() != 0:
+                self._reject(error)
         self._filled = window.reached_s >= start_s + duration_s
         if not self._filled:
             self._expect_end()
@@ -239,7 +236,7 @@ class _Track:
         origin_s = _offset_s(head)
         wanted_s = begin_s - _PREROLL_S + origin_s
         self._opened.seek(int(wanted_s / self._stream.time_base), stream=self._stream)
-        self._packets = self._opened.demux(self._stream)
+        self._packets = _packets(self._opened, self._stream)
         frames = self._frames()
         head = list(islice(frames, _STEADY))
         if not head:  # the sound ended before
@@ -284,19 +281,45 @@ class _Track:
         place = f"the sound ends at {self._window.reached_s:.3f} s"
         if cut := self._container.ending(self._section):
             raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}: {cut}")
+        if self._lacks_s():
+            raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}, its header states {self._stated_s():.3f} s")
+
+    def _reject(self, error: Exception) -> NoReturn:
+        """A packet that does not decode: because the file ends within it, if it is the last one."""
+        place = f"the sound ends at {self._window.reached_s:.3f} s"
+        cut = self._container.ending(self._section)
+        if not cut and isinstance(error, _Damaged) and error.last:
+            cut = "within a packet"
+        if cut:
+            raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}: {cut}") from error
+        raise Rejected(Reason.AUDIO_UNREADABLE, f"{place}: {_said(error)}") from error
+
+    def _lacks_s(self) -> float | None:
+        """What the sound lacks to the length that the file states; None where it states none."""
         stated_s = self._stated_s()
-        if stated_s is None and self._container.name == "Matroska" and len(self._opened.streams) == 1:
-            stated_s = self._opened.duration / av.time_base if self._opened.duration else None
-        exact = self._container.name == "FLAC"
+        if stated_s is None:
+            return None
+        exact = self._container.demuxer == "flac"
         slack_s = 0.5 / self._stream.rate if exact else 0.05 + 2 * self._frame_s
-        if stated_s is not None and max(self._window.reached_s, self._next_s or 0.0) < stated_s - slack_s:
-            raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}, its header states {stated_s:.3f} s")
+        lacking_s = stated_s - max(self._window.reached_s, self._next_s or 0.0)
+        return lacking_s if lacking_s > slack_s else 0.0
 
     def _stated_s(self) -> float | None:
-        """The length of the track that the file states; None where FFmpeg would reckon it from bit rates."""
-        if not self._container.states or not self._stream.duration:
-            return None
-        return float(self._stream.duration * self._stream.time_base)
+        """The length of the sound that the file states; None where FFmpeg would reckon it from bit rates."""
+        if self._container.states and self._stream.duration:
+            return float(self._stream.duration * self._stream.time_base)
+        if self._container.demuxer == "matroska" and len(self._opened.streams) == 1 and self._opened.duration:
+            return self._opened.duration / av.time_base
+        return None
+
+
+def _packets(opened: av.container.InputContainer, stream: Any) -> Iterator[Any]:
+    packets: Iterator[Any] = opened.demux(stream)
+    while True:
+        try:
+            yield next(packets)
+        except (StopIteration, IndexError):  # PyAV's, at the end, where another stream has appeared meanwhile
+            return
 
 
 def _offset_s(frames: Iterable[av.AudioFrame]) -> float:
