@@ -11,10 +11,11 @@ from label_maps import LabelMap, Link, load
 from label_maps.label_map import write
 from label_maps.links import to_csv
 from pipelines.corpora import labels as corpus_labels
+from pipelines.matching.proposals import LinkKey
 from pipelines.review import rejected
 from pipelines.review.categories import AcceptedLink, Resolution, resolve
+from pipelines.review.errors import ReviewError
 from pipelines.review.labels import named
-from pipelines.review.proposals import LinkKey, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Item
 from pipelines.review.rejected import RejectedLink
@@ -59,7 +60,7 @@ def accepted_links(queue: Queue) -> list[AcceptedLink]:
             AcceptedLink(
                 item.id,
                 item.sound,
-                *item.key,
+                *item.key[1:],
                 shown.visual_label,
                 closing.category,
                 closing.relation,
@@ -138,8 +139,8 @@ def apply(planned: Plan) -> None:
 
 
 def mark(key: LinkKey) -> str:
-    """How a row's note starts when a queue wrote it: `[cattle mooing = lvis:80]`."""
-    return "[{} = {}:{}]".format(*(part.replace("]", ")") for part in key))
+    """How a row's note starts when a queue wrote it: `[vggsound:cattle mooing = lvis:80]`."""
+    return "[{}:{} = {}:{}]".format(*(part.replace("]", ")") for part in key))
 
 
 def _mark_of(note: str) -> str:
@@ -162,7 +163,7 @@ def _new_rows(
         about = (
             link.decided_by,
             link.decided_on,
-            f"{mark((link.audio_label, *link.nodes[1]))} {link.evidence}".strip(),
+            f"{mark((link.sound[0], link.audio_label, *link.nodes[1]))} {link.evidence}".strip(),
         )
         synset = synsets[link.visual_id] if link.source == "lvis" else ""
         sides = (

@@ -74,7 +74,7 @@ class ImpactTable:
 
     def of_label(self, node: Node) -> int:
         """Clips of a sound, images of a visual label."""
-        return self._clip_count(node) if SOURCES[node[0]] == "audio" else len(self._images(node))
+        return len(self._images(node)) if node in self._packed else self._clip_count(node)
 
     def size(self, label_map: LabelMap, category: str) -> Size:
         family = {category} | label_map.kinds.below(category)
