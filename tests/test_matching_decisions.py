@@ -121,7 +121,7 @@ def decided(label: str, group: str = "", matcher: Matcher = MATCHER) -> dict[str
         ("coyote howling", "animals", {"wolf"}),
         ("black capped chickadee calling", "animals", {"bird", "Bird"}),
         ("turkey gobbling", "animals", {"Turkey"}),
-        ("mouse clicking", "others", {"mouse_(computer_equipment)"}),
+        ("mouse clicking", "others", {"mouse_(computer_equipment)", "Computer mouse"}),
         ("mouse squeaking", "animals", {"Mouse"}),
         ("driving buses", "vehicle", {"bus_(vehicle)"}),
         ("ice cream truck, ice cream van", "vehicle", {"truck", "Truck", "Van"}),
@@ -406,6 +406,20 @@ def test_decisions_that_differ_leave_it_to_people() -> None:
     matcher = learnt(("dog barking", "wolf", True), ("dog whining", "wolf", False))
     found = decided("dog howling", matcher=matcher)["review"]["wolf"]
     assert "accepted for 'dog barking', refused for 'dog whining'" in found
+
+
+def test_a_refusal_about_one_sound_is_a_doubt_for_the_others() -> None:
+    about_one = Decided("mine", "lion purring", "lvis", number("lion"), False, "anna", general=False)
+    alone = Matcher(VISUAL, decided=[about_one])
+    assert alone.propose(AudioLabel("lions growling", "mine")) == MATCHER.propose(
+        AudioLabel("lions growling", "mine")
+    )
+    for_dogs = [
+        Decided("mine", "dog barking", "lvis", number("wolf"), True, "anna"),
+        Decided("mine", "dog whining", "lvis", number("wolf"), False, "anna", general=False),
+    ]
+    found = decided("dog howling", matcher=Matcher(VISUAL, decided=for_dogs))
+    assert "accepted for 'dog barking', refused for 'dog whining'" in found["review"]["wolf"]
 
 
 def test_a_decision_teaches_a_name_that_no_table_knows() -> None:

@@ -250,13 +250,13 @@ def test_what_the_map_says_of_kinds_is_settled(tmp_path):
     )
     people = LabelMap("m", "1.0.0", links, Kinds({"man": "person"}, {"screaming": ()}))
     rows = [
-        Proposal(sound, source, name, number, 0.5, "head", "review", "")
+        Proposal("vggsound", sound, source, name, number, 0.5, "head", "review", "")
         for sound in ("clapping", "screaming", "male singing", "rain")
         for source, name, number in (("lvis", "person", "793"), ("open_images", "Man", "/m/04yx4"))
     ]
     with Queue(str(tmp_path / "q.sqlite"), create=True) as queue:
         report = intake.import_proposals(queue, rows, intake.IntakeOptions(), people)
-        settled = {(i.key[0], i.proposal.visual_label): i.outcome for i in queue.items() if not i.asked}
+        settled = {(i.key[1], i.proposal.visual_label): i.outcome for i in queue.items() if not i.asked}
         answers = {d.item_id: d.category for d in queue.decisions() if d.verdict == "accept"}
         categories = {queue.item(number).proposal.visual_label: name for number, name in answers.items()}
     assert report.settled == 6

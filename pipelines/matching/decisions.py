@@ -29,12 +29,14 @@ class Decided:
     visual_id: str
     accepted: bool
     decided_by: str
+    general: bool = True  # False: about this sound of the thing alone; a doubt for its others, no refusal
 
 
 @dataclass
 class _Votes:
     accepted: list[str]  # labels it was accepted for
     refused: list[str]
+    doubted: list[str]
 
 
 class Decisions:
@@ -59,8 +61,9 @@ class Decisions:
             for number, link in links:
                 about = [one for one, found in reached if number in found] or mentions[: len(mentions) == 1]
                 for name in {name for one in about for name in finder.names(one)}:
-                    votes = self._things.setdefault(name, {}).setdefault(number, _Votes([], []))
-                    (votes.accepted if link.accepted else votes.refused).append(label)
+                    votes = self._things.setdefault(name, {}).setdefault(number, _Votes([], [], []))
+                    refused = votes.refused if link.general else votes.doubted
+                    (votes.accepted if link.accepted else refused).append(label)
 
     def find(self, label: AudioLabel, reading: Reading) -> Iterator[Evidence]:
         """What the decisions say of a label: of itself, then of the things that it names."""
@@ -74,13 +77,14 @@ class Decisions:
         for mention in reading.mentions if self._things else ():
             for name in self._finder.names(mention):
                 for number, votes in self._things.get(name, {}).items():
-                    if number not in settled:
+                    if number not in settled and (votes.accepted or votes.refused):
                         yield self._evidence(number, mention, votes)
 
     @staticmethod
     def _evidence(number: int, mention: Mention, votes: _Votes) -> Evidence:
-        accepted, refused = (_list(labels) for labels in (votes.accepted, votes.refused))
-        if not votes.refused:
+        against = votes.refused + votes.doubted
+        accepted, refused = _list(votes.accepted), _list(against)
+        if not against:
             return Evidence(number, mention, "decision", TRUST, f"accepted for {accepted}")
         if votes.accepted:
             why = f"accepted for {accepted}, refused for {refused}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from label_maps import LabelMap, Link, load
 from label_maps.label_map import write
-from label_maps.links import to_csv
+from label_maps.links import SOURCES, to_csv
 from pipelines.corpora import labels as corpus_labels
 from pipelines.matching.proposals import LinkKey
 from pipelines.review import rejected
@@ -110,11 +110,16 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
     Raises:
         LabelMapError: the map itself is faulty.
         CorpusError: the queue means other things by the map's ids.
-        ReviewError: an LVIS label without a known synset.
+        ReviewError: an LVIS label without a known synset, or a label of a source that no label map knows.
     """
     with queue.reading():
         label_map = load_map(queue, map_path)
         own, links, refused = own_links(queue), accepted_links(queue), _rejections(queue)
+    if unknown := sorted({source for link in links for source, _ in link.nodes} - SOURCES.keys()):
+        raise ReviewError(
+            f"{', '.join(unknown)}: label maps know the sources {', '.join(SOURCES)} and no other. To build from clips "
+            "of your own, lay them out as VGGSound's and match with --audio vggsound=FILE.csv"
+        )
     base = without_own(label_map, own)
     resolution = resolve(base, links)
     rejected_before = tuple(rejected.read(rejected.path_for(map_path)))

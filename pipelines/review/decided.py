@@ -1,10 +1,11 @@
 """What people decided so far, for the matcher to learn from: a review queue's decisions or a label map's links."""
 
-from label_maps import LabelMap, load
+from label_maps import LabelMap, Link, load
 from label_maps.label_map import path_of
 from label_maps.links import SOURCES
 from pipelines.matching.decisions import Decided
 from pipelines.review import rejected
+from pipelines.review.intake import answer_of_map
 from pipelines.review.queue import Queue
 from pipelines.review.rejected import RejectedLink
 
@@ -34,14 +35,19 @@ def of_queue(path: str) -> list[Decided]:
 
 
 def of_map(label_map: LabelMap, refused: list[RejectedLink]) -> list[Decided]:
-    """Each sound of a category goes with each of its visual labels, but two kinds of it need not be one kind."""
+    """What the map says of each sound and each visual label: accepted where the sound is heard over those masks,
+    refused elsewhere in a category and its kinds. Such a refusal is about that sound (a rattlesnake's over any snake):
+    no more than a doubt for others.
+    """
     found = []
-    for category in label_map.categories:
-        links = [link for link in label_map.links if link.category == category]
-        for sound in links:
-            for seen in links:
-                sides = SOURCES[sound.source], SOURCES[seen.source]
-                if sides == ("audio", "visual") and (sound.relation, seen.relation) != ("kind_of", "kind_of"):
-                    by = max(sound, seen, key=lambda link: link.decided_on).decided_by
-                    found.append(Decided(sound.source, sound.label, seen.source, seen.source_id, True, by))
+    sides: dict[str, list[Link]] = {"audio": [], "visual": []}
+    for link in label_map.links:
+        sides[SOURCES[link.source]].append(link)
+    for sound in sides["audio"]:
+        for seen in sides["visual"]:
+            if answer := answer_of_map(label_map, sound, seen):
+                by = max(sound, seen, key=lambda link: link.decided_on).decided_by
+                accepted = answer.verdict == "accept"
+                pair = (sound.source, sound.label, seen.source, seen.source_id)
+                found.append(Decided(*pair, accepted, by, general=accepted))
     return found + [Decided(*link.key, False, link.decided_by) for link in refused]

@@ -164,7 +164,7 @@ def _add(
     item = _insert(queue, proposal, options.reviewers, asked=proposal.decision != "reject", rank=0.0)
     audio = label_map.link(*item.sound) if label_map else None
     visual = label_map.link(proposal.source, proposal.visual_id) if label_map else None
-    answer = _answer(label_map, audio, visual) if label_map and audio and visual else None
+    answer = answer_of_map(label_map, audio, visual) if label_map and audio and visual else None
     if refused or answer:
         queue.connection.execute("UPDATE items SET asked = 0 WHERE id = ?", (item.id,))
     if refused:
@@ -177,7 +177,7 @@ def _add(
     return 0
 
 
-def _answer(label_map: LabelMap, audio: Link, visual: Link) -> Answer | None:
+def answer_of_map(label_map: LabelMap, audio: Link, visual: Link) -> Answer | None:
     """What a map says of two of its labels: of one category, or one a kind of the other; None: nothing."""
     kinds, pair = label_map.kinds, (audio.category, visual.category)
     if visual.category in label_map.reached(audio):

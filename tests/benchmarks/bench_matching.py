@@ -180,7 +180,11 @@ def hidden_half(vocabularies: Vocabularies) -> None:
     sounds = sorted({one.audio_label for one in everything if one.audio_source == "vggsound"})
     hidden = {label for label in sounds if hashlib.sha256(label.encode()).digest()[0] % 2}
     shown = [one for one in everything if one.audio_label not in hidden]
-    links = {(one.audio_label, one.source, one.visual_id) for one in everything if one.audio_label in hidden}
+    links = {
+        (one.audio_label, one.source, one.visual_id)
+        for one in everything
+        if one.accepted and one.audio_label in hidden
+    }
     audio = tuple(
         label for label in vocabularies.audio if label.source == "vggsound" and label.label in hidden
     )
