@@ -3,7 +3,7 @@
 import csv
 import json
 import wave
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from PIL import Image, ImageDraw
 from label_maps import Link, load
 from label_maps.label_map import write
 from pipelines.corpora.records import CLIPS, MASKS
+from pipelines.matching import proposals
+from pipelines.matching.proposals import Proposal
 from pipelines.matching.vocabularies import VisualLabel
-from pipelines.review import corpus_index, intake, proposals
+from pipelines.review import corpus_index, intake
 from pipelines.review.labels import load_labels
-from pipelines.review.proposals import Proposal
 from pipelines.review.queue import Queue
 
 THINGS = 30
@@ -25,16 +26,37 @@ HOSTILE = '<script>alert("x")</script>'
 COW, COWBELL, DOG, CATTLE = ("lvis", "80"), ("lvis", "82"), ("lvis", "378"), ("open_images", "/m/01xq0k1")
 
 PROPOSALS = [
-    Proposal("cattle mooing", "lvis", "cow", "80", 0.62, "head", "review", 'a "cow" is one of cattle'),
-    Proposal("cattle mooing", "lvis", "cowbell", "82", 0.41, "words", "review", "shares cow"),
-    Proposal("cattle mooing", "open_images", "Cattle", "/m/01xq0k1", 0.97, "name", "accept", "the same word"),
-    Proposal("dog barking", "lvis", "dog", "378", 0.95, "head", "accept", "dog"),
-    Proposal("dog barking", "lvis", "cow", "80", 0.12, "words", "reject", "nothing shared"),
     Proposal(
-        f"{HOSTILE} hooting", "lvis", f"owl_{HOSTILE}", "901", 0.55, "head", "review", f"{HOSTILE} & more"
+        "vggsound", "cattle mooing", "lvis", "cow", "80", 0.62, "head", "review", 'a "cow" is one of cattle'
+    ),
+    Proposal("vggsound", "cattle mooing", "lvis", "cowbell", "82", 0.41, "words", "review", "shares cow"),
+    Proposal(
+        "vggsound",
+        "cattle mooing",
+        "open_images",
+        "Cattle",
+        "/m/01xq0k1",
+        0.97,
+        "name",
+        "accept",
+        "the same word",
+    ),
+    Proposal("vggsound", "dog barking", "lvis", "dog", "378", 0.95, "head", "accept", "dog"),
+    Proposal("vggsound", "dog barking", "lvis", "cow", "80", 0.12, "words", "reject", "nothing shared"),
+    Proposal(
+        "vggsound",
+        f"{HOSTILE} hooting",
+        "lvis",
+        f"owl_{HOSTILE}",
+        "901",
+        0.55,
+        "head",
+        "review",
+        f"{HOSTILE} & more",
     ),
     *(
         Proposal(
+            "vggsound",
             f"thing {n:02} ringing",
             "lvis",
             f"thing_{n:02}",
@@ -86,9 +108,7 @@ def write_proposals(path: str, rows: list[Proposal]) -> None:
         writer = csv.writer(file)
         writer.writerow(proposals.COLUMNS)
         for p in rows:
-            writer.writerow(
-                (p.audio_label, p.source, p.visual_label, p.visual_id, p.score, p.method, p.verdict, p.reason)
-            )
+            writer.writerow(astuple(p))
 
 
 def write_map(path: Path, links: list[Link]) -> None:

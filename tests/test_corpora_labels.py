@@ -188,10 +188,10 @@ def test_fetch_refuses(coco: str, tmp_path: Path) -> None:
 def test_review_refuses_an_index_proposals_and_vocabularies(coco: str, tmp_path: Path) -> None:
     index, proposals = str(tmp_path / "index"), tmp_path / "proposals.csv"
     assert CliRunner().invoke(main, ["index", "--corpora", coco, "--out", index]).exit_code == 0
-    header = "vggsound_label,source,visual_label,visual_id,score,method,decision,reason\n"
+    header = "audio_source,audio_label,source,visual_label,visual_id,score,method,decision,reason\n"
     bad, queue = tmp_path / "bad.csv", str(tmp_path / "q.sqlite")
     proposals.write_text(header)
-    bad.write_text(f"{header}airplane,lvis,car,3,0.9,head,review,because\n")
+    bad.write_text(f"{header}vggsound,airplane,lvis,car,3,0.9,head,review,because\n")
     for arguments in ((str(proposals), "--index", index), (str(proposals), "--corpora", coco), (str(bad),)):
         result = CliRunner().invoke(main, ["review", "import", *arguments, "--queue", queue])
         assert result.exit_code == 1, arguments

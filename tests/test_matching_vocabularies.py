@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from pipelines.corpora.source import CorpusError
+from pipelines.matching import sources
 from pipelines.matching.corpora_vocabularies import read_corpora
-from pipelines.matching.vocabularies import AUDIO_SOURCES, VocabularyError, read_labels
+from pipelines.matching.own_vocabularies import read_audio, read_visual
+from pipelines.matching.vocabularies import (
+    AUDIO_SOURCES,
+    VISUAL_SOURCES,
+    VocabularyError,
+    read_labels,
+)
 
 CATEGORIES = [
     {
@@ -31,9 +38,9 @@ HIERARCHY = {
     ],
 }
 ONTOLOGY = [
-    {"id": "/m/sounds", "name": "Human sounds", "child_ids": ["/m/voice"]},
-    {"id": "/m/voice", "name": "Human voice", "child_ids": ["/m/shout"]},
-    {"id": "/m/shout", "name": "Shout", "child_ids": []},
+    {"id": "/m/sounds", "name": "Human sounds", "child_ids": ["/m/voice"], "description": ""},
+    {"id": "/m/voice", "name": "Human voice", "child_ids": ["/m/shout"], "description": ""},
+    {"id": "/m/shout", "name": "Shout", "child_ids": [], "description": "A loud voice."},
 ]
 
 
@@ -58,7 +65,7 @@ def labels(tmp_path: Path) -> Path:
 
 def test_all_label_files(labels: Path) -> None:
     found = read_labels(str(labels), AUDIO_SOURCES)
-    assert [(one.label, one.source, one.mid, one.group) for one in found.audio] == [
+    assert [(one.label, one.source, one.id, one.group) for one in found.audio] == [
         ("bird chirping, tweeting", "vggsound", "", "animals"),
         ("dog barking", "vggsound", "", "animals"),
         ("Shout, yell", "audioset", "/m/shout", "people"),
@@ -76,6 +83,9 @@ def test_all_label_files(labels: Path) -> None:
     ancestors = {one.name: one.ancestors for one in found.visual}
     assert ancestors["Dog"] == ("Animal",)
     assert ancestors["Ear"] == ()  # a part of an animal is no animal
+    shout = found.audio[-1]
+    assert shout.parents == (("Human voice", "Human sounds"),)
+    assert shout.definition == "A loud voice."
 
 
 @pytest.mark.parametrize(
@@ -112,8 +122,9 @@ def test_sounds_asked_for_must_be_there(labels: Path, missing: str, source: str)
 def test_something_must_be_seen(labels: Path) -> None:
     (labels / "lvis_v1_categories.json").unlink()
     (labels / "openimages_class-descriptions-boxable.csv").unlink()
+    both = [sources.Source(name) for name in VISUAL_SOURCES]
     with pytest.raises(VocabularyError, match="holds neither LVIS categories nor Open Images"):
-        read_labels(str(labels))
+        sources.read(str(labels), None, [sources.Source("vggsound")], both)
 
 
 @pytest.mark.parametrize("name", ["lvis_v1_categories.json", "openimages_class-descriptions-boxable.csv"])
@@ -195,3 +206,69 @@ def test_labels_are_those_of_the_csv_module(labels: Path) -> None:
     with (labels / "vggsound_stat.csv").open(newline="") as file:
         expected = [row[0] for row in csv.reader(file)]
     assert [one.label for one in read_labels(str(labels)).audio] == expected
+
+
+def test_a_class_with_two_ways_up_has_two_parents_and_no_group(labels: Path) -> None:
+    more = [
+        {"id": "/m/animal", "name": "Animal", "child_ids": ["/m/shout"], "description": ""},
+        {"id": "/m/top", "name": "Top", "child_ids": ["/m/animal", "/m/sounds"], "description": ""},
+        {"id": "/m/other", "name": "Other", "child_ids": ["/m/animal"], "description": ""},
+    ]
+    (labels / "audioset_ontology.json").write_text(json.dumps(ONTOLOGY + more))
+    (shout,) = read_labels(str(labels), ("fsd50k",)).audio
+    assert shout.parents == (
+        ("Human voice", "Human sounds", "Top"),
+        ("Animal",),
+    )  # what is above Animal is not one
+    assert shout.group == ""
+
+
+def test_a_vocabulary_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "\ufeffLabel,ID,group,parent,synonyms,definition,clips\n"
+        "Bark,/m/1,animals,Dog; Loud  sounds,woof;bow-wow,The cry of a dog.,7\n"
+        '"Dog",,animals,Animal,,,9\n'
+    )
+    bark, dog = read_audio(str(path), "mine")
+    assert (bark.label, bark.source, bark.id, bark.group) == ("Bark", "mine", "/m/1", "animals")
+    assert bark.parents == (("Dog", "Animal"), ("Loud sounds",))
+    assert (bark.synonyms, bark.definition) == (("woof", "bow-wow"), "The cry of a dog.")
+    assert (dog.parents, dog.children) == ((("Animal",),), ("Bark",))
+    seen, other = read_visual(str(path), "mine")
+    assert (seen.id, other.id) == ("/m/1", "Dog")
+    assert seen.names == ("Bark", "woof", "bow-wow")
+    assert seen.ancestors == ("Dog", "Loud sounds", "Animal")
+
+
+def test_parents_in_a_circle_end(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("label,parent\na,b\nb,a\nc,c\n")
+    assert [one.parents for one in read_audio(str(path), "mine")] == [(("b",),), (("a",),), ()]
+    assert [one.ancestors for one in read_visual(str(path), "mine")] == [("b",), ("a",), ()]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name,id\ndog,1\n", "the header is name,id; a vocabulary has a column `label`"),
+        ("label,synonym\ndog,hound\n", "a column is called 'synonym'; did you mean 'synonyms'"),
+        ("label,label\ndog,hound\n", "two columns are called 'label'"),
+        ("label\n", "no rows below the header"),
+        ("label\ndog\n ,\n", "line 3: more values than columns"),
+        ("label,id\ndog,1\ncat,2\ndog,3\n", "line 4: 'dog' stands in line 2 already"),
+        ("label,id\n!!,1\n", "line 2: label is '!!'; it needs a letter or digit"),
+        ('label\n"dog\n', "it must be CSV in UTF-8"),
+    ],
+)
+def test_a_faulty_vocabulary_of_ones_own_says_where(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(VocabularyError) as error:
+        read_audio(str(tmp_path / "mine.csv"), "mine")
+    assert says in str(error.value)
+
+
+def test_a_vocabulary_in_another_encoding_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_bytes("label\nB\u00e4r\n".encode("latin-1"))
+    with pytest.raises(VocabularyError, match="UTF-8"):
+        read_audio(str(tmp_path / "mine.csv"), "mine")

@@ -1,9 +1,13 @@
-"""Wording: what spellings of one name share."""
+"""Wording: what spellings of one name share; and the form of the tables about English."""
+
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.matching import knowledge
 from pipelines.matching.wording import (
     alternatives,
     brackets,
@@ -108,3 +112,40 @@ def test_an_lvis_name_has_a_sense() -> None:
     assert sense("bus_(vehicle)") == ("bus", "vehicle")
     assert sense("alarm_clock") == ("alarm clock", "")
     assert sense("wiper_(for_windshield/screen)") == ("wiper", "for windshield/screen")
+
+
+TABLES = sorted(path.stem for path in Path(str(files("pipelines.matching.knowledge"))).glob("*.csv"))
+ALLOWED = {
+    ("nouns", "relation"): {"same_as", "kind_of", "form_of", "part_of", "has_part", "similar_to", "opaque"},
+    ("nouns", "strength"): {"close", "loose", ""},
+    ("acts", "strength"): {"close", "loose"},
+    ("verbs", "class"): {"sound", "handle", "work"},
+    ("groups", "fit"): {"expected", "foreign"},
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_sorted_and_says_nothing_twice(table: str) -> None:
+    found = [tuple(row.values()) for row in knowledge.rows(table)]
+    assert found == sorted(set(found))
+    for (name, column), values in ALLOWED.items():
+        if name == table:
+            assert {row[column] for row in knowledge.rows(table)} <= values
+
+
+def test_nouns_contradict_nothing() -> None:
+    said: dict[tuple[str, str], set[str]] = {}
+    above: dict[str, set[str]] = {}
+    for row in knowledge.rows("nouns"):
+        assert (row["relation"] == "opaque") == (row["thing"] == "") == (row["strength"] == "")
+        if row["thing"]:
+            said.setdefault((row["word"], row["thing"]), set()).add(row["relation"])
+        if row["relation"] in ("kind_of", "form_of") and row["strength"] == "close":
+            above.setdefault(row["word"], set()).add(row["thing"])
+    assert not {pair: relations for pair, relations in said.items() if len(relations) > 1}
+    for word in above:  # no word is a kind of itself
+        reached, waiting = set[str](), [word]
+        while waiting:
+            waiting = [wide for one in waiting for wide in above.get(one, ()) if wide not in reached]
+            reached.update(waiting)
+        assert word not in reached

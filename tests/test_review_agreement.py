@@ -7,8 +7,10 @@ from review_world import PROPOSALS, make_world
 from sklearn.metrics import cohen_kappa_score
 
 from label_maps import load
-from pipelines.review import agreement, gold, intake
-from pipelines.review.proposals import ReviewError
+from pipelines.matching import gold
+from pipelines.matching.gold import GoldError
+from pipelines.review import agreement, intake
+from pipelines.review.gold import answer_to
 from pipelines.review.records import Answer
 
 GOLD_CSV = """vggsound_label,source,visual_label,relation
@@ -72,13 +74,15 @@ def truth(tmp_path):
 
 
 def test_what_a_gold_file_answers(truth):
-    answers = {p.key: truth.answer(p) for p in PROPOSALS}
-    assert answers[("cattle mooing", "lvis", "80")] == "accept"
-    assert answers[("cattle mooing", "lvis", "82")] == "reject"  # not among those that are the same
-    assert answers[("thing 01 ringing", "lvis", "1001")] == "reject"
-    assert answers[("thing 04 ringing", "lvis", "1004")] is None  # near enough not to count
-    assert answers[("thing 05 ringing", "lvis", "1005")] == "accept"
-    assert answers[("dog barking", "lvis", "378")] is None  # the file does not know the sound
+    answers = {p.key: answer_to(p, truth) for p in PROPOSALS}
+    assert answers[("vggsound", "cattle mooing", "lvis", "80")] == "accept"
+    assert (
+        answers[("vggsound", "cattle mooing", "lvis", "82")] == "reject"
+    )  # not among those that are the same
+    assert answers[("vggsound", "thing 01 ringing", "lvis", "1001")] == "reject"
+    assert answers[("vggsound", "thing 04 ringing", "lvis", "1004")] is None  # near enough not to count
+    assert answers[("vggsound", "thing 05 ringing", "lvis", "1005")] == "accept"
+    assert answers[("vggsound", "dog barking", "lvis", "378")] is None  # the file does not know the sound
 
 
 def test_gold_is_a_share_of_the_queue_half_of_it_accepts(tmp_path, truth):
@@ -136,5 +140,5 @@ def test_gold_is_asked_of_everybody_and_scored(tmp_path, truth):
 def test_a_faulty_gold_file_is_named(tmp_path):
     path = tmp_path / "gold.csv"
     path.write_text("vggsound_label,source,visual_label,relation\na,lvis,b,alike\n")
-    with pytest.raises(ReviewError, match=r"gold.csv:2: relation is 'alike'"):
+    with pytest.raises(GoldError, match=r"gold.csv:2: relation is 'alike'"):
         gold.read(str(path))

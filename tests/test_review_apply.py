@@ -2,6 +2,7 @@
 
 import csv
 import subprocess
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from label_maps.label_map import write
 from pipelines.commands.review import command
 from pipelines.matching.vocabularies import AudioLabel
 from pipelines.review import application, labels, rejected
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer
 
@@ -46,7 +47,7 @@ def test_accepts_join_the_map_with_reviewer_date_and_evidence(world):
     sound, sight = rows[("vggsound", "cattle mooing")], rows[("lvis", "80")]
     assert (sound.category, sight.category, sight.synset) == ("cow", "cow", "cow.n.01")
     assert sight.decided_by == "anna"
-    note = '[cattle mooing = lvis:80] score 0.620; head; a "cow" is one of cattle; reviewer: herd of cows'
+    note = '[vggsound:cattle mooing = lvis:80] score 0.620; head; a "cow" is one of cattle; reviewer: herd of cows'
     assert sight.note == sound.note == note
 
 
@@ -131,7 +132,7 @@ def test_rejected_links_are_kept_beside_the_map(world):
     apply(world)
     with open(rejected.path_for(world.map_path), newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["vggsound_label"], row["source"], row["visual_id"]) == COWBELL
+    assert (row["audio_source"], row["audio_label"], row["source"], row["visual_id"]) == COWBELL
     assert row["decided_by"] == "anna"
     assert row["note"].endswith("reviewer: a bell")
 
@@ -220,13 +221,22 @@ def test_the_commands_tell_the_whole_story(world, monkeypatch):
     assert "review import" in run("list", "--queue", world.root / "none.sqlite", fails=True)
 
 
-def test_sounds_of_other_sources_keep_their_own_ids(world):
+def test_equal_labels_of_two_sources_keep_apart(tmp_path):
+    heard = [PROPOSALS[0], replace(PROPOSALS[0], audio_source="audioset")]
+    world = make_world(tmp_path, heard, media=False)
     with world.open() as queue:
         labels.load_sounds(
             queue, [AudioLabel("cattle mooing", "audioset", "/m/01h8n0"), AudioLabel("x", "fsd50k", "/m/0")]
         )
-    decide(world, COW, "accept")
+        assert {item.sound for item in queue.items()} == {
+            ("vggsound", "cattle mooing"),
+            ("audioset", "/m/01h8n0"),
+        }
+    decide(world, heard[1].key, "accept")
     apply(world)
     link = load(world.map_path).link("audioset", "/m/01h8n0")
     assert (link.label, link.category) == ("cattle mooing", "cow")
     assert load(world.map_path).link("vggsound", "cattle mooing") is None
+    decide(world, heard[0].key, "reject")
+    apply(world)
+    assert load(world.map_path).link("audioset", "/m/01h8n0") == link

@@ -205,7 +205,7 @@ def test_sounds_masks_search_category_and_help_by_keyboard(chromium, shared_serv
         (decision,) = [d for d in queue.decisions() if d.origin == "person"]
         assert (decision.category, decision.relation) == ("bovine_things", "kind_of")
         assert decision.note == "says a farmer"
-        assert queue.item(decision.item_id).key == ("cattle mooing", "lvis", "1007")
+        assert queue.item(decision.item_id).key == ("vggsound", "cattle mooing", "lvis", "1007")
     anna.close()
 
 

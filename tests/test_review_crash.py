@@ -13,7 +13,7 @@ from review_page import served
 from review_world import PROPOSALS, make_world
 
 from pipelines.review import application, labels, log_csv
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.records import Answer
 
 CLIENTS = 20

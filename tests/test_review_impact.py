@@ -12,8 +12,8 @@ from label_maps import Kinds, LabelMap, Link, load
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.review import application, corpus_index
 from pipelines.review.categories import AcceptedLink, candidate, long_name, resolve, short_name
+from pipelines.review.errors import ReviewError
 from pipelines.review.impact import ImpactTable, Size, impact
-from pipelines.review.proposals import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer
 

@@ -10,8 +10,10 @@ import pytest
 from review_world import PROPOSALS, make_world, write_proposals
 
 from label_maps import Kinds, LabelMap, Link, load
-from pipelines.review import intake, proposals, rejected, schema
-from pipelines.review.proposals import Proposal, ReviewError
+from pipelines.matching import proposals
+from pipelines.matching.proposals import Proposal, ProposalsError
+from pipelines.review import intake, rejected, schema
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer, Conflict
 
@@ -45,8 +47,8 @@ def test_asks_the_most_uncertain_first(queue):
     assert boundary == pytest.approx(
         (0.12 + 0.95) / 2
     )  # halfway between the best reject and the worst accept
-    plain = [p for p in PROPOSALS if p.verdict != "reject" and p.audio_label != "dog barking"]
-    plain.sort(key=lambda p: (p.verdict == "accept", abs(p.score - boundary), p.key))
+    plain = [p for p in PROPOSALS if p.decision != "reject" and p.audio_label != "dog barking"]
+    plain.sort(key=lambda p: (p.decision == "accept", abs(p.score - boundary), p.key))
     assert [item.key for item in asked_in_order(queue, "anna")] == [p.key for p in plain]
 
 
@@ -64,12 +66,12 @@ def test_the_order_of_the_file_changes_nothing(tmp_path):
 def test_boundary_is_the_cut_with_the_fewest_errors():
     rng = random.Random(7)
     rows = [
-        replace(PROPOSALS[0], score=round(rng.random(), 2), verdict=rng.choice(["accept", "reject"]))
+        replace(PROPOSALS[0], score=round(rng.random(), 2), decision=rng.choice(["accept", "reject"]))
         for _ in range(60)
     ]
 
     def errors(cut):
-        return sum((p.score >= cut) != (p.verdict == "accept") for p in rows)
+        return sum((p.score >= cut) != (p.decision == "accept") for p in rows)
 
     found = intake.find_boundary(rows)
     assert errors(found) == min(errors(cut / 1000) for cut in range(-1, 1002))
@@ -225,7 +227,9 @@ def test_an_import_that_fails_leaves_the_queue_as_it_was(queue, world, monkeypat
 
 def test_what_map_and_rejections_settle_is_not_asked_from_a_fresh_queue(tmp_path):
     world = make_world(tmp_path, media=False)
-    refused = rejected.RejectedLink("cattle mooing", "lvis", "82", "cowbell", "anna", "2026-02-03", "a bell")
+    refused = rejected.RejectedLink(
+        "vggsound", "cattle mooing", "lvis", "82", "cowbell", "anna", "2026-02-03", "a bell"
+    )
     with Queue(str(tmp_path / "fresh.sqlite"), create=True) as queue:
         report = intake.import_proposals(
             queue, PROPOSALS, intake.IntakeOptions(), load(world.map_path), [refused]
@@ -246,13 +250,13 @@ def test_what_the_map_says_of_kinds_is_settled(tmp_path):
     )
     people = LabelMap("m", "1.0.0", links, Kinds({"man": "person"}, {"screaming": ()}))
     rows = [
-        Proposal(sound, source, name, number, 0.5, "head", "review", "")
+        Proposal("vggsound", sound, source, name, number, 0.5, "head", "review", "")
         for sound in ("clapping", "screaming", "male singing", "rain")
         for source, name, number in (("lvis", "person", "793"), ("open_images", "Man", "/m/04yx4"))
     ]
     with Queue(str(tmp_path / "q.sqlite"), create=True) as queue:
         report = intake.import_proposals(queue, rows, intake.IntakeOptions(), people)
-        settled = {(i.key[0], i.proposal.visual_label): i.outcome for i in queue.items() if not i.asked}
+        settled = {(i.key[1], i.proposal.visual_label): i.outcome for i in queue.items() if not i.asked}
         answers = {d.item_id: d.category for d in queue.decisions() if d.verdict == "accept"}
         categories = {queue.item(number).proposal.visual_label: name for number, name in answers.items()}
     assert report.settled == 6
@@ -289,19 +293,19 @@ def test_a_faulty_file_names_every_row(tmp_path):
     path = tmp_path / "p.csv"
     bad = [
         replace(PROPOSALS[0], score=1.5),
-        replace(PROPOSALS[1], source="coco"),
-        replace(PROPOSALS[2], verdict="perhaps"),
+        replace(PROPOSALS[1], source="Co co"),
+        replace(PROPOSALS[2], decision="perhaps"),
         replace(PROPOSALS[3], visual_id=""),
         PROPOSALS[5],
         PROPOSALS[5],
     ]
     write_proposals(str(path), bad)
-    with pytest.raises(ReviewError) as error:
+    with pytest.raises(ProposalsError) as error:
         proposals.read(str(path))
     for part in (
         "5 rows",
         "p.csv:2: score is 1.5",
-        ":3: source is 'coco'",
+        ":3: source is 'Co co'",
         ":4: decision",
         ":5: ",
         ":7: ",
@@ -309,7 +313,7 @@ def test_a_faulty_file_names_every_row(tmp_path):
     ):
         assert part in str(error.value)
     path.write_text("a,b\n")
-    with pytest.raises(ReviewError, match="starts with vggsound_label"):
+    with pytest.raises(ProposalsError, match="starts with audio_source,audio_label"):
         proposals.read(str(path))
 
 
@@ -327,5 +331,9 @@ def test_files_that_are_no_queue_are_refused(tmp_path):
         Queue(str(other))
     newer = str(tmp_path / "newer.sqlite")
     Queue(newer, create=True).connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    older = str(tmp_path / "older.sqlite")
+    Queue(older, create=True).connection.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
+    with pytest.raises(ReviewError, match="version 1; this program knows 2: apply its decisions"):
+        Queue(older)
     with pytest.raises(ReviewError, match="newer program"):
         Queue(newer)

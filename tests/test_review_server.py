@@ -8,8 +8,9 @@ from review_page import BASE, browser
 from review_world import HOSTILE, PROPOSALS, make_world
 from starlette.testclient import TestClient
 
-from pipelines.review import application, gold, intake
-from pipelines.review.proposals import ReviewError
+from pipelines.matching import gold
+from pipelines.review import application, intake
+from pipelines.review.errors import ReviewError
 from pipelines.review.records import Answer
 from pipelines.review.server.app import REVIEWER_COOKIE
 from pipelines.review.server.leases import LEASE_S, Leases

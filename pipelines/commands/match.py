@@ -7,23 +7,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pipelines.corpora.source import CorpusError
-from pipelines.matching import proposals
-from pipelines.matching.corpora_vocabularies import read_corpora
-from pipelines.matching.ideas import Ideas
+from pipelines.commands.vocabulary_options import audio_option, visual_option
+from pipelines.matching import proposals, sources
+from pipelines.matching.explain import explain
 from pipelines.matching.matcher import Matcher
-from pipelines.matching.semantic import SemanticExtraMissing
-from pipelines.matching.vocabularies import AUDIO_SOURCES, Vocabularies, VocabularyError, read_labels
-
-
-def _sources(context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-    unknown = [name for name in found if name not in AUDIO_SOURCES]
-    if unknown or not found:
-        raise click.BadParameter(
-            f"{', '.join(unknown) or 'nothing'} is no audio source: give one or more of {','.join(AUDIO_SOURCES)}"
-        )
-    return found
+from pipelines.matching.proposals import DECISIONS, Proposal
+from pipelines.matching.sources import Source
+from pipelines.matching.vocabularies import AudioLabel, Vocabularies
+from pipelines.review import decided
+from shards.errors import AvsError
 
 
 @click.command()
@@ -36,22 +28,32 @@ def _sources(context: click.Context, option: click.Parameter, value: str) -> tup
 @click.option(
     "--out", default="proposals.csv", show_default=True, metavar="CSV", help="File or URL to write."
 )
+@audio_option
+@visual_option
 @click.option(
-    "--audio",
-    default="vggsound",
-    show_default=True,
-    callback=_sources,
-    metavar="NAMES",
-    help="Sounds to match, with commas: vggsound, audioset, fsd50k.",
+    "--decisions",
+    metavar="QUEUE|MAP",
+    help="Learn from what people decided: a review queue (.sqlite), a label map that ships, or its CSV.",
+)
+@click.option(
+    "--explain", "explained", metavar="LABEL", help="Print how LABEL is read and judged; write nothing."
 )
 @click.option("--semantic", is_flag=True, help="Also propose names near in meaning (extra: semantic).")
 def command(
-    corpora: str | None, labels: str | None, out: str, audio: tuple[str, ...], semantic: bool
+    corpora: str | None,
+    labels: str | None,
+    out: str,
+    audio: tuple[Source, ...],
+    visual: tuple[Source, ...],
+    decisions: str | None,
+    explained: str | None,
+    semantic: bool,
 ) -> None:
-    """Propose which visual labels of LVIS and Open Images make the sounds of each audio label.
+    """Propose which things that can be seen make the sound of each audio label.
 
     Writes one row a pair: `accept` can be taken unseen, `review` is for a person (avs-data review import), `reject`
-    says why a likely pair is wrong, such as a homonym. Give exactly one of --corpora and --labels.
+    says why a likely pair is wrong, such as a homonym. Give one of --corpora and --labels, or all vocabularies as
+    files of your own.
 
     \b
     LABELS/vggsound_stat.csv                             label, clips, group
@@ -59,38 +61,55 @@ def command(
     LABELS/openimages_class-descriptions-boxable.csv     MID, name
     LABELS/openimages_bbox_labels_600_hierarchy.json     optional
     LABELS/openimages_challenge2019_segmentable300.csv   optional: names that the list above lacks
-    LABELS/audioset_ontology.json                        optional: groups of AudioSet's and FSD50K's sounds
+    LABELS/audioset_ontology.json                        optional: what is a kind of what in AudioSet and FSD50K
     LABELS/audioset_class_labels_indices.csv             for --audio audioset
     LABELS/fsd50k_vocabulary.csv                         for --audio fsd50k
 
-    Example: avs-data match --labels labels --out proposals.csv
+    A vocabulary of your own is a CSV with a column `label` and, where you know more, `id`, `group`, `parent`,
+    `synonyms`, `definition` (several parents or synonyms with `;`).
+
+    \b
+    avs-data match --labels labels --out proposals.csv
+    avs-data match --labels labels --audio audioset,fsd50k --audio mine=sounds.csv
+    avs-data match --labels labels --decisions avs
+    avs-data match --labels labels --audio audioset --explain "Bicycle bell"
     """
-    if (corpora is None) == (labels is None):
-        raise click.UsageError(
-            "give exactly one of --corpora and --labels: the vocabularies come from one place"
-        )
     console = Console(stderr=True)
     try:
-        vocabularies = (
-            read_labels(labels, audio) if labels is not None else read_corpora(corpora or "", audio)
-        )
+        vocabularies = sources.read(labels, corpora, audio, visual)
+        known = decided.read(decisions) if decisions else []
         with console.status("Indexing the visual vocabulary"):
-            matcher = Matcher(vocabularies.visual, Ideas(semantic=semantic))
+            matcher = Matcher(vocabularies.visual, decided=known, semantic=semantic)
+        if explained:
+            for label in _named(explained, vocabularies):
+                click.echo("\n".join(explain(matcher, label)))
+            return
         labels_read = track(vocabularies.audio, "Matching", console=console, transient=True)
         rows = list(proposals.rows(matcher, labels_read))
         proposals.write(out, rows)
-    except (VocabularyError, CorpusError, SemanticExtraMissing, OSError) as error:
+    except (AvsError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    unknown, groups = sources.unknown_groups(vocabularies.audio)
+    if unknown:
+        console.print(
+            f"Groups of sounds that say nothing, being unknown: {', '.join(unknown)}. Known: {', '.join(groups)}."
+        )
     console.print(_summary(vocabularies, rows))
     console.print(f"{len(rows)} rows in {out}")
 
 
-def _summary(vocabularies: Vocabularies, rows: list[proposals.Row]) -> Table:
+def _named(text: str, vocabularies: Vocabularies) -> list[AudioLabel]:
+    """The labels of this text, whatever its case; one of no vocabulary where none has it."""
+    found = [label for label in vocabularies.audio if label.label.casefold() == text.casefold()]
+    return found or [AudioLabel(text, "no vocabulary")]
+
+
+def _summary(vocabularies: Vocabularies, rows: list[Proposal]) -> Table:
     counts = Counter((row.source, row.decision) for row in rows)
     table = Table(title=f"{len(vocabularies.audio)} sounds against {len(vocabularies.visual)} visual labels")
     table.add_column("source")
-    for decision in ("accept", "review", "reject"):
+    for decision in DECISIONS:
         table.add_column(decision, justify="right")
-    for source in ("lvis", "open_images"):
-        table.add_row(source, *(str(counts[source, decision]) for decision in ("accept", "review", "reject")))
+    for source in dict.fromkeys(label.source for label in vocabularies.visual):
+        table.add_row(source, *(str(counts[source, decision]) for decision in DECISIONS))
     return table

@@ -15,21 +15,23 @@ from rich.table import Table
 
 import label_maps
 from label_maps import LabelMap
+from pipelines.commands.vocabulary_options import audio_option, visual_option
 from pipelines.corpora import labels as corpus_labels
 from pipelines.corpora.labels import NamedLabel
+from pipelines.matching import gold, proposals, sources
+from pipelines.matching.proposals import Proposal
+from pipelines.matching.sources import Source
 from pipelines.review import (
     agreement,
     application,
     corpus_index,
     describe,
-    gold,
     intake,
     labels,
     log_csv,
-    proposals,
     rejected,
 )
-from pipelines.review.proposals import Proposal, ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import RELATIONS, Answer, Item
 from shards import storage
@@ -82,9 +84,8 @@ def command() -> None:
 @map_option
 @click.option("--corpora", help="Corpora folder: photos and clips for the page, and the labels' definitions.")
 @click.option("--labels", "labels_dir", help="Folder of vocabulary files, instead of the corpora's own.")
-@click.option(
-    "--audio", default="vggsound", show_default=True, help="Sounds in the file, as given to `match`."
-)
+@audio_option
+@visual_option
 @click.option(
     "--index", "index_dir", help="Folder that `avs-data index` wrote: impact and examples come from it."
 )
@@ -94,7 +95,7 @@ def command() -> None:
 @click.option(
     "--gold",
     "gold_csv",
-    help="CSV of known answers, mixed in unseen: vggsound_label,source,visual_label,relation.",
+    help="CSV of known answers, mixed in unseen: audio_label,source,visual_label,relation.",
 )
 @click.option("--gold-rate", default=0.1, show_default=True, help="Gold links per link asked.")
 @click.option(
@@ -108,7 +109,8 @@ def import_(
     map_name: str,
     corpora: str | None,
     labels_dir: str | None,
-    audio: str,
+    audio: tuple[Source, ...],
+    visual: tuple[Source, ...],
     index_dir: str | None,
     reviewers: int,
     gold_csv: str | None,
@@ -131,9 +133,9 @@ def import_(
     with console.status("Reading what the files call their labels"):
         corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
     with Queue(queue_path, create=True) as queue, console.status("Reading") as status:
-        if labels_dir or corpora:
+        if labels_dir or corpora or any(source.file for source in audio + visual):
             status.update("Reading the vocabularies")
-            _load_labels(queue, labels_dir, corpora, audio, label_map)
+            _load_labels(queue, labels_dir, corpora, audio, visual, label_map)
         if index_dir:
             status.update("Counting photos and clips of every label")
             found = corpus_index.load_index(queue, index_dir)
@@ -213,7 +215,7 @@ def list_(
             p.audio_label,
             sight,
             score,
-            p.verdict,
+            p.decision,
             mark,
             *([impacts[item.id]] if with_impact else []),
         )
@@ -378,22 +380,29 @@ def _named(
 
 
 def _load_labels(
-    queue: Queue, labels_dir: str | None, corpora: str | None, audio: str, label_map: LabelMap
+    queue: Queue,
+    labels_dir: str | None,
+    corpora: str | None,
+    audio: tuple[Source, ...],
+    visual: tuple[Source, ...],
+    label_map: LabelMap,
 ) -> None:
-    from pipelines.matching import corpora_vocabularies, vocabularies
-
-    others = tuple(name for name in ("audioset", "fsd50k") if name in audio.split(","))
-    try:
-        if labels_dir:
-            found = vocabularies.read_labels(labels_dir, others)
-        else:
-            assert corpora
-            found = corpora_vocabularies.read_corpora(corpora, others)
-    except vocabularies.VocabularyError as error:
-        raise ReviewError(str(error)) from error
-    place = labels_dir or corpora or ""
-    seen = [NamedLabel(place, label.source, label.id, label.name, label.synset) for label in found.visual]
-    heard = [NamedLabel(place, label.source, label.mid, label.label) for label in found.audio]
+    """VGGSound's labels are their own ids: nothing is to be known of them. Without a folder, files alone are read."""
+    folder = labels_dir or corpora
+    found = sources.read(
+        labels_dir,
+        None if labels_dir else corpora,
+        [source for source in audio if source.file or (folder and source.name != "vggsound")],
+        [source for source in visual if source.file or folder],
+    )
+    files = {source.name: source.file for source in audio + visual if source.file}
+    seen = [
+        NamedLabel(files.get(one.source, folder or ""), one.source, one.id, one.name, one.synset)
+        for one in found.visual
+    ]
+    heard = [
+        NamedLabel(files.get(one.source, folder or ""), one.source, one.id, one.label) for one in found.audio
+    ]
     corpus_labels.check([*seen, *heard], label_map)
     labels.load_labels(queue, found.visual)
     labels.load_sounds(queue, found.audio)

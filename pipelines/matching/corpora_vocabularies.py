@@ -7,38 +7,47 @@ hierarchy JSON, and for further sounds `audioset/` and `fsd50k/` with the files 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipelines.corpora import vggsound
 from pipelines.corpora.json_stream import JsonStream
 from pipelines.matching import vocabularies
-from pipelines.matching.vocabularies import AudioLabel, Vocabularies, VocabularyError
+from pipelines.matching.vocabularies import AudioLabel, VisualLabel, Vocabularies, VocabularyError
 from shards import storage
 
 
-def read_corpora(folder: str, audio: tuple[str, ...] = ("vggsound",)) -> Vocabularies:
+def read_corpora(
+    folder: str, audio: Iterable[str] = ("vggsound",), visual: Iterable[str] = vocabularies.VISUAL_SOURCES
+) -> Vocabularies:
     """Reads vocabularies from a corpora folder.
 
-    Raises VocabularyError where a vocabulary asked for is not there, CorpusError where an LVIS file is no JSON object.
+    Raises VocabularyError where an audio vocabulary asked for is not there, CorpusError where an LVIS file is no JSON
+    object.
     """
-    sounds = [AudioLabel(label, "vggsound") for label in _vggsound(folder)] if "vggsound" in audio else []
-    for name in ("audioset", "fsd50k"):
-        if name in audio:
-            sounds += vocabularies.audio_labels(storage.join(folder, name), (name,))
-    lvis = storage.join(folder, "lvis")
+    ontology = vocabularies.read_ontology(storage.join(folder, "audioset"))
+    sounds: list[AudioLabel] = []
+    for name in audio:
+        if name == "vggsound":
+            sounds += [AudioLabel(label, name) for label in _vggsound(folder)]
+        else:
+            sounds += vocabularies.audio_labels(storage.join(folder, name), name, ontology)
+    seen: list[VisualLabel] = []
+    if "lvis" in visual:
+        seen += vocabularies.lvis_labels(_lvis(storage.join(folder, "lvis")))
+    if "open_images" in visual:
+        seen += vocabularies.open_images_labels(*_open_images(storage.join(folder, "open_images")))
+    return Vocabularies(tuple(sounds), tuple(seen))
+
+
+def _lvis(folder: str) -> list[dict[str, Any]]:
+    """The categories of every annotation file, each once."""
     categories: dict[int, dict[str, Any]] = {}
-    for file in storage.names(lvis):
+    for file in storage.names(folder):
         if file.endswith(".json") and "image_info" not in file:
-            found = _categories(storage.join(lvis, file), f"lvis/{file}")
+            found = _categories(storage.join(folder, file), f"lvis/{file}")
             categories |= {int(entry["id"]): entry for entry in found}
-    classes, hierarchy = _open_images(storage.join(folder, "open_images"))
-    return vocabularies.joined(
-        sounds,
-        vocabularies.lvis_labels(categories.values()),
-        vocabularies.open_images_labels(classes, hierarchy),
-        folder,
-    )
+    return list(categories.values())
 
 
 def _vggsound(folder: str) -> list[str]:

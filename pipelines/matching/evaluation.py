@@ -1,20 +1,10 @@
-"""How well proposals agree with a truth: precision of accept, coverage of the truth's `same` links.
+"""How well proposals agree with a truth: precision of accept, coverage of the truth's `same` links."""
 
-A truth is a CSV with the columns `vggsound_label,source,visual_label,relation`. For each label that it names it
-lists every visual label that is the thing that sounds (`same`) and those near enough not to count either way
-(`related`); `none`, with empty source and visual label, says that there is no `same` at all.
-"""
-
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines.matching.proposals import Row
-from shards import storage
-
-RELATIONS = ("same", "related", "none")
-Pair = tuple[str, str]  # source, visual label
+from pipelines.matching.gold import Truth
+from pipelines.matching.proposals import Proposal
 
 
 @dataclass(frozen=True)
@@ -48,34 +38,19 @@ class Figures:
         return self.reviews / self.matched if self.matched else 0.0
 
 
-def read_truth(url: str) -> dict[str, dict[Pair, str]]:
-    """Label -> (source, visual label) -> `same` or `related`. Raises ValueError on an unknown relation."""
-    truth: dict[str, dict[Pair, str]] = {}
-    for row in csv.DictReader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline="")):
-        if row["relation"] not in RELATIONS:
-            raise ValueError(
-                f"{url}: {row['relation']!r} is no relation: write one of {', '.join(RELATIONS)}"
-            )
-        links = truth.setdefault(row["vggsound_label"], {})
-        if row["relation"] != "none":
-            links[row["source"], row["visual_label"]] = row["relation"]
-    return truth
-
-
-def evaluate(truth: dict[str, dict[Pair, str]], rows: Iterable[Row], matched: int) -> Figures:
-    """Compares the rows of `matched` labels with a truth about some of them."""
-    decided: dict[str, dict[Pair, str]] = {}
-    reviews = 0
-    for row in rows:
-        decided.setdefault(row.vggsound_label, {})[row.source, row.visual_label] = row.decision
-        reviews += row.decision == "review"
-    same = accepted = reviewed = wrong = 0
-    for label, links in truth.items():
-        found = decided.get(label, {})
-        for pair, relation in links.items():
-            if relation == "same":
-                same += 1
-                accepted += found.get(pair) == "accept"
-                reviewed += found.get(pair) == "review"
-        wrong += sum(decision == "accept" and pair not in links for pair, decision in found.items())
-    return Figures(len(truth), same, accepted, reviewed, wrong, reviews, matched)
+def evaluate(truth: Truth, proposals: Iterable[Proposal], matched: int) -> Figures:
+    """Compares the proposals for `matched` labels with a truth about some of them."""
+    found = list(proposals)
+    related = [
+        (one.decision, truth.relation(one.audio_source, one.audio_label, one.source, one.visual_label))
+        for one in found
+    ]
+    return Figures(
+        labels=len(truth.links),
+        same=sum(relation == "same" for known in truth.links.values() for relation in known.values()),
+        accepted=related.count(("accept", "same")),
+        reviewed=related.count(("review", "same")),
+        wrong=related.count(("accept", "none")),
+        reviews=sum(one.decision == "review" for one in found),
+        matched=matched,
+    )

@@ -1,12 +1,10 @@
-"""The lexicon: the tables of knowledge/ under the keys that wording gives them, for a chosen set of ideas."""
+"""The lexicon: the tables of knowledge/ under the keys that wording gives them."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from pipelines.matching import knowledge
-from pipelines.matching.ideas import Ideas
-from pipelines.matching.knowledge import Relation
-from pipelines.matching.wording import exact, key, singular, stems, tokens
+from pipelines.matching.knowledge import Relation, rows
+from pipelines.matching.wording import key, name_key, singular, stems, tokens
 
 
 @dataclass(frozen=True)
@@ -15,7 +13,7 @@ class Verb:
 
     base: str
     classes: frozenset[str]  # sound | handle | work; empty: a verb that the table does not know
-    domain: str = ""
+    domains: frozenset[str] = frozenset()  # of those who do it; empty: anything may
 
 
 @dataclass(frozen=True)
@@ -24,19 +22,16 @@ class Lexicon:
 
     nouns: dict[str, list[Relation]]
     verbs: dict[str, Verb]
-    acts: dict[str, list[tuple[str, bool]]]
+    acts: dict[str, list[tuple[str, bool]]]  # act -> (thing, close)
     act_words: frozenset[str]
-    parts: dict[str, set[str]]
-    domains: dict[str, str]
-    groups: dict[tuple[str, str], str]
-    general: frozenset[str]
-    one: Callable[[str], str] = field(default=singular)  # a word to its singular
+    parts: dict[str, set[str]]  # part -> domains of the wholes it belongs to
+    domains: dict[str, str]  # class word -> domain
+    groups: dict[tuple[str, str], str]  # (group of sounds, domain) -> expected | foreign
+    general: frozenset[str]  # class words too wide, or with too many senses, to be accepted by name
+    unreal: frozenset[str]  # words that say that a thing is none: toy, synthetic
 
     def key(self, words: Iterable[str]) -> str:
-        return key(tuple(self.one(word) for word in words))
-
-    def name_key(self, text: str) -> str:
-        return self.key(tokens(text))
+        return key(tuple(singular(word) for word in words))
 
     def verb(self, words: tuple[str, ...]) -> Verb | None:
         """The verb that the words are a form of, if the table has it: `pant hooting` -> `pant hoot`."""
@@ -46,42 +41,40 @@ class Lexicon:
                 return found
         return None
 
+    def opaque(self, name: str) -> bool:
+        """Whether the last word of the name misleads."""
+        return any(relation.kind == "opaque" for relation in self.nouns.get(name, ()))
 
-def build(ideas: Ideas) -> Lexicon:
-    """The lexicon that these ideas use; a table whose idea is off is empty."""
-    one = singular if ideas.plurals else exact
 
-    def name(text: str) -> str:
-        return key(tuple(one(word) for word in tokens(text)))
-
+def build() -> Lexicon:
     nouns: dict[str, list[Relation]] = {}
-    for word, relation in knowledge.nouns():
-        if ideas.uses(relation):
-            nouns.setdefault(name(word), []).append(
-                Relation(relation.kind, name(relation.thing), relation.close)
-            )
+    for row in rows("nouns"):
+        word, thing, close = name_key(row["word"]), name_key(row["thing"]), row["strength"] == "close"
+        nouns.setdefault(word, []).append(Relation(row["relation"], thing, close))
+        if thing:
+            nouns.setdefault(thing, [])
+        if row["relation"] == "same_as":
+            nouns.setdefault(thing, []).append(Relation("same_as", word, close))
     verbs: dict[str, Verb] = {}
-    for word, kind, domain in knowledge.verbs() if ideas.verbs else []:
-        base = key(tokens(word))
+    for row in rows("verbs"):
+        base = key(tokens(row["word"]))
         before = verbs.get(base, Verb(base, frozenset()))
-        verbs[base] = Verb(base, before.classes | {kind}, before.domain or domain)
+        domains = before.domains | ({row["domain"]} - {""})
+        verbs[base] = Verb(base, before.classes | {row["class"]}, domains)
     acts: dict[str, list[tuple[str, bool]]] = {}
-    for act, thing, close in knowledge.acts() if ideas.acts else []:
-        acts.setdefault(key(tokens(act)), []).append((name(thing), close))
-    act_words = frozenset(
-        word for act, _, _ in (knowledge.acts() if ideas.acts else []) for word in tokens(act)
-    )
+    for row in rows("acts"):
+        acts.setdefault(key(tokens(row["act"])), []).append((row["thing"], row["strength"] == "close"))
     parts: dict[str, set[str]] = {}
-    for part, domain in knowledge.parts() if ideas.parts else []:
-        parts.setdefault(name(part), set()).add(domain)
+    for row in rows("parts"):
+        parts.setdefault(name_key(row["part"]), set()).add(row["domain"])
     return Lexicon(
         nouns,
         verbs,
         acts,
-        act_words,
+        frozenset(word for row in rows("acts") for word in tokens(row["act"])),
         parts,
-        {name(word): domain for word, domain in knowledge.domains()},
-        {(group, domain): fit for group, domain, fit in knowledge.groups()},
-        frozenset(name(word) for word in knowledge.general()),
-        one,
+        {name_key(row["word"]): row["domain"] for row in rows("domains")},
+        {(row["group"], row["domain"]): row["fit"] for row in rows("groups")},
+        frozenset(name_key(row["word"]) for row in rows("general")),
+        frozenset(row["word"] for row in rows("unreal")),
     )

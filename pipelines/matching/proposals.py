@@ -1,77 +1,137 @@
-"""`proposals.csv`: what matching hands to review, one row a pair of labels that was proposed or refused."""
+"""`proposals.csv`: what the matcher says of pairs of labels, one row a pair; `avs-data review` takes it from here."""
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
-from pipelines.matching.decide import Proposal, precedence
 from pipelines.matching.matcher import Matcher
-from pipelines.matching.vocabularies import AUDIO_SOURCES, AudioLabel
+from pipelines.matching.vocabularies import AudioLabel
 from shards import storage
+from shards.errors import AvsError
 
-COLUMNS = ("vggsound_label", "source", "visual_label", "visual_id", "score", "method", "decision", "reason")
+DECISIONS = ("accept", "review", "reject")
+SOURCE_RULE = re.compile(r"[a-z][a-z0-9_]*")
+LinkKey = tuple[str, str, str, str]  # audio source, audio label, visual source, visual id
+_FAULTS_SHOWN = 20
+
+
+class ProposalsError(AvsError, ValueError):
+    """A proposals file that is not in its format; names every row that does not fit, the value and the rule."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row. The first column keeps its name where further audio sources are matched."""
+class Proposal:
+    """What is said of one link: by the matcher, or by a person who thought of it."""
 
-    vggsound_label: str
-    source: str  # lvis | open_images
+    audio_source: str  # vggsound | audioset | fsd50k | the name given to a vocabulary of one's own
+    audio_label: str
+    source: str  # of the visual label: lvis | open_images | a name given
     visual_label: str
     visual_id: str  # LVIS category id | Open Images MID
-    score: float  # in [0, 1]
+    score: float | None  # in [0, 1]; None where a person proposed the link
     method: str  # how the visual label was found: see README.md
-    decision: str  # accept | review | reject
+    decision: str  # the matcher's own: accept | review | reject
     reason: str
 
+    @property
+    def key(self) -> LinkKey:
+        return (self.audio_source, self.audio_label, self.source, self.visual_id)
 
-def rows(matcher: Matcher, audio: Iterable[AudioLabel]) -> Iterator[Row]:
-    """Rows of all labels: by audio source, then label, best first within one.
-
-    A label that several audio sources have is one label: of two proposals for one pair the better one stays.
-    """
-    by_text: dict[str, list[AudioLabel]] = {}
-    for label in sorted(audio, key=lambda label: (AUDIO_SOURCES.index(label.source), label.label, label.mid)):
-        by_text.setdefault(label.label, []).append(label)
-    for text, labels in by_text.items():
-        best: dict[int, Proposal] = {}
-        for proposal in (proposal for label in labels for proposal in matcher.propose(label)):
-            before = best.get(proposal.number)
-            if before is None or precedence(proposal) < precedence(before):
-                best[proposal.number] = proposal
-        for proposal in sorted(best.values(), key=lambda one: (*precedence(one), one.number)):
-            visual = matcher.visual[proposal.number]
-            yield Row(
-                text,
-                visual.source,
-                visual.name,
-                visual.id,
-                proposal.score,
-                proposal.method,
-                proposal.decision,
-                proposal.reason,
-            )
+    @property
+    def evidence(self) -> tuple[str, str, str, str, str]:
+        """What a reviewer's answer rests on: a proposal whose evidence is equal is the same proposal."""
+        score = "" if self.score is None else f"{self.score:.3f}"
+        return (self.visual_label, score, self.method, self.decision, self.reason)
 
 
-def write(url: str, found: Iterable[Row]) -> None:
+COLUMNS = tuple(field.name for field in fields(Proposal))
+
+
+def rows(matcher: Matcher, audio: Iterable[AudioLabel]) -> Iterator[Proposal]:
+    """Proposals for all labels: in the order of audio sources as they come, then by label, best first within one."""
+    by_source: dict[str, dict[str, AudioLabel]] = {}
+    for label in audio:
+        by_source.setdefault(label.source, {}).setdefault(label.label, label)
+    for labels in by_source.values():
+        for _, label in sorted(labels.items()):
+            for judged in matcher.propose(label):
+                visual = matcher.visual[judged.number]
+                yield Proposal(
+                    label.source,
+                    label.label,
+                    visual.source,
+                    visual.name,
+                    visual.id,
+                    judged.score,
+                    judged.method,
+                    judged.decision,
+                    judged.reason,
+                )
+
+
+def write(url: str, found: Iterable[Proposal]) -> None:
     """Writes the CSV (UTF-8, `\\n`, scores with four decimals) under its name once it is complete."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in found:
-        cells = [getattr(row, column) for column in COLUMNS]
+    for proposal in found:
+        cells = astuple(proposal)
         writer.writerow([f"{cell:.4f}" if isinstance(cell, float) else cell for cell in cells])
     storage.write_atomic(url, text.getvalue().encode())
 
 
-def read(url: str) -> list[Row]:
-    """The rows of a proposals file; ValueError where its columns are not COLUMNS."""
-    reader = csv.DictReader(io.StringIO(storage.read_bytes(url).decode(), newline=""))
+def read(url: str) -> list[Proposal]:
+    """Every row of a proposals file, in its order.
+
+    Raises:
+        ProposalsError: naming every row that does not fit: its line, the value, the rule.
+    """
+    reader = csv.DictReader(io.StringIO(_text(url), newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise ValueError(
-            f"{url} has the columns {reader.fieldnames}: proposals have {', '.join(COLUMNS)}. "
-            "Write it with avs-data match"
+        raise ProposalsError(
+            f"{url}: the header is {reader.fieldnames}; a proposals file starts with "
+            f"{','.join(COLUMNS)}. Write one with `avs-data match`."
         )
-    return [Row(score=float(row.pop("score")), **row) for row in reader]
+    found: dict[LinkKey, Proposal] = {}
+    faults = []
+    for row in reader:
+        where = f"{url}:{reader.line_num}"
+        if fault := _fault(row):
+            faults.append(f"{where}: {fault}")
+            continue
+        proposal = Proposal(score=float(row.pop("score")), **row)
+        if proposal.key in found:
+            faults.append(f"{where}: {' / '.join(proposal.key)} stands twice; a link has one row: keep one")
+        found[proposal.key] = proposal
+    if faults:
+        shown = "\n  ".join(faults[:_FAULTS_SHOWN])
+        more = f"\n  and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
+        raise ProposalsError(f"{len(faults)} rows of {url} do not fit; nothing was read:\n  {shown}{more}")
+    return list(found.values())
+
+
+def _text(url: str) -> str:
+    try:
+        return storage.read_bytes(url).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ProposalsError(f"{url}: {error}: save the file as UTF-8") from error
+
+
+def _fault(row: dict[str, str]) -> str:
+    if None in row or None in row.values():
+        return f"the row does not have {len(COLUMNS)} columns; quote labels that contain commas"
+    for name in ("audio_label", "visual_label", "visual_id"):
+        if not row[name]:
+            return f"{name} is empty; a link names both of its labels"
+    for name in ("audio_source", "source"):
+        if not SOURCE_RULE.fullmatch(row[name]):
+            return f"{name} is {row[name]!r}; a source is written in a-z, 0-9 and _, such as vggsound or lvis"
+    if row["decision"] not in DECISIONS:
+        return f"decision is {row['decision']!r}; it is one of {', '.join(DECISIONS)}"
+    try:
+        score = float(row["score"])
+    except ValueError:
+        return f"score is {row['score']!r}; it is a number in [0, 1]"
+    return "" if 0 <= score <= 1 else f"score is {score}; it lies in [0, 1]"

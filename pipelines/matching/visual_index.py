@@ -3,11 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from pipelines.matching.ideas import Ideas
 from pipelines.matching.knowledge import GENUS_ENDS
 from pipelines.matching.lexicon import Lexicon
 from pipelines.matching.vocabularies import VisualLabel
-from pipelines.matching.wording import tokens
+from pipelines.matching.wording import name_key, tokens
 
 _FILLERS = re.compile(
     r"^(an?|the|any|either|one|several|various|two|kinds?|types?|sorts?|species|of|several|all)$"
@@ -16,13 +15,18 @@ _DEPTH = 4
 
 
 def genus(definition: str) -> tuple[str, ...]:
-    """The words up to and with the head noun of a definition: `any of various large birds of prey` -> `large birds`."""
+    """The words up to and with the head noun of a definition: `any of various large birds of prey` -> `large birds`.
+
+    None where it begins with two nouns: `a person or animal` is neither for certain.
+    """
     text = re.sub(r"\([^)]*\)", " ", definition).replace("/", " ").replace("-", "")
     found: list[str] = []
     for word in tokens(re.split(r"[;,:.]\s|$", text.strip(), maxsplit=1)[0]):
         if not found and _FILLERS.match(word):
             continue
         if found and word in GENUS_ENDS:
+            if word == "or":
+                return ()
             break
         found.append(word)
     return tuple(found)
@@ -39,11 +43,10 @@ class Named:
 class VisualIndex:
     """Names to labels; `wider[key]` lists (key of a wider class, how it is known).
 
-    `narrower[key]` lists the positions of the labels that have it right above them.
     By position in the vocabulary: `keys` of all names, `equals` of those that mean the same, `domains`.
     """
 
-    def __init__(self, visual: tuple[VisualLabel, ...], lexicon: Lexicon, ideas: Ideas) -> None:
+    def __init__(self, visual: tuple[VisualLabel, ...], lexicon: Lexicon) -> None:
         self.visual = visual
         self.lexicon = lexicon
         self.named: dict[str, list[Named]] = {}
@@ -51,23 +54,19 @@ class VisualIndex:
         self.equals: list[tuple[str, ...]] = []
         self.wider: dict[str, list[tuple[str, str]]] = {}
         for number, label in enumerate(visual):
-            names = label.names if ideas.synonyms else label.names[:1]
             ranks: dict[str, int] = {}
-            for at, name in enumerate(names):
-                ranks.setdefault(lexicon.name_key(name), 0 if at == 0 else 2 if label.senses[at] else 1)
+            for at, name in enumerate(label.names):
+                ranks.setdefault(name_key(name), 0 if at == 0 else 2 if label.senses[at] else 1)
             keys = tuple(ranks)
             self.keys.append(keys)
             self.equals.append(self._equals(keys))
+            if label.senses[0]:  # the tables can name a sense, too: `bow weapon`
+                ranks.setdefault(name_key(f"{label.names[0]} {label.senses[0]}"), 0)
             for name, rank in ranks.items():
                 self.named.setdefault(name, []).append(Named(number, rank))
-        self.narrower: dict[str, list[int]] = {}
-        right_above = [
-            self._wider(label, keys[0], ideas) for label, keys in zip(visual, self.keys, strict=True)
-        ]
-        for number, (keys, above) in enumerate(zip(self.keys, right_above, strict=True)):
+        right_above = [self._wider(label, keys[0]) for label, keys in zip(visual, self.keys, strict=True)]
+        for keys, above in zip(self.keys, right_above, strict=True):
             self.wider.setdefault(keys[0], []).extend(above)
-            for wide in dict.fromkeys(wide for wide, _ in above):
-                self.narrower.setdefault(wide, []).append(number)
         self.domains = tuple(
             self._domain(label, [wide for wide, _ in above])
             for label, above in zip(visual, right_above, strict=True)
@@ -80,22 +79,20 @@ class VisualIndex:
             name
             for name in keys
             if not any(
-                relation.kind == "kind_of" and relation.thing in keys for relation in nouns.get(name, ())
+                relation.kind in ("kind_of", "form_of") and relation.thing in keys
+                for relation in nouns.get(name, ())
             )
         )
 
-    def _wider(self, label: VisualLabel, name: str, ideas: Ideas) -> list[tuple[str, str]]:
+    def _wider(self, label: VisualLabel, name: str) -> list[tuple[str, str]]:
         """Keys of the classes right above a label, each with how it is known."""
         above: list[tuple[str, str]] = []
-        if ideas.definitions and label.definition:
-            words = genus(label.definition)
-            for start in range(max(0, len(words) - 2), len(words)):
-                wide = self.lexicon.key(words[start:])
-                if wide not in (name, ""):
-                    above.append((wide, "definition"))
-        if ideas.hierarchy:
-            above += [(self.lexicon.name_key(wide), "hierarchy") for wide in label.ancestors[:1]]
-        return above
+        words = genus(label.definition)
+        for start in range(max(0, len(words) - 2), len(words)):
+            wide = self.lexicon.key(words[start:])
+            if wide not in (name, ""):
+                above.append((wide, "definition"))
+        return above + [(name_key(wide), "hierarchy") for wide in label.ancestors[:1]]
 
     def _domain(self, label: VisualLabel, waiting: list[str]) -> str:
         """The domain that the label's sense, name, ancestors or definition names first; "" if none does.

@@ -3,6 +3,7 @@
 Formats: VGGSound https://www.robots.ox.ac.uk/~vgg/data/vggsound/ (id, start, label, split, no header) and its
 `stat.csv` (label, clips, group); AudioSet's `ontology.json`; FSD50K's `vocabulary.csv` (index, name, MID); LVIS v1
 `categories`; Open Images' `class-descriptions-boxable.csv` (MID, name) and its hierarchy of 600 boxable classes.
+`sources.py` chooses among them, and adds those that a person brings.
 """
 
 import csv
@@ -13,12 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.matching.tree import Tree
 from pipelines.matching.wording import sense
 from shards import storage
 from shards.errors import AvsError
 
 _NAME_BEHIND_SENSE = re.compile(r"(?<=\)) ")
 AUDIO_SOURCES = ("vggsound", "audioset", "fsd50k")
+VISUAL_SOURCES = ("lvis", "open_images")
 
 
 class VocabularyError(AvsError, ValueError):
@@ -27,12 +30,18 @@ class VocabularyError(AvsError, ValueError):
 
 @dataclass(frozen=True)
 class AudioLabel:
-    """A sound's label. `group` is a group of knowledge/groups.csv, "" where the source has none."""
+    """A sound's label, with all that its vocabulary says about it."""
 
     label: str
-    source: str  # vggsound | audioset | fsd50k
-    mid: str = ""  # AudioSet and FSD50K; "" for VGGSound
-    group: str = ""
+    source: str  # vggsound | audioset | fsd50k | the name given to a vocabulary of one's own
+    id: str = ""  # MID of AudioSet and FSD50K; "" where the label is its own id
+    group: str = ""  # a hint: where knowledge/groups.csv does not know it, it says nothing
+    parents: tuple[
+        tuple[str, ...], ...
+    ] = ()  # of each wider sound, its name and those above it, nearest first
+    children: tuple[str, ...] = ()  # names of narrower sounds
+    synonyms: tuple[str, ...] = ()
+    definition: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,55 +56,13 @@ class VisualLabel:
     definition: str = ""
     synset: str = ""
     ancestors: tuple[str, ...] = ()  # names of wider classes, nearest first
+    photos: int = 0  # that show it, where the corpus says so: the more frequent of two is asked about first
 
 
 @dataclass(frozen=True)
 class Vocabularies:
     audio: tuple[AudioLabel, ...]
     visual: tuple[VisualLabel, ...]
-
-
-def read_labels(folder: str, audio: tuple[str, ...] = ("vggsound",)) -> Vocabularies:
-    """Reads vocabularies alone from a folder of label files.
-
-    LVIS and Open Images may be missing one at a time; the hierarchy, the list of segmentable classes and the
-    groups of VGGSound only help. Raises VocabularyError where a vocabulary asked for is not there.
-    """
-    sounds = audio_labels(folder, audio)
-    lvis = _json(folder, "lvis_v1_categories.json")
-    classes = _csv(folder, "openimages_class-descriptions-boxable.csv")
-    more = dict(row[:2] for row in _csv(folder, "openimages_challenge2019_segmentable300.csv"))
-    hierarchy = _json(folder, "openimages_bbox_labels_600_hierarchy.json")
-    names = {row[0]: row[1] or more.get(row[0], "") for row in classes if len(row) > 1}
-    return joined(sounds, lvis_labels(lvis or []), open_images_labels(names, hierarchy), folder)
-
-
-def joined(
-    audio: list[AudioLabel], lvis: list[VisualLabel], open_images: list[VisualLabel], folder: str
-) -> Vocabularies:
-    """One set of vocabularies, each audio label once; raises VocabularyError where nothing can be seen."""
-    if not lvis and not open_images:
-        raise VocabularyError(
-            f"{folder} holds neither LVIS categories nor Open Images class descriptions: matching needs at least one. "
-            "Give the folder that holds lvis_v1_categories.json or openimages_class-descriptions-boxable.csv for "
-            "--labels, or the folder above lvis/ and open_images/ for --corpora"
-        )
-    return Vocabularies(tuple(dict.fromkeys(audio)), (*lvis, *open_images))
-
-
-def audio_labels(folder: str, audio: tuple[str, ...]) -> list[AudioLabel]:
-    """The sounds of the sources named, in that order; raises VocabularyError where a file is missing."""
-    groups = _ontology_groups(_json(folder, "audioset_ontology.json") or [])
-    sounds = []
-    if "vggsound" in audio:
-        sounds += vggsound_labels(_csv(folder, "vggsound_stat.csv", columns=3))
-    if "audioset" in audio:
-        rows = _csv(folder, "audioset_class_labels_indices.csv", columns=3)[1:]
-        sounds += [AudioLabel(name, "audioset", mid, groups.get(mid, "")) for _, mid, name, *_ in rows]
-    if "fsd50k" in audio:
-        rows = _csv(folder, "fsd50k_vocabulary.csv", columns=3)
-        sounds += [AudioLabel(name, "fsd50k", mid, groups.get(mid, "")) for _, name, mid, *_ in rows]
-    return sounds
 
 
 # The classes of the AudioSet ontology that name a group of sounds; the nearest one above a class counts.
@@ -111,20 +78,74 @@ _ONTOLOGY_GROUPS = {
 }
 
 
-def _ontology_groups(ontology: list[dict[str, Any]]) -> dict[str, str]:
-    """MID -> group, for every class below one of the naming classes."""
-    children = {entry["id"]: entry["child_ids"] for entry in ontology}
-    names = {entry["id"]: entry["name"] for entry in ontology}
-    below = {child for entry in ontology for child in entry["child_ids"]}
-    groups: dict[str, str] = {}
-    waiting = [(mid, "") for mid in children if mid not in below]
-    while waiting:
-        mid, group = waiting.pop(0)
-        if mid in groups:
-            continue
-        groups[mid] = _ONTOLOGY_GROUPS.get(names.get(mid, ""), group)
-        waiting += [(child, groups[mid]) for child in children.get(mid, [])]
-    return groups
+@dataclass(frozen=True)
+class Ontology:
+    """What AudioSet's `ontology.json` says of a MID; nothing where the file is not there."""
+
+    tree: Tree
+    definitions: dict[str, str]
+
+    def group(self, mid: str) -> str:
+        """The group of the nearest wider class that names one, "" where several ways up name several."""
+        ways = [(self.tree.names.get(mid, ""), *chain) for chain in self.tree.chains(mid) or [()]]
+        found = {
+            next((_ONTOLOGY_GROUPS[name] for name in way if name in _ONTOLOGY_GROUPS), "") for way in ways
+        }
+        return found.pop() if len(found) == 1 else ""
+
+
+def read_ontology(folder: str) -> Ontology:
+    entries = _json(folder, "audioset_ontology.json") or []
+    pairs = [(child, entry["id"]) for entry in entries for child in entry["child_ids"]]
+    return Ontology(
+        Tree({entry["id"]: entry["name"] for entry in entries}, pairs),
+        {entry["id"]: entry["description"] for entry in entries},
+    )
+
+
+def read_labels(
+    folder: str, audio: Iterable[str] = ("vggsound",), visual: Iterable[str] = VISUAL_SOURCES
+) -> Vocabularies:
+    """Reads vocabularies alone from a folder of label files.
+
+    LVIS and Open Images may be missing; the hierarchy, the list of segmentable classes, the groups of VGGSound and
+    AudioSet's ontology only help. Raises VocabularyError where an audio vocabulary asked for is not there.
+    """
+    ontology = read_ontology(folder)
+    sounds = [label for name in audio for label in audio_labels(folder, name, ontology)]
+    seen: list[VisualLabel] = []
+    if "lvis" in visual:
+        seen += lvis_labels(_json(folder, "lvis_v1_categories.json") or [])
+    if "open_images" in visual:
+        classes = _csv(folder, "openimages_class-descriptions-boxable.csv")
+        more = dict(row[:2] for row in _csv(folder, "openimages_challenge2019_segmentable300.csv"))
+        hierarchy = _json(folder, "openimages_bbox_labels_600_hierarchy.json")
+        names = {row[0]: row[1] or more.get(row[0], "") for row in classes if len(row) > 1}
+        seen += open_images_labels(names, hierarchy)
+    return Vocabularies(tuple(sounds), tuple(seen))
+
+
+def audio_labels(folder: str, source: str, ontology: Ontology) -> list[AudioLabel]:
+    """The sounds of one of AUDIO_SOURCES; raises VocabularyError where its file is missing."""
+    if source == "vggsound":
+        return vggsound_labels(_csv(folder, "vggsound_stat.csv", columns=3))
+    if source == "audioset":
+        rows = _csv(folder, "audioset_class_labels_indices.csv", columns=3)[1:]
+        named = [(name, mid) for _, mid, name, *_ in rows]
+    else:
+        named = [(name, mid) for _, name, mid, *_ in _csv(folder, "fsd50k_vocabulary.csv", columns=3)]
+    return [
+        AudioLabel(
+            name,
+            source,
+            mid,
+            ontology.group(mid),
+            ontology.tree.chains(mid),
+            ontology.tree.children(mid),
+            definition=ontology.definitions.get(mid, ""),
+        )
+        for name, mid in named
+    ]
 
 
 def vggsound_labels(rows: Iterable[list[str]]) -> list[AudioLabel]:
@@ -148,6 +169,7 @@ def lvis_labels(categories: Iterable[dict[str, Any]]) -> list[VisualLabel]:
                 senses,
                 entry.get("def") or "",
                 entry.get("synset") or "",
+                photos=int(entry.get("image_count") or 0),
             )
         )
     return labels
@@ -155,35 +177,24 @@ def lvis_labels(categories: Iterable[dict[str, Any]]) -> list[VisualLabel]:
 
 def open_images_labels(classes: dict[str, str], hierarchy: dict[str, Any] | None) -> list[VisualLabel]:
     """Open Images classes, MID -> name; classes that only the hierarchy knows are left out."""
-    ancestors = _ancestors(hierarchy) if hierarchy else {}
+    tree = Tree(classes, _subcategories(hierarchy) if hierarchy else [])
     return [
-        VisualLabel(
-            "open_images",
-            name,
-            mid,
-            (name,),
-            ("",),
-            ancestors=tuple(classes[above] for above in ancestors.get(mid, ()) if classes.get(above)),
-        )
+        VisualLabel("open_images", name, mid, (name,), ("",), ancestors=tree.above(mid))
         for mid, name in sorted(classes.items())
         if name
     ]
 
 
-def _ancestors(hierarchy: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """MID -> MIDs above it by Subcategory, nearest first, over all its places in the hierarchy."""
-    found: dict[str, dict[str, int]] = {}
-    waiting: list[tuple[dict[str, Any], tuple[str, ...]]] = [(hierarchy, ())]
+def _subcategories(hierarchy: dict[str, Any]) -> list[tuple[str, str]]:
+    """(MID, MID right above it by Subcategory), over all places in the hierarchy; parts stand on their own."""
+    pairs: list[tuple[str, str]] = []
+    waiting = [hierarchy]
     while waiting:
-        node, above = waiting.pop(0)
-        places = found.setdefault(node["LabelName"], {})
-        for steps, mid in enumerate(above):
-            places[mid] = min(steps, places.get(mid, steps))
-        waiting += [(child, (node["LabelName"], *above)) for child in node.get("Subcategory", [])]
-        waiting += [(child, ()) for child in node.get("Part", [])]
-    return {
-        mid: tuple(sorted(places, key=lambda above: (places[above], above))) for mid, places in found.items()
-    }
+        node = waiting.pop(0)
+        below = node.get("Subcategory", [])
+        pairs += [(child["LabelName"], node["LabelName"]) for child in below]
+        waiting += [*below, *node.get("Part", [])]
+    return pairs
 
 
 def _csv(folder: str, name: str, columns: int = 0) -> list[list[str]]:

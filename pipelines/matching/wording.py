@@ -38,11 +38,6 @@ def singular(word: str) -> str:
     return SPELLINGS.get(word, word)
 
 
-def exact(word: str) -> str:
-    """The identity, in place of `singular` where plurals are to be left alone."""
-    return word
-
-
 def key(words: tuple[str, ...]) -> str:
     """What two spellings of one name share: the words run together (`ice cream` and `icecream`)."""
     return "".join(words)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from label_maps import LabelMap, Link, load
 from label_maps.label_map import write
-from label_maps.links import to_csv
+from label_maps.links import SOURCES, to_csv
 from pipelines.corpora import labels as corpus_labels
+from pipelines.matching.proposals import LinkKey
 from pipelines.review import rejected
 from pipelines.review.categories import AcceptedLink, Resolution, resolve
+from pipelines.review.errors import ReviewError
 from pipelines.review.labels import named
-from pipelines.review.proposals import LinkKey, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Item
 from pipelines.review.rejected import RejectedLink
@@ -59,7 +60,7 @@ def accepted_links(queue: Queue) -> list[AcceptedLink]:
             AcceptedLink(
                 item.id,
                 item.sound,
-                *item.key,
+                *item.key[1:],
                 shown.visual_label,
                 closing.category,
                 closing.relation,
@@ -109,11 +110,16 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
     Raises:
         LabelMapError: the map itself is faulty.
         CorpusError: the queue means other things by the map's ids.
-        ReviewError: an LVIS label without a known synset.
+        ReviewError: an LVIS label without a known synset, or a label of a source that no label map knows.
     """
     with queue.reading():
         label_map = load_map(queue, map_path)
         own, links, refused = own_links(queue), accepted_links(queue), _rejections(queue)
+    if unknown := sorted({source for link in links for source, _ in link.nodes} - SOURCES.keys()):
+        raise ReviewError(
+            f"{', '.join(unknown)}: label maps know the sources {', '.join(SOURCES)} and no other. To build from clips "
+            "of your own, lay them out as VGGSound's and match with --audio vggsound=FILE.csv"
+        )
     base = without_own(label_map, own)
     resolution = resolve(base, links)
     rejected_before = tuple(rejected.read(rejected.path_for(map_path)))
@@ -138,8 +144,8 @@ def apply(planned: Plan) -> None:
 
 
 def mark(key: LinkKey) -> str:
-    """How a row's note starts when a queue wrote it: `[cattle mooing = lvis:80]`."""
-    return "[{} = {}:{}]".format(*(part.replace("]", ")") for part in key))
+    """How a row's note starts when a queue wrote it: `[vggsound:cattle mooing = lvis:80]`."""
+    return "[{}:{} = {}:{}]".format(*(part.replace("]", ")") for part in key))
 
 
 def _mark_of(note: str) -> str:
@@ -162,7 +168,7 @@ def _new_rows(
         about = (
             link.decided_by,
             link.decided_on,
-            f"{mark((link.audio_label, *link.nodes[1]))} {link.evidence}".strip(),
+            f"{mark((link.sound[0], link.audio_label, *link.nodes[1]))} {link.evidence}".strip(),
         )
         synset = synsets[link.visual_id] if link.source == "lvis" else ""
         sides = (

@@ -40,7 +40,9 @@ class AcceptedLink:
 
 def candidate(item: Item) -> AcceptedLink:
     """A link as it would stand if it were accepted without a category."""
-    return AcceptedLink(item.id, item.sound, *item.key, item.proposal.visual_label, "", "same", "", "", "")
+    return AcceptedLink(
+        item.id, item.sound, *item.key[1:], item.proposal.visual_label, "", "same", "", "", ""
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.review import schema
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from shards import hashing, storage
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.matching.proposals import Proposal
 from pipelines.review import application
 from pipelines.review.categories import candidate
 from pipelines.review.impact import ImpactTable, impact
 from pipelines.review.labels import label_text
-from pipelines.review.proposals import Proposal
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Item
 
@@ -27,7 +27,9 @@ def link(queue: Queue, map_path: Path, item: Item) -> str:
     """Everything about a link: what it means, what the matcher says, what it adds, every decision."""
     p = item.proposal
     text = label_text(queue, p.source, p.visual_id, p.visual_label)
-    lines = [f"link {item.id}: {p.audio_label} = {p.visual_label} ({p.source} {p.visual_id})"]
+    lines = [
+        f"link {item.id}: {p.audio_label} ({p.audio_source}) = {p.visual_label} ({p.source} {p.visual_id})"
+    ]
     for name, value in (
         ("synset", text.synset),
         ("also", ", ".join(text.synonyms)),
@@ -45,7 +47,7 @@ def link(queue: Queue, map_path: Path, item: Item) -> str:
 
 def _says(p: Proposal) -> str:
     score = "" if p.score is None else f" {p.score:.3f}"
-    return f"{p.verdict}{score} by {p.method}: {p.reason}"
+    return f"{p.decision}{score} by {p.method}: {p.reason}"
 
 
 def _decision(d: Decision) -> str:

@@ -74,7 +74,7 @@ class ImpactTable:
 
     def of_label(self, node: Node) -> int:
         """Clips of a sound, images of a visual label."""
-        return self._clip_count(node) if SOURCES[node[0]] == "audio" else len(self._images(node))
+        return len(self._images(node)) if node in self._packed else self._clip_count(node)
 
     def size(self, label_map: LabelMap, category: str) -> Size:
         family = {category} | label_map.kinds.below(category)
@@ -125,11 +125,13 @@ def impact(
 
 
 def _joined(base: LabelMap, links: Sequence[AcceptedLink], resolution: Resolution) -> LabelMap:
-    """The map with the links that fit it."""
+    """The map with the links that fit it; a source that no label map knows adds nothing."""
     found = {(held.source, held.source_id): held for held in base.links}
     for link in links:
         if category := resolution.category.get(link.item_id):
             for node, label in zip(link.nodes, (link.audio_label, link.visual_label), strict=True):
+                if node[0] not in SOURCES:
+                    continue
                 found.setdefault(node, Link(category, *node, label, "", link.relation, "", "", ""))
     return replace(base, links=tuple(found.values()))
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from label_maps import LabelMap, Link
+from pipelines.matching.gold import Truth
+from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review import gold, schema
-from pipelines.review.proposals import LinkKey, Proposal, ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer, Item, now
 from pipelines.review.rejected import RejectedLink
@@ -65,11 +67,11 @@ def find_boundary(proposals: Sequence[Proposal]) -> float:
     Of several equally good cuts the middle one, halfway between its two neighbouring scores. 0.5 where the
     file holds no two verdicts to part.
     """
-    scored = [p for p in proposals if p.score is not None and p.verdict != "review"]
-    if len({p.verdict for p in scored}) < 2:
+    scored = [p for p in proposals if p.score is not None and p.decision != "review"]
+    if len({p.decision for p in scored}) < 2:
         return 0.5
     scores = np.array([p.score for p in scored], dtype=np.float64)
-    accept = np.array([p.verdict == "accept" for p in scored])
+    accept = np.array([p.decision == "accept" for p in scored])
     values = np.unique(scores)
     cuts = np.concatenate([[values[0]], (values[1:] + values[:-1]) / 2])
     below = np.searchsorted(np.sort(scores[accept]), cuts)  # accepts that the cut would lose
@@ -84,12 +86,12 @@ def import_proposals(
     options: IntakeOptions,
     label_map: LabelMap | None = None,
     rejected: Sequence[RejectedLink] = (),
-    truth: gold.Truth | None = None,
+    truth: Truth | None = None,
 ) -> IntakeReport:
     """Bring the queue up to date with a proposals file, in one transaction: all of it or nothing.
 
     A link that is decided is not asked again, unless its evidence changed (visual label, score to three
-    digits, method, verdict or reason): then both proposals are shown. Links of the queue that the file does
+    digits, method, decision or reason): then both proposals are shown. Links of the queue that the file does
     not mention stay.
     """
     counts = dict.fromkeys(("new", "unchanged", "changed", "reopened", "settled"), 0)
@@ -119,22 +121,23 @@ def import_proposals(
 
 
 def add_target(
-    queue: Queue, audio_label: str, source: str, visual_id: str, visual_label: str, reviewer: str
+    queue: Queue, sound: tuple[str, str], source: str, visual_id: str, visual_label: str, reviewer: str
 ) -> Item:
     """The link to a target that a reviewer searched for: made, or asked after all where the matcher rejected
-    it.
+    it. `sound`: audio source and label.
     """
     proposal = Proposal(
-        audio_label, source, visual_label, visual_id, None, "person", "review", f"proposed by {reviewer}"
+        *sound, source, visual_label, visual_id, None, "person", "review", f"proposed by {reviewer}"
     )
     with schema.transaction(queue.connection):
         item = queue.find(proposal.key)
         if item is None:
             reviewers, rank = queue.connection.execute(
-                "SELECT max(reviewers), max(rank) + 1 FROM items WHERE audio_label = ?", (audio_label,)
+                "SELECT max(reviewers), max(rank) + 1 FROM items WHERE audio_source = ? AND audio_label = ?",
+                sound,
             ).fetchone()
             if reviewers is None:
-                raise ReviewError(f"{audio_label!r} is not a sound of this queue")
+                raise ReviewError(f"{sound[1]!r} is not a sound of this queue")
             _insert(queue, proposal, reviewers, asked=True, rank=rank)
         elif not item.asked:
             queue.connection.execute(
@@ -158,10 +161,10 @@ def _add(
 ) -> int:
     """Add a new link; 1 when the map or its list of rejected links has settled it."""
     refused = rejected.get(proposal.key)
-    item = _insert(queue, proposal, options.reviewers, asked=proposal.verdict != "reject", rank=0.0)
+    item = _insert(queue, proposal, options.reviewers, asked=proposal.decision != "reject", rank=0.0)
     audio = label_map.link(*item.sound) if label_map else None
     visual = label_map.link(proposal.source, proposal.visual_id) if label_map else None
-    answer = _answer(label_map, audio, visual) if label_map and audio and visual else None
+    answer = answer_of_map(label_map, audio, visual) if label_map and audio and visual else None
     if refused or answer:
         queue.connection.execute("UPDATE items SET asked = 0 WHERE id = ?", (item.id,))
     if refused:
@@ -174,7 +177,7 @@ def _add(
     return 0
 
 
-def _answer(label_map: LabelMap, audio: Link, visual: Link) -> Answer | None:
+def answer_of_map(label_map: LabelMap, audio: Link, visual: Link) -> Answer | None:
     """What a map says of two of its labels: of one category, or one a kind of the other; None: nothing."""
     kinds, pair = label_map.kinds, (audio.category, visual.category)
     if visual.category in label_map.reached(audio):
@@ -185,8 +188,8 @@ def _answer(label_map: LabelMap, audio: Link, visual: Link) -> Answer | None:
 
 def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank: float) -> Item:
     cursor = queue.connection.execute(
-        "INSERT INTO items (audio_label, source, visual_id, proposal_id, reviewers, asked, rank) "
-        "VALUES (?, ?, ?, 0, ?, ?, ?)",
+        "INSERT INTO items (audio_source, audio_label, source, visual_id, proposal_id, reviewers, asked, rank) "
+        "VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
         (*proposal.key, reviewers, int(asked), rank),
     )
     assert cursor.lastrowid is not None
@@ -196,11 +199,11 @@ def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank:
 
 def _propose(queue: Queue, item_id: int, proposal: Proposal) -> None:
     cursor = queue.connection.execute(
-        "INSERT INTO proposals (item_id, visual_label, score, method, verdict, reason) "
+        "INSERT INTO proposals (item_id, visual_label, score, method, decision, reason) "
         "VALUES (?, ?, ?, ?, ?, ?)",
         (
             item_id,
-            *[getattr(proposal, name) for name in ("visual_label", "score", "method", "verdict", "reason")],
+            *[getattr(proposal, name) for name in ("visual_label", "score", "method", "decision", "reason")],
         ),
     )
     queue.connection.execute("UPDATE items SET proposal_id = ? WHERE id = ?", (cursor.lastrowid, item_id))
@@ -210,7 +213,7 @@ def _change(queue: Queue, item: Item, proposal: Proposal) -> int:
     """Give a link its changed proposal; 1 when it was decided and is asked again."""
     _propose(queue, item.id, proposal)
     decided = item.outcome is not None and item.gold is None
-    asked = item.asked or decided or proposal.verdict != "reject"
+    asked = item.asked or decided or proposal.decision != "reject"
     queue.connection.execute(
         "UPDATE items SET asked = ?, revision = revision + 1 WHERE id = ?", (int(asked), item.id)
     )
@@ -218,9 +221,7 @@ def _change(queue: Queue, item: Item, proposal: Proposal) -> int:
     return int(decided)
 
 
-def _seed_gold(
-    queue: Queue, proposals: Sequence[Proposal], truth: gold.Truth, options: IntakeOptions
-) -> None:
+def _seed_gold(queue: Queue, proposals: Sequence[Proposal], truth: Truth, options: IntakeOptions) -> None:
     """Mark gold until it has its share of the links asked; a link once gold stays gold."""
     voted = {row[0] for row in queue.connection.execute("SELECT item_id FROM effective")}
     items = list(queue.items())
@@ -240,7 +241,7 @@ def _trust(queue: Queue, proposals: Sequence[Proposal]) -> None:
     answer = Answer("accept", note="the matcher's own accept, taken at import")
     for proposal in proposals:
         item = queue.find(proposal.key)
-        if item and proposal.verdict == "accept" and item.gold is None and not queue.decisions(item.id):
+        if item and proposal.decision == "accept" and item.gold is None and not queue.decisions(item.id):
             queue.record(item, "matcher", answer, "matcher", now())
 
 
@@ -254,7 +255,7 @@ def _rank(queue: Queue, boundary: float, seed: int) -> None:
 
     def doubt(item: Item) -> tuple[int, float, LinkKey]:
         score = item.proposal.score
-        return (tier[item.proposal.verdict], 0.0 if score is None else abs(score - boundary), item.key)
+        return (tier[item.proposal.decision], 0.0 if score is None else abs(score - boundary), item.key)
 
     ordinary = sorted((item for item in items if item.gold is None), key=doubt)
     golden = sorted(

@@ -46,11 +46,10 @@ def load_labels(queue: Queue, labels: Iterable[VisualLabel]) -> int:
 
 
 def load_sounds(queue: Queue, sounds: Iterable[AudioLabel]) -> None:
-    """Replace what the queue knows of sounds that are not VGGSound's; of one label in several, the first counts."""
-    found: dict[str, AudioLabel] = {}
-    for sound in sounds:
-        found.setdefault(sound.label, sound)
-    rows = [(sound.label, sound.source, sound.mid) for sound in found.values() if sound.source != "vggsound"]
+    """Replace what the queue knows of sounds that have an id."""
+    rows = list(
+        {(one.source, one.label): (one.source, one.label, one.id) for one in sounds if one.id}.values()
+    )
     with schema.transaction(queue.connection):
         queue.connection.execute("DELETE FROM sounds")
         queue.connection.executemany("INSERT INTO sounds VALUES (?, ?, ?)", rows)

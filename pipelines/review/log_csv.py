@@ -7,7 +7,8 @@ from pipelines.review.queue import Queue
 
 COLUMNS = (
     "decision_id",
-    "vggsound_label",
+    "audio_source",
+    "audio_label",
     "source",
     "visual_label",
     "visual_id",
@@ -41,7 +42,7 @@ def to_csv(queue: Queue) -> str:
     for d in decisions:
         p = proposals[d.proposal_id]
         score = "" if p.score is None else p.score
-        link = (p.audio_label, p.source, p.visual_label, p.visual_id, score, p.method)
+        link = (p.audio_source, p.audio_label, p.source, p.visual_label, p.visual_id, score, p.method)
         said = (d.reviewer, d.verdict, d.category, d.relation, d.note, d.origin, d.decided_at)
         writer.writerow((d.id, *link, *said, d.undoes or "", int(d.undone), items[d.item_id].gold or ""))
     return text.getvalue()

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageFilter
 from pycocotools import mask as coco
 
 from pipelines.media import masks
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from shards import storage
 from shards.rejections import Rejected

@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review import schema, standing
-from pipelines.review.proposals import LinkKey, Proposal, ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.records import Answer, Conflict, Decision, Item, Progress, check_reviewer, now
 
 # A link that this reviewer may be asked: open, or gold (everybody gets those), and not yet answered by them.
@@ -18,12 +19,12 @@ _WAITING = """
 # An item with its newest proposal and, under other names, the proposal that was decided where that is
 # another one.
 _ITEM = """
-    SELECT items.*, p.visual_label, p.score, p.method, p.verdict, p.reason, was.id AS was_id,
+    SELECT items.*, p.visual_label, p.score, p.method, p.decision, p.reason, was.id AS was_id,
         was.visual_label AS was_visual_label, was.score AS was_score, was.method AS was_method,
-        was.verdict AS was_verdict, was.reason AS was_reason,
-        coalesce(s.source, 'vggsound') AS sound_source, coalesce(s.source_id, items.audio_label) AS sound_id
+        was.decision AS was_decision, was.reason AS was_reason,
+        coalesce(s.source_id, items.audio_label) AS sound_id
     FROM items JOIN proposals p ON p.id = items.proposal_id
-        LEFT JOIN sounds s ON s.label = items.audio_label
+        LEFT JOIN sounds s ON s.source = items.audio_source AND s.label = items.audio_label
         LEFT JOIN decisions c ON c.id = items.closed_by
         LEFT JOIN proposals was ON was.id = c.proposal_id AND was.id <> items.proposal_id
 """
@@ -75,7 +76,7 @@ class Queue:
 
     def find(self, key: LinkKey) -> Item | None:
         row = self.connection.execute(
-            _ITEM + "WHERE audio_label = ? AND items.source = ? AND visual_id = ?", key
+            _ITEM + "WHERE audio_source = ? AND audio_label = ? AND items.source = ? AND visual_id = ?", key
         ).fetchone()
         return _item(row) if row else None
 
@@ -94,8 +95,8 @@ class Queue:
     def proposals(self) -> dict[int, Proposal]:
         """Every proposal ever imported, by its id."""
         rows = self.connection.execute(
-            "SELECT p.id, i.audio_label, i.source, p.visual_label, i.visual_id, p.score, p.method, p.verdict, "
-            "p.reason FROM proposals p JOIN items i ON i.id = p.item_id"
+            "SELECT p.id, i.audio_source, i.audio_label, i.source, p.visual_label, i.visual_id, p.score, p.method, "
+            "p.decision, p.reason FROM proposals p JOIN items i ON i.id = p.item_id"
         )
         return {row["id"]: Proposal(*tuple(row)[1:]) for row in rows}
 
@@ -282,9 +283,10 @@ class Queue:
 def _item(row: sqlite3.Row) -> Item:
     def proposal(prefix: str) -> Proposal:
         visual_label, *rest = (
-            row[prefix + name] for name in ("visual_label", "score", "method", "verdict", "reason")
+            row[prefix + name] for name in ("visual_label", "score", "method", "decision", "reason")
         )
-        return Proposal(row["audio_label"], row["source"], visual_label, row["visual_id"], *rest)
+        sound = row["audio_source"], row["audio_label"]
+        return Proposal(*sound, row["source"], visual_label, row["visual_id"], *rest)
 
     return Item(
         row["id"],
@@ -299,7 +301,7 @@ def _item(row: sqlite3.Row) -> Item:
         row["outcome"],
         row["closed_by"],
         proposal("was_") if row["was_id"] is not None else None,
-        (row["sound_source"], row["sound_id"]),
+        (row["audio_source"], row["sound_id"]),
     )
 
 

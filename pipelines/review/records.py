@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipelines.review.proposals import LinkKey, Proposal, ReviewError
+from pipelines.matching.proposals import LinkKey, Proposal
+from pipelines.review.errors import ReviewError
 
 NAME_RULE = re.compile(r"[\w][\w .@-]{0,39}")
 CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

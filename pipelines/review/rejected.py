@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from pipelines.review.proposals import LinkKey, ReviewError
+from pipelines.matching.proposals import LinkKey
+from pipelines.review.errors import ReviewError
 
 
 @dataclass(frozen=True, order=True)
 class RejectedLink:
     """A visual label that is not what a sound shows. Rows sort by these fields in this order."""
 
-    vggsound_label: str
+    audio_source: str
+    audio_label: str
     source: str
     visual_id: str
     visual_label: str
@@ -25,7 +27,7 @@ class RejectedLink:
 
     @property
     def key(self) -> LinkKey:
-        return (self.vggsound_label, self.source, self.visual_id)
+        return (self.audio_source, self.audio_label, self.source, self.visual_id)
 
 
 COLUMNS = tuple(field.name for field in fields(RejectedLink))

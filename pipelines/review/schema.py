@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x41565351  # "AVSQ": marks the file as a queue, also for `file`
 BUSY_TIMEOUT_MS = 20_000
 
@@ -18,6 +18,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 CREATE TABLE items (
     id INTEGER PRIMARY KEY,
+    audio_source TEXT NOT NULL,
     audio_label TEXT NOT NULL,
     source TEXT NOT NULL,
     visual_id TEXT NOT NULL,
@@ -30,7 +31,7 @@ CREATE TABLE items (
     state TEXT NOT NULL DEFAULT 'open',   -- open | third | accept | reject
     outcome TEXT,                         -- the decision that stands, also while a changed proposal is open
     closed_by INTEGER,                    -- the decision that made the outcome
-    UNIQUE (audio_label, source, visual_id)
+    UNIQUE (audio_source, audio_label, source, visual_id)
 ) STRICT;
 CREATE INDEX items_rank ON items (rank);
 
@@ -40,7 +41,7 @@ CREATE TABLE proposals (
     visual_label TEXT NOT NULL,
     score REAL,
     method TEXT NOT NULL,
-    verdict TEXT NOT NULL,
+    decision TEXT NOT NULL,               -- the matcher's own: accept | review | reject
     reason TEXT NOT NULL
 ) STRICT;
 CREATE INDEX proposals_item ON proposals (item_id);
@@ -93,11 +94,10 @@ CREATE TABLE examples (
 ) STRICT;
 CREATE INDEX examples_label ON examples (kind, source, source_id, place);
 
--- Sounds of other sources than VGGSound, whose labels are their own ids.
+-- Sounds that have an id; a label without one is its own.
 CREATE TABLE sounds (
-    label TEXT PRIMARY KEY,
-    source TEXT NOT NULL,                 -- audioset | fsd50k
-    source_id TEXT NOT NULL               -- MID
+    source TEXT NOT NULL, label TEXT NOT NULL, source_id TEXT NOT NULL,
+    PRIMARY KEY (source, label)
 ) STRICT, WITHOUT ROWID;
 
 -- What the vocabularies say of a visual label.
@@ -147,11 +147,13 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == APPLICATION_ID and version == VERSION:
         return
-    if application == APPLICATION_ID and version > VERSION:
-        raise ReviewError(
-            f"{path!r} is a queue of version {version}; this program knows {VERSION}: "
+    if application == APPLICATION_ID and version:
+        remedy = (
             "use the newer program that wrote it"
+            if version > VERSION
+            else "apply its decisions with the program that wrote it, then import proposals into a new one"
         )
+        raise ReviewError(f"{path!r} is a queue of version {version}; this program knows {VERSION}: {remedy}")
     with transaction(connection):
         if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
             return  # another process made the tables meanwhile

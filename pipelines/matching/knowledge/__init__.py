@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of `NAME.csv`, by column."""
     text = (files(__package__) / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
@@ -19,50 +20,13 @@ def _rows(name: str) -> list[dict[str, str]]:
 class Relation:
     """What a noun says about another: `coyote` is `kind_of` `wolf`, closely."""
 
-    kind: str  # same_as | kind_of | has_part | similar_to | opaque (its last word misleads)
+    kind: (
+        str  # same_as | kind_of | form_of | part_of | has_part | similar_to | opaque (its last word misleads)
+    )
     thing: str
     close: bool  # False: near enough for a person to look at, not to accept unseen
 
 
-PLURALS = {row["plural"]: row["singular"] for row in _rows("plurals")}
-GENUS_ENDS = frozenset(
-    row["word"] for row in _rows("genus_ends")
-)  # behind them a definition has no head noun
-SPELLINGS = {row["variant"]: row["preferred"] for row in _rows("spellings")}
-
-
-def nouns() -> list[tuple[str, Relation]]:
-    return [
-        (row["word"], Relation(row["relation"], row["thing"], row["strength"] == "close"))
-        for row in _rows("nouns")
-    ]
-
-
-def verbs() -> list[tuple[str, str, str]]:
-    """(base form, sound | handle | work, domain of who does it or "")."""
-    return [(row["word"], row["class"], row["domain"]) for row in _rows("verbs")]
-
-
-def acts() -> list[tuple[str, str, bool]]:
-    """(act, thing that makes its sound, close)."""
-    return [(row["act"], row["thing"], row["strength"] == "close") for row in _rows("acts")]
-
-
-def parts() -> list[tuple[str, str]]:
-    """(part, domain of the wholes it belongs to)."""
-    return [(row["part"], row["domain"]) for row in _rows("parts")]
-
-
-def domains() -> list[tuple[str, str]]:
-    """(class word, domain)."""
-    return [(row["word"], row["domain"]) for row in _rows("domains")]
-
-
-def groups() -> list[tuple[str, str, str]]:
-    """(group of sounds, domain, expected | foreign)."""
-    return [(row["group"], row["domain"], row["fit"]) for row in _rows("groups")]
-
-
-def general() -> list[str]:
-    """Class words too wide to be the thing that sounds."""
-    return [row["word"] for row in _rows("general")]
+PLURALS = {row["plural"]: row["singular"] for row in rows("plurals")}
+GENUS_ENDS = frozenset(row["word"] for row in rows("genus_ends"))  # behind them a definition has no head noun
+SPELLINGS = {row["variant"]: row["preferred"] for row in rows("spellings")}

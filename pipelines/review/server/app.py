@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from label_maps import LabelMapError
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import RELATIONS, Answer, Conflict, Item, check_reviewer
 from pipelines.review.server import views
@@ -37,6 +37,11 @@ SOURCE_NAMES = {
     "audioset": "AudioSet",
     "fsd50k": "FSD50K",
 }
+
+
+def source_name(source: str) -> str:
+    """As people write it; a vocabulary of one's own keeps the name it was given."""
+    return SOURCE_NAMES.get(source, source)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Page:
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        self.templates.globals.update(source_names=SOURCE_NAMES, relations=RELATIONS)
+        self.templates.globals.update(source_name=source_name, relations=RELATIONS)
         self.templates.filters["number"] = lambda value: f"{value:,}"
 
     def routes(self) -> list[Route | Mount]:
@@ -134,7 +139,7 @@ class Page:
             [
                 {
                     "source": label.source,
-                    "source_name": SOURCE_NAMES[label.source],
+                    "source_name": source_name(label.source),
                     "source_id": label.source_id,
                     "name": label.name,
                     "about": label.definition or ", ".join(label.parents),
@@ -172,12 +177,12 @@ class Page:
     def target(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
         """The link from this sound to another sight, to be decided like any other."""
         reviewer = _required_reviewer(request)
-        audio_label = queue.item(request.path_params["item_id"]).key[0]
+        sound = queue.item(request.path_params["item_id"]).key[:2]
         source, source_id = _text(body, "source"), _text(body, "source_id")
         text = labels.label_text(queue, source, source_id, "")
         if not text.name:
             raise ReviewError(f"{source} {source_id!r} is not a label of this queue's vocabularies")
-        item = intake.add_target(queue, audio_label, source, source_id, text.name, reviewer)
+        item = intake.add_target(queue, sound, source, source_id, text.name, reviewer)
         return self._link_json(queue, item, reviewer)
 
     def undo(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:

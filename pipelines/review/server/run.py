@@ -6,7 +6,7 @@ from pathlib import Path
 
 import uvicorn
 
-from pipelines.review.proposals import ReviewError
+from pipelines.review.errors import ReviewError
 from pipelines.review.server.app import Settings, build_app
 from pipelines.review.server.security import is_loopback
 

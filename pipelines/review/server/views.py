@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from pipelines.matching.proposals import Proposal
 from pipelines.review import agreement
 from pipelines.review.categories import candidate
 from pipelines.review.impact import Impact, impact
 from pipelines.review.labels import LabelText, label_text
 from pipelines.review.media import Example, examples
-from pipelines.review.proposals import Proposal
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Item, Progress
 from pipelines.review.server.snapshot import Snapshot
@@ -70,7 +70,7 @@ class ProgressView:
 
 
 def link_view(queue: Queue, item: Item, reviewer: str, snapshot: Snapshot) -> LinkView:
-    key = (item.key[1], item.key[2])
+    key = (item.key[2], item.key[3])
     votes = [d for d in queue.decisions(item.id) if not d.undone and d.verdict in ("accept", "reject")]
     mine = [d for d in votes if d.reviewer == reviewer and d.proposal_id == item.proposal_id]
     open_to_all = _votes_are_open(item)
@@ -138,7 +138,7 @@ def map_rows(queue: Queue, snapshot: Snapshot) -> list[MapRow]:
         MapRow(
             "",
             r.source,
-            f"{r.vggsound_label} ≠ {r.visual_label}",
+            f"{r.audio_label} ≠ {r.visual_label}",
             "",
             "",
             "rejected",
