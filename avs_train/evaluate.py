@@ -46,9 +46,11 @@ class Evaluation:
         return {"samples": len(rows), "mJ": mean_iou(scores), "mF_dataset": mean_f(scores, videos, "dataset")}
 
 
-def video_of(image_id: str) -> str:
-    """The video a frame belongs to: the id before `#`; a photo is its own video."""
-    return image_id.partition("#")[0]
+def video_of(image_id: str, sample_id: str) -> str:
+    """What a sample is scored with: the frames of its video, whose id stands before `#`; a photo's sample alone, also
+    where several samples share the photo."""
+    video, frame, _ = image_id.partition("#")
+    return video if frame else sample_id
 
 
 @torch.inference_mode()
@@ -87,7 +89,7 @@ def evaluate(
     return Evaluation(
         tuple(sample.key for sample in samples),
         tuple(sample.category for sample in samples),
-        tuple(video_of(sample.image_id) for sample in samples),
+        tuple(video_of(sample.image_id, sample.sample_id) for sample in samples),
         _joined(part for each in gathered for part in each[1]).take(order),
         np.concatenate([part for each in gathered for part in each[2]])[order]
         if keep_masks

@@ -91,9 +91,15 @@ def read_evaluated(paths: Iterable[Path]) -> list[Evaluated]:
     for path in paths:
         for file in sorted(path.rglob("eval-*.json")) if path.is_dir() else [path]:
             try:
-                found.append(Evaluated(**json.loads(file.read_text())))
-            except (OSError, ValueError, TypeError) as error:
+                result = Evaluated(**json.loads(file.read_text()))
+                missing = [variant for variant in VARIANTS if variant not in result.summary["mF"]]
+            except (OSError, ValueError, TypeError, KeyError) as error:
                 raise ReportError(f"{file} is no result of `avs-train eval`: {error}") from error
+            if missing:
+                raise ReportError(
+                    f"{file} lacks mF {', '.join(missing)}: it is old, run `avs-train eval` again"
+                )
+            found.append(result)
     if not found:
         raise ReportError("no eval-*.json found: run `avs-train eval` first, or name its --out files")
     return found

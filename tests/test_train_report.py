@@ -14,7 +14,7 @@ from avs_train.report import newer, published, s4_columns, table_2
 SUMMARY = {
     "samples": 3700,
     "mJ": 0.8012,
-    "mF": {"sama": 0.88, "avsbench": 0.9, "dataset": 0.85},
+    "mF": {"sama": 0.88, "avsbench": 0.9, "sama_nonempty": 0.89, "avsbench_nonempty": 0.91, "dataset": 0.85},
     "categories": {
         "cat_meowing": {"samples": 30, "mJ": 0.5, "mF_dataset": 0.5},
         "playing_ukulele": {"samples": 10, "mJ": 0.9, "mF_dataset": 0.5},
@@ -102,3 +102,8 @@ def test_released_weights_are_named(tmp_path):
 def test_what_is_no_result_is_said(tmp_path):
     (tmp_path / "eval-b.json").write_text("{}")
     assert "is no result of `avs-train eval`" in report(tmp_path)
+
+
+def test_a_result_measured_before_empty_videos_counted_is_refused(tmp_path):
+    result(tmp_path, "a", summary={**SUMMARY, "mF": {"sama": 0.88, "avsbench": 0.9, "dataset": 0.85}})
+    assert "lacks mF sama_nonempty, avsbench_nonempty: it is old" in report(tmp_path)
