@@ -49,6 +49,7 @@ class AudioConfig:
 class DataConfig:
     """How samples reach the model."""
 
+    dataset: str = ""  # name of the dataset this configuration is for; another is refused; empty: any
     audio: str = option(
         "frozen", choices=("frozen", "repaired")
     )  # repaired: a new clip of the category each epoch
@@ -124,8 +125,8 @@ SECTIONS: dict[str, type] = {
 }
 # What may change between a checkpoint and the run that goes on from it: nothing here moves a number.
 FREE_ON_RESUME = {
-    "model.checkpointing", "model.compile", "audio.checkpoint", "audio.embeddings", "data.workers",
-    "data.prefetch", "data.cache_dir", "data.cache_gb", "data.corrupt_tolerance", "train.micro_batch",
+    "model.checkpointing", "model.compile", "audio.checkpoint", "audio.embeddings", "data.dataset",
+    "data.workers", "data.prefetch", "data.cache_dir", "data.cache_gb", "data.corrupt_tolerance", "train.micro_batch",
     "train.device", "train.init", "train.sam_checkpoint", "train.save_every", "train.log_every", "train.tensorboard",
     "train.wandb", "evaluate.batch_size", "evaluate.pictures",
 }  # fmt: skip

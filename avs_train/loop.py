@@ -18,6 +18,7 @@ from avs_train.data.order import rank_part, steps_per_epoch
 from avs_train.data.samples import differences, few_shot, open_split
 from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
+from avs_train.experiments import check_begins
 from avs_train.losses import mask_loss, upsample
 from avs_train.models import normalise, trainable_parameters
 from avs_train.models.flops import flops_per_image
@@ -63,12 +64,14 @@ def fit(
         stop: end after this many steps in all, as if killed but for a checkpoint; None trains all epochs.
     Raises:
         RunError: the folder holds a run of other data or another configuration, says what differs; or the nodes do
-            not share it.
+            not share it; or the dataset is not the one the configuration is for; or the run to begin from is missing.
         NonFiniteError: the loss is NaN.
         SettingError: less than one global batch, or a batch the ranks cannot share.
     """
     train, device = config.train, place.device
+    check_begins(config)
     split = few_shot(open_split(data, "train"), config.data.fraction)
+    _refuse_unfit(config, split.dataset, data)
     validation = open_split(data, "val")
     per_epoch = steps_per_epoch(len(split), train.batch_size)
     share = rank_part(train.batch_size, place.rank, place.world)
@@ -235,6 +238,15 @@ def _fitted(mask: torch.Tensor, size: int) -> Any:
             nn.functional.interpolate(mask[None, None].float(), (size, size), mode="nearest-exact")[0, 0] > 0
         )
     return mask.numpy()
+
+
+def _refuse_unfit(config: Config, found: str, data: str) -> None:
+    wanted = config.data.dataset
+    if wanted and found.replace("-", "_") != wanted.replace("-", "_"):
+        raise RunError(
+            f"{config.name} is for the dataset {wanted}, and {data} holds {found}: give that dataset, choose the "
+            f"configuration for this one, or say data.dataset={found} to train on it all the same"
+        )
 
 
 def _refuse_other(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from alone import ALONE, Quiet
 from generated_shards import write_dataset
 from safetensors.torch import load_file
 
@@ -24,14 +25,6 @@ SMALL = [
     "model.image_size=64", "epochs=2", "train.batch_size=4", "window_shards=2", "workers=1", "tensorboard=false",
     "evaluate.pictures=0", "log_every=2", "validate_first=false", "validate_every=1", "data.augment=false",
 ]  # fmt: skip
-ALONE = Place(0, 0, 1, torch.device("cpu"))
-
-
-class Quiet:
-    def begin(self, facts): ...
-    def step(self, step, values): ...
-    def note(self, text): ...
-    def say(self, text): ...
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -133,7 +126,8 @@ _RANK = """
 import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from test_train_loop import Quiet, settings
+from alone import Quiet
+from test_train_loop import settings
 from avs_train import loop
 from avs_train.distributed import joined
 with joined("cpu", timeout_s=60) as place:
