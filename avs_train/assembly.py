@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -20,12 +21,13 @@ from avs_train.data.pairing import Hearing, frozen, repaired
 from avs_train.data.samples import Split
 from avs_train.data.shard_files import ShardFiles
 from avs_train.evaluate import Predict
+from avs_train.layouts import layout
 from avs_train.models import build_model, normalise, trainable_parameters
 from avs_train.models.ap_sam import ApSam
 from avs_train.models.proposals import oracle
 from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
-from avs_train.run_folder import load_checkpoint, load_trained
+from avs_train.run_folder import RunError, Saved, load_checkpoint, load_trained
 from shards.hashing import hash64
 
 
@@ -42,23 +44,74 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
     return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
 
 
-def open_model(config: Config, device: torch.device) -> Sam | Sama | ApSam:
-    """The model with its frozen weights loaded, and, with `train.init`, the trained ones too."""
-    if not (config.train.sam_checkpoint or config.model.train_encoder):
+def completed(config: Config) -> Config:
+    """The configuration with `train.init` as `train.sam_checkpoint` too, where that is a file with all weights in it.
+
+    So a run that begins from released SAMA-AVS weights goes on, and is measured, with their frozen part.
+    """
+    init = config.train.init
+    if not Path(init).is_file() or layout(checkpoints.read(init)) == "trained":
+        return config
+    return replace(config, train=replace(config.train, sam_checkpoint=init))
+
+
+def open_model(config: Config, device: torch.device, *, begin: bool = True) -> Sam | Sama | ApSam:
+    """The model with its frozen weights loaded, and, with `train.init`, the trained ones too unless `begin` is False.
+
+    Raises:
+        ConfigError: nothing says where the frozen weights are. RunError: `train.init` does not fit the model, or was
+        trained on other frozen weights. CheckpointError: a file that cannot be read or does not fit.
+    """
+    train = completed(config).train
+    if not (train.sam_checkpoint or config.model.train_encoder):
         raise configuration.ConfigError(
             config.name,
             ["train.sam_checkpoint is empty and the encoder is frozen: it would stay random; "
              "convert SAM's weights with `avs-train convert`, or set model.train_encoder=true"],
         )  # fmt: skip
-    torch.manual_seed(hash64("weights", config.train.seed) >> 1)
+    torch.manual_seed(hash64("weights", train.seed) >> 1)
     model = build_model(config.model)
     assert isinstance(model, Sam | Sama | ApSam)
-    if config.train.sam_checkpoint:
-        checkpoints.load_sam(model, config.train.sam_checkpoint)
-    if config.train.init:
-        saved = load_checkpoint(config.train.init)
-        load_trained(trainable_parameters(model), saved.weights, saved.path)
+    if train.sam_checkpoint:
+        checkpoints.load_sam(model, train.sam_checkpoint)
+    if begin and train.init and train.init != train.sam_checkpoint:
+        if Path(train.init).is_file():
+            load_trained(trainable_parameters(model), checkpoints.read(train.init), Path(train.init))
+        else:
+            load_saved(model, load_checkpoint(train.init))
     return model.to(device)
+
+
+def load_saved(model: nn.Module, saved: Saved) -> None:
+    """Copy a checkpoint's trained weights into a model that has the frozen ones they were trained with.
+
+    Raises:
+        RunError: other frozen weights, or other parameters.
+    """
+    wanted = saved.state.get("frozen", "")
+    if wanted and wanted != frozen_fingerprint(model):
+        source = saved.state["config"]["train"]["sam_checkpoint"] or "a model of another train.seed"
+        raise RunError(
+            f"{saved.path} was trained with other frozen weights than the model has now, those of {source}: "
+            "give the same file as train.sam_checkpoint, or the same train.seed where there was none"
+        )
+    load_trained(trainable_parameters(model), saved.weights, saved.path)
+
+
+def frozen_fingerprint(model: nn.Module) -> str:
+    """A hash that tells one set of frozen weights from another, whatever the image size and `frozen_dtype`.
+
+    Taken from the norms of the encoder and the frozen prompts: small, in float32 always, and never resized.
+    """
+    trained = trainable_parameters(model)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if name not in trained and re.match(
+            r"prompt_encoder\.|image_encoder\.(.*\.norm\d|neck\.[13])\.", name
+        ):
+            digest.update(name.encode())
+            digest.update(tensor.float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def open_embeddings(config: Config, device: torch.device) -> Embeddings:

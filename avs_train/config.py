@@ -78,7 +78,7 @@ class TrainConfig:
     precision: str = option("auto", choices=("auto", "bf16", "fp32"))  # auto: bf16 on a GPU, fp32 on a CPU
     device: str = option("auto", choices=("auto", "cuda", "cpu"))
     seed: int = 0
-    init: str = ""  # begin from the trained parameters of this run or checkpoint
+    init: str = ""  # begin from this run, or from a checkpoint file: ours, or the released SAMA-AVS weights
     sam_checkpoint: str = ""  # official or converted SAM weights for the frozen part
     validate_first: bool = False  # also before the first step: what chance gives
     validate_every: int = option(1, least=1)  # epochs

@@ -22,7 +22,7 @@ from avs_train.experiments import check_begins
 from avs_train.losses import mask_loss, upsample
 from avs_train.models import normalise, trainable_parameters
 from avs_train.models.flops import flops_per_image
-from avs_train.run_folder import RunError, RunFolder, load_trained, optimizer_tensors, restore_optimizer
+from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
 from avs_train.schedule import learning_rate
 from avs_train.speed import Speedometer
 from avs_train.tracking import Tracker
@@ -69,7 +69,6 @@ def fit(
         SettingError: less than one global batch, or a batch the ranks cannot share.
     """
     train, device = config.train, place.device
-    check_begins(config)
     split = few_shot(open_split(data, "train"), config.data.fraction)
     _refuse_unfit(config, split.dataset, data)
     validation = open_split(data, "val")
@@ -87,7 +86,11 @@ def fit(
         )
     if saved:
         _refuse_other(saved.state, config, split.identity(), folder)
-    model = assembly.open_model(config, device)
+    else:
+        check_begins(config)
+    config = assembly.completed(config)
+    model = assembly.open_model(config, device, begin=not saved)
+    frozen = assembly.frozen_fingerprint(model)
     parameters = trainable_parameters(model)
     if not parameters:
         raise RunError(f"{config.model.name} has nothing to train: measure it with `avs-train eval`")
@@ -96,7 +99,7 @@ def fit(
     )
     state: dict[str, Any] = {"step": 0, "best": None, "last": None}
     if saved:
-        load_trained(parameters, saved.weights, saved.path)
+        assembly.load_saved(model, saved)
         restore_optimizer(optimizer, parameters, saved.optimizer)
         state = {name: saved.state[name] for name in state}
     parallel = place.parallel(model)
@@ -112,7 +115,7 @@ def fit(
 
     def save(best: bool = False) -> None:
         if place.first:
-            kept = {**state, "data": split.identity(), "config": to_values(config)}
+            kept = {**state, "frozen": frozen, "data": split.identity(), "config": to_values(config)}
             folder.save(state["step"], parameters, optimizer_tensors(optimizer, parameters), kept, best)
         place.wait()
 
