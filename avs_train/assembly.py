@@ -70,7 +70,7 @@ def open_model(config: Config, device: torch.device, *, begin: bool = True) -> S
              "convert SAM's weights with `avs-train convert`, or set model.train_encoder=true"],
         )  # fmt: skip
     torch.manual_seed(hash64("weights", train.seed) >> 1)
-    model = build_model(config.model)
+    model = build_model(config.model, device)
     assert isinstance(model, Sam | Sama | ApSam)
     if train.sam_checkpoint:
         checkpoints.load_sam(model, train.sam_checkpoint)
@@ -161,13 +161,27 @@ def precision(config: Config, device: torch.device) -> Callable[[], AbstractCont
 
 
 def open_predict(config: Config, model: nn.Module, device: torch.device) -> Predict:
-    """How `evaluate` gets logits from a model; for vanilla SAM the proposal nearest to the true mask."""
+    """How `evaluate` gets logits from a model; for vanilla SAM the proposal nearest to the true mask.
+
+    Compiled blocks see one size of batch: a smaller one, as at the end of a split, is filled up with its last sample.
+    """
     autocast = precision(config, device)
+    fill = config.model.compiled(device)
+    largest = 0
 
     def predict(image: torch.Tensor, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        size = len(image)
+        largest = max(largest, size) if fill else size
         with autocast():
             if isinstance(model, Sam):
                 return oracle(model, normalise(image), truth.unsqueeze(1))
-            return model(normalise(image), audio)
+            return model(normalise(_filled(image, largest)), _filled(audio, largest))[:size]
 
     return predict
+
+
+def _filled(tensor: torch.Tensor, size: int) -> torch.Tensor:
+    """(n, ...) to (size, ...): the last row again and again."""
+    missing = size - len(tensor)
+    return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])]) if missing else tensor

@@ -125,7 +125,7 @@ SECTIONS: dict[str, type] = {
 }
 # What may change between a checkpoint and the run that goes on from it: nothing here moves a number.
 FREE_ON_RESUME = {
-    "model.checkpointing", "model.compile", "audio.checkpoint", "audio.embeddings", "data.dataset",
+    "model.checkpointing", "model.compile", "model.attention", "audio.checkpoint", "audio.embeddings", "data.dataset",
     "data.workers", "data.prefetch", "data.cache_dir", "data.cache_gb", "data.corrupt_tolerance", "train.micro_batch",
     "train.device", "train.init", "train.sam_checkpoint", "train.save_every", "train.log_every", "train.tensorboard",
     "train.wandb", "evaluate.batch_size", "evaluate.pictures",

@@ -114,6 +114,7 @@ def test_encoder_without_additions_is_upstreams_own_forward() -> None:
     assert_close(our_encoder(upstream)(image), upstream(image))
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("window", [4, 0])
 def test_every_path_is_plain_attention_with_a_bias(
@@ -145,6 +146,7 @@ def test_every_path_is_plain_attention_with_a_bias(
         assert_close(grad, expected_grad)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
 @pytest.mark.parametrize("path", ["narrow", "flex"])
 def test_the_whole_encoder_is_the_same_on_every_path(path: str) -> None:
     upstream = upstream_encoder().requires_grad_(False)
