@@ -61,6 +61,7 @@ def evaluate(
     *,
     batch_size: int,
     keep_masks: bool = False,
+    curves: bool = True,
     on_batch: Callable[[Batch, torch.Tensor], None] = lambda batch, logits: None,
 ) -> Evaluation:
     """Predict and measure every sample of the loader's split.
@@ -68,6 +69,7 @@ def evaluate(
     Args:
         predict: what makes logits; also given the true masks, which only an oracle uses.
         keep_masks: keep what was predicted, as `Evaluation.masks`.
+        curves: also what mF needs; without, only `iou` and `has_object` of the scores are there.
         on_batch: told each batch and its logits (n, M, M) on the device, for progress and pictures.
     """
     rows: list[int] = []
@@ -78,7 +80,7 @@ def evaluate(
         small = predict(image, audio, truth)
         logits = upsample(small, truth.shape[-1])
         rows += batch.rows
-        parts.append(score_frames(logits, truth))
+        parts.append(score_frames(logits, truth, curves))
         if keep_masks:
             masks.append(np.packbits((small > 0).flatten(1).cpu().numpy(), axis=1))
         on_batch(batch, logits)

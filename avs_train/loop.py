@@ -19,7 +19,9 @@ from avs_train.data.samples import differences, few_shot, open_split
 from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
 from avs_train.experiments import check_begins
+from avs_train.finite import FiniteWatch, Step
 from avs_train.losses import mask_loss, upsample
+from avs_train.metrics import mean_iou
 from avs_train.models import normalise, trainable_parameters
 from avs_train.models.flops import flops_per_image
 from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
@@ -95,8 +97,9 @@ def fit(
     if not parameters:
         raise RunError(f"{config.model.name} has nothing to train: measure it with `avs-train eval`")
     optimizer = torch.optim.AdamW(
-        parameters.values(), lr=train.lr, weight_decay=train.weight_decay, fused=device.type == "cuda"
+        parameters.values(), lr=train.lr, weight_decay=train.weight_decay, fused=True
     )
+    finite = FiniteWatch(optimizer, device)
     state: dict[str, Any] = {"step": 0, "best": None, "last": None}
     if saved:
         assembly.load_saved(model, saved)
@@ -123,11 +126,11 @@ def fit(
         """Measure on the validation split, tell, and say whether this is the best so far."""
         model.eval()
         gallery = _Gallery(config.evaluate.pictures if place.first else 0, val_loader, display)
-        result = evaluate(
-            predict, val_loader, place, batch_size=config.evaluate.batch_size, on_batch=gallery.add
-        ).summary()
+        size = config.evaluate.batch_size
+        found = evaluate(predict, val_loader, place, batch_size=size, curves=False, on_batch=gallery.add)
         model.train()
-        values = {"val/mJ": result["mJ"], "val/mF_dataset": result["mF"]["dataset"]}
+        mj = mean_iou(found.scores)
+        values = {"val/mJ": mj}
         display.step(state["step"], values)
         if tracker:
             from avs_train import pictures  # matplotlib, on the first rank alone
@@ -135,11 +138,11 @@ def fit(
             tracker.scalars(state["step"], values)
             gallery.draw(tracker, state["step"], folder.path / "pictures")
             pictures.curves(tracker.metrics, folder.path / "curves.png")
-        state["last"] = result["mJ"]
+        state["last"] = mj
         trained = state["step"] > 0  # what chance gives is no checkpoint
-        better = trained and (state["best"] is None or result["mJ"] > state["best"]["mJ"])
+        better = trained and (state["best"] is None or mj > state["best"]["mJ"])
         if better:
-            state["best"] = {"mJ": result["mJ"], "step": state["step"]}
+            state["best"] = {"mJ": mj, "step": state["step"]}
         return better
 
     display.begin(
@@ -175,17 +178,21 @@ def fit(
                 )
                 part.backward()
             loss += part.detach()
-        # The averaged gradients are the same on all ranks, so all ranks see a NaN at the same step.
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
-        if not torch.isfinite(norm):
-            raise _non_finite(batch, float(loss), folder, parameters, optimizer, state, place)
+        finite.see(norm, loss, batch)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state["step"] = step + 1
         speed.count(len(image))
 
         ends_epoch = state["step"] % per_epoch == 0
-        if state["step"] % train.log_every == 0 or ends_epoch:
+        ends = ends_epoch or state["step"] == total
+        tells = ends or state["step"] % train.log_every == 0
+        saves = ends or (train.save_every > 0 and state["step"] % train.save_every == 0)
+        # Nothing above waits for the device. The averaged gradients are the same on all ranks, so all see a NaN here.
+        if (tells or saves) and (bad := finite.first_bad()):
+            raise _non_finite(bad, folder, parameters, optimizer, state, place)
+        if tells:
             mean_loss = sum(place.gather(float(loss))) / place.world
             values = {"train/loss": mean_loss, "train/lr": rate, "train/gradient_norm": float(norm)}
             values |= {f"speed/{name}": value for name, value in speed.read().items()}
@@ -195,11 +202,7 @@ def fit(
         best = False
         if ends_epoch and ((batch.epoch + 1) % train.validate_every == 0 or state["step"] == total):
             best = validate()
-        if (
-            ends_epoch
-            or state["step"] == total
-            or (train.save_every and state["step"] % train.save_every == 0)
-        ):
+        if saves:
             save(best)
             speed.restart()
     if tracker:
@@ -282,8 +285,7 @@ def _no_sync(model: nn.Module, wanted: bool) -> contextlib.AbstractContextManage
 
 
 def _non_finite(
-    batch: Batch,
-    loss: float,
+    bad: Step,
     folder: RunFolder,
     parameters: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
@@ -291,14 +293,14 @@ def _non_finite(
     place: Place,
 ) -> NonFiniteError:
     """Save the state before the bad step, with the batch; the parameters have not been touched by it."""
-    batches = [{"rank": rank, "loss": repr(bad), "samples": keys, "clips": clips}
-               for rank, (bad, keys, clips) in enumerate(place.gather((loss, batch.keys, batch.clips)))]  # fmt: skip
-    name = f"non-finite-{batch.step:08d}"
+    told = place.gather({"loss": repr(float(bad.loss)), "samples": bad.keys, "clips": bad.clips})
+    batches = [{"rank": rank, **batch} for rank, batch in enumerate(told)]
+    name = f"non-finite-{bad.step:08d}"
     if place.first:
-        kept = {**state, "epoch": batch.epoch, "batch": batches}
+        kept = {**state, "step": bad.step, "epoch": bad.epoch, "batch": batches}
         folder.write(name, parameters, optimizer_tensors(optimizer, parameters), kept)
     return NonFiniteError(
-        f"loss or gradient is not finite at step {batch.step} (epoch {batch.epoch}): {json.dumps(batches)}. "
+        f"loss or gradient is not finite at step {bad.step} (epoch {bad.epoch}): {json.dumps(batches)}. "
         f"The state before this step is in {folder.path / name}. Look at these samples; a lower train.lr or "
         "train.precision=fp32 may help"
     )

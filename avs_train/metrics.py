@@ -48,7 +48,7 @@ class FrameScores:
     """What each of n frames scores.
 
     iou: (n,) float64. has_object: (n,) bool, the true mask is not empty. f_sigmoid, f_logits: (n, 255) float64, the
-    F measure at each threshold.
+    F measure at each threshold; (n, 0) where it was not asked for.
     """
 
     iou: np.ndarray
@@ -63,12 +63,13 @@ class FrameScores:
         )
 
 
-def score_frames(logits: torch.Tensor, mask: torch.Tensor) -> FrameScores:
+def score_frames(logits: torch.Tensor, mask: torch.Tensor, curves: bool = True) -> FrameScores:
     """Measure frames on whatever device they are on.
 
     Args:
         logits: (n, M, M) float32, any finite range.
         mask: (n, M, M) uint8 or bool, 0 or 1.
+        curves: also the F curves, which cost more than all the rest.
     """
     truth = mask.bool()
     probability = logits.sigmoid()
@@ -81,8 +82,7 @@ def score_frames(logits: torch.Tensor, mask: torch.Tensor) -> FrameScores:
     return FrameScores(
         iou.cpu().numpy(),
         has_object.cpu().numpy(),
-        _f_curves(probability, truth),
-        _f_curves(logits, truth),
+        *(_f_curves(each, truth) if curves else np.empty((len(truth), 0)) for each in (probability, logits)),
     )
 
 

@@ -123,6 +123,13 @@ def test_batches_and_order_change_nothing():
         assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(whole, name))
 
 
+def test_curves_are_left_out_where_nobody_asks():
+    logits, truth = (torch.from_numpy(each) for each in frames())
+    scores = score_frames(logits, truth, curves=False)
+    assert mean_iou(scores) == mean_iou(score_frames(logits, truth))
+    assert scores.f_sigmoid.shape == scores.f_logits.shape == (22, 0)
+
+
 def test_a_perfect_mask_scores_one_and_a_missed_one_zero():
     truth = torch.zeros(2, 8, 8, dtype=torch.uint8)
     truth[:, 2:5, 2:5] = 1
