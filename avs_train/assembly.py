@@ -15,7 +15,9 @@ from avs_train import checkpoints
 from avs_train import config as configuration
 from avs_train.audio import open_encoder
 from avs_train.config import Config
+from avs_train.data import decode
 from avs_train.data.embeddings import Embeddings, load_embeddings
+from avs_train.data.image_embeddings import ImageEmbeddings
 from avs_train.data.loader import Loader
 from avs_train.data.pairing import Hearing, frozen, repaired
 from avs_train.data.samples import Split
@@ -24,6 +26,7 @@ from avs_train.evaluate import Predict
 from avs_train.layouts import layout
 from avs_train.models import build_model, normalise, trainable_parameters
 from avs_train.models.ap_sam import ApSam
+from avs_train.models.build import PATCH, SIZES
 from avs_train.models.proposals import oracle
 from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
@@ -122,8 +125,47 @@ def open_embeddings(config: Config, device: torch.device) -> Embeddings:
     )
 
 
+def open_image_embeddings(
+    config: Config, model: nn.Module, device: torch.device, run: Path, ranks: int = 1
+) -> ImageEmbeddings | None:
+    """Where a run keeps its image embeddings; None where the configuration keeps none.
+
+    Raises:
+        StaleError: the run's embeddings were made otherwise.
+    """
+    if not config.data.image_embeddings_gb:
+        return None
+    assert isinstance(model, ApSam)
+    autocast, fill, largest = precision(config, device), config.model.compiled(device), 0
+
+    def encoder(images: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, len(images)) if fill else len(images)
+        with autocast():
+            return model.embed(normalise(_filled(images, largest)))[: len(images)]
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.image_encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+    with autocast():
+        half = torch.is_autocast_enabled(device.type)
+    about = {"encoder": digest.hexdigest()[:16], "image_size": config.model.image_size, "resizing": decode.RESIZING,
+             "computed_in": "bf16" if half else "fp32"}  # fmt: skip
+    grid = config.model.image_size // PATCH
+    return ImageEmbeddings(
+        encoder, run / "image_embeddings", about, shape=(SIZES[config.model.size].out_dim, grid, grid),
+        dtype=model.embedding_dtype, most_bytes=int(config.data.image_embeddings_gb * 1e9 / ranks),
+    )  # fmt: skip
+
+
 def open_loader(
-    config: Config, split: Split, embeddings: Embeddings, device: torch.device, hearing: Hearing | None = None
+    config: Config,
+    split: Split,
+    embeddings: Embeddings,
+    device: torch.device,
+    hearing: Hearing | None = None,
+    images: ImageEmbeddings | None = None,
 ) -> Loader:
     """A loader of one split; without `hearing`, training hears as `data.audio` says and other splits as frozen."""
     if hearing is None:
@@ -142,6 +184,7 @@ def open_loader(
         augment_seed=config.train.seed if config.data.augment and split.name == "train" else None,
         tolerance=config.data.corrupt_tolerance,
         pin=device.type == "cuda",
+        images=images,
     )
 
 
@@ -176,9 +219,14 @@ def open_predict(config: Config, model: nn.Module, device: torch.device) -> Pred
         with autocast():
             if isinstance(model, Sam):
                 return oracle(model, normalise(image), truth.unsqueeze(1))
-            return model(normalise(_filled(image, largest)), _filled(audio, largest))[:size]
+            return model(ready(_filled(image, largest)), _filled(audio, largest))[:size]
 
     return predict
+
+
+def ready(image: torch.Tensor) -> torch.Tensor:
+    """What a model takes: images (n, 3, S, S) uint8 normalised, image embeddings as they are."""
+    return normalise(image) if image.dtype == torch.uint8 else image
 
 
 def _filled(tensor: torch.Tensor, size: int) -> torch.Tensor:

@@ -12,7 +12,8 @@ from avs_train.distributed import Place
 from avs_train.losses import upsample
 from avs_train.metrics import VARIANTS, FrameScores, mean_f, mean_iou, score_frames
 
-# (image (n, 3, S, S) uint8, audio (n, 128) float32, true mask (n, M, M) uint8) on the device -> logits (n, 1, s, s)
+# (image (n, 3, S, S) uint8 or embeddings (n, C, h, w), audio (n, 128) float32, true mask (n, M, M) uint8) on the
+# device -> logits (n, 1, s, s)
 Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -103,8 +104,12 @@ def evaluate(
 def to_device(
     batch: Batch, loader: Loader, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """image (n, 3, S, S) uint8, audio (n, 128) float32 and mask (n, M, M) uint8 on the device."""
-    image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2)
+    """Image (n, 3, S, S) uint8, or image embeddings (n, C, h, w) where the loader keeps them; audio (n, 128) float32;
+    mask (n, M, M) uint8; on the device."""
+    if loader.images and batch.stored:
+        image = loader.images.resolve(batch.stored, batch.image, device)
+    else:
+        image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2)
     audio = loader.embeddings.resolve(batch.clips, batch.waveforms).to(device, non_blocking=True)
     return image, audio, batch.mask.to(device, non_blocking=True)
 

@@ -22,7 +22,7 @@ from avs_train.experiments import check_begins
 from avs_train.finite import FiniteWatch, Step
 from avs_train.losses import mask_loss, upsample
 from avs_train.metrics import mean_iou
-from avs_train.models import normalise, trainable_parameters
+from avs_train.models import trainable_parameters
 from avs_train.models.flops import flops_per_image
 from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
 from avs_train.schedule import learning_rate
@@ -108,8 +108,9 @@ def fit(
     parallel = place.parallel(model)
     autocast = assembly.precision(config, device)
     embeddings = assembly.open_embeddings(config, device)
-    loader = assembly.open_loader(config, split, embeddings, device)
-    val_loader = assembly.open_loader(config, validation, embeddings, device)
+    images = assembly.open_image_embeddings(config, model, device, folder.path, place.world)
+    loader = assembly.open_loader(config, split, embeddings, device, images=images)
+    val_loader = assembly.open_loader(config, validation, embeddings, device, images=images)
     predict = assembly.open_predict(config, model, device)
     total = min(stop or train.epochs * per_epoch, train.epochs * per_epoch)
     speed = Speedometer(device, flops_per_image(config.model).training, place.world)
@@ -172,7 +173,7 @@ def fit(
             weight = len(image[piece]) / len(image)
             with _no_sync(parallel, piece is not pieces[-1]):
                 with autocast():
-                    logits = parallel(normalise(image[piece]), audio[piece])
+                    logits = parallel(assembly.ready(image[piece]), audio[piece])
                 part = weight * mask_loss(
                     upsample(logits, mask.shape[-1]), mask[piece], train.bce_weight, train.iou_weight
                 )
@@ -222,7 +223,7 @@ class _Gallery:
         self._seen += len(batch.keys)
         self._display.note(f"validating: {self._seen} samples")
         for index in range(min(len(batch.keys), self._wanted - len(self._samples))):
-            image, truth = batch.image[index].numpy(), batch.mask[index].bool()
+            image, truth = self._loader.photo(batch.rows[index]), batch.mask[index].bool()
             predicted = logits[index] > 0
             size = image.shape[0]
             row = self._loader.split.row(batch.rows[index])

@@ -146,7 +146,12 @@ def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
     if config.name == "sam":
         return Sam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder)
     if config.name == "ap_sam":
-        return ApSam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder, dim=size.out_dim)
+        # A trained encoder's embeddings change with every step: none are kept, none are rounded.
+        rounded = DTYPES["float32" if config.train_encoder else config.frozen_dtype]
+        return ApSam(
+            image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder, dim=size.out_dim,
+            embedding_dtype=rounded,
+        )  # fmt: skip
     blocks = placement(size.depth, size.depth if config.adapters is None else config.adapters)
     adapters = AudioAdapters(size.depth, blocks, size.dim)
     return Sama(image_encoder=encoder, adapters=adapters, prompt_encoder=prompts, mask_decoder=decoder)
