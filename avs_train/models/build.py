@@ -50,7 +50,7 @@ class ModelConfig:
 
     name: str = "sama"  # sama | ap_sam | sam
     size: str = "vit_h"  # vit_b | vit_l | vit_h | tiny
-    image_size: int = 1024  # pixels a side, a multiple of 16; official checkpoints need 1024
+    image_size: int = 1024  # pixels a side, a multiple of 16; SAM's weights are of 1024 and are interpolated
     adapters: int | None = None  # evenly spaced audio adapters; None: one for each encoder block
     train_encoder: bool = False  # train the image encoder too (for `tiny`, which starts from nothing)
     frozen_dtype: str = "float32"  # storage of the frozen encoder's projections: float32 | bfloat16
