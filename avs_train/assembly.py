@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,18 +15,22 @@ from avs_train import checkpoints
 from avs_train import config as configuration
 from avs_train.audio import open_encoder
 from avs_train.config import Config
+from avs_train.data import decode
 from avs_train.data.embeddings import Embeddings, load_embeddings
+from avs_train.data.image_embeddings import ImageEmbeddings
 from avs_train.data.loader import Loader
 from avs_train.data.pairing import Hearing, frozen, repaired
 from avs_train.data.samples import Split
 from avs_train.data.shard_files import ShardFiles
 from avs_train.evaluate import Predict
+from avs_train.layouts import layout
 from avs_train.models import build_model, normalise, trainable_parameters
 from avs_train.models.ap_sam import ApSam
+from avs_train.models.build import PATCH, SIZES
 from avs_train.models.proposals import oracle
 from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
-from avs_train.run_folder import load_checkpoint, load_trained
+from avs_train.run_folder import RunError, Saved, load_checkpoint, load_trained
 from shards.hashing import hash64
 
 
@@ -42,23 +47,74 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
     return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
 
 
-def open_model(config: Config, device: torch.device) -> Sam | Sama | ApSam:
-    """The model with its frozen weights loaded, and, with `train.init`, the trained ones too."""
-    if not (config.train.sam_checkpoint or config.model.train_encoder):
+def completed(config: Config) -> Config:
+    """The configuration with `train.init` as `train.sam_checkpoint` too, where that is a file with all weights in it.
+
+    So a run that begins from released SAMA-AVS weights goes on, and is measured, with their frozen part.
+    """
+    init = config.train.init
+    if not Path(init).is_file() or layout(checkpoints.read(init)) == "trained":
+        return config
+    return replace(config, train=replace(config.train, sam_checkpoint=init))
+
+
+def open_model(config: Config, device: torch.device, *, begin: bool = True) -> Sam | Sama | ApSam:
+    """The model with its frozen weights loaded, and, with `train.init`, the trained ones too unless `begin` is False.
+
+    Raises:
+        ConfigError: nothing says where the frozen weights are. RunError: `train.init` does not fit the model, or was
+        trained on other frozen weights. CheckpointError: a file that cannot be read or does not fit.
+    """
+    train = completed(config).train
+    if not (train.sam_checkpoint or config.model.train_encoder):
         raise configuration.ConfigError(
             config.name,
             ["train.sam_checkpoint is empty and the encoder is frozen: it would stay random; "
              "convert SAM's weights with `avs-train convert`, or set model.train_encoder=true"],
         )  # fmt: skip
-    torch.manual_seed(hash64("weights", config.train.seed) >> 1)
-    model = build_model(config.model)
+    torch.manual_seed(hash64("weights", train.seed) >> 1)
+    model = build_model(config.model, device)
     assert isinstance(model, Sam | Sama | ApSam)
-    if config.train.sam_checkpoint:
-        checkpoints.load_sam(model, config.train.sam_checkpoint)
-    if config.train.init:
-        saved = load_checkpoint(config.train.init)
-        load_trained(trainable_parameters(model), saved.weights, saved.path)
+    if train.sam_checkpoint:
+        checkpoints.load_sam(model, train.sam_checkpoint)
+    if begin and train.init and train.init != train.sam_checkpoint:
+        if Path(train.init).is_file():
+            load_trained(trainable_parameters(model), checkpoints.read(train.init), Path(train.init))
+        else:
+            load_saved(model, load_checkpoint(train.init))
     return model.to(device)
+
+
+def load_saved(model: nn.Module, saved: Saved) -> None:
+    """Copy a checkpoint's trained weights into a model that has the frozen ones they were trained with.
+
+    Raises:
+        RunError: other frozen weights, or other parameters.
+    """
+    wanted = saved.state.get("frozen", "")
+    if wanted and wanted != frozen_fingerprint(model):
+        source = saved.state["config"]["train"]["sam_checkpoint"] or "a model of another train.seed"
+        raise RunError(
+            f"{saved.path} was trained with other frozen weights than the model has now, those of {source}: "
+            "give the same file as train.sam_checkpoint, or the same train.seed where there was none"
+        )
+    load_trained(trainable_parameters(model), saved.weights, saved.path)
+
+
+def frozen_fingerprint(model: nn.Module) -> str:
+    """A hash that tells one set of frozen weights from another, whatever the image size and `frozen_dtype`.
+
+    Taken from the norms of the encoder and the frozen prompts: small, in float32 always, and never resized.
+    """
+    trained = trainable_parameters(model)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if name not in trained and re.match(
+            r"prompt_encoder\.|image_encoder\.(.*\.norm\d|neck\.[13])\.", name
+        ):
+            digest.update(name.encode())
+            digest.update(tensor.float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def open_embeddings(config: Config, device: torch.device) -> Embeddings:
@@ -69,8 +125,47 @@ def open_embeddings(config: Config, device: torch.device) -> Embeddings:
     )
 
 
+def open_image_embeddings(
+    config: Config, model: nn.Module, device: torch.device, run: Path, ranks: int = 1
+) -> ImageEmbeddings | None:
+    """Where a run keeps its image embeddings; None where the configuration keeps none.
+
+    Raises:
+        StaleError: the run's embeddings were made otherwise.
+    """
+    if not config.data.image_embeddings_gb:
+        return None
+    assert isinstance(model, ApSam)
+    autocast, fill, largest = precision(config, device), config.model.compiled(device), 0
+
+    def encoder(images: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, len(images)) if fill else len(images)
+        with autocast():
+            return model.embed(normalise(_filled(images, largest)))[: len(images)]
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.image_encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+    with autocast():
+        half = torch.is_autocast_enabled(device.type)
+    about = {"encoder": digest.hexdigest()[:16], "image_size": config.model.image_size, "resizing": decode.RESIZING,
+             "computed_in": "bf16" if half else "fp32"}  # fmt: skip
+    grid = config.model.image_size // PATCH
+    return ImageEmbeddings(
+        encoder, run / "image_embeddings", about, shape=(SIZES[config.model.size].out_dim, grid, grid),
+        dtype=model.embedding_dtype, most_bytes=int(config.data.image_embeddings_gb * 1e9 / ranks),
+    )  # fmt: skip
+
+
 def open_loader(
-    config: Config, split: Split, embeddings: Embeddings, device: torch.device, hearing: Hearing | None = None
+    config: Config,
+    split: Split,
+    embeddings: Embeddings,
+    device: torch.device,
+    hearing: Hearing | None = None,
+    images: ImageEmbeddings | None = None,
 ) -> Loader:
     """A loader of one split; without `hearing`, training hears as `data.audio` says and other splits as frozen."""
     if hearing is None:
@@ -89,6 +184,7 @@ def open_loader(
         augment_seed=config.train.seed if config.data.augment and split.name == "train" else None,
         tolerance=config.data.corrupt_tolerance,
         pin=device.type == "cuda",
+        images=images,
     )
 
 
@@ -108,13 +204,32 @@ def precision(config: Config, device: torch.device) -> Callable[[], AbstractCont
 
 
 def open_predict(config: Config, model: nn.Module, device: torch.device) -> Predict:
-    """How `evaluate` gets logits from a model; for vanilla SAM the proposal nearest to the true mask."""
+    """How `evaluate` gets logits from a model; for vanilla SAM the proposal nearest to the true mask.
+
+    Compiled blocks see one size of batch: a smaller one, as at the end of a split, is filled up with its last sample.
+    """
     autocast = precision(config, device)
+    fill = config.model.compiled(device)
+    largest = 0
 
     def predict(image: torch.Tensor, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        size = len(image)
+        largest = max(largest, size) if fill else size
         with autocast():
             if isinstance(model, Sam):
                 return oracle(model, normalise(image), truth.unsqueeze(1))
-            return model(normalise(image), audio)
+            return model(ready(_filled(image, largest)), _filled(audio, largest))[:size]
 
     return predict
+
+
+def ready(image: torch.Tensor) -> torch.Tensor:
+    """What a model takes: images (n, 3, S, S) uint8 normalised, image embeddings as they are."""
+    return normalise(image) if image.dtype == torch.uint8 else image
+
+
+def _filled(tensor: torch.Tensor, size: int) -> torch.Tensor:
+    """(n, ...) to (size, ...): the last row again and again."""
+    missing = size - len(tensor)
+    return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])]) if missing else tensor

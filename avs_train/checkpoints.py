@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -131,9 +132,31 @@ def load_strictly(
     module.load_state_dict({k: v for k, v in tensors.items() if k in module.state_dict()}, strict=False)
 
 
+def resized(model: nn.Module, tensors: Mapping[str, Tensor]) -> Tensors:
+    """A checkpoint with the encoder's positions interpolated to the model's image size; the same tensors where it fits.
+
+    As ViTDet does (arXiv 2203.16527): absolute positions bicubic, over the grid; relative ones of blocks that attend
+    over the whole grid linear, over the distance. Windows have their size at any image size.
+    """
+    wanted, found = model.state_dict(), dict(tensors)
+    for key, tensor in tensors.items():
+        size = wanted[key].shape if key in wanted else tensor.shape
+        if tensor.shape == size or tensor.dim() != len(size) or tensor.shape[-1] != size[-1]:
+            continue
+        if key == "image_encoder.pos_embed":
+            grid = F.interpolate(
+                tensor.float().permute(0, 3, 1, 2), size[1:3], mode="bicubic", align_corners=False
+            )
+            found[key] = grid.permute(0, 2, 3, 1)
+        elif key.endswith((".attn.rel_pos_h", ".attn.rel_pos_w")):
+            line = F.interpolate(tensor.float().t()[None], size[0], mode="linear", align_corners=False)
+            found[key] = line[0].t()
+    return found
+
+
 def load_sam(model: Sam | Sama | ApSam, path: str | Path) -> None:
-    """Load official SAM weights. Prompts that the model does not use are left out; adapters and the audio
-    projection keep their start. A SAMA checkpoint, ours or released, loads into `Sama` with its adapters.
+    """Load official SAM weights, at any image size. Prompts that the model does not use are left out; adapters and the
+    audio projection keep their start. A SAMA checkpoint, ours or released, loads into `Sama` with its adapters.
 
     Raises:
         CheckpointError: as `read` and `check`.
@@ -143,7 +166,7 @@ def load_sam(model: Sam | Sama | ApSam, path: str | Path) -> None:
         tensors, _ = from_released(tensors, path)
     kind = type(model)
     new = NEW_BESIDE_SAM[kind] if layout(tensors) == "sam" else ()
-    load_strictly(model, tensors, path, unused=UNUSED_OF_SAM[kind], new=new)
+    load_strictly(model, resized(model, tensors), path, unused=UNUSED_OF_SAM[kind], new=new)
 
 
 def load_vggish(path: str | Path) -> VGGish:

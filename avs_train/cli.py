@@ -11,6 +11,7 @@ COMMANDS = {
     "embed": "Compute the audio embedding of every clip once, into a table.",
     "eval": "Measure a trained model on a split: mJ, mF, per category, under other sounds.",
     "fit": "Train, alone or under torchrun; the same command again goes on where it stopped.",
+    "plan-experiments": "Print every run behind the paper's tables, in order.",
     "predict": "Draw what sounds in one photo, given one sound.",
     "report": "Put measured results beside the paper's tables.",
 }
@@ -26,7 +27,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         try:
-            return importlib.import_module(f"avs_train.commands.{name}").command
+            return importlib.import_module(f"avs_train.commands.{name.replace('-', '_')}").command
         except ModuleNotFoundError as error:
             if error.name and error.name.partition(".")[0] in ("torch", "cv2", "safetensors"):
                 raise click.ClickException(

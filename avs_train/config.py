@@ -49,6 +49,7 @@ class AudioConfig:
 class DataConfig:
     """How samples reach the model."""
 
+    dataset: str = ""  # name of the dataset this configuration is for; another is refused; empty: any
     audio: str = option(
         "frozen", choices=("frozen", "repaired")
     )  # repaired: a new clip of the category each epoch
@@ -59,6 +60,9 @@ class DataConfig:
     prefetch: int = option(3, least=1)  # batches decoded ahead
     cache_dir: str = ""  # remote shards; empty: the user's cache folder
     cache_gb: float = option(20.0, least=0)
+    image_embeddings_gb: float = option(
+        0.0, least=0
+    )  # ap_sam: keep its image embeddings in the run; 0: do not
     corrupt_tolerance: float = option(0.001, least=0, most=1)  # fraction of a split
 
 
@@ -77,7 +81,7 @@ class TrainConfig:
     precision: str = option("auto", choices=("auto", "bf16", "fp32"))  # auto: bf16 on a GPU, fp32 on a CPU
     device: str = option("auto", choices=("auto", "cuda", "cpu"))
     seed: int = 0
-    init: str = ""  # begin from the trained parameters of this run or checkpoint
+    init: str = ""  # begin from this run, or from a checkpoint file: ours, or the released SAMA-AVS weights
     sam_checkpoint: str = ""  # official or converted SAM weights for the frozen part
     validate_first: bool = False  # also before the first step: what chance gives
     validate_every: int = option(1, least=1)  # epochs
@@ -110,6 +114,23 @@ class Config:
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
+    def faults(self) -> list[str]:
+        """What sections say that does not go together."""
+        if not self.data.image_embeddings_gb:
+            return []
+        why = {
+            "the sound is in them": self.model.name == "sama",
+            "sam trains nothing": self.model.name == "sam",
+            "model.train_encoder changes them at every step": self.model.train_encoder,
+            "data.augment shows another part of a photo every epoch": self.data.augment,
+        }
+        return [
+            f"data.image_embeddings_gb = {self.data.image_embeddings_gb}: image embeddings cannot be kept, {reason}; "
+            "leave it 0"
+            for reason, holds in why.items()
+            if holds
+        ]
+
     @property
     def mask_size(self) -> int:
         return self.evaluate.resolution or self.model.image_size
@@ -124,8 +145,9 @@ SECTIONS: dict[str, type] = {
 }
 # What may change between a checkpoint and the run that goes on from it: nothing here moves a number.
 FREE_ON_RESUME = {
-    "model.checkpointing", "model.compile", "audio.checkpoint", "audio.embeddings", "data.workers",
-    "data.prefetch", "data.cache_dir", "data.cache_gb", "data.corrupt_tolerance", "train.micro_batch",
+    "model.checkpointing", "model.compile", "model.attention", "audio.checkpoint", "audio.embeddings", "data.dataset",
+    "data.workers", "data.prefetch", "data.cache_dir", "data.cache_gb", "data.image_embeddings_gb",
+    "data.corrupt_tolerance", "train.micro_batch",
     "train.device", "train.init", "train.sam_checkpoint", "train.save_every", "train.log_every", "train.tensorboard",
     "train.wandb", "evaluate.batch_size", "evaluate.pictures",
 }  # fmt: skip
@@ -264,9 +286,11 @@ def _checked(name: str, values: dict[str, Any], source: str, faults: list[str]) 
             sections[title] = SECTIONS[title](**accepted)
             if title == "model":
                 faults += [f"model.{fault}" for fault in sections[title].faults()]
+    found = Config(name, str(values.get("description", "")), **sections)
+    faults += found.faults()
     if faults:
         raise ConfigError(source, faults)
-    return Config(name, str(values.get("description", "")), **sections)
+    return found
 
 
 def _accepted(title: str, section: Mapping[str, Any], faults: list[str]) -> Iterator[tuple[str, Any]]:

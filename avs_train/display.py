@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _SHOWN = {
     "train/loss": "loss {:.4f}",
     "val/mJ": "val mJ {:.4f}",
-    "val/mF_dataset": "val mF {:.4f}",
     "speed/images_per_s": "{:.1f} images/s",
     "speed/data_wait": "data wait {:.0%}",
     "speed/memory_gb": "{:.1f} GB",

@@ -12,7 +12,8 @@ from avs_train.distributed import Place
 from avs_train.losses import upsample
 from avs_train.metrics import VARIANTS, FrameScores, mean_f, mean_iou, score_frames
 
-# (image (n, 3, S, S) uint8, audio (n, 128) float32, true mask (n, M, M) uint8) on the device -> logits (n, 1, s, s)
+# (image (n, 3, S, S) uint8 or embeddings (n, C, h, w), audio (n, 128) float32, true mask (n, M, M) uint8) on the
+# device -> logits (n, 1, s, s)
 Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -46,9 +47,11 @@ class Evaluation:
         return {"samples": len(rows), "mJ": mean_iou(scores), "mF_dataset": mean_f(scores, videos, "dataset")}
 
 
-def video_of(image_id: str) -> str:
-    """The video a frame belongs to: the id before `#`; a photo is its own video."""
-    return image_id.partition("#")[0]
+def video_of(image_id: str, sample_id: str) -> str:
+    """What a sample is scored with: the frames of its video, whose id stands before `#`; a photo's sample alone, also
+    where several samples share the photo."""
+    video, frame, _ = image_id.partition("#")
+    return video if frame else sample_id
 
 
 @torch.inference_mode()
@@ -59,6 +62,7 @@ def evaluate(
     *,
     batch_size: int,
     keep_masks: bool = False,
+    curves: bool = True,
     on_batch: Callable[[Batch, torch.Tensor], None] = lambda batch, logits: None,
 ) -> Evaluation:
     """Predict and measure every sample of the loader's split.
@@ -66,6 +70,7 @@ def evaluate(
     Args:
         predict: what makes logits; also given the true masks, which only an oracle uses.
         keep_masks: keep what was predicted, as `Evaluation.masks`.
+        curves: also what mF needs; without, only `iou` and `has_object` of the scores are there.
         on_batch: told each batch and its logits (n, M, M) on the device, for progress and pictures.
     """
     rows: list[int] = []
@@ -76,7 +81,7 @@ def evaluate(
         small = predict(image, audio, truth)
         logits = upsample(small, truth.shape[-1])
         rows += batch.rows
-        parts.append(score_frames(logits, truth))
+        parts.append(score_frames(logits, truth, curves))
         if keep_masks:
             masks.append(np.packbits((small > 0).flatten(1).cpu().numpy(), axis=1))
         on_batch(batch, logits)
@@ -87,7 +92,7 @@ def evaluate(
     return Evaluation(
         tuple(sample.key for sample in samples),
         tuple(sample.category for sample in samples),
-        tuple(video_of(sample.image_id) for sample in samples),
+        tuple(video_of(sample.image_id, sample.sample_id) for sample in samples),
         _joined(part for each in gathered for part in each[1]).take(order),
         np.concatenate([part for each in gathered for part in each[2]])[order]
         if keep_masks
@@ -99,8 +104,12 @@ def evaluate(
 def to_device(
     batch: Batch, loader: Loader, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """image (n, 3, S, S) uint8, audio (n, 128) float32 and mask (n, M, M) uint8 on the device."""
-    image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2)
+    """Image (n, 3, S, S) uint8, or image embeddings (n, C, h, w) where the loader keeps them; audio (n, 128) float32;
+    mask (n, M, M) uint8; on the device."""
+    if loader.images and batch.stored:
+        image = loader.images.resolve(batch.stored, batch.image, device)
+    else:
+        image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2)
     audio = loader.embeddings.resolve(batch.clips, batch.waveforms).to(device, non_blocking=True)
     return image, audio, batch.mask.to(device, non_blocking=True)
 

@@ -18,10 +18,13 @@ from avs_train.data.order import rank_part, steps_per_epoch
 from avs_train.data.samples import differences, few_shot, open_split
 from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
+from avs_train.experiments import check_begins
+from avs_train.finite import FiniteWatch, Step
 from avs_train.losses import mask_loss, upsample
-from avs_train.models import normalise, trainable_parameters
+from avs_train.metrics import mean_iou
+from avs_train.models import trainable_parameters
 from avs_train.models.flops import flops_per_image
-from avs_train.run_folder import RunError, RunFolder, load_trained, optimizer_tensors, restore_optimizer
+from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
 from avs_train.schedule import learning_rate
 from avs_train.speed import Speedometer
 from avs_train.tracking import Tracker
@@ -63,12 +66,13 @@ def fit(
         stop: end after this many steps in all, as if killed but for a checkpoint; None trains all epochs.
     Raises:
         RunError: the folder holds a run of other data or another configuration, says what differs; or the nodes do
-            not share it.
+            not share it; or the dataset is not the one the configuration is for; or the run to begin from is missing.
         NonFiniteError: the loss is NaN.
         SettingError: less than one global batch, or a batch the ranks cannot share.
     """
     train, device = config.train, place.device
     split = few_shot(open_split(data, "train"), config.data.fraction)
+    _refuse_unfit(config, split.dataset, data)
     validation = open_split(data, "val")
     per_epoch = steps_per_epoch(len(split), train.batch_size)
     share = rank_part(train.batch_size, place.rank, place.world)
@@ -84,23 +88,29 @@ def fit(
         )
     if saved:
         _refuse_other(saved.state, config, split.identity(), folder)
-    model = assembly.open_model(config, device)
+    else:
+        check_begins(config)
+    config = assembly.completed(config)
+    model = assembly.open_model(config, device, begin=not saved)
+    frozen = assembly.frozen_fingerprint(model)
     parameters = trainable_parameters(model)
     if not parameters:
         raise RunError(f"{config.model.name} has nothing to train: measure it with `avs-train eval`")
     optimizer = torch.optim.AdamW(
-        parameters.values(), lr=train.lr, weight_decay=train.weight_decay, fused=device.type == "cuda"
+        parameters.values(), lr=train.lr, weight_decay=train.weight_decay, fused=True
     )
+    finite = FiniteWatch(optimizer, device)
     state: dict[str, Any] = {"step": 0, "best": None, "last": None}
     if saved:
-        load_trained(parameters, saved.weights, saved.path)
+        assembly.load_saved(model, saved)
         restore_optimizer(optimizer, parameters, saved.optimizer)
         state = {name: saved.state[name] for name in state}
     parallel = place.parallel(model)
     autocast = assembly.precision(config, device)
     embeddings = assembly.open_embeddings(config, device)
-    loader = assembly.open_loader(config, split, embeddings, device)
-    val_loader = assembly.open_loader(config, validation, embeddings, device)
+    images = assembly.open_image_embeddings(config, model, device, folder.path, place.world)
+    loader = assembly.open_loader(config, split, embeddings, device, images=images)
+    val_loader = assembly.open_loader(config, validation, embeddings, device, images=images)
     predict = assembly.open_predict(config, model, device)
     total = min(stop or train.epochs * per_epoch, train.epochs * per_epoch)
     speed = Speedometer(device, flops_per_image(config.model).training, place.world)
@@ -109,7 +119,7 @@ def fit(
 
     def save(best: bool = False) -> None:
         if place.first:
-            kept = {**state, "data": split.identity(), "config": to_values(config)}
+            kept = {**state, "frozen": frozen, "data": split.identity(), "config": to_values(config)}
             folder.save(state["step"], parameters, optimizer_tensors(optimizer, parameters), kept, best)
         place.wait()
 
@@ -117,11 +127,11 @@ def fit(
         """Measure on the validation split, tell, and say whether this is the best so far."""
         model.eval()
         gallery = _Gallery(config.evaluate.pictures if place.first else 0, val_loader, display)
-        result = evaluate(
-            predict, val_loader, place, batch_size=config.evaluate.batch_size, on_batch=gallery.add
-        ).summary()
+        size = config.evaluate.batch_size
+        found = evaluate(predict, val_loader, place, batch_size=size, curves=False, on_batch=gallery.add)
         model.train()
-        values = {"val/mJ": result["mJ"], "val/mF_dataset": result["mF"]["dataset"]}
+        mj = mean_iou(found.scores)
+        values = {"val/mJ": mj}
         display.step(state["step"], values)
         if tracker:
             from avs_train import pictures  # matplotlib, on the first rank alone
@@ -129,11 +139,11 @@ def fit(
             tracker.scalars(state["step"], values)
             gallery.draw(tracker, state["step"], folder.path / "pictures")
             pictures.curves(tracker.metrics, folder.path / "curves.png")
-        state["last"] = result["mJ"]
+        state["last"] = mj
         trained = state["step"] > 0  # what chance gives is no checkpoint
-        better = trained and (state["best"] is None or result["mJ"] > state["best"]["mJ"])
+        better = trained and (state["best"] is None or mj > state["best"]["mJ"])
         if better:
-            state["best"] = {"mJ": result["mJ"], "step": state["step"]}
+            state["best"] = {"mJ": mj, "step": state["step"]}
         return better
 
     display.begin(
@@ -163,23 +173,27 @@ def fit(
             weight = len(image[piece]) / len(image)
             with _no_sync(parallel, piece is not pieces[-1]):
                 with autocast():
-                    logits = parallel(normalise(image[piece]), audio[piece])
+                    logits = parallel(assembly.ready(image[piece]), audio[piece])
                 part = weight * mask_loss(
                     upsample(logits, mask.shape[-1]), mask[piece], train.bce_weight, train.iou_weight
                 )
                 part.backward()
             loss += part.detach()
-        # The averaged gradients are the same on all ranks, so all ranks see a NaN at the same step.
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
-        if not torch.isfinite(norm):
-            raise _non_finite(batch, float(loss), folder, parameters, optimizer, state, place)
+        finite.see(norm, loss, batch)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state["step"] = step + 1
         speed.count(len(image))
 
         ends_epoch = state["step"] % per_epoch == 0
-        if state["step"] % train.log_every == 0 or ends_epoch:
+        ends = ends_epoch or state["step"] == total
+        tells = ends or state["step"] % train.log_every == 0
+        saves = ends or (train.save_every > 0 and state["step"] % train.save_every == 0)
+        # Nothing above waits for the device. The averaged gradients are the same on all ranks, so all see a NaN here.
+        if (tells or saves) and (bad := finite.first_bad()):
+            raise _non_finite(bad, folder, parameters, optimizer, state, place)
+        if tells:
             mean_loss = sum(place.gather(float(loss))) / place.world
             values = {"train/loss": mean_loss, "train/lr": rate, "train/gradient_norm": float(norm)}
             values |= {f"speed/{name}": value for name, value in speed.read().items()}
@@ -189,11 +203,7 @@ def fit(
         best = False
         if ends_epoch and ((batch.epoch + 1) % train.validate_every == 0 or state["step"] == total):
             best = validate()
-        if (
-            ends_epoch
-            or state["step"] == total
-            or (train.save_every and state["step"] % train.save_every == 0)
-        ):
+        if saves:
             save(best)
             speed.restart()
     if tracker:
@@ -213,7 +223,7 @@ class _Gallery:
         self._seen += len(batch.keys)
         self._display.note(f"validating: {self._seen} samples")
         for index in range(min(len(batch.keys), self._wanted - len(self._samples))):
-            image, truth = batch.image[index].numpy(), batch.mask[index].bool()
+            image, truth = self._loader.photo(batch.rows[index]), batch.mask[index].bool()
             predicted = logits[index] > 0
             size = image.shape[0]
             row = self._loader.split.row(batch.rows[index])
@@ -235,6 +245,15 @@ def _fitted(mask: torch.Tensor, size: int) -> Any:
             nn.functional.interpolate(mask[None, None].float(), (size, size), mode="nearest-exact")[0, 0] > 0
         )
     return mask.numpy()
+
+
+def _refuse_unfit(config: Config, found: str, data: str) -> None:
+    wanted = config.data.dataset
+    if wanted and found.replace("-", "_") != wanted.replace("-", "_"):
+        raise RunError(
+            f"{config.name} is for the dataset {wanted}, and {data} holds {found}: give that dataset, choose the "
+            f"configuration for this one, or say data.dataset={found} to train on it all the same"
+        )
 
 
 def _refuse_other(
@@ -267,8 +286,7 @@ def _no_sync(model: nn.Module, wanted: bool) -> contextlib.AbstractContextManage
 
 
 def _non_finite(
-    batch: Batch,
-    loss: float,
+    bad: Step,
     folder: RunFolder,
     parameters: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
@@ -276,14 +294,14 @@ def _non_finite(
     place: Place,
 ) -> NonFiniteError:
     """Save the state before the bad step, with the batch; the parameters have not been touched by it."""
-    batches = [{"rank": rank, "loss": repr(bad), "samples": keys, "clips": clips}
-               for rank, (bad, keys, clips) in enumerate(place.gather((loss, batch.keys, batch.clips)))]  # fmt: skip
-    name = f"non-finite-{batch.step:08d}"
+    told = place.gather({"loss": repr(float(bad.loss)), "samples": bad.keys, "clips": bad.clips})
+    batches = [{"rank": rank, **batch} for rank, batch in enumerate(told)]
+    name = f"non-finite-{bad.step:08d}"
     if place.first:
-        kept = {**state, "epoch": batch.epoch, "batch": batches}
+        kept = {**state, "step": bad.step, "epoch": bad.epoch, "batch": batches}
         folder.write(name, parameters, optimizer_tensors(optimizer, parameters), kept)
     return NonFiniteError(
-        f"loss or gradient is not finite at step {batch.step} (epoch {batch.epoch}): {json.dumps(batches)}. "
+        f"loss or gradient is not finite at step {bad.step} (epoch {bad.epoch}): {json.dumps(batches)}. "
         f"The state before this step is in {folder.path / name}. Look at these samples; a lower train.lr or "
         "train.precision=fp32 may help"
     )

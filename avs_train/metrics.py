@@ -1,16 +1,19 @@
 """mJ and mF of audio-visual segmentation, in the variants that published numbers use.
 
 A frame is measured once, on its own: its IoU and its F curve. Everything else is a mean of those, so the result does
-not depend on batches, ranks or devices. The variants differ in what mF thresholds and where it takes the maximum:
+not depend on batches, ranks or devices. The variants differ in what mF thresholds, where it takes the maximum, and
+whether a group of videos without any object counts:
 
-| variant   | thresholds  | maximum over thresholds of the mean curve of |
-|-----------|-------------|----------------------------------------------|
-| `avsbench`| the sigmoid | every 4 videos, then the mean of those       |
-| `sama`    | the logits  | every video, then the mean of those          |
-| `dataset` | the sigmoid | the whole set, once                          |
+| variant             | thresholds  | maximum of the mean curve of  | a group without an object | as                |
+|---------------------|-------------|-------------------------------|---------------------------|-------------------|
+| `sama`              | the logits  | every video, then their mean  | counts as 0               | the released SAMA |
+| `avsbench`          | the sigmoid | every 4 videos, then the mean | counts as 0               | AVSBench          |
+| `sama_nonempty`     | the logits  | every video, then their mean  | is left out               | ours              |
+| `avsbench_nonempty` | the sigmoid | every 4 videos, then the mean | is left out               | ours              |
+| `dataset`           | the sigmoid | the whole set, once           | is left out               | ours              |
 
-mJ is the same in all three: sigmoid > 0.5, IoU per frame, mean over frames; a frame whose mask is empty scores its true
-negatives / pixels. Frames with an empty mask are left out of mF. Never compare numbers of two variants.
+mJ is the same in all: sigmoid > 0.5, IoU per frame, mean over frames; a frame whose mask is empty scores its true
+negatives / pixels. A frame with an empty mask never enters a curve. Never compare numbers of two variants.
 """
 
 from collections.abc import Sequence
@@ -19,7 +22,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-VARIANTS = ("avsbench", "sama", "dataset")
+
+@dataclass(frozen=True)
+class Variant:
+    """How one mF is made. videos: in a group, 0 for all. empty_counts: a group without an object scores 0."""
+
+    logits: bool
+    videos: int
+    empty_counts: bool
+
+
+VARIANTS = {
+    "sama": Variant(logits=True, videos=1, empty_counts=True),
+    "avsbench": Variant(logits=False, videos=4, empty_counts=True),
+    "sama_nonempty": Variant(logits=True, videos=1, empty_counts=False),
+    "avsbench_nonempty": Variant(logits=False, videos=4, empty_counts=False),
+    "dataset": Variant(logits=False, videos=0, empty_counts=False),
+}
 THRESHOLDS = torch.linspace(0, 1 - 1e-10, 255, dtype=torch.float64).float()
 _BETA2 = 0.3
 
@@ -29,7 +48,7 @@ class FrameScores:
     """What each of n frames scores.
 
     iou: (n,) float64. has_object: (n,) bool, the true mask is not empty. f_sigmoid, f_logits: (n, 255) float64, the
-    F measure at each threshold.
+    F measure at each threshold; (n, 0) where it was not asked for.
     """
 
     iou: np.ndarray
@@ -44,12 +63,13 @@ class FrameScores:
         )
 
 
-def score_frames(logits: torch.Tensor, mask: torch.Tensor) -> FrameScores:
+def score_frames(logits: torch.Tensor, mask: torch.Tensor, curves: bool = True) -> FrameScores:
     """Measure frames on whatever device they are on.
 
     Args:
         logits: (n, M, M) float32, any finite range.
         mask: (n, M, M) uint8 or bool, 0 or 1.
+        curves: also the F curves, which cost more than all the rest.
     """
     truth = mask.bool()
     probability = logits.sigmoid()
@@ -62,8 +82,7 @@ def score_frames(logits: torch.Tensor, mask: torch.Tensor) -> FrameScores:
     return FrameScores(
         iou.cpu().numpy(),
         has_object.cpu().numpy(),
-        _f_curves(probability, truth),
-        _f_curves(logits, truth),
+        *(_f_curves(each, truth) if curves else np.empty((len(truth), 0)) for each in (probability, logits)),
     )
 
 
@@ -73,7 +92,7 @@ def mean_iou(scores: FrameScores) -> float:
 
 
 def mean_f(scores: FrameScores, videos: Sequence[str], variant: str = "dataset") -> float:
-    """mF in [0, 1]; NaN when no frame has an object.
+    """mF in [0, 1]; NaN when no frame has an object and none of its groups counts.
 
     Args:
         videos: the video of each frame; frames of one video need not be neighbours, videos count in order of
@@ -82,15 +101,17 @@ def mean_f(scores: FrameScores, videos: Sequence[str], variant: str = "dataset")
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r}: mF has the variants {', '.join(VARIANTS)}")
-    curves = scores.f_logits if variant == "sama" else scores.f_sigmoid
+    made = VARIANTS[variant]
+    curves = scores.f_logits if made.logits else scores.f_sigmoid
     number = {video: index for index, video in enumerate(dict.fromkeys(videos))}
-    videos_a_group = {"avsbench": 4, "sama": 1, "dataset": max(1, len(number))}[variant]
-    group = np.array([number[video] // videos_a_group for video in videos], dtype=np.int64)
-    maxima = [
-        curves[(group == index) & scores.has_object].mean(axis=0).max()
-        for index in range(int(group.max(initial=-1)) + 1)
-        if (scores.has_object & (group == index)).any()
-    ]
+    group = np.array([number[video] // (made.videos or len(number)) for video in videos], dtype=np.int64)
+    maxima = []
+    for index in range(int(group.max(initial=-1)) + 1):
+        members = scores.has_object & (group == index)
+        if members.any():
+            maxima.append(curves[members].mean(axis=0).max())
+        elif made.empty_counts:
+            maxima.append(0.0)
     return float(np.mean(maxima)) if maxima else float("nan")
 
 

@@ -155,13 +155,11 @@ def optimizer_tensors(
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, names: Mapping[str, nn.Parameter], tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` gave. Moments go to the parameter's device; AdamW keeps its step as it is."""
+    """Put back what `optimizer_tensors` gave, on the parameter's device."""
     for name, parameter in names.items():
         for key in ("step", "exp_avg", "exp_avg_sq"):
             if f"{name}.{key}" in tensors:
-                value = tensors[f"{name}.{key}"]
-                fused_step = key == "step" and not optimizer.defaults.get("fused")
-                optimizer.state[parameter][key] = value if fused_step else value.to(parameter.device)
+                optimizer.state[parameter][key] = tensors[f"{name}.{key}"].to(parameter.device)
 
 
 def load_trained(

@@ -3,18 +3,23 @@
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from click.testing import CliRunner
 from segment_anything import sam_model_registry
-from torch import Tensor
+from test_model_encoder import SHAPE, upstream_encoder
+from torch import Tensor, nn
 
 from avs_train import checkpoints, layouts
+from avs_train import config as configuration
 from avs_train.commands.convert import command
 from avs_train.layouts import CheckpointError
 from avs_train.models import ModelConfig, build_model
+from avs_train.models.encoder import ImageEncoder
 from avs_train.vggish import VGGish
 
 TINY = ModelConfig(size="tiny", image_size=64)
@@ -75,7 +80,7 @@ def test_every_fault_is_named_and_nothing_is_loaded(tiny_sam: dict[str, Tensor],
     broken = dict(tiny_sam, stranger=torch.zeros(1))
     del broken["prompt_encoder.no_mask_embed.weight"]
     del broken["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
-    broken["image_encoder.pos_embed"] = torch.zeros(1, 64, 64, 96)
+    broken["image_encoder.pos_embed"] = torch.zeros(1, 64, 64, 95)
     checkpoints.write(tmp_path / "broken.pth", broken, {})
     model = build_model(TINY)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -86,8 +91,48 @@ def test_every_fault_is_named_and_nothing_is_loaded(tiny_sam: dict[str, Tensor],
     assert "prompt_encoder.no_mask_embed.weight" in text
     assert "positional_encoding_gaussian_matrix" in text
     assert "1 unknown: stranger" in text
-    assert "image_encoder.pos_embed is (1, 64, 64, 96), the model has (1, 4, 4, 96)" in text
+    assert "image_encoder.pos_embed is (1, 64, 64, 95), the model has (1, 4, 4, 96)" in text
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("side", [4, 7, 16])  # tokens; the weights are of a grid of 10
+def test_weights_of_another_image_size_are_interpolated_as_upstream_and_opencv_do(
+    side: int, tmp_path: Path
+) -> None:
+    upstream = upstream_encoder()
+    ours = {f"image_encoder.{key}": tensor for key, tensor in upstream.state_dict().items()}
+    encoder = ImageEncoder(image_size=16 * side, **SHAPE).double()
+    holder = nn.Module()
+    holder.image_encoder = encoder
+    resized = checkpoints.resized(holder, ours)
+    encoder.load_state_dict({key.removeprefix("image_encoder."): tensor for key, tensor in resized.items()})
+
+    # Upstream interpolates relative positions itself when it meets another grid; its absolute ones do not move.
+    grid = upstream.pos_embed.detach()[0].numpy()
+    places = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
+    upstream.pos_embed = nn.Parameter(torch.from_numpy(places)[None])
+    image = torch.randn(1, 3, 16 * side, 16 * side, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(image), upstream(image), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_the_models_own_size_are_not_touched(tiny_sam: dict[str, Tensor]) -> None:
+    resized = checkpoints.resized(build_model(TINY), tiny_sam)
+    assert all(resized[key] is tensor for key, tensor in tiny_sam.items())
+
+
+def test_sam_weights_train_at_256_and_512_pixels(tiny_sam: dict[str, Tensor], tmp_path: Path) -> None:
+    checkpoints.write(tmp_path / "sam.pth", tiny_sam, {})
+    for name in ("sama_avs_256", "sama_avs_512"):
+        config = replace(configuration.load(name).model, size="tiny", frozen_dtype="float32")
+        model = build_model(config)
+        checkpoints.load_sam(model, tmp_path / "sam.pth")
+        logits = model(torch.randn(1, 3, config.image_size, config.image_size), torch.rand(1, 128))
+        assert logits.shape == (1, 1, config.image_size // 4, config.image_size // 4)
+    with torch.device("meta"):
+        official, big = sam_model_registry["vit_h"]().state_dict(), build_model(ModelConfig(image_size=256))
+        rest = {"unused": checkpoints.UNUSED_OF_SAM[type(big)], "new": checkpoints.NEW_BESIDE_SAM[type(big)]}
+        checkpoints.check(big, checkpoints.resized(big, official), "official", **rest)
 
 
 class Evil:

@@ -3,6 +3,7 @@
 import pytest
 
 from avs_train import config as configuration
+from avs_train.models.flops import flops_per_image
 from avs_train.report import published
 
 
@@ -94,3 +95,18 @@ def test_only_settings_that_move_numbers_stop_a_resume():
     for key in configuration.FREE_ON_RESUME:
         section, name = key.split(".")
         assert name in configuration.SECTIONS[section].__dataclass_fields__, key
+
+
+def test_validation_takes_a_third_of_the_arithmetic_at_most():
+    """By the sizes of S4 and MS3: frames trained on in an epoch, and frames of the validation split."""
+    cost = flops_per_image(configuration.load("sama_avs_s4").model)
+    frames = {
+        "avsbench_s4": (3452, 740 * 5),
+        "avsbench_ms3": (296 * 5, 64 * 5),
+        "avs_synthetic": (52_609, 5000),
+    }
+    for name in {row.config for row in published() if row.config and row.config != "sam_oracle"}:
+        found = configuration.load(name)
+        train, val = frames[found.data.dataset]
+        validation = val * cost.inference / found.train.validate_every
+        assert validation / (validation + train * found.data.fraction * cost.training) < 0.35, name

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from alone import ALONE, Quiet
 from generated_shards import write_dataset
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from avs_train import config as configuration
 from avs_train import loop
@@ -24,14 +26,6 @@ SMALL = [
     "model.image_size=64", "epochs=2", "train.batch_size=4", "window_shards=2", "workers=1", "tensorboard=false",
     "evaluate.pictures=0", "log_every=2", "validate_first=false", "validate_every=1", "data.augment=false",
 ]  # fmt: skip
-ALONE = Place(0, 0, 1, torch.device("cpu"))
-
-
-class Quiet:
-    def begin(self, facts): ...
-    def step(self, step, values): ...
-    def note(self, text): ...
-    def say(self, text): ...
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -133,7 +127,8 @@ _RANK = """
 import sys, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from test_train_loop import Quiet, settings
+from alone import Quiet
+from test_train_loop import settings
 from avs_train import loop
 from avs_train.distributed import joined
 with joined("cpu", timeout_s=60) as place:
@@ -192,23 +187,63 @@ def test_other_data_or_settings_are_refused_with_what_differs(dataset, finished,
         loop.fit(settings(), other, finished, ALONE, Quiet())
 
 
-def test_nan_stops_saves_and_names_the_batch(dataset, tmp_path, monkeypatch):
+@pytest.fixture
+def poisoned(monkeypatch):
+    """The loss of step 2 is NaN."""
     real, calls = loop.mask_loss, []
 
-    def poisoned(*arguments):
+    def bad(*arguments):
         calls.append(1)
         return real(*arguments) * (float("nan") if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(loop, "mask_loss", poisoned)
+    monkeypatch.setattr(loop, "mask_loss", bad)
+
+
+def test_nan_stops_saves_and_names_the_batch(dataset, tmp_path, poisoned):
     with pytest.raises(loop.NonFiniteError, match="not finite at step 2") as caught:
         loop.fit(settings("save_every=1"), dataset, tmp_path, ALONE, Quiet())
     saved = load_checkpoint(tmp_path / "non-finite-00000002")
     keys = saved.state["batch"][0]["samples"]
+    assert saved.state["batch"][0]["loss"] == "nan"
     assert len(keys) == 4
     assert all(key in str(caught.value) for key in keys)
     before = load_checkpoint(tmp_path / "last")
     assert before.state["step"] == 2
     assert all(torch.equal(saved.weights[name], before.weights[name]) for name in before.weights)
+
+
+def test_nan_that_is_seen_late_has_changed_nothing(dataset, tmp_path, poisoned):
+    """Step 2 is bad, the host looks after step 3; parameters and optimizer are still those before step 2."""
+    loop.fit(settings("log_every=100"), dataset, tmp_path / "before", ALONE, Quiet(), stop=2)
+    with pytest.raises(loop.NonFiniteError, match="not finite at step 2"):
+        loop.fit(settings("log_every=100"), dataset, tmp_path / "before", ALONE, Quiet())
+    before, saved = (load_checkpoint(tmp_path / "before" / name) for name in ("last", "non-finite-00000002"))
+    assert saved.state["step"] == before.state["step"] == 2
+    for one, other in ((before.weights, saved.weights), (before.optimizer, saved.optimizer)):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_no_step_waits_for_the_device(dataset, tmp_path):
+    """What brings a number to the host is called as often in three steps as in one."""
+
+    class Counted(TorchDispatchMode):
+        waits = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.waits += func in (
+                torch.ops.aten._local_scalar_dense.default,
+                torch.ops.aten.is_nonzero.default,
+            )
+            return func(*args, **(kwargs or {}))
+
+    waits = []
+    for steps in (1, 3):
+        with Counted() as mode:
+            out = tmp_path / str(steps)
+            loop.fit(settings("log_every=100", "audio.embeddings="), dataset, out, ALONE, Quiet(), stop=steps)
+        waits.append(mode.waits)
+    assert waits[0] == waits[1] > 0
 
 
 def test_chance_is_measured_but_never_the_best_checkpoint(dataset, tmp_path):

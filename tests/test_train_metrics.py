@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from avs_train.evaluate import video_of
 from avs_train.losses import mask_loss, soft_iou, upsample
-from avs_train.metrics import mean_f, mean_iou, score_frames
+from avs_train.metrics import VARIANTS, mean_f, mean_iou, score_frames
 
 RNG = np.random.default_rng(0)
 
@@ -43,13 +44,15 @@ def plain_f_curve(values, truth):
     return np.array(curve)
 
 
-def plain_mf(logits, truth, groups, sigmoid):
+def plain_mf(logits, truth, groups, sigmoid, empty_counts=True):
     values = torch.from_numpy(logits).sigmoid().numpy() if sigmoid else logits
     maxima = []
     for group in dict.fromkeys(groups):
         members = [i for i, each in enumerate(groups) if each == group and truth[i].any()]
         if members:
             maxima.append(np.mean([plain_f_curve(values[i], truth[i]) for i in members], axis=0).max())
+        elif empty_counts:
+            maxima.append(0.0)
     return np.mean(maxima)
 
 
@@ -59,27 +62,57 @@ def test_mj_is_the_mean_of_per_frame_iou():
     assert mean_iou(scores) == pytest.approx(plain_mj(logits, truth), abs=1e-12)
 
 
-@pytest.mark.parametrize("variant", ["avsbench", "sama", "dataset"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_mf_in_each_variant(variant):
     logits, truth = frames()
+    truth[10:20] = 0  # videos 5 to 9, and with them the second half of group 1 and the first of group 2
+    truth[0:8] = 0  # group 0
     videos = [f"v{i // 2}" for i in range(len(logits))]  # 11 videos of 2 frames
     groups = {
         "avsbench": [i // 8 for i in range(22)],
         "sama": [i // 2 for i in range(22)],
         "dataset": [0] * 22,
     }
+    source = variant.removesuffix("_nonempty")
     scores = score_frames(torch.from_numpy(logits), torch.from_numpy(truth))
-    expected = plain_mf(logits, truth, groups[variant], sigmoid=variant != "sama")
+    expected = plain_mf(
+        logits, truth, groups[source], sigmoid=source != "sama", empty_counts=variant == source
+    )
     assert mean_f(scores, videos, variant) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_video_without_any_object_counts_as_nothing_in_the_originals():
+    """8 videos of 5 frames, one of them empty: 7/8 of what the other videos alone give."""
+    logits, truth = frames(40)
+    truth[truth.sum((1, 2)) == 0, 4:9, 4:9] = 1
+    truth[15:20] = 0
+    videos = [f"v{i // 5}" for i in range(40)]
+    scores = score_frames(torch.from_numpy(logits), torch.from_numpy(truth))
+    assert mean_f(scores, videos, "sama") == pytest.approx(7 / 8 * mean_f(scores, videos, "sama_nonempty"))
+    assert mean_f(scores, videos, "avsbench") == mean_f(
+        scores, videos, "avsbench_nonempty"
+    )  # 4 videos a group
+    empty = score_frames(torch.from_numpy(logits), torch.zeros(40, 24, 24))
+    assert mean_f(empty, videos, "sama") == 0
+    assert np.isnan(mean_f(empty, videos, "dataset"))
+
+
+def test_samples_of_one_photo_are_scored_alone_and_frames_of_one_video_together():
+    photo = (
+        ("avs_synthetic:lvis_12", "avs_synthetic:lvis_12|cat"),
+        ("avs_synthetic:lvis_12", "avs_synthetic:lvis_12|dog"),
+    )
+    assert len({video_of(*ids) for ids in photo}) == 2
+    frame = ("avsbench_s4:abc#1", "avsbench_s4:abc#1|dog|1"), ("avsbench_s4:abc#2", "avsbench_s4:abc#2|dog|2")
+    assert {video_of(*ids) for ids in frame} == {"avsbench_s4:abc"}
 
 
 def test_the_variants_differ():
     logits, truth = frames()
+    truth[:4] = 0
     videos = [f"v{i}" for i in range(len(logits))]
     scores = score_frames(torch.from_numpy(logits), torch.from_numpy(truth))
-    assert (
-        len({round(mean_f(scores, videos, variant), 6) for variant in ("avsbench", "sama", "dataset")}) == 3
-    )
+    assert len({round(mean_f(scores, videos, variant), 6) for variant in VARIANTS}) == len(VARIANTS)
 
 
 def test_batches_and_order_change_nothing():
@@ -88,6 +121,13 @@ def test_batches_and_order_change_nothing():
     parts = [score_frames(logits[i : i + 5], truth[i : i + 5]) for i in range(0, 22, 5)]
     for name in ("iou", "has_object", "f_sigmoid", "f_logits"):
         assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(whole, name))
+
+
+def test_curves_are_left_out_where_nobody_asks():
+    logits, truth = (torch.from_numpy(each) for each in frames())
+    scores = score_frames(logits, truth, curves=False)
+    assert mean_iou(scores) == mean_iou(score_frames(logits, truth))
+    assert scores.f_sigmoid.shape == scores.f_logits.shape == (22, 0)
 
 
 def test_a_perfect_mask_scores_one_and_a_missed_one_zero():
@@ -100,7 +140,7 @@ def test_a_perfect_mask_scores_one_and_a_missed_one_zero():
 
 
 def test_an_unknown_variant_is_refused():
-    with pytest.raises(ValueError, match="avsbench, sama, dataset"):
+    with pytest.raises(ValueError, match="sama, avsbench, sama_nonempty, avsbench_nonempty, dataset"):
         mean_f(score_frames(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)), ["a"], "best")
 
 

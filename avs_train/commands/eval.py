@@ -7,13 +7,14 @@ from rich.console import Console
 from rich.table import Table
 
 from avs_train import assembly
+from avs_train.config import Config
 from avs_train.data.loader import Batch, Loader
 from avs_train.data.pairing import Hearing
 from avs_train.data.samples import open_split
 from avs_train.display import Bar
 from avs_train.distributed import joined
 from avs_train.evaluate import evaluate
-from avs_train.report import Evaluated, write_evaluated
+from avs_train.report import UNTRAINED, Evaluated, write_evaluated
 from avs_train.robustness import measure
 from shards import storage
 
@@ -64,15 +65,23 @@ def command(
             ).summary()
         if place.first:
             identity = {**found.identity(), "shards": len(found.shards)}
-            result = Evaluated(settings.name, step, identity, settings.mask_size, summary, robust)
-            target = Path(out or _beside(model, found.dataset, split))
+            weights = _weights(model, settings)
+            result = Evaluated(settings.name, step, identity, settings.mask_size, summary, robust, weights)
+            target = Path(out or _beside(model, found.dataset, split, weights))
             write_evaluated(result, target)
             _show(result, target)
 
 
-def _beside(model: str, dataset: str, split: str) -> str:
-    folder = model if Path(model).is_dir() else f"runs/{model}"
-    return storage.join(folder, f"eval-{dataset}-{split}.json")
+def _weights(model: str, settings: Config) -> str:
+    """What was measured, where it is no run: nothing trained, or a checkpoint's file name. SAM alone trains nothing."""
+    if Path(model).is_dir() or settings.model.name == "sam":
+        return ""
+    return Path(settings.train.init).name if Path(settings.train.init).is_file() else UNTRAINED
+
+
+def _beside(model: str, dataset: str, split: str, weights: str) -> str:
+    folder = model if Path(model).is_dir() else f"runs/{Path(model).stem}"
+    return storage.join(folder, "-".join(["eval", dataset, split, *([weights] if weights else [])]) + ".json")
 
 
 def _show(result: Evaluated, target: Path) -> None:

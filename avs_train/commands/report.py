@@ -12,7 +12,11 @@ from shards import storage
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @click.option(
-    "--variant", type=click.Choice(VARIANTS), default="sama", show_default=True, help="Which mF of ours."
+    "--variant",
+    type=click.Choice(list(VARIANTS)),
+    default="sama",
+    show_default=True,
+    help="Which mF of ours.",
 )
 @click.option("--out", metavar="FILE", help="Write Markdown there instead of printing it.")
 def command(results: tuple[Path, ...], variant: str, out: str | None) -> None:

@@ -42,6 +42,9 @@ class View:
 
 
 WHOLE = View()
+RESIZING = (
+    "bilinear, area where both sides shrink"  # what `image` does; part of what an image embedding depends on
+)
 
 
 def drawn_view(seed: int, epoch: int, sample_id: str) -> View:

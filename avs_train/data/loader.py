@@ -17,6 +17,7 @@ import torch
 
 from avs_train.data import decode
 from avs_train.data.embeddings import Embeddings
+from avs_train.data.image_embeddings import ImageEmbeddings, Stored
 from avs_train.data.order import epoch_order, rank_part, shard_order, steps_per_epoch
 from avs_train.data.pairing import SILENCE, Hearing, frozen
 from avs_train.data.samples import Member, Row, Split
@@ -38,6 +39,7 @@ class Batch:
 
     image: (n, S, S, 3) uint8 RGB. mask: (n, M, M) uint8, 0 or 1. rows: row numbers in the split.
     clips: the clip each sample hears; waveforms: (15600,) float32 of those without a known embedding.
+    stored: the image embeddings on disk, where the loader has any; `image` is then filled where none is known.
     """
 
     step: int
@@ -48,6 +50,7 @@ class Batch:
     image: torch.Tensor
     mask: torch.Tensor
     waveforms: dict[str, np.ndarray]
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Loader:
         augment_seed: show another part of each photo every epoch, drawn with this seed; None shows the whole.
         tolerance: fraction of the split's samples that may be corrupt.
         pin: put batches in page-locked memory, for a GPU.
+        images: where the embeddings of photos are kept, so that they need not be decoded.
     """
 
     def __init__(
@@ -108,7 +112,9 @@ class Loader:
         augment_seed: int | None = None,
         tolerance: float = 0.0,
         pin: bool = False,
+        images: ImageEmbeddings | None = None,
     ) -> None:
+        self.images = images
         self.split, self.files, self.embeddings, self.hearing = split, files, embeddings, hearing
         self.size, self.mask_size, self.augment_seed = size, mask_size, augment_seed
         self.workers, self.prefetch, self.pin = workers, prefetch, pin
@@ -148,6 +154,12 @@ class Loader:
         pieces = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
         requests = (_Request(step, 0, [[row] for row in piece], False) for step, piece in enumerate(pieces))
         return self._batches(requests)
+
+    def photo(self, index: int) -> np.ndarray:
+        """The photo of a row as the model sees it, (S, S, 3) uint8 RGB."""
+        row, pixels = self.split.row(index), np.empty((self.size, self.size, 3), np.uint8)
+        decode.image(self.files.read(row.jpg.shard, row.jpg.offset, row.jpg.size), pixels)
+        return pixels
 
     def _windows(self, seed: int, epoch: int, sizes: list[int], window: int) -> deque[tuple[int, list[str]]]:
         """The windows of an epoch: where each begins in the order, and its shards."""
@@ -205,6 +217,14 @@ class _Filling:
             (n, loader.mask_size, loader.mask_size), dtype=torch.uint8, pin_memory=loader.pin
         )
         self._images, self._masks = self.image.numpy(), self.mask.numpy()
+        self.features = (
+            torch.empty((n, *loader.images.shape), dtype=loader.images.dtype, pin_memory=loader.pin)
+            if loader.images
+            else None
+        )
+        if self.features is not None:
+            self._features = self.features.view(n, -1).view(torch.uint8).numpy()
+        self.known = [False] * n
         self.slots: list[tuple[int, Row, str] | None] = [None] * n
         self.waveforms: dict[str, np.ndarray] = {}
 
@@ -225,13 +245,16 @@ class _Filling:
             return
 
     def _load(self, slot: int, row: Row, clip_id: str) -> None:
+        first, last, images = row.jpg, row.mask, self.loader.images
+        if images and self.features is not None and images.load(first.sha256, self._features[slot]):
+            self.known[slot], first = True, last
         # The mask lies right behind the photo and a small JSON: one read for both.
-        first, last = row.jpg, row.mask
         span = self.loader.files.read(first.shard, first.offset, last.offset + last.size - first.offset)
         view, seed = decode.WHOLE, self.loader.augment_seed
         if seed is not None:
             view = decode.drawn_view(seed, self.request.epoch, row.sample_id)
-        decode.image(_checked(row.key, "jpg", span[: first.size], first), self._images[slot], view)
+        if not self.known[slot]:
+            decode.image(_checked(row.key, "jpg", span[: first.size], first), self._images[slot], view)
         decode.mask(_checked(row.key, "mask.png", span[-last.size :], last), self._masks[slot], view)
         if clip_id != SILENCE and clip_id not in self.loader.embeddings:
             self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
@@ -259,10 +282,19 @@ class _Filling:
                 f"{_STAND_INS} corrupt samples in a row at step {self.request.step}: {self.loader.corruption.found}"
             )
         if kept:
-            image, mask = (self.image, self.mask) if complete else (self.image[kept], self.mask[kept])
+
+            def rows_of(tensor: torch.Tensor) -> torch.Tensor:
+                return tensor if complete else tensor[kept]
+
             rows, samples, clips = zip(*(value for value in self.slots if value is not None), strict=True)
-            keys = tuple(row.key for row in samples)
-            yield Batch(self.request.step, self.request.epoch, rows, keys, clips, image, mask, self.waveforms)
+            stored = None
+            if self.features is not None:
+                photos = tuple(row.jpg.sha256 for row in samples)
+                stored = Stored(rows_of(self.features), tuple(self.known[slot] for slot in kept), photos)
+            yield Batch(
+                self.request.step, self.request.epoch, rows, tuple(row.key for row in samples), clips,
+                rows_of(self.image), rows_of(self.mask), self.waveforms, stored,
+            )  # fmt: skip
 
 
 def _checked(key: str, extension: str, content: bytes, member: Member) -> bytes:

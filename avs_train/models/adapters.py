@@ -1,5 +1,6 @@
 """Audio adapters of SAMA: the sound, projected for each encoder block (arXiv 2305.11019)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,10 +44,9 @@ class AudioAdapters(nn.Module):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, audio: Tensor) -> list[Tensor | None]:
-        """(B, 128) -> for each encoder block (B, C), or None where it has no adapter."""
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, 128) -> (depth, B, C), zeros for a block without adapter."""
         audio = audio.to(self.shared.weight.dtype)
-        added: list[Tensor | None] = [None] * self.depth
-        for block, layer in self.first.items():
-            added[int(block)] = self.shared(F.gelu(layer(audio)))
-        return added
+        added = {int(block): self.shared(F.gelu(layer(audio))) for block, layer in self.first.items()}
+        nothing = audio.new_zeros(len(audio), self.shared.out_features)
+        return torch.stack([added.get(block, nothing) for block in range(self.depth)])

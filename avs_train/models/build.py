@@ -1,13 +1,14 @@
 """One builder that knows the sizes: a `ModelConfig` in, a model out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from avs_train.models.adapters import AudioAdapters, placement
 from avs_train.models.ap_sam import ApSam
+from avs_train.models.attention import PATHS, WindowAttention, choose
 from avs_train.models.decoder import MaskDecoder
 from avs_train.models.encoder import ImageEncoder
 from avs_train.models.prompt_encoder import PromptEncoder
@@ -49,12 +50,17 @@ class ModelConfig:
 
     name: str = "sama"  # sama | ap_sam | sam
     size: str = "vit_h"  # vit_b | vit_l | vit_h | tiny
-    image_size: int = 1024  # pixels a side, a multiple of 16; official checkpoints need 1024
+    image_size: int = 1024  # pixels a side, a multiple of 16; SAM's weights are of 1024 and are interpolated
     adapters: int | None = None  # evenly spaced audio adapters; None: one for each encoder block
     train_encoder: bool = False  # train the image encoder too (for `tiny`, which starts from nothing)
     frozen_dtype: str = "float32"  # storage of the frozen encoder's projections: float32 | bfloat16
     checkpointing: bool = False  # recompute encoder blocks in the backward pass: less memory, more time
-    compile: bool = False  # torch.compile each encoder block
+    compile: bool | None = None  # torch.compile each encoder block; left out: on a GPU
+    attention: str = "auto"  # of the encoder: auto | flash | narrow | flex (models/attention.py)
+
+    def compiled(self, device: torch.device) -> bool:
+        """Whether blocks are compiled on this device."""
+        return device.type == "cuda" if self.compile is None else self.compile
 
     def faults(self) -> list[str]:
         """Everything that is wrong with this configuration, each with its remedy; empty when it is fine."""
@@ -67,6 +73,8 @@ class ModelConfig:
             found.append(f"image_size={self.image_size}: use a multiple of {PATCH}, the pixels of a patch")
         if self.frozen_dtype not in DTYPES:
             found.append(f"frozen_dtype={self.frozen_dtype!r}: use one of {', '.join(DTYPES)}")
+        if self.attention not in ("auto", *PATHS):
+            found.append(f"attention={self.attention!r}: use one of auto, {', '.join(PATHS)}")
         if self.size in SIZES and self.adapters is not None:
             if self.name != "sama" and self.adapters:
                 found.append(f"adapters={self.adapters}: only sama has them; leave it out for {self.name}")
@@ -77,11 +85,18 @@ class ModelConfig:
         return found
 
 
-def build_model(config: ModelConfig) -> nn.Module:
+CPU = torch.device("cpu")
+
+
+def build_model(config: ModelConfig, device: torch.device = CPU) -> nn.Module:
     """A model with random weights: forward(image (B, 3, S, S), audio (B, 128)) -> logits (B, 1, S/4, S/4).
 
     What is trained requires gradients; everything else is frozen. Load a checkpoint with
     `avs_train.checkpoints`.
+
+    Args:
+        device: where the model will run, once the caller has moved it there: it decides how attention is computed and
+            whether blocks are compiled, unless `config` does.
 
     Raises:
         ValueError: the configuration has faults; the text lists all of them.
@@ -91,10 +106,25 @@ def build_model(config: ModelConfig) -> nn.Module:
     size = SIZES[config.size]
     model = assemble(config, size)
     freeze(model, config)
-    if config.compile:
-        for block in model.image_encoder.blocks:
-            block.compile(dynamic=False)
+    compiled = config.compiled(device)
+    for attention in (module for module in model.modules() if isinstance(module, WindowAttention)):
+        paths = [
+            choose(device, attention.head_dim, attention.side, training=training, compiled=compiled)
+            if config.attention == "auto"
+            else config.attention
+            for training in (True, False)
+        ]
+        attention.training_path, attention.inference_path = paths
+    if compiled:
+        compile_blocks(model.image_encoder)
     return model
+
+
+def compile_blocks(encoder: ImageEncoder, backend: str = "inductor") -> None:
+    """Compile each block, all of them into the same few graphs: one for windows and one for the whole grid, with and
+    without gradients, for each shape of batch. A block that cannot be compiled whole is an error, not a slow block."""
+    for block in encoder.blocks:
+        block.compile(backend=backend, dynamic=False, fullgraph=True)
 
 
 def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
@@ -116,7 +146,12 @@ def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
     if config.name == "sam":
         return Sam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder)
     if config.name == "ap_sam":
-        return ApSam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder, dim=size.out_dim)
+        # A trained encoder's embeddings change with every step: none are kept, none are rounded.
+        rounded = DTYPES["float32" if config.train_encoder else config.frozen_dtype]
+        return ApSam(
+            image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder, dim=size.out_dim,
+            embedding_dtype=rounded,
+        )  # fmt: skip
     blocks = placement(size.depth, size.depth if config.adapters is None else config.adapters)
     adapters = AudioAdapters(size.depth, blocks, size.dim)
     return Sama(image_encoder=encoder, adapters=adapters, prompt_encoder=prompts, mask_decoder=decoder)
@@ -145,8 +180,15 @@ def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def normalise(image: Tensor, mean: Sequence[float] = PIXEL_MEAN, std: Sequence[float] = PIXEL_STD) -> Tensor:
+def normalise(image: Tensor) -> Tensor:
     """uint8 (B, 3, S, S), RGB -> float32 with ImageNet's mean and deviation, on the image's device."""
-    shift = torch.tensor(mean, device=image.device).view(3, 1, 1)
-    scale = torch.tensor(std, device=image.device).view(3, 1, 1)
+    shift, scale = _pixel_statistics(image.device)
     return (image.float() - shift) / scale
+
+
+@cache
+def _pixel_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Copied to a device once: a copy a step would wait for it."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+        return mean, std

@@ -34,10 +34,9 @@ class Block(nn.Module):
         self.norm2 = LayerNorm(dim, eps=1e-6)
         self.mlp = MLPBlock(dim, 4 * dim, nn.GELU)
 
-    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C). `added` (B, C) goes to every token before the block."""
-        if added is not None:
-            x = x + added[:, None, None, :].to(x.dtype)
+        x = x + added[:, None, None, :].to(x.dtype)
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -79,11 +78,12 @@ class ImageEncoder(nn.Module):
             LayerNorm2d(out_dim),
         )
 
-    def forward(self, image: Tensor, added: Sequence[Tensor | None] | None = None) -> Tensor:
-        """`added`: for each block a (B, C) tensor that joins every token at its input, or None."""
+    def forward(self, image: Tensor, added: Tensor | None = None) -> Tensor:
+        """`added` (depth, B, C): joins every token at the input of each block; None adds nothing."""
         x = self.patch_embed(image) + self.pos_embed
-        for index, block in enumerate(self.blocks):
-            extra = added[index] if added is not None else None
+        if added is None:  # a compiled block wants the same arguments always, or it is compiled twice
+            added = x.new_zeros(len(self.blocks), len(x), x.shape[-1])
+        for block, extra in zip(self.blocks, added, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, extra, use_reentrant=False)
             else:

@@ -11,7 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avs_train.models.projection import Projection
+
+class Linear(nn.Linear):
+    """A linear layer: (..., in) -> (..., out), the input cast to the precision of the weights."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input.to(self.weight.dtype), self.weight, self.bias)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -42,8 +47,8 @@ class MLPBlock(nn.Module):
 
     def __init__(self, dim: int, hidden: int, activation: type[nn.Module]) -> None:
         super().__init__()
-        self.lin1 = Projection(dim, hidden)
-        self.lin2 = Projection(hidden, dim)
+        self.lin1 = Linear(dim, hidden)
+        self.lin2 = Linear(hidden, dim)
         self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
 """Training step of our encoder with adapters beside the segment-anything encoder with the same adapters.
 
-Both run at reduced depth: the last block attends over the whole grid, the others in windows. On CUDA the
-whole ViT-H at 1024 pixels runs too: images a second in training and inference, memory, and the share of the
-device's peak (MFU). Prints Markdown tables; every figure is the median of the repeats.
+Both run at reduced depth: the last block attends over the whole grid, the others in windows. Prints a Markdown
+table; every figure is the median of the repeats. `bench_gpu.py` measures the whole model on an accelerator.
 """
 
 import argparse
@@ -25,13 +24,9 @@ from avs_train.models.build import (
     ModelConfig,
     Size,
     assemble,
-    build_model,
+    compile_blocks,
     freeze,
-    trainable_parameters,
 )
-from avs_train.models.flops import flops_per_image
-
-PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312}  # dense bfloat16, from the makers' data sheets
 
 
 class Reference(nn.Module):
@@ -69,8 +64,7 @@ class Ours(nn.Module):
         freeze(model, config)
         self.encoder, self.adapters = model.image_encoder, model.adapters
         if config.compile:
-            for block in self.encoder.blocks:
-                block.compile(dynamic=False)
+            compile_blocks(self.encoder)
 
     def forward(self, image: Tensor, audio: Tensor) -> Tensor:
         return self.encoder(image, self.adapters(audio))
@@ -152,52 +146,6 @@ def train_encoder_step(model: nn.Module, image: Tensor, audio: Tensor, precision
     forward(model, image, audio, precision).float().square().mean().backward()
 
 
-def throughput(args: argparse.Namespace) -> None:
-    """The whole SAMA at full depth on CUDA: images a second, memory, MFU."""
-    name = torch.cuda.get_device_name()
-    peak = next((tflops for key, tflops in PEAK_TFLOPS.items() if key in name), None)
-    print(f"\n{args.size}, {args.image_size} pixels, bfloat16, {name}, torch {torch.__version__}")
-    print("\n| mode | batch | compile | images/s | peak GiB | MFU |\n|---|---|---|---|---|---|")
-    for compiled in (False, True):
-        config = ModelConfig(
-            size=args.size, image_size=args.image_size, frozen_dtype="bfloat16", compile=compiled
-        )
-        model = build_model(config).to("cuda")
-        optimizer = torch.optim.AdamW(trainable_parameters(model).values(), 2e-4, fused=True)
-        image = torch.randn(args.batch, 3, args.image_size, args.image_size, device="cuda")
-        audio = torch.rand(args.batch, 128, device="cuda")
-        truth = torch.rand(args.batch, 1, args.image_size, args.image_size, device="cuda").round()
-        cost = flops_per_image(config)
-        for mode, run, flops in (
-            ("training", partial(train_step, model, optimizer, image, audio, truth), cost.training),
-            ("inference", partial(predict, model, image, audio), cost.inference),
-        ):
-            torch.cuda.reset_peak_memory_stats()
-            (seconds,) = timed([run], args.repeats, "cuda")
-            rate = args.batch / seconds
-            memory = torch.cuda.max_memory_allocated() / 2**30
-            mfu = f"{rate * flops / peak / 1e12:.0%}" if peak else "-"
-            print(f"| {mode} | {args.batch} | {compiled} | {rate:.1f} | {memory:.1f} | {mfu} |", flush=True)
-
-
-def train_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, image: Tensor, audio: Tensor, truth: Tensor
-) -> None:
-    optimizer.zero_grad()
-    with torch.autocast("cuda", torch.bfloat16):
-        logits = model(image, audio)
-    logits = nn.functional.interpolate(logits.float(), truth.shape[2:], mode="bilinear")
-    nn.functional.binary_cross_entropy_with_logits(logits, truth).backward()
-    optimizer.step()
-
-
-@torch.no_grad()
-def predict(model: nn.Module, image: Tensor, audio: Tensor) -> Tensor:
-    with torch.autocast("cuda", torch.bfloat16):
-        logits = model(image, audio)
-    return nn.functional.interpolate(logits.float(), image.shape[2:], mode="bilinear") > 0
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -217,8 +165,6 @@ def main() -> None:
     args.size = args.size or ("vit_h" if args.device == "cuda" else "vit_b")
     args.batch = args.batch or (8 if args.device == "cuda" else 1)
     compare(args)
-    if args.device == "cuda":
-        throughput(args)
 
 
 if __name__ == "__main__":
