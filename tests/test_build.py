@@ -28,6 +28,7 @@ from pipelines.build import finish, graph, index, run, stages
 from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards import format, hashing, storage
+from shards.claims import ClaimError
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -338,11 +339,11 @@ def test_exact_sizes_and_caps(corpora: str, tmp_path: Path) -> None:
 def test_another_dataset_is_never_touched(dataset: str, corpora: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(dataset, out)
-    with pytest.raises(run.BuildError, match="holds another dataset"):
+    with pytest.raises(ClaimError, match="holds something else"):
         run.build(recipe.load("avs_synthetic"), run.BuildOptions(corpora, str(out)))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(run.BuildError, match=r"is not empty and no build made it \(thesis.tex\)"):
+    with pytest.raises(ClaimError, match=r"is not empty \(thesis.tex\)"):
         run.build(recipe.load("demo"), run.BuildOptions(corpora, str(tmp_path / "mine")))
     assert hashes(out) == hashes(dataset)
 

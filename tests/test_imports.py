@@ -157,8 +157,11 @@ def test_avs_synthetic_keeps_its_bytes_and_its_pairing(tmp_path):
     assert keyboard.jpg == (root / "images/p1.jpg").read_bytes()
     assert keyboard.record["audio"]["id"] == "avs_synthetic:vid_1"
     assert soundfile.info(io.BytesIO(keyboard.flac)).frames == 160000
-    (funnel,) = dataset.manifest.funnel
+    clips, funnel = dataset.manifest.funnel
+    assert (clips["unit"], clips["in"], clips["kept"]) == ("clips", 3, 3)
     assert funnel["in"] == 6 == funnel["kept"] + sum(funnel["rejected"].values())
+    units = {(row["unit"], row["item"].count("|")) for row in dataset.table("rejections.parquet").to_pylist()}
+    assert {unit for unit, _ in units} == {"samples"}
 
 
 def test_importing_again_writes_the_same_bytes(s4, tmp_path):

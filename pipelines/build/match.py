@@ -29,6 +29,7 @@ def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> 
     rejected = pa.table(
         {
             "stage": pa.repeat("match", len(lost)),
+            "unit": pa.nulls(len(lost), pa.string()),
             "item": lost[item],
             "reason": pa.repeat(Reason.LABEL_NOT_IN_MAP.value, len(lost)),
             "detail": lost["label"],

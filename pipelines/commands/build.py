@@ -1,7 +1,5 @@
 """`avs-data build`."""
 
-from typing import Any
-
 import click
 from rich.console import Console
 from rich.table import Table
@@ -102,7 +100,7 @@ def command(
     _print(funnel, per_category)
 
 
-def _print(funnel: tuple[dict[str, Any], ...], per_category: dict[str, dict[str, int]]) -> None:
+def _print(funnel: tuple[manifest.Step, ...], per_category: dict[str, dict[str, int]]) -> None:
     console = Console()
     samples = Table(title="Samples")
     samples.add_column("category")
