@@ -106,8 +106,11 @@ def _digest(plan: pa.Table, code: Mapping[str, str]) -> str:
 def _reuse(out: str, path: str, digest: str) -> tuple[pa.Table, Rejections] | None:
     if not storage.exists(_part_url(out, path)):
         return None
-    with storage.open_read(_part_url(out, path)) as file:
-        rows = pq.read_table(file)
+    try:
+        with storage.open_read(_part_url(out, path)) as file:
+            rows = pq.read_table(file)
+    except pa.ArrowInvalid:  # damaged, as by a power failure
+        return None
     meta = json.loads(rows.schema.metadata[b"part"])
     shard = storage.join(out, path)
     there = storage.exists(shard) and storage.size(shard) == meta["bytes"] if rows.num_rows else True
