@@ -347,6 +347,8 @@ def _check_sample_record(
     mask_id = mask.ids[0] if mask.policy == "instance" and mask.ids else None
     if record.sample_id != format.sample_id(image.id, record.category, mask_id):
         yield f"json: sample_id {record.sample_id!r} is not of image {image.id}, category {record.category}"
+    if image.corpus != image.id.partition(":")[0]:
+        yield f"json: image {image.id} is not of corpus {image.corpus}"
     if image.id not in image.photo_keys:
         yield f"json: photo_keys {list(image.photo_keys)} without the image's id {image.id}"
     if record.pairing != Pairing(seed=job.seed):

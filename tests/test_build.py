@@ -29,6 +29,7 @@ from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards import format, hashing, storage
 from shards.claims import ClaimError
+from shards.new_dataset import NoSamples
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -334,6 +335,36 @@ def test_exact_sizes_and_caps(corpora: str, tmp_path: Path) -> None:
     assert max(per_class.values()) <= 9
     assert trimmed["cap"]["rejected"].keys() == {"over_class_cap"}
     assert verify(out) == []
+
+
+def test_no_sample_is_no_dataset_and_says_why(corpora: str, dataset: str, tmp_path: Path) -> None:
+    silent, out = tmp_path / "corpora", tmp_path / "out"
+    shutil.copytree(corpora, silent, ignore=shutil.ignore_patterns("clips"))
+    told = r"select dropped all (\d+) clips, \1 as clip_missing \(put the clips where .*; pair dropped all \d+ samples"
+    with pytest.raises(NoSamples, match=told):
+        run.build(recipe.load("demo"), run.BuildOptions(str(silent), str(out)))
+    assert not (out / "manifest.json").exists()
+    rejections = pq.read_table(out / "rejections.parquet").to_pylist()
+    assert {(row["stage"], row["unit"]) for row in rejections} >= {("select", "clips"), ("pair", "samples")}
+    dry = CliRunner().invoke(
+        main, ["build", "demo", "--corpora", str(silent), "--out", str(out), "--dry-run"]
+    )
+    assert dry.exit_code == 1
+    assert "no sample is left: select dropped all" in dry.output
+    shutil.copytree(Path(corpora, "vggsound", "clips"), silent / "vggsound" / "clips")
+    run.build(recipe.load("demo"), run.BuildOptions(str(silent), str(out)))
+    assert hashes(out) == hashes(dataset)
+
+
+def test_every_rejection_says_what_it_is_of(dataset: str) -> None:
+    """The unit by the id's own corpus, which the tables know by other means."""
+    for row in Dataset(dataset).table(format.REJECTIONS).to_pylist():
+        if row["stage"] in ("cap", "limit", "trim", "pair", "shard"):
+            assert row["unit"] == "samples", row
+        elif row["stage"] != "index":
+            assert row["unit"] == ("clips" if row["item"].startswith("vggsound:") else "masks"), row
+        else:
+            assert row["unit"] == ("clips" if row["item"].startswith("vggsound") else "masks"), row
 
 
 def test_another_dataset_is_never_touched(dataset: str, corpora: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pipelines.build import finish, run
 from pipelines.commands.progress import BuildProgress
 from pipelines.corpora.source import CorpusError
 from pipelines.recipes import recipe
-from shards import format, manifest
+from shards import format, manifest, new_dataset
 
 CONTEXT = {"ignore_unknown_options": True}
 
@@ -98,6 +98,8 @@ def command(
         remedy = "What is written stays good: remove the cause and run the same command."
         raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error
     _print(funnel, per_category)
+    if not any(per_category.values()):
+        raise new_dataset.NoSamples(new_dataset.emptied(funnel))
 
 
 def _print(funnel: tuple[manifest.Step, ...], per_category: dict[str, dict[str, int]]) -> None:

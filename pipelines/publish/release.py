@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipelines.build.split import read_held_out
 from pipelines.publish import documents, hub, profiles, takedown, upload
-from pipelines.publish.claim import Claim
+from pipelines.publish.claim import FOLDER, Claim
 from pipelines.publish.diff import Diff
 from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.target import LATEST, Target
@@ -67,8 +67,8 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
         known = target.publication(options.version) if options.version in versions else None
         if known:
             _same(known, asked, options)
-            if not options.dry_run:
-                _point(target, versions[-1])
+            if not options.dry_run and isinstance(target, Target):
+                _end(target, versions[-1], progress)
             return Report(
                 "unchanged", target.version_url(options.version), known, None, upload.Sent(0, 0, known.bytes)
             )
@@ -130,12 +130,18 @@ def _upload(
     return sent
 
 
-def _point(target: Target | hub.Hub, version: Version) -> None:
+def _point(target: Target, version: Version) -> None:
     """Move the pointer to the newest version; the last write of a publication."""
-    if isinstance(target, Target):
-        if target.latest() != str(version):
-            target.write(LATEST, json.dumps({"version": str(version)}).encode() + b"\n")
-        upload.end(target, str(version))
+    if target.latest() != str(version):
+        target.write(LATEST, json.dumps({"version": str(version)}).encode() + b"\n")
+    upload.end(target, str(version))
+
+
+def _end(target: Target, newest: Version, progress: upload.Progress) -> None:
+    """Finish what a publisher left that was killed after its seal: the pointer, and its claim."""
+    if target.latest() != str(newest) or target.sizes(FOLDER):
+        with Claim(target, str(newest), progress):
+            _point(target, newest)
 
 
 def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> None:
