@@ -2,8 +2,11 @@
 
 import importlib
 import logging
+from typing import Any
 
 import click
+
+from shards.errors import AvsError
 
 # name -> (module under pipelines.commands, one line of help shown without importing it)
 COMMANDS = {
@@ -43,6 +46,12 @@ class LazyGroup(click.Group):
         )  # Beam warns at import of cloud clients that are not needed
         module = importlib.import_module("pipelines.commands." + name.replace("-", "_"))
         return module.command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AvsError as error:
+            raise click.ClickException(str(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -26,12 +26,19 @@ def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> Non
         option: which option of the command names the folder, for the message.
 
     Raises:
-        ClaimError: the folder holds something else. OSError: it cannot be written to.
+        ClaimError: the folder holds something else, or cannot be written to.
     """
+    try:
+        _claim(folder, json.loads(format.json_bytes(purpose)), option)
+    except OSError as error:
+        raise ClaimError(f"cannot write to {option} {folder}: {error.strerror or error}") from error
+
+
+def _claim(folder: str, mine: dict[str, Any], option: str) -> None:
     if storage.is_local(folder):
         for below, _, _ in os.walk(storage.local_path(folder)):
             storage.sweep(below)
-    url, mine = storage.join(folder, WORK, CLAIM), format.json_bytes(purpose)
+    url, content = storage.join(folder, WORK, CLAIM), format.json_bytes(mine)
     theirs = _read(url)
     if theirs is None:
         if names := occupants(folder):
@@ -39,18 +46,17 @@ def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> Non
                 f"{folder} is not empty ({', '.join(names[:3])}) and nothing says that it is for this: "
                 f"give another {option}, or remove that folder"
             )
-        if storage.create(url, mine):
+        if storage.create(url, content):
             return
         theirs = _read(url)
         if theirs is None:  # cut by a kill, on a disk without hard links
-            storage.write_atomic(url, mine)
+            storage.write_atomic(url, content)
             return
-    wanted = json.loads(mine)
-    if theirs != wanted:
+    if theirs != mine:
         differ = [
-            f"{name} {_short(theirs.get(name))} there, {_short(wanted.get(name))} now"
-            for name in sorted({*theirs, *wanted})
-            if theirs.get(name) != wanted.get(name)
+            f"{name} {_short(theirs.get(name))} there, {_short(mine.get(name))} now"
+            for name in sorted({*theirs, *mine})
+            if theirs.get(name) != mine.get(name)
         ]
         raise ClaimError(
             f"{folder} holds something else ({'; '.join(differ)}): give another {option}, or remove that folder"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 FORMAT = "avs-shards"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 SPLITS = ("train", "val", "test")
 POOL = "pool"
 SAMPLE_MEMBERS = ("flac", "jpg", "json", "mask.png")  # in the order of the tar

@@ -1,8 +1,10 @@
 """The manifest: what a dataset is, what it was built from, and the hash of every file. Written last."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, TypedDict
+
+import msgspec
 
 from shards import format, storage
 from shards.errors import AvsError
@@ -12,44 +14,72 @@ class DatasetError(AvsError):
     """A folder that is no complete dataset of this format; the message says what to do."""
 
 
+Number = Annotated[int, msgspec.Meta(ge=0)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Path = Annotated[str, msgspec.Meta(pattern=r"^(train|val|test|pool)/[\w.-]*-[0-9]{6,12}\.tar$")]
+
+
 @dataclass(frozen=True)
 class ShardEntry:
     """One shard as the manifest lists it. `categories` counts samples (clips, in the pool) per category."""
 
-    path: str
+    path: Path
     split: str
-    samples: int
-    bytes: int
-    sha256: str
-    categories: dict[str, int]
+    samples: Number
+    bytes: Number
+    sha256: Sha256
+    categories: dict[str, Number]
 
 
 @dataclass(frozen=True)
 class TableEntry:
-    rows: int
-    bytes: int
-    sha256: str
+    """A table beside the shards."""
+
+    rows: Number
+    bytes: Number
+    sha256: Sha256
+
+
+class SplitCounts(TypedDict):
+    """Samples of one split, in all and per category."""
+
+    samples: Number
+    categories: dict[str, Number]
+
+
+# One step of the funnel: `in` is `kept` and the sum of `rejected`, which counts per reason.
+Step = TypedDict(
+    "Step", {"stage": str, "unit": str, "in": Number, "kept": Number, "rejected": dict[str, Number]}
+)
+
+
+class HeldOutList(TypedDict):
+    """A list of videos that training must not hear; `videos`: how many, None where the list was not there."""
+
+    list: str
+    videos: int | None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """`manifest.json`; the fields are those of `shards/README.md`."""
+    """`manifest.json`; the fields are those of `shards/README.md`. What follows `funnel` `new_dataset` counts."""
 
     name: str
     seed: int
     recipe: dict[str, str]
     label_map: dict[str, str]
     code: dict[str, str]
-    counts: dict[str, Any]
-    shards: tuple[ShardEntry, ...]
-    pool_shards: tuple[ShardEntry, ...]
-    tables: dict[str, TableEntry]
-    funnel: tuple[dict[str, Any], ...]
-    held_out: tuple[dict[str, Any], ...] = ()
+    funnel: tuple[Step, ...]
+    held_out: tuple[HeldOutList, ...] = ()
+    counts: dict[str, SplitCounts] = field(default_factory=dict)
+    shards: tuple[ShardEntry, ...] = ()
+    pool_shards: tuple[ShardEntry, ...] = ()
+    tables: dict[str, TableEntry] = field(default_factory=dict)
+    format_version: int = format.FORMAT_VERSION  # of a dataset cut from an earlier one: that one's
 
 
 def dump(manifest: Manifest) -> bytes:
-    record = {"format": format.FORMAT, "format_version": format.FORMAT_VERSION, **_plain(manifest)}
+    record = {"format": format.FORMAT, **asdict(manifest)}
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -65,22 +95,23 @@ def load(dataset: str) -> Manifest:
             f"{dataset} holds no {format.MANIFEST}: it is no dataset, or its build has not finished; "
             "run `avs-data build` with the same --out to finish it"
         )
+    content = storage.read_bytes(url)
     try:
-        record = json.loads(storage.read_bytes(url))
-        found = (record.pop("format"), record.pop("format_version"))
-        if found != (format.FORMAT, format.FORMAT_VERSION):
+        head = msgspec.json.decode(content, type=_Head)
+        if head.format != format.FORMAT or head.format_version not in format.READABLE_VERSIONS:
             raise DatasetError(
-                f"{url} is {found}; this version reads {(format.FORMAT, format.FORMAT_VERSION)}"
+                f"{url} is {head.format} version {head.format_version}; this version reads {format.FORMAT} "
+                f"{' and '.join(map(str, format.READABLE_VERSIONS))}"
             )
-        for name in ("shards", "pool_shards"):
-            record[name] = tuple(ShardEntry(**entry) for entry in record[name])
-        record["tables"] = {name: TableEntry(**entry) for name, entry in record["tables"].items()}
-        record["funnel"], record["held_out"] = tuple(record["funnel"]), tuple(record["held_out"])
-        return Manifest(**record)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DatasetError(
-            f"{url} is damaged ({type(error).__name__}: {error}); build the dataset again"
-        ) from error
+        return msgspec.json.decode(content, type=Manifest)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{url} is damaged ({error}); build the dataset again") from error
+
+
+@dataclass(frozen=True)
+class _Head:
+    format: str
+    format_version: int
 
 
 def shard_counts(manifest: Manifest) -> dict[str, int]:
@@ -93,11 +124,3 @@ def shard_counts(manifest: Manifest) -> dict[str, int]:
         number = int(entry.path.removesuffix(".tar").rsplit("-", 1)[1]) + 1
         counts[entry.split] = max(number, counts.get(entry.split, 0))
     return counts
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

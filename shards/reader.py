@@ -1,17 +1,19 @@
 """Read a dataset: its manifest, its tables, and any member by offset, locally or from a URL."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards import format, storage
+from shards import format, records, storage
 from shards.manifest import DatasetError, Manifest
 from shards.manifest import load as load_manifest
+from shards.records import ClipRecord
 from shards.tables import column
+from shards.writer import Content
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,21 @@ class Sample:
     jpg: bytes
     mask_png: bytes
     record: dict[str, Any]
+
+
+def read_clip(url: str, row: Mapping[str, Any]) -> tuple[Content, ClipRecord]:
+    """Sound and record of a clip of the pool, by one read: they are neighbours.
+
+    Args:
+        row: of pool.parquet; of its columns `shard` and the offsets and sizes.
+
+    Raises:
+        RecordError: another record, or none, lies there.
+    """
+    start, end = row["flac_offset"], row["json_offset"] + row["json_size"]
+    content = storage.read_range(storage.join(url, row["shard"]), start, end - start)
+    record = records.decode(content[row["json_offset"] - start :], ClipRecord)
+    return Content(content[: row["flac_size"]], record.sha256), record
 
 
 class Dataset:

@@ -52,6 +52,18 @@ class Reason(StrEnum):
     NO_CLIP = "no_clip"  # the sample's split has no clip of its category
 
 
+# What helps where a dataset would be empty for a reason; else the details in `rejections.parquet` say the rule.
+REMEDIES: dict[str, str] = {
+    Reason.LABEL_NOT_IN_MAP: "the label map links none of these labels: choose other categories, or another map",
+    Reason.IMAGE_MISSING: "put the photos where their corpus has them, or fetch them",
+    Reason.MASK_MISSING: "put the masks where their corpus has them, or fetch them",
+    Reason.CLIP_MISSING: "put the clips where their corpus has them, or fetch them",
+    Reason.LICENCE: "allow more licences",
+    Reason.NO_SPLIT: "give the splits that these clips may be heard in a size",
+    Reason.NO_CLIP: "every split needs clips of its own for each category: bring more, or ask for fewer splits",
+}
+
+
 class Rejected(Exception):
     """An item that cannot be used, for a reason that is recorded."""
 

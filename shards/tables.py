@@ -63,5 +63,23 @@ POOL = pa.schema(
 )
 
 REJECTIONS = pa.schema(
-    {name: pa.string() for name in ("stage", "item", "reason", "detail", "category")},
+    {name: pa.string() for name in ("stage", "unit", "item", "reason", "detail", "category")},
 )
+
+
+def schemas(version: int = format.FORMAT_VERSION) -> dict[str, pa.Schema]:
+    """The tables of a version of the format, by file name. Version 1 did not tell the unit of a rejection."""
+    rejections = REJECTIONS if version > 1 else REJECTIONS.remove(REJECTIONS.get_field_index("unit"))
+    return {format.SAMPLES: SAMPLES, format.POOL_TABLE: POOL, format.REJECTIONS: rejections}
+
+
+def of_unit(rejections: pa.Table | pa.RecordBatch, unit: str) -> pa.Table | pa.RecordBatch:
+    """REJECTIONS that say what each item is: `masks`, `clips` or `samples`, as the funnel counts them."""
+    place = REJECTIONS.get_field_index("unit")
+    return rejections.set_column(place, REJECTIONS.field(place), pa.repeat(unit, rejections.num_rows))
+
+
+def rejected(rows: list[dict[str, str | None]], unit: str) -> pa.Table:
+    """Rows of `shards.rejections.rejection` as REJECTIONS of a unit, sorted."""
+    table = of_unit(pa.Table.from_pylist(rows, schema=REJECTIONS), unit)
+    return table.sort_by([(name, "ascending") for name in REJECTIONS.names])

@@ -2,31 +2,26 @@
 
 import hashlib
 import io
-import json
 import multiprocessing
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import soundfile
 from PIL import Image
 
-from shards import format, storage, tables
+from shards import format, records, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
+from shards.records import Audio, ClipRecord, Pairing, SampleRecord
 from shards.sound import MAX_AUDIO_S, RATE_HZ
 from shards.tables import column
-
-_TABLES = {
-    format.SAMPLES: tables.SAMPLES,
-    format.POOL_TABLE: tables.POOL,
-    format.REJECTIONS: tables.REJECTIONS,
-}
 
 
 @dataclass(frozen=True)
@@ -37,41 +32,63 @@ class Fault:
     what: str
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One shard to check, with what the tables say of it."""
+
+    url: str
+    entry: ShardEntry
+    rows: list[dict[str, Any]]
+    clips: dict[str, dict[str, Any]]  # rows of the pool that its samples hear, by clip id
+    seed: int
+
+
 @dataclass
 class _ShardCheck:
     faults: list[Fault] = field(default_factory=list)
     photo_keys: set[str] = field(default_factory=set)
 
 
-def verify(url: str, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> list[Fault]:
-    """Every fault of a dataset; none: it is whole.
+def verify(
+    url: str,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    held_out: Mapping[str, frozenset[str]] | None = None,
+) -> list[Fault]:
+    """Every fault of a dataset; none: it is as the format asks.
 
     Args:
         workers: processes that read shards.
         progress: called with (shards read, shards in all).
+        held_out: videos that training must not hear, by the name of the list that says so.
 
     Raises:
         DatasetError: there is no manifest of this format, so nothing to verify.
     """
     dataset = Dataset(url)
+    schemas = tables.schemas(dataset.manifest.format_version)
     faults = [
         fault
         for name, entry in dataset.manifest.tables.items()
-        for fault in _table_faults(dataset, name, entry)
+        for fault in _table_faults(dataset, name, entry, schemas)
     ]
     faults += [
-        Fault(name, "not in the manifest's tables") for name in _TABLES if name not in dataset.manifest.tables
+        Fault(name, "not in the manifest's tables") for name in schemas if name not in dataset.manifest.tables
     ]
     if faults:
         return faults  # the tables say where everything is: without them nothing below means anything
     samples, pool = dataset.table(format.SAMPLES), dataset.table(format.POOL_TABLE)
+    clips = {row["clip_id"]: row for row in pool.to_pylist()}
     faults += _file_faults(dataset) + _count_faults(dataset, samples) + _funnel_faults(dataset, samples)
-    faults += _leaks(samples, pool)
+    faults += _leaks(samples, clips)
+    for name, videos in (held_out or {}).items():
+        faults += _heard(clips, name, videos)
     entries = [*dataset.manifest.shards, *dataset.manifest.pool_shards]
-    jobs = [
-        (dataset.url, entry, _rows_of(samples if entry.split != format.POOL else pool, entry))
-        for entry in entries
-    ]
+    jobs = []
+    for entry in entries:
+        rows = _rows_of(samples if entry.split != format.POOL else pool, entry)
+        heard = {row["clip_id"]: clips[row["clip_id"]] for row in rows if row["clip_id"] in clips}
+        jobs.append(_Job(dataset.url, entry, rows, heard, dataset.manifest.seed))
     photos: dict[str, str] = {}
     for number, (entry, check) in enumerate(zip(entries, _run(jobs, workers), strict=True), start=1):
         faults += check.faults
@@ -85,7 +102,7 @@ def verify(url: str, workers: int = 1, progress: Callable[[int, int], None] | No
     return faults
 
 
-def _run(jobs: list[Any], workers: int) -> Iterator[_ShardCheck]:
+def _run(jobs: list[_Job], workers: int) -> Iterator[_ShardCheck]:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_check_shard, jobs)
         return
@@ -97,21 +114,28 @@ def _rows_of(table: pa.Table, entry: ShardEntry) -> list[dict[str, Any]]:
     return table.filter(pa.compute.equal(table["shard"], entry.path)).to_pylist()
 
 
-def _table_faults(dataset: Dataset, name: str, entry: TableEntry) -> Iterator[Fault]:
+def _table_faults(
+    dataset: Dataset, name: str, entry: TableEntry, schemas: Mapping[str, pa.Schema]
+) -> Iterator[Fault]:
+    if name not in schemas:
+        yield Fault(name, f"the format has no such table, only {', '.join(schemas)}")
+        return
     url = storage.join(dataset.url, name)
     if not storage.exists(url):
         yield Fault(name, "missing, but the manifest lists it")
-    elif name not in _TABLES:
-        yield Fault(name, f"the format has no such table, only {', '.join(_TABLES)}")
     elif (found := storage.sha256(url)) != entry.sha256:
         yield Fault(
             name,
             f"sha256 {found}, {storage.size(url)} bytes; the manifest says {entry.sha256}, {entry.bytes}",
         )
     else:
-        table = dataset.table(name)
-        if table.schema.remove_metadata() != _TABLES[name]:
-            yield Fault(name, f"columns {table.schema.names}; the format has {_TABLES[name].names}")
+        try:
+            table = dataset.table(name)
+        except (pa.ArrowException, ValueError, OSError) as error:
+            yield Fault(name, f"no readable Parquet: {error}")
+            return
+        if table.schema.remove_metadata() != schemas[name]:
+            yield Fault(name, f"columns {table.schema.names}; the format has {schemas[name].names}")
         if table.num_rows != entry.rows:
             yield Fault(name, f"{table.num_rows} rows; the manifest says {entry.rows}")
 
@@ -123,20 +147,31 @@ def _file_faults(dataset: Dataset) -> list[Fault]:
         for split in (*format.SPLITS, format.POOL)
         for name in storage.names(storage.join(dataset.url, split))
     }
-    return [
-        Fault(path, "not in the manifest: left over, or put there by hand") for path in sorted(found - listed)
-    ]
+    faults = []
+    for path in sorted({*found, *filter(storage.litter, storage.names(dataset.url))} - listed):
+        whose = storage.litter(path)
+        if whose is None:
+            what = "not in the manifest: left over, or put there by hand"
+        elif whose.is_gone() is False:
+            what = f"process {whose.process} on {whose.host} is writing it: wait until that has ended"
+        else:
+            what = (
+                f"left unfinished by process {whose.process} on {whose.host}; no part of the dataset: remove it, or "
+                "run the command that made the dataset again, which removes it"
+            )
+        faults.append(Fault(path, what))
+    return faults
 
 
 def _count_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
-    faults = []
+    faults = [] if len(samples) else [Fault(format.SAMPLES, "not one sample: there is nothing to use")]
     rows = samples.select(["split", "category", "key"]).to_pylist()
     found = {
         split: Counter(row["category"] for row in rows if row["split"] == split) for split in format.SPLITS
     }
     for split, categories in found.items():
-        told = dataset.manifest.counts.get(split, {})
-        if dict(categories) != told.get("categories") or sum(categories.values()) != told.get("samples"):
+        told = dataset.manifest.counts.get(split)
+        if told != {"samples": sum(categories.values()), "categories": dict(categories)}:
             faults.append(
                 Fault(format.MANIFEST, f"counts of {split}: {told}; {format.SAMPLES} has {dict(categories)}")
             )
@@ -146,12 +181,12 @@ def _count_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
 
 def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
     faults = []
-    rejections = dataset.table(format.REJECTIONS, ["stage", "reason"]).group_by(["stage", "reason"])
-    found = {
-        (row["stage"], row["reason"]): row["stage_count"]
-        for row in rejections.aggregate([("stage", "count")]).to_pylist()
-    }
-    told: Counter[tuple[str, str]] = Counter()
+    columns = [
+        name for name in ("stage", "unit", "reason") if name in dataset.table(format.REJECTIONS).column_names
+    ]
+    grouped = dataset.table(format.REJECTIONS, columns).group_by(columns).aggregate([([], "count_all")])
+    found = {tuple(row[name] for name in columns): row["count_all"] for row in grouped.to_pylist()}
+    told: Counter[tuple[str, ...]] = Counter()
     last = [step for step in dataset.manifest.funnel if step["unit"] == "samples"][-1:]
     for step in dataset.manifest.funnel:
         where = f"{format.MANIFEST}: funnel, {step['stage']} of {step['unit']}"
@@ -160,10 +195,11 @@ def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
                 Fault(where, f"in {step['in']} is not kept {step['kept']} + rejected {step['rejected']}")
             )
         for reason, number in step["rejected"].items():
-            told[step["stage"], reason] += number
+            known = {"stage": step["stage"], "unit": step["unit"], "reason": reason}
+            told[tuple(known[name] for name in columns)] += number
         if step in last and step["kept"] != samples.num_rows:
             faults.append(Fault(where, f"kept {step['kept']}; {format.SAMPLES} has {samples.num_rows} rows"))
-    for key in sorted(set(found) | set(told)):
+    for key in sorted(set(found) | set(told), key=str):
         if found.get(key, 0) != told[key]:
             faults.append(
                 Fault(format.REJECTIONS, f"{found.get(key, 0)} rows of {key}; the funnel says {told[key]}")
@@ -171,7 +207,7 @@ def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
     return faults
 
 
-def _leaks(samples: pa.Table, pool: pa.Table) -> list[Fault]:
+def _leaks(samples: pa.Table, clips: Mapping[str, dict[str, Any]]) -> list[Fault]:
     faults = []
     for name, what in (
         ("image_id", "image"),
@@ -183,7 +219,6 @@ def _leaks(samples: pa.Table, pool: pa.Table) -> list[Fault]:
         for value, number in Counter(pairs[name].to_pylist()).items():
             if number > 1:
                 faults.append(Fault(format.SAMPLES, f"{what} {value} is in {number} splits: it leaks"))
-    clips = {row["clip_id"]: row for row in pool.to_pylist()}
     for clip in clips.values():
         if clip["split"] == "train" and clip["official_split"] != "train":
             faults.append(
@@ -192,35 +227,44 @@ def _leaks(samples: pa.Table, pool: pa.Table) -> list[Fault]:
                     f"{clip['clip_id']} is official {clip['official_split']}, heard in train",
                 )
             )
-    for row in samples.select(["key", "split", "category", "clip_id", "flac_sha256"]).to_pylist():
-        clip = clips.get(row["clip_id"])
-        if clip is None:
-            faults.append(
-                Fault(f"{format.SAMPLES}: {row['key']}", f"hears {row['clip_id']}, which is not in the pool")
-            )
-        elif (clip["split"], clip["flac_sha256"]) != (row["split"], row["flac_sha256"]) or (
-            row["category"] not in clip["categories"]
-        ):
+    for row in samples.select(["key", "split", "category", "clip_id"]).to_pylist():
+        clip, where = clips.get(row["clip_id"], {}), f"{format.SAMPLES}: {row['key']}"
+        if not clip:
+            faults.append(Fault(where, f"hears {row['clip_id']}, which is not in the pool"))
+        elif clip["split"] != row["split"] or row["category"] not in clip["categories"]:
             faults.append(
                 Fault(
-                    f"{format.SAMPLES}: {row['key']}",
-                    f"does not agree with its clip {row['clip_id']} in the pool",
+                    where,
+                    f"{row['category']} in {row['split']} hears {row['clip_id']}, which the pool has for "
+                    f"{', '.join(clip['categories'])} in {clip['split']}",
                 )
             )
     return faults
 
 
-def _check_shard(job: tuple[str, ShardEntry, list[dict[str, Any]]]) -> _ShardCheck:
-    url, entry, rows = job
-    check = _ShardCheck()
+def _heard(clips: Mapping[str, dict[str, Any]], name: str, videos: frozenset[str]) -> list[Fault]:
+    """Held-out videos in training; a `video_id` may have more than YouTube's 11 characters, as AVSBench's do."""
+    return [
+        Fault(
+            f"{format.POOL_TABLE}: {clip['clip_id']}",
+            f"video {clip['video_id']} is heard in train, but {name} holds it out: build again with --held-out and "
+            "that list",
+        )
+        for clip in clips.values()
+        if clip["split"] == "train" and not videos.isdisjoint((clip["video_id"], clip["video_id"][:11]))
+    ]
+
+
+def _check_shard(job: _Job) -> _ShardCheck:
+    entry, check = job.entry, _ShardCheck()
     try:
-        content = storage.read_bytes(storage.join(url, entry.path))
+        content = storage.read_bytes(storage.join(job.url, entry.path))
     except FileNotFoundError:
         check.faults.append(Fault(entry.path, "missing, but the manifest lists it"))
         return check
     extensions = format.CLIP_MEMBERS if entry.split == format.POOL else format.SAMPLE_MEMBERS
-    check.faults += [Fault(entry.path, what) for what in _check_file(content, entry, rows, extensions)]
-    for row in rows:
+    check.faults += [Fault(entry.path, what) for what in _check_file(content, entry, job.rows, extensions)]
+    for row in job.rows:
         where, parts = f"{entry.path}: {row['key']}", {}
         for extension in extensions:
             name = column(extension)
@@ -228,10 +272,17 @@ def _check_shard(job: tuple[str, ShardEntry, list[dict[str, Any]]]) -> _ShardChe
             parts[extension] = content[start : start + row[f"{name}_size"]]
             if hashlib.sha256(parts[extension]).hexdigest() != row[f"{name}_sha256"]:
                 check.faults.append(Fault(f"{where}.{extension}", f"sha256 is not {row[f'{name}_sha256']}"))
-        for one in (_check_clip,) if entry.split == format.POOL else (_check_clip, _check_sample):
+        checks = [_check_sound(row, parts)]
+        if entry.split == format.POOL:
+            checks += [_check_clip_record(row, parts)]
+        else:
+            checks += [_check_sample_record(row, parts, job, check), _check_pictures(row, parts)]
+        for one in checks:
             try:
-                for what in one(row, parts, check):
+                for what in one:
                     check.faults.append(Fault(where, what))
+            except records.RecordError as error:
+                check.faults.append(Fault(where, str(error)))
             except (OSError, SyntaxError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
                 check.faults.append(Fault(where, f"does not decode: {type(error).__name__}: {error}"))
     return check
@@ -269,33 +320,68 @@ def _check_file(
             yield f"{member.name} has another mode, owner, time or type than the format's"
 
 
-def _check_clip(row: dict[str, Any], parts: dict[str, bytes], _: _ShardCheck) -> Iterator[str]:
+def _check_sound(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
     sound, rate = soundfile.read(io.BytesIO(parts["flac"]), dtype="int16", always_2d=True)
     if rate != RATE_HZ or sound.shape[1] != 1 or not 0 < len(sound) <= MAX_AUDIO_S * RATE_HZ:
         yield f"flac: {len(sound)} samples, {rate} Hz, {sound.shape[1]} channels; the format has 16 kHz mono up to 10 s"
     if abs(len(sound) / rate - row["duration_s"]) > 1e-6:
         yield f"flac: {len(sound) / rate} s; the table says {row['duration_s']}"
-    record = json.loads(parts["json"])
-    if format.json_bytes(record) != parts["json"]:
-        yield "json: not in canonical form"
-    told = record.get("audio", record)
-    if (told["id"], told["sha256"]) != (row["clip_id"], row["flac_sha256"]):
-        yield f"json: audio {told['id']} with another hash than the table's {row['clip_id']}"
-    identity = row.get("sample_id", row["clip_id"])
-    if row["key"] != format.key_of(identity) or record["key"] != row["key"]:
-        yield f"key {row['key']} is not that of {identity}"
 
 
-def _check_sample(row: dict[str, Any], parts: dict[str, bytes], check: _ShardCheck) -> Iterator[str]:
-    record = json.loads(parts["json"])
-    check.photo_keys.update(record["image"]["photo_keys"])
-    for name in ("sample_id", "split", "category", "component"):
-        if record[name] != row[name]:
-            yield f"json: {name} {record[name]!r}; the table says {row[name]!r}"
-    for ext in ("jpg", "mask.png"):
-        told = record["image" if ext == "jpg" else "mask"]["sha256"]
-        if told != row[f"{column(ext)}_sha256"]:
-            yield f"json: sha256 of {ext} {told}; the table says {row[f'{column(ext)}_sha256']}"
+def _check_clip_record(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
+    record = records.decode(parts["json"], ClipRecord)
+    yield from _differences(record, row, format.CLIP_MEMBERS, {"flac": record.sha256}, record.id)
+
+
+def _check_sample_record(
+    row: dict[str, Any], parts: dict[str, bytes], job: _Job, check: _ShardCheck
+) -> Iterator[str]:
+    record = records.decode(parts["json"], SampleRecord)
+    image, mask, audio = record.image, record.mask, record.audio
+    check.photo_keys.update(image.photo_keys)
+    hashes = {"flac": audio.sha256, "jpg": image.sha256, "mask.png": mask.sha256}
+    yield from _differences(record, row, format.SAMPLE_MEMBERS, hashes, record.sample_id)
+    mask_id = mask.ids[0] if mask.policy == "instance" and mask.ids else None
+    if record.sample_id != format.sample_id(image.id, record.category, mask_id):
+        yield f"json: sample_id {record.sample_id!r} is not of image {image.id}, category {record.category}"
+    if image.corpus != image.id.partition(":")[0]:
+        yield f"json: image {image.id} is not of corpus {image.corpus}"
+    if image.id not in image.photo_keys:
+        yield f"json: photo_keys {list(image.photo_keys)} without the image's id {image.id}"
+    if record.pairing != Pairing(seed=job.seed):
+        yield f"json: {record.pairing}; the manifest's seed is {job.seed}, and the shards hold epoch 0"
+    clip = job.clips.get(row["clip_id"])
+    if clip and _of_clip(audio, clip) != clip["json_sha256"]:
+        yield f"json: audio is not what the pool's record of {row['clip_id']} says"
+
+
+def _of_clip(audio: Audio, clip: dict[str, Any]) -> str:
+    """Hash of the KEY.json that the pool has for this audio: no need to read it there."""
+    told = msgspec.structs.asdict(audio)
+    record = ClipRecord(**told, categories=tuple(clip["categories"]), split=clip["split"])
+    return hashlib.sha256(records.encode(record)).hexdigest()
+
+
+def _differences(
+    record: SampleRecord | ClipRecord,
+    row: dict[str, Any],
+    extensions: tuple[str, ...],
+    hashes: dict[str, str],
+    identity: str,
+) -> Iterator[str]:
+    """Where a record and its row do not agree, hashes and key included."""
+    told = records.row(record, row["shard"], records.members_of(row, extensions))
+    for name, value in told.items():
+        if value != row[name]:
+            yield f"json: {name} {value!r}; the table says {row[name]!r}"
+    for extension, sha256 in hashes.items():
+        if sha256 != row[f"{column(extension)}_sha256"]:
+            yield f"json: sha256 of {extension} {sha256}; the table says {row[f'{column(extension)}_sha256']}"
+    if record.key != format.key_of(identity):
+        yield f"key {record.key} is not that of {identity}"
+
+
+def _check_pictures(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
     with Image.open(io.BytesIO(parts["jpg"])) as photo:
         photo.load()
         size, kind = photo.size, photo.format
@@ -307,6 +393,10 @@ def _check_sample(row: dict[str, Any], parts: dict[str, bytes], check: _ShardChe
         yield f"mask.png: mode {mode}, {pixels.shape[::-1]}; the format has one channel, 0 or 255, the photo's size"
         return
     ys, xs = np.nonzero(pixels)
-    box = (int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1) if len(xs) else None
+    box = (
+        (int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1) if len(xs) else (0, 0, 0, 0)
+    )
     if len(xs) != row["area_px"] or box != tuple(row[f"bbox_{side}"] for side in "xywh"):
         yield f"mask.png: {len(xs)} pixels in {box}; the table says {row['area_px']}"
+    if len(xs) / pixels.size != row["area_fraction"]:
+        yield f"mask.png: {len(xs) / pixels.size} of the photo; the table says {row['area_fraction']}"

@@ -28,6 +28,8 @@ from pipelines.build import finish, graph, index, run, stages
 from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards import format, hashing, storage
+from shards.claims import ClaimError
+from shards.new_dataset import NoSamples
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -335,14 +337,44 @@ def test_exact_sizes_and_caps(corpora: str, tmp_path: Path) -> None:
     assert verify(out) == []
 
 
+def test_no_sample_is_no_dataset_and_says_why(corpora: str, dataset: str, tmp_path: Path) -> None:
+    silent, out = tmp_path / "corpora", tmp_path / "out"
+    shutil.copytree(corpora, silent, ignore=shutil.ignore_patterns("clips"))
+    told = r"select dropped all (\d+) clips, \1 as clip_missing \(put the clips where .*; pair dropped all \d+ samples"
+    with pytest.raises(NoSamples, match=told):
+        run.build(recipe.load("demo"), run.BuildOptions(str(silent), str(out)))
+    assert not (out / "manifest.json").exists()
+    rejections = pq.read_table(out / "rejections.parquet").to_pylist()
+    assert {(row["stage"], row["unit"]) for row in rejections} >= {("select", "clips"), ("pair", "samples")}
+    dry = CliRunner().invoke(
+        main, ["build", "demo", "--corpora", str(silent), "--out", str(out), "--dry-run"]
+    )
+    assert dry.exit_code == 1
+    assert "no sample is left: select dropped all" in dry.output
+    shutil.copytree(Path(corpora, "vggsound", "clips"), silent / "vggsound" / "clips")
+    run.build(recipe.load("demo"), run.BuildOptions(str(silent), str(out)))
+    assert hashes(out) == hashes(dataset)
+
+
+def test_every_rejection_says_what_it_is_of(dataset: str) -> None:
+    """The unit by the id's own corpus, which the tables know by other means."""
+    for row in Dataset(dataset).table(format.REJECTIONS).to_pylist():
+        if row["stage"] in ("cap", "limit", "trim", "pair", "shard"):
+            assert row["unit"] == "samples", row
+        elif row["stage"] != "index":
+            assert row["unit"] == ("clips" if row["item"].startswith("vggsound:") else "masks"), row
+        else:
+            assert row["unit"] == ("clips" if row["item"].startswith("vggsound") else "masks"), row
+
+
 def test_another_dataset_is_never_touched(dataset: str, corpora: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(dataset, out)
-    with pytest.raises(run.BuildError, match="holds another dataset"):
+    with pytest.raises(ClaimError, match="holds something else"):
         run.build(recipe.load("avs_synthetic"), run.BuildOptions(corpora, str(out)))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(run.BuildError, match=r"is not empty and no build made it \(thesis.tex\)"):
+    with pytest.raises(ClaimError, match=r"is not empty \(thesis.tex\)"):
         run.build(recipe.load("demo"), run.BuildOptions(corpora, str(tmp_path / "mine")))
     assert hashes(out) == hashes(dataset)
 

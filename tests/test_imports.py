@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_ms3_keeps_frames_where_nothing_sounds(tmp_path):
             mask(root / f"ms3_data/gt_masks/{split}/{name}/{name}_{frame}.png", empty=frame == 3)
     table(root / "ms3_meta_data.csv", ["video_id", "split"], [["abc", "train"], ["x-y_Z_1", "test"]])
     run("avsbench", root, "--out", tmp_path / "out")
+    assert verify(str(tmp_path / "out")) == []
     rows = Dataset(str(tmp_path / "out")).table().to_pylist()
     assert len(rows) == 10
     assert {row["image_id"] for row in rows if row["area_px"] == 0} == {
@@ -157,15 +159,87 @@ def test_avs_synthetic_keeps_its_bytes_and_its_pairing(tmp_path):
     assert keyboard.jpg == (root / "images/p1.jpg").read_bytes()
     assert keyboard.record["audio"]["id"] == "avs_synthetic:vid_1"
     assert soundfile.info(io.BytesIO(keyboard.flac)).frames == 160000
-    (funnel,) = dataset.manifest.funnel
+    clips, funnel = dataset.manifest.funnel
+    assert (clips["unit"], clips["in"], clips["kept"]) == ("clips", 3, 3)
     assert funnel["in"] == 6 == funnel["kept"] + sum(funnel["rejected"].values())
+    units = {(row["unit"], row["item"].count("|")) for row in dataset.table("rejections.parquet").to_pylist()}
+    assert {unit for unit, _ in units} == {"samples"}
+
+
+def bytes_of(out):
+    files = [path for path in out.rglob("*") if path.is_file() and ".work" not in path.parts]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+def test_what_cannot_be_heard_is_told_by_unit(tmp_path):
+    """A clip that is not there, and one that is heard in two splits: its samples of the other split would leak."""
+    root = tmp_path / "release"
+    root.mkdir()
+    rows = [
+        ["i1", "p1", "", "", "dog", "4", "lvis", "train", "gone"],
+        ["i2", "p1", "", "", "dog", "4", "lvis", "train", "both"],
+        ["i3", "p2", "", "", "dog", "4", "lvis", "test", "both"],
+    ]
+    synthetic(root, rows)
+    for name in ("p1", "p2"):
+        picture(root / f"images/{name}.jpg", (300, 200), "JPEG")
+    for name in ("i1", "i2", "i3"):
+        mask(root / f"masks/{name}.png", size=(300, 200))
+    wav(root / "audios/both.wav")
+    run("avs-synthetic", root, "--out", tmp_path / "out")
+    assert verify(str(tmp_path / "out")) == []
+    dataset = Dataset(str(tmp_path / "out"))
+    assert [row["split"] for row in dataset.table().to_pylist()] == ["test"]  # evaluation keeps its samples
+    told = {
+        (row["unit"], row["item"], row["reason"]) for row in dataset.table("rejections.parquet").to_pylist()
+    }
+    assert told == {
+        ("clips", "avs_synthetic:gone", "clip_missing"),
+        ("samples", "avs_synthetic:p1|dog|avs_synthetic:i1", "no_clip"),
+        ("samples", "avs_synthetic:p1|dog|avs_synthetic:i2", "no_clip"),
+    }
+    assert [(step["unit"], step["in"], step["kept"]) for step in dataset.manifest.funnel] == [
+        ("clips", 2, 1),
+        ("samples", 3, 1),
+    ]
+
+
+def test_another_dataset_is_never_touched(s4, tmp_path, dataset):
+    """Neither a build's, nor another import's, nor what a user keeps there."""
+    built, other, mine = tmp_path / "built", tmp_path / "other", tmp_path / "mine"
+    shutil.copytree(dataset, built)
+    root = tmp_path / "MS3"
+    wav(root / "ms3_data/audio_wav/train/abc.wav")
+    for frame in range(1, 6):
+        picture(root / f"ms3_data/visual_frames/abc/abc.mp4_{frame}.png")
+        mask(root / f"ms3_data/gt_masks/train/abc/abc_{frame}.png")
+    table(root / "ms3_meta_data.csv", ["video_id", "split"], [["abc", "train"]])
+    run("avsbench", root, "--out", other)
+    mine.mkdir()
+    (mine / "thesis.tex").touch()
+    for out, told in (
+        (built, "command build there, import now"),
+        (other, "dataset avsbench_ms3 there"),
+        (mine, "thesis"),
+    ):
+        before = bytes_of(out)
+        assert told in run("avsbench", s4, "--out", out, ok=False)
+        assert bytes_of(out) == before
+    table(root / "ms3_meta_data.csv", ["video_id", "split"], [["abc", "val"]])  # the same name, another list
+    assert "holds something else (samples" in run("avsbench", root, "--out", other, ok=False)
+
+
+def test_no_sample_is_no_dataset(s4, tmp_path):
+    shutil.rmtree(s4 / "s4_data" / "audio_wav")
+    said = run("avsbench", s4, "--out", tmp_path / "out", ok=False)
+    assert "no sample is left: import dropped all 11 clips, 11 as clip_missing (put the clips where" in said
+    assert "import dropped all 11 samples, 11 as no_clip" in said
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    table(s4 / "s4_meta_data.csv", ["name", "start", "category", "split"], [])
+    assert "there was nothing to make samples of" in run("avsbench", s4, "--out", tmp_path / "none", ok=False)
 
 
 def test_importing_again_writes_the_same_bytes(s4, tmp_path):
-    def bytes_of(out):
-        files = [path for path in out.rglob("*") if path.is_file() and ".work" not in path.parts]
-        return {str(path.relative_to(out)): path.read_bytes() for path in files}
-
     run("avsbench", s4, "--out", tmp_path / "one")
     run("avsbench", s4, "--out", tmp_path / "two", "--workers", 1)
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")

@@ -19,8 +19,9 @@ from click.testing import CliRunner
 from PIL import Image
 from pycocotools.coco import COCO
 
-from pipelines.build import parts, run
+from pipelines.build import run
 from pipelines.cli import main
+from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.publish import attribution, exports
 from pipelines.publish.availability import snapshot
 from pipelines.publish.diff import diff
@@ -32,7 +33,7 @@ from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.takedown import takedown
 from pipelines.publish.version import Version, VersionError
 from pipelines.recipes import recipe
-from shards import format, hashing, manifest, storage
+from shards import claims, format, hashing, manifest, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.verify import verify
@@ -465,17 +466,17 @@ def test_fiftyone_export_holds_every_mask(dataset: str, tmp_path: Path) -> None:
 
 
 def test_the_availability_snapshot_is_the_last_attempt(tmp_path: Path) -> None:
-    import sqlite3
-
-    assert snapshot(str(tmp_path)) is None
-    (tmp_path / "_fetch").mkdir()
-    with sqlite3.connect(tmp_path / "_fetch" / "ledger.sqlite") as ledger:
-        ledger.execute("CREATE TABLE attempts (item TEXT, attempt INT, session TEXT, at REAL, cause TEXT)")
-        ledger.executemany(
-            "INSERT INTO attempts VALUES (?, ?, 's', ?, ?)",
-            [("clip:a", 1, 10.0, "throttled"), ("clip:a", 2, 20.0, "ok"), ("clip:b", 1, 15.0, "removed")],
-        )
-    content = snapshot(str(tmp_path))
+    corpora = tmp_path / "a folder?"
+    assert snapshot(str(corpora)) is None
+    assert not corpora.exists()
+    with Ledger(str(corpora)) as ledger:
+        for item, attempt, at, cause in (
+            ("clip:a", 1, 10.0, "throttled"),
+            ("clip:a", 2, 20.0, "ok"),
+            ("clip:b", 1, 15.0, "removed"),
+        ):
+            ledger.append(Attempt(item, attempt, "", at, cause, "", 0.0, 0, "", ""))
+    content = snapshot(str(corpora))
     assert content is not None
     rows = pq.read_table(io.BytesIO(content)).to_pylist()
     assert [(row["item"], row["alive"], row["cause"], row["attempts"]) for row in rows] == [
@@ -487,8 +488,8 @@ def test_the_availability_snapshot_is_the_last_attempt(tmp_path: Path) -> None:
 
 def test_work_folders_are_never_published(dataset: str, tmp_path: Path) -> None:
     report = go(dataset, "1.0.0", tmp_path / "to")
-    assert (Path(dataset) / parts.WORK).exists()
-    assert not [file.path for file in report.publication.files if file.path.startswith(parts.WORK)]
+    assert (Path(dataset) / claims.WORK).exists()
+    assert not [file.path for file in report.publication.files if file.path.startswith(claims.WORK)]
 
 
 def test_a_version_rebuilds_to_the_same_bytes(

@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import fsspec
@@ -12,7 +9,7 @@ import pytest
 import s3_server
 import s3fs
 
-from pipelines.publish import claim, edition
+from pipelines.publish import edition, upload
 from pipelines.publish.edition import PublishError
 from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.target import Target
@@ -110,6 +107,7 @@ def test_what_was_left_with_other_bytes_is_sent_again(dataset: str, s3: s3_serve
     """A file of the right size from an interrupted publish of something else is found by reading it."""
     entry = Dataset(dataset).manifest.shards[0]
     target = Target(URL)
+    target.write(upload._begun("1.0.0"), b"{}")
     target.write(f"1.0.0/{entry.path}", bytes(entry.bytes))
     target.write("1.0.0/train/train-000099.tar", b"left over")
     report = go(dataset, "1.0.0")
@@ -135,66 +133,10 @@ def test_wrong_credentials_and_a_read_only_store_are_told(
     assert list((s3.folder / "data" / s3_server.BUCKET).rglob("*.*")) == []  # nothing was written
 
 
-def test_of_two_publishers_one_wins_and_the_other_is_told(dataset: str, s3: s3_server.S3Server) -> None:
-    barrier = threading.Barrier(2)
-    outcomes: dict[str, str] = {}
-
-    def run(version: str) -> None:
-        def wait(what: str, done: int, total: int) -> None:
-            if what == "Verifying" and done == total:
-                barrier.wait(60)
-
-        try:
-            outcomes[version] = go(dataset, version, wait).state
-        except PublishError as error:
-            outcomes[version] = str(error)
-
-    threads = [threading.Thread(target=run, args=(version,)) for version in ("1.0.0", "2.0.0")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    won = [version for version, told in outcomes.items() if told == "published"]
-    assert len(won) == 1, outcomes
-    assert "being published to" in outcomes[({"1.0.0", "2.0.0"} - set(won)).pop()]
-    assert Target(URL).latest() == won[0]
-    assert Target(URL).sizes(claim.FOLDER) == {}
-
-
-def test_a_claim_is_taken_over_from_the_dead_alone(s3: s3_server.S3Server) -> None:
-    target = Target(URL)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    own = {"token": "a", "version": "1.0.0", "host": os.uname().nodename, "renewed_at": 4e9}
-    target.write(f"{claim.FOLDER}/claim-000007.json", json.dumps({**own, "process": gone.pid}).encode())
-    with claim.Claim(target, "1.0.0") as held:
-        assert list(target.sizes(claim.FOLDER)) == [f"{claim.FOLDER}/claim-000008.json"]
-        held.check()
-        with (
-            pytest.raises(PublishError, match=r"being published to by process \d+"),
-            claim.Claim(target, "1.0.1"),
-        ):
-            pass
-        target.remove(f"{claim.FOLDER}/claim-000008.json")
-        with pytest.raises(PublishError, match="took over"):
-            held.check()
-    target.write(
-        f"{claim.FOLDER}/claim-000001.json", json.dumps({**own, "host": "elsewhere", "process": 1}).encode()
-    )
-    with pytest.raises(PublishError, match="process 1 on elsewhere"), claim.Claim(target, "1.0.0"):
-        pass
-    stale = {**own, "host": "elsewhere", "process": 1, "renewed_at": 1.0}
-    target.write(f"{claim.FOLDER}/claim-000001.json", json.dumps(stale).encode())
-    with claim.Claim(target, "1.0.0"):
-        pass
-
-
 def test_the_seal_is_set_once(s3: s3_server.S3Server) -> None:
-    from pipelines.publish.upload import seal
-
     one = edition.Publication("avs", "1.0.0", None, "a", edition.Profile(), ())
     other = edition.Publication("avs", "1.0.0", None, "b", edition.Profile(), ())
-    seal(Target(URL), one)
-    seal(Target(URL), one)
+    upload.seal(Target(URL), one)
+    upload.seal(Target(URL), one)
     with pytest.raises(PublishError, match="published by another process"):
-        seal(Target(URL), other)
+        upload.seal(Target(URL), other)

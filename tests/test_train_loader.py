@@ -130,7 +130,7 @@ def test_swapped_clips_are_of_another_category(dataset):
     for index in range(len(split)):
         row = split.row(index)
         assert hear(row, 0) in split.clips.members
-        assert hear(row, 0) not in split.clips.pools[row.category]
+        assert hear(row, 0) not in split.clips.pools.of(split.name, row.category)
 
 
 def test_embedding_ahead_or_on_the_fly_gives_the_same_numbers(dataset, tmp_path):

@@ -14,6 +14,7 @@ from avs_train.data.samples import Member, open_split
 from avs_train.display import Bar
 from avs_train.distributed import choose_device
 from shards import format, storage
+from shards.manifest import DatasetError
 from shards.reader import Dataset
 
 _SAVE_EVERY = 5000  # clips
@@ -38,10 +39,12 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
     members: dict[str, Member] = {}
     short = 0
     counts = Dataset(data).manifest.counts
-    for split in (split for split in format.SPLITS if counts.get(split, {}).get("samples")):
+    for split in (split for split in format.SPLITS if split in counts and counts[split]["samples"]):
         clips = open_split(data, split).clips
         members |= clips.members
         short += sum(seconds < 1.935 for seconds in clips.duration_s.values())
+    if not members:
+        raise DatasetError(f"{data} has no clip that a sample could hear: nothing to embed")
     missing = [clip_id for clip_id in sorted(members) if clip_id not in table]
     with Bar("embed") as bar, ThreadPoolExecutor(max(1, settings.data.workers)) as pool:
         bar.begin({"clips": len(members), "steps": len(members), "begin": len(members) - len(missing)})

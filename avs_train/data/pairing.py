@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from avs_train.data.order import SettingError
 from avs_train.data.samples import Clips, Row
-from shards.hashing import hash64, pair
+from shards.hashing import hash64
 
 SILENCE = ""  # stands for a clip of zeros
 Hearing = Callable[[Row, int], str]  # (row, epoch) -> clip id
@@ -26,8 +26,7 @@ def repaired(clips: Clips, seed: int) -> Hearing:
     """
 
     def hear(row: Row, epoch: int) -> str:
-        pool = clips.pools.get(row.category)
-        return pool[pair(seed, epoch, row.sample_id, clips.hashes[row.category])] if pool else row.clip_id
+        return clips.drawn(seed, epoch, row.sample_id, row.category) or row.clip_id
 
     return hear
 

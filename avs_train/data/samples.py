@@ -1,16 +1,15 @@
 """What is in one split: the rows of samples.parquet, the clips of pool.parquet, and what identifies both."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shards import format
-from shards.hashing import hash64, pool_hashes
+from shards.hashing import hash64
 from shards.manifest import DatasetError, ShardEntry
+from shards.pools import Pools
 from shards.reader import Dataset
 
 _SAMPLE_COLUMNS = [
@@ -49,17 +48,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Clips:
-    """The clips of one split: where each is, and the pool of every category with its hashes, sorted by id."""
+    """The clips of one split: where each is, and which of them a category may hear."""
 
+    split: str
     members: dict[str, Member]
     duration_s: dict[str, float]
-    pools: dict[str, tuple[str, ...]]
-    hashes: dict[str, np.ndarray]
+    pools: Pools
+
+    def drawn(self, seed: int, epoch: int, sample_id: str, category: str) -> str | None:
+        """The clip that a sample hears in an epoch; None where its category has no pool."""
+        index = self.pools.draw(seed, epoch, sample_id, self.split, category)
+        return None if index is None else self.pools.ids[index]
 
     def others(self, category: str) -> list[str]:
         """Clips of the split that do not sound like `category`, sorted by id."""
-        own = set(self.pools.get(category, ()))
-        return [clip_id for clip_id in sorted(self.members) if clip_id not in own]
+        own = set(self.pools.of(self.split, category))
+        return [clip_id for clip_id in self.pools.ids if clip_id not in own]
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def open_split(url: str, name: str) -> Split:
     pool = dataset.table(format.POOL_TABLE, [*_CLIP_COLUMNS, "split"]).filter(pc.field("split") == name)
     shards = tuple(shard for shard in dataset.manifest.shards if shard.split == name)
     manifest = dataset.manifest
-    return Split(dataset.url, name, manifest.name, manifest.seed, table, _clips(pool.to_pylist()), shards)
+    return Split(dataset.url, name, manifest.name, manifest.seed, table, _clips(pool, name), shards)
 
 
 def few_shot(split: Split, fraction: float) -> Split:
@@ -165,20 +169,16 @@ def differences(saved: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _clips(rows: Sequence[dict[str, Any]]) -> Clips:
-    pools: dict[str, list[str]] = {}
-    for row in rows:
-        for category in row["categories"]:
-            pools.setdefault(category, []).append(row["clip_id"])
-    sorted_pools = {category: tuple(sorted(ids)) for category, ids in pools.items()}
+def _clips(pool: pa.Table, split: str) -> Clips:
+    rows = pool.to_pylist()
     return Clips(
+        split,
         {
             row["clip_id"]: Member(row["shard"], row["flac_offset"], row["flac_size"], row["flac_sha256"])
             for row in rows
         },
         {row["clip_id"]: row["duration_s"] for row in rows},
-        sorted_pools,
-        {category: pool_hashes(ids) for category, ids in sorted_pools.items()},
+        Pools(pool),
     )
 
 

@@ -29,6 +29,7 @@ from pipelines.build.stages import (
 )
 from pipelines.recipes.recipe import Recipe
 from shards import format, storage
+from shards.manifest import HeldOutList
 
 NEAR_PHOTOS, NEAR_CLIPS = "near_duplicate_photos", "near_duplicate_clips"  # what `avs-data fetch` finds
 MASKS_PER_BUCKET = 20_000  # what one worker joins at a time: decides memory, never the output
@@ -49,7 +50,7 @@ class Job:
     masks: int  # rows of masks.parquet
     clips: int  # rows of clips.parquet
     held_out: frozenset[str] = frozenset()  # video ids
-    held_out_lists: tuple[dict[str, Any], ...] = ()  # where they come from, for the manifest
+    held_out_lists: tuple[HeldOutList, ...] = ()  # where they come from, for the manifest
     near_photos: bool = False  # corpora/_fetch/near_duplicate_photos.parquet is there
     near_videos: dict[str, str] = field(default_factory=dict)  # videos with near-duplicate clips, by group
     limit: int = 0  # samples at most; 0: all
@@ -174,7 +175,7 @@ def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
         pools
         | "Take what pairing needs" >> beam.Map(pair.slim)
         | "Collect pool" >> beam.combiners.ToList()
-        | "Arrange pool" >> beam.Map(pair.Pools.of)
+        | "Arrange pool" >> beam.Map(pair.arranged)
     )
     paired = partial(pair.pair, seed=job.recipe.seed)
     return samples | "Pair with clips" >> Apply(accounts, "pair", "samples", paired, AsSingleton(drawable))

@@ -15,7 +15,7 @@ from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections
 from shards import storage
 from shards.rejections import Reason
-from shards.tables import REJECTIONS
+from shards.tables import REJECTIONS, of_unit
 
 READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}
 _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
@@ -82,6 +82,11 @@ def sources(corpora: str) -> list[Source]:
     return found
 
 
+def unit(corpus: str) -> str:
+    """What the rows of a corpus are: `masks` or `clips`."""
+    return "clips" if _IDS[corpus] == "clip_id" else "masks"
+
+
 def read(source: Source, corpora: str) -> Iterator[Part]:
     """One annotation file in parts; see the module of its corpus."""
     yield from READERS[source.corpus].read(source, corpora)
@@ -107,7 +112,7 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
         for source in files:
             count = tally.setdefault(source.corpus, Counter())
             known = seen.setdefault(source.corpus, Seen())
-            write = write_clips if source.corpus == "vggsound" else write_masks
+            write = write_clips if unit(source.corpus) == "clips" else write_masks
             size = storage.size(storage.join(corpora, source.path))
             for part in read(source, corpora):
                 kept, rejected = _without_duplicates(part, source, known)
@@ -115,7 +120,7 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
                     f"{source.path}: rows lost between {part.rows} and {len(kept)}"
                 )
                 write(kept)
-                write_rejected(rejected)
+                write_rejected(of_unit(rejected, unit(source.corpus)))
                 count.update({_ROWS: part.rows, _KEPT: len(kept)})
                 count.update(rejected["reason"].to_pylist())
                 notes += part.notes

@@ -52,6 +52,7 @@ def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> 
     rejected = pa.table(
         {
             "stage": pa.repeat("match", len(lost)),
+            "unit": pa.nulls(len(lost), pa.string()),
             "item": lost[item],
             "reason": reasons,
             "detail": pc.coalesce(idle, lost["label"]),

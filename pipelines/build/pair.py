@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from pipelines.build.outcome import Outcome
 from shards import hashing, tables
+from shards.pools import Pools
 from shards.rejections import Reason, rejection
 
 # What a sample takes over from its clip: where its sound and record are.
@@ -56,31 +57,9 @@ def slim(pool: pa.Table) -> pa.Table:
     return pool.select([*CLIP_COLUMNS, "split", "categories"])
 
 
-class Pools:
-    """The clips of every split and category, sorted by id, ready to draw from."""
-
-    @classmethod
-    def of(cls, found: list[pa.Table]) -> "Pools":
-        """From the slices of a pool, in any order."""
-        return cls(pa.concat_tables([slim(tables.POOL.empty_table()), *found]))
-
-    def __init__(self, pool: pa.Table) -> None:
-        self.table = pool.sort_by("clip_id").combine_chunks()
-        rows: dict[tuple[str, str], list[int]] = {}
-        splits, categories = self.table["split"].to_pylist(), self.table["categories"].to_pylist()
-        for index, (split, names) in enumerate(zip(splits, categories, strict=True)):
-            for name in names:
-                rows.setdefault((split, name), []).append(index)
-        clip_ids = self.table["clip_id"].to_pylist()
-        self._pools = {
-            group: (np.array(indices), hashing.pool_hashes([clip_ids[index] for index in indices]))
-            for group, indices in rows.items()
-        }
-
-    def draw(self, seed: int, epoch: int, sample_id: str, split: str, category: str) -> int | None:
-        """Row of `table` that the sample hears; None where its split has no clip of the category."""
-        pool = self._pools.get((split, category))
-        return None if pool is None else int(pool[0][hashing.pair(seed, epoch, sample_id, pool[1])])
+def arranged(found: list[pa.Table]) -> Pools:
+    """The pools, from the slices of a pool in any order."""
+    return Pools(pa.concat_tables([slim(tables.POOL.empty_table()), *found]))
 
 
 def pair(table: pa.Table, pools: Pools, seed: int) -> Outcome:
@@ -100,7 +79,7 @@ def pair(table: pa.Table, pools: Pools, seed: int) -> Outcome:
     ]
     indices = pa.array(drawn, pa.int64())
     table = table.filter(pc.is_valid(indices))
-    clips = pools.table.take(indices.drop_null())
+    clips = pools.clips.take(indices.drop_null())
     for name in CLIP_COLUMNS:
         table = table.append_column("clip_" + name.removeprefix("clip_"), clips[name])
     return Outcome.of(table, rejections)

@@ -1,18 +1,17 @@
 """Clips: which may be used, and the pool's shards, where each is decoded once for all samples that hear it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from label_maps import SOURCES, LabelMap
-from pipelines.build import parts
+from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
 from pipelines.recipes.recipe import Select
-from shards import format, storage, tables
-from shards.rejections import Reason, Rejected, rejection
+from shards import format, parts, records, storage, tables
+from shards.rejections import Reason, rejection
 from shards.sound import decoder
-from shards.writer import Content, Member
+from shards.writer import Content
 
 
 def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelMap) -> Outcome:
@@ -45,70 +44,52 @@ def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelM
     )
 
 
-def label_link(label_map: LabelMap, source: str, source_id: str, label: str | None) -> dict[str, str]:
+def label_link(label_map: LabelMap, source: str, source_id: str, label: str | None) -> records.Label:
     """How KEY.json names a label: as its corpus does, and by the label map's link; only LVIS has a `synset`."""
     link = label_map.link(source, source_id)
     assert link is not None, (source, source_id)
-    return {
-        "source": source,
-        "source_id": source_id,
-        "label": label or "",
-        "name": link.label,
-        "synset": link.synset,
-        "category": link.category,
-        "relation": link.relation,
-        "decided_by": link.decided_by,
-        "decided_on": link.decided_on,
-    }
+    return records.Label(
+        source=source,
+        source_id=source_id,
+        label=label or "",
+        name=link.label,
+        synset=link.synset,
+        category=link.category,
+        relation=link.relation,
+        decided_by=link.decided_by,
+        decided_on=link.decided_on,
+    )
 
 
 def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
     """Convert the clips of one pool shard and write it; kept rows are `shards.tables.POOL`."""
-    records: dict[str, dict[str, Any]] = {}
 
-    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
-        try:
-            clip = decoder.clip(
-                storage.join(corpora, row["clip_path"]),
-                min_duration_s=rules.min_duration_s,
-                max_duration_s=rules.max_duration_s,
-                silence_peak=rules.silence_peak,
-            )
-        except Rejected as error:
-            rejections.append(
-                rejection("convert", row["clip_id"], error.reason, error.detail, row["category"])
-            )
-            return None
+    def encode(row: dict[str, Any]) -> parts.Encoded:
+        clip = decoder.clip(
+            storage.join(corpora, row["clip_path"]),
+            min_duration_s=rules.min_duration_s,
+            max_duration_s=rules.max_duration_s,
+            silence_peak=rules.silence_peak,
+        )
         sound = Content.of(clip.flac)
-        records[row["key"]] = record = {
-            "id": row["clip_id"],
-            "key": row["key"],
-            "video_id": row["video_id"],
-            "start_s": row["start_s"],
-            "duration_s": clip.duration_s,
-            "label": label_link(label_map, row["corpus"], row["label"], row["label"]),
-            "official_split": row["official_split"],
-            "sha256": sound.sha256,
-            **{name: row[name] or "" for name in ("licence", "author", "url")},
-            "categories": row["categories"],
-            "split": row["split"],
-        }
-        return row["key"], {"flac": sound, "json": Content.of(format.json_bytes(record))}
+        record = records.ClipRecord(
+            id=row["clip_id"],
+            key=row["key"],
+            video_id=row["video_id"],
+            start_s=row["start_s"],
+            duration_s=clip.duration_s,
+            label=label_link(label_map, row["corpus"], row["label"], row["label"]),
+            official_split=row["official_split"],
+            sha256=sound.sha256,
+            licence=row["licence"] or "",
+            author=row["author"] or "",
+            url=row["url"] or "",
+            categories=tuple(row["categories"]),
+            split=row["split"],
+        )
+        return record, {"flac": sound}
 
-    def describe(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
-        record = records[row["key"]]
-        return {
-            **parts.member_columns(members),
-            **{name: record[name] for name in ("video_id", "split", "categories", "start_s", "duration_s")},
-            "official_split": row["official_split"],
-            "licence": row["licence"],
-            "key": row["key"],
-            "clip_id": row["clip_id"],
-            "shard": row["shard"],
-            "label": row["label"],
-        }
-
-    return parts.write(table, out, tables.POOL, encode, describe)
+    return Outcome.of(*parts.write(table, out, "convert", encode, code_versions()))
 
 
 def planned(table: pa.Table) -> Outcome:

@@ -1,25 +1,25 @@
 """Run a build: check what is asked for, index, draw the Beam graph on the runner named, report."""
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from label_maps import LabelMap
-from pipelines.build import finish, parts, runner
+from pipelines.build import finish, runner
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
-from pipelines.build.index import IndexResult, Progress, index, sources
+from pipelines.build.index import IndexResult, Progress, index, sources, unit
 from pipelines.build.match import label_map_of
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.recipes.recipe import Recipe
-from shards import format, manifest, storage
+from shards import manifest, new_dataset, storage
+from shards.claims import WORK
 from shards.errors import AvsError
+from shards.manifest import HeldOutList
 
 
 class BuildError(AvsError):
@@ -61,8 +61,8 @@ def build(
         progress: called while the annotations are read.
 
     Raises:
-        BuildError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is written.
-        BuildStopped: later.
+        BuildError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is written.
+        BuildStopped, NoSamples: later.
     """
     try:
         chosen = runner.options(options.beam, options.workers)
@@ -81,11 +81,15 @@ def build(
             _run(job, chosen)
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
-    work = storage.join(options.out, parts.WORK)
+    work = storage.join(options.out, WORK)
     job = _job(recipe, label_map, options, work, held_out, lists, progress)
     _run(job, chosen)
-    for name in ("index", "parked", "rejections"):
+    empty = storage.join(work, finish.EMPTY)
+    told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
+    for name in ("index", "parked", "rejections", finish.EMPTY):
         storage.remove(storage.join(work, name))
+    if told:
+        raise new_dataset.NoSamples(told)
     return None
 
 
@@ -95,7 +99,7 @@ def _job(
     options: BuildOptions,
     work: str,
     held_out: frozenset[str],
-    lists: tuple[dict[str, Any], ...],
+    lists: tuple[HeldOutList, ...],
     progress: Callable[[Progress], None] | None,
 ) -> Job:
     found = index(options.corpora, storage.join(work, "index"), progress)
@@ -106,8 +110,8 @@ def _job(
         out=options.out,
         work=work,
         indexed=_indexed(found),
-        masks=sum(count.kept for corpus, count in found.counts.items() if corpus != "vggsound"),
-        clips=sum(count.kept for corpus, count in found.counts.items() if corpus == "vggsound"),
+        masks=sum(count.kept for corpus, count in found.counts.items() if unit(corpus) == "masks"),
+        clips=sum(count.kept for corpus, count in found.counts.items() if unit(corpus) == "clips"),
         held_out=held_out,
         held_out_lists=lists,
         near_photos=recipe.split.near_duplicates and _near(options.corpora, NEAR_PHOTOS),
@@ -136,15 +140,14 @@ def _indexed(found: IndexResult) -> finish.Counts:
     """The index as the funnel's first steps."""
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for corpus, count in found.counts.items():
-        unit = "clips" if corpus == "vggsound" else "masks"
         for event, number in {"in": count.rows, "kept": count.kept, **count.rejected}.items():
-            counts["index", unit, event, ""] += number
+            counts["index", unit(corpus), event, ""] += number
     return dict(counts)
 
 
-def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tuple[dict[str, Any], ...]]:
+def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tuple[HeldOutList, ...]]:
     videos: frozenset[str] = frozenset()
-    lists = []
+    lists: list[HeldOutList] = []
     for name in recipe.split.held_out:
         url = storage.join(options.corpora, name)
         found = read_held_out(url) if storage.exists(url) else None
@@ -160,31 +163,14 @@ def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tu
 def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
     """Take --out for this dataset, or refuse: another dataset in it is never touched."""
     mine = {
+        "command": "build",
         "name": recipe.name,
         "recipe": recipe.sha256,
         "label_map": label_map.sha256,
         "limit": options.limit,
         "shards": _pinned(options),
     }
-    claim = storage.join(options.out, parts.WORK, "build.json")
-    if storage.exists(claim):
-        theirs = json.loads(storage.read_bytes(claim))
-        differ = [
-            f"{key} {theirs.get(key)} there, {mine[key]} now" for key in mine if theirs.get(key) != mine[key]
-        ]
-        if differ:
-            raise BuildError(
-                f"{options.out} holds another dataset ({'; '.join(differ)}): give another --out, or remove that folder"
-            )
-    elif names := storage.names(options.out):
-        raise BuildError(
-            f"{options.out} is not empty and no build made it ({', '.join(names[:3])}): give another --out"
-        )
-    try:
-        storage.write_atomic(claim, json.dumps(mine).encode())
-        storage.remove(storage.join(options.out, format.MANIFEST))  # until the build ends, it is no dataset
-    except OSError as error:
-        raise BuildError(f"cannot write to --out {options.out}: {error.strerror or error}") from error
+    new_dataset.begin(options.out, mine)
 
 
 def _run(job: Job, chosen: PipelineOptions) -> None:

@@ -16,7 +16,7 @@ from apache_beam.pvalue import AsDict
 from pipelines.build import pair, slices
 from pipelines.build.outcome import Outcome
 from pipelines.build.slices import Slice
-from shards import format, storage
+from shards import format, storage, tables
 
 # It gives freed memory back; Arrow's own keeps some 50 MB a worker.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -68,7 +68,7 @@ class _Apply(beam.DoFn):
             counts[self.stage, self.unit, row["reason"], row["category"] or ""] += 1
         yield beam.pvalue.TaggedOutput("counted", dict(counts))
         if outcome.rejected.num_rows:
-            yield beam.pvalue.TaggedOutput("rejected", outcome.rejected)
+            yield beam.pvalue.TaggedOutput("rejected", tables.of_unit(outcome.rejected, self.unit))
         if outcome.kept.num_rows:
             yield outcome.kept
 

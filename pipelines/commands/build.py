@@ -1,7 +1,5 @@
 """`avs-data build`."""
 
-from typing import Any
-
 import click
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +9,7 @@ from pipelines.build import finish, run
 from pipelines.commands.progress import BuildProgress
 from pipelines.corpora.source import CorpusError
 from pipelines.recipes import recipe
-from shards import format, manifest
+from shards import format, manifest, new_dataset
 
 CONTEXT = {"ignore_unknown_options": True}
 
@@ -100,9 +98,11 @@ def command(
         remedy = "What is written stays good: remove the cause and run the same command."
         raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error
     _print(funnel, per_category)
+    if not any(per_category.values()):
+        raise new_dataset.NoSamples(new_dataset.emptied(funnel))
 
 
-def _print(funnel: tuple[dict[str, Any], ...], per_category: dict[str, dict[str, int]]) -> None:
+def _print(funnel: tuple[manifest.Step, ...], per_category: dict[str, dict[str, int]]) -> None:
     console = Console()
     samples = Table(title="Samples")
     samples.add_column("category")

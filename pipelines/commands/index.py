@@ -6,7 +6,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from pipelines.build import index as indexing
-from pipelines.corpora.source import CorpusError
+from shards import claims
+from shards.errors import AvsError
 
 
 @click.command()
@@ -53,9 +54,10 @@ def command(corpora: str, out: str) -> None:
         bar.update(tasks[path], completed=done.bytes_done)
 
     try:
+        claims.claim(out, {"command": "index"})
         with bar:
             result = indexing.index(corpora, out, show)
-    except (CorpusError, OSError) as error:
+    except (AvsError, OSError) as error:
         raise click.ClickException(str(error)) from error
     console.print(_counts(result))
     for note in result.notes:

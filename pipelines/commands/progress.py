@@ -8,8 +8,8 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from pipelines.build.index import Progress
-from pipelines.build.parts import WORK
 from shards import format, storage
+from shards.claims import WORK
 
 
 class BuildProgress:

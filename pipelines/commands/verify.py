@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from pipelines.build.split import read_held_out
 from shards import storage
 from shards.manifest import DatasetError
 from shards.verify import verify
@@ -21,15 +22,20 @@ from shards.verify import verify
     "--rebuild", is_flag=True, help="Build it again from its recipe and --corpora, and compare every byte."
 )
 @click.option("--corpora", help="For --rebuild: what it was built from.")
-@click.option("--held-out", multiple=True, help="For --rebuild: the lists that the build was given.")
+@click.option(
+    "--held-out",
+    multiple=True,
+    metavar="CSV",
+    help="A list of videos: one that is heard in train is a fault. With --rebuild also what the build is given.",
+)
 def command(
     dataset: str, workers: int, rebuild: bool, corpora: str | None, held_out: tuple[str, ...]
 ) -> None:
     """Re-read all of DATASET (a folder or URL) and check it against its manifest.
 
     Hashes, counts, tar headers, offsets, that every photo, mask, sound and record decodes and fits the others, and that
-    no photograph, video or held-out clip leaks across splits. Prints each fault with its place; exit code 1 if there is
-    any, 2 if there is no dataset.
+    no photograph or video leaks across splits or out of a --held-out list. Prints each fault with its place; exit code
+    1 if there is any, 2 if there is no dataset.
     """
     console = Console(stderr=True)
     if rebuild and not corpora:
@@ -38,7 +44,10 @@ def command(
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("Reading shards", total=None)
             faults = verify(
-                dataset, workers, lambda done, total: bar.update(task, completed=done, total=total)
+                dataset,
+                workers,
+                lambda done, total: bar.update(task, completed=done, total=total),
+                {url: read_held_out(url) for url in held_out},
             )
     except DatasetError as error:
         raise click.UsageError(str(error)) from error

@@ -52,8 +52,8 @@ def batch(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
 def rejections(items: Sequence[str], reason: Reason, details: Sequence[str]) -> pa.RecordBatch:
     """REJECTIONS of the stage `index`, one row an item."""
     count = len(items)
-    columns = [["index"] * count, list(items), [reason.value] * count, list(details), [None] * count]
-    return pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=REJECTIONS)
+    given = {"stage": ["index"] * count, "item": items, "reason": [reason.value] * count, "detail": details}
+    return batch({name: pa.array(column, pa.string()) for name, column in given.items()}, REJECTIONS)
 
 
 def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

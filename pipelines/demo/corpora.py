@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from pipelines.demo import lvis, open_images, plan, vggsound
-from shards import storage
+from shards import claims, storage
 from shards.errors import AvsError
 
 IMAGES = 240
@@ -70,7 +70,7 @@ def _state(root: str, marker: str) -> dict[str, Any] | None:
     if os.path.exists(marker):
         with open(marker, encoding="utf-8") as file:
             return json.load(file)
-    if os.path.exists(root) and (not os.path.isdir(root) or os.listdir(root)):
+    if claims.occupants(root) or os.path.isfile(root):
         raise DemoCorporaError(
             f"{root} holds files that are not generated corpora (it has no {_MARKER}): name a new or empty folder"
         )

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,6 +77,12 @@ def _place(corpora: str) -> str:
     return os.path.join(cache, "avs-data", hashlib.sha256(corpora.rstrip("/").encode()).hexdigest()[:16])
 
 
+def exists(corpora: str) -> bool:
+    """Whether anything was fetched into a corpora folder; asks without making a ledger."""
+    kept = os.path.exists(os.path.join(_place(corpora), "ledger.sqlite"))
+    return kept or bool(storage.names(storage.join(corpora, FOLDER, "ledger")))
+
+
 class Ledger:
     """The attempts at one corpora folder. Thread-safe. Use it as a context manager.
 
@@ -84,14 +91,23 @@ class Ledger:
             failure is committed at once. A success that a kill kept from being committed is found again by
             its file.
         sync_s: seconds between segments, where the corpora folder is remote.
+        read_only: nothing is written to a local folder, which must have a ledger.
     """
 
     def __init__(
-        self, corpora: str, *, flush_s: float = 0.2, flush_rows: int = 200, sync_s: float = 30.0
+        self,
+        corpora: str,
+        *,
+        flush_s: float = 0.2,
+        flush_rows: int = 200,
+        sync_s: float = 30.0,
+        read_only: bool = False,
     ) -> None:
         self.corpora, self.folder = corpora.rstrip("/"), _place(corpora)
         self.remote = not storage.is_local(corpora)
-        os.makedirs(self.folder, exist_ok=True)
+        read_only = read_only and not self.remote
+        if not read_only:
+            os.makedirs(self.folder, exist_ok=True)
         self.session = secrets.token_hex(4)
         self._flush_s, self._flush_rows, self._sync_s = flush_s, flush_rows, sync_s
         self._lock = threading.RLock()
@@ -100,12 +116,14 @@ class Ledger:
         self._flushed = self._synced = time.monotonic()
         self._segments = 0
         self._db = sqlite3.connect(
-            os.path.join(self.folder, "ledger.sqlite"),
+            Path(self.folder, "ledger.sqlite").absolute().as_uri() + ("?mode=ro" if read_only else ""),
+            uri=True,
             check_same_thread=False,
             isolation_level=None,
             timeout=60,
         )
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _CREATE)
+        if not read_only:
+            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _CREATE)
         if self.remote:
             self._read_segments()
 

@@ -14,19 +14,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.build import finish, parts
-from pipelines.build.outcome import Outcome
+from pipelines.build.code import code_versions
 from pipelines.imports import media
-from pipelines.imports.planned import Found, LayoutError, PlannedSample
-from shards import format, manifest, sound, storage, tables
+from pipelines.imports.planned import Found, PlannedSample
+from shards import format, new_dataset, parts, records, sound, storage, tables
+from shards.manifest import Manifest
+from shards.reader import read_clip
+from shards.records import ClipRecord, SampleRecord
 from shards.rejections import Reason, Rejected, rejection
-from shards.tables import REJECTIONS
-from shards.writer import Content, Member
+from shards.writer import Content
 
 _SAMPLES_PER_SHARD = 256
-_NO_LABEL = dict.fromkeys(
-    ("source", "source_id", "label", "name", "synset", "category", "relation", "decided_by", "decided_on"), ""
-)  # no label map was asked
+Written = tuple[pa.Table, parts.Rejections]  # by `parts.write`
 
 
 def write(
@@ -42,47 +41,54 @@ def write(
     Args:
         progress: told shards done and shards in all.
     Returns:
-        Samples per split, and dropped items per reason.
+        Samples that were kept, and dropped items per reason.
     Raises:
-        LayoutError: not one sample of the plan is there.
+        ClaimError: `out` holds something else. NoSamples: not one sample of the plan can be used.
     """
-    rejections = list(found.rejections)
-    samples = list(_unique(found.samples, rejections))
+    asked = format.json_bytes({"samples": [asdict(sample) for sample in found.samples]})
+    new_dataset.begin(
+        out,
+        {"command": "import", "dataset": found.name, "samples": hashlib.sha256(asked).hexdigest()},
+    )
+    dropped: dict[str, parts.Rejections] = {"clips": [], "samples": list(found.rejections)}
+    samples = list(_unique(found.samples, dropped["samples"]))
     clips = _planned_clips(samples, folder)
-    planned = _planned_samples(samples, folder)
-    pool_cuts, sample_cuts = _cut(clips), _cut(planned)
-    total = len(pool_cuts) + len(sample_cuts)
-    written: list[str] = []
+    pool_cuts, sample_cuts = _cut(clips), _cut(_planned_samples(samples, folder))
+    done, total = 0, len(pool_cuts) + len(sample_cuts)
+    shards: list[str] = []
 
-    def run(cuts: Mapping[str, pa.Table], work: Callable[[pa.Table], Outcome]) -> Iterator[Outcome]:
+    def run(
+        cuts: Mapping[str, pa.Table], unit: str, work: Callable[[pa.Table], Written]
+    ) -> Iterator[pa.Table]:
+        nonlocal done
         with ThreadPoolExecutor(workers) as pool:
-            for path, outcome in zip(cuts, pool.map(work, cuts.values()), strict=True):
-                written.extend([path] if outcome.kept.num_rows else [])
-                rejections.extend(outcome.rejected.to_pylist())
-                progress(len(written), total)
-                yield outcome
+            for path, (rows, rejections) in zip(cuts, pool.map(work, cuts.values()), strict=True):
+                shards.extend([path] if rows.num_rows else [])
+                dropped[unit].extend(rejections)
+                progress(done := done + 1, total)
+                yield rows
 
     heard = {
         row["clip_id"]: row
-        for outcome in run(pool_cuts, partial(_write_clips, folder=folder, out=out))
-        for row in outcome.kept.to_pylist()
+        for rows in run(pool_cuts, "clips", partial(_write_clips, folder=folder, out=out))
+        for row in rows.to_pylist()
     }
-    kept = sum(
-        outcome.kept.num_rows
-        for outcome in run(sample_cuts, partial(_write_samples, folder=folder, out=out, heard=heard))
+    writing = partial(_write_samples, folder=folder, out=out, heard=heard)
+    kept = sum(rows.num_rows for rows in run(sample_cuts, "samples", writing))
+    text = f'import = "{found.name}"\n'
+    entered = {"clips": len(clips), "samples": len(found.samples) + len(found.rejections)}
+    reasons = {unit: Counter(str(row["reason"]) for row in rows) for unit, rows in dropped.items()}
+    about = Manifest(
+        name=found.name,
+        seed=0,
+        recipe={"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()},
+        label_map={"name": "", "version": "", "sha256": ""},
+        code=code_versions(),
+        funnel=tuple(new_dataset.step("import", unit, entered[unit], reasons[unit]) for unit in entered),
     )
-    if kept == 0:
-        raise LayoutError(
-            f"{folder}: none of {len(found.samples)} samples can be used; the first reason: "
-            + (
-                f"{rejections[0]['reason']}: {rejections[0]['detail']}"
-                if rejections
-                else "the tables are empty"
-            )
-        )
-    parts.sweep(out, written)
-    _complete(found, out, sorted(written), len(found.samples) + len(found.rejections), kept, rejections)
-    return Counter(str(each["reason"]) for each in rejections) + Counter({"kept": kept})
+    rejected = [tables.rejected(rows, unit) for unit, rows in dropped.items()]
+    new_dataset.complete(out, about, shards, partial(parts.load, out), rejected)
+    return reasons["clips"] + reasons["samples"] + Counter({"kept": kept})
 
 
 def _unique(samples: Iterable[PlannedSample], rejections: parts.Rejections) -> Iterator[PlannedSample]:
@@ -138,8 +144,10 @@ def _planned_clips(samples: Iterable[PlannedSample], folder: str) -> list[dict[s
         if sample.category not in row["categories"]:
             row["categories"] = sorted([*row["categories"], sample.category])
     by_id: dict[str, dict[str, Any]] = {}
-    for (clip_id, _), row in sorted(rows.items()):
-        by_id.setdefault(clip_id, row)  # a clip heard in two splits is in the pool of the first alone
+    for (clip_id, _), row in sorted(rows.items(), key=lambda item: -format.SPLITS.index(item[0][1])):
+        by_id.setdefault(
+            clip_id, row
+        )  # a clip heard in two splits is in one pool alone: that of test, then val
     return [{**row, "pool": True, "stamp": _stamp(folder, row["audio_path"])} for row in by_id.values()]
 
 
@@ -159,147 +167,72 @@ def _folder(row: dict[str, Any]) -> str:
     return format.POOL if row.get("pool") else row["split"]
 
 
-def _write_clips(table: pa.Table, folder: str, out: str) -> Outcome:
-    lengths: dict[str, float] = {}
+def _write_clips(table: pa.Table, folder: str, out: str) -> Written:
+    def encode(row: dict[str, Any]) -> parts.Encoded:
+        flac, duration_s = media.sound(storage.join(folder, row["audio_path"]), row["window"])
+        content = Content.of(flac)
+        record = ClipRecord(
+            id=row["clip_id"],
+            key=row["key"],
+            video_id=row["video_id"],
+            start_s=max(0, row["window"]) * sound.HOP_SAMPLES / sound.RATE_HZ,
+            duration_s=duration_s,
+            label=records.Label(),  # no label map was asked
+            official_split=row["split"],
+            sha256=content.sha256,
+            categories=tuple(row["categories"]),
+            split=row["split"],
+        )
+        return record, {"flac": content}
 
-    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
-        try:
-            flac, duration_s = media.sound(storage.join(folder, row["audio_path"]), row["window"])
-        except Rejected as error:
-            rejections.append(
-                rejection("import", row["clip_id"], error.reason, error.detail, row["categories"][0])
-            )
-            return None
-        lengths[row["key"]] = duration_s
-        sound = Content.of(flac)
-        record = {
-            **_clip_record(row, duration_s, sound.sha256),
-            "categories": row["categories"],
-            "split": row["split"],
-        }
-        return row["key"], {"flac": sound, "json": Content.of(format.json_bytes(record))}
-
-    def describe(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
-        own = {name: row[name] for name in ("key", "clip_id", "video_id", "split", "categories", "shard")}
-        return {**own, **parts.member_columns(members), "label": row["categories"][0], "start_s": _start_s(row),
-                "duration_s": lengths[row["key"]], "official_split": row["split"]}  # fmt: skip
-
-    return parts.write(table, out, tables.POOL, encode, describe)
+    return parts.write(table, out, "import", encode, code_versions())
 
 
-def _start_s(row: Mapping[str, Any]) -> float:
-    return max(0, row["window"]) * sound.HOP_SAMPLES / sound.RATE_HZ
-
-
-def _clip_record(row: Mapping[str, Any], duration_s: float, sha256: str) -> dict[str, Any]:
-    return {
-        "id": row["clip_id"], "key": format.key_of(row["clip_id"]), "video_id": row["video_id"],
-        "start_s": _start_s(row), "duration_s": duration_s, "label": _NO_LABEL, "official_split": row["split"],
-        "sha256": sha256, **dict.fromkeys(("licence", "author", "url"), ""),
-    }  # fmt: skip
-
-
-def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]]) -> Outcome:
-    about: dict[str, dict[str, Any]] = {}
-
-    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
+def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]]) -> Written:
+    def encode(row: dict[str, Any]) -> parts.Encoded:
         clip = heard.get(row["clip_id"])
-        try:
-            if clip is None:
-                raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} cannot be used")
-            jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
-            mask = media.mask(storage.join(folder, row["mask_path"]), width, height)
-        except Rejected as error:
-            rejections.append(
-                rejection("import", row["sample_id"], error.reason, error.detail, row["category"])
-            )
-            return None
-        flac = storage.read_range(storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"])
-        sound, photo, png = Content(flac, clip["flac_sha256"]), Content.of(jpg), Content.of(media.png(mask))
-        about[row["key"]] = facts = {"width": width, "height": height, **_measured(mask)}
-        facts["duration_s"] = clip["duration_s"]
-        record = _sample_record(row, facts, photo.sha256, png.sha256, sound.sha256)
-        contents = {
-            "flac": sound,
-            "jpg": photo,
-            "json": Content.of(format.json_bytes(record)),
-            "mask.png": png,
-        }
-        return row["key"], contents
+        if clip is None:
+            raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} cannot be used")
+        if clip["split"] != row["split"]:
+            raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} is heard in {clip['split']}")
+        jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
+        mask = media.mask(storage.join(folder, row["mask_path"]), width, height)
+        photo, png = Content.of(jpg), Content.of(media.png(mask))
+        flac, heard_clip = read_clip(out, clip)
+        record = SampleRecord(
+            key=row["key"],
+            sample_id=row["sample_id"],
+            split=row["split"],
+            category=row["category"],
+            component=row["component"],
+            pairing=records.Pairing(seed=0),
+            image=records.Image(
+                id=row["image_id"],
+                corpus=row["image_id"].partition(":")[0],
+                width=width,
+                height=height,
+                sha256=photo.sha256,
+                photo_keys=(row["image_id"],),
+                labels=(),
+            ),
+            mask=_mask(row["mask_id"], mask, png.sha256),
+            audio=heard_clip.audio,
+        )
+        return record, {"flac": flac, "jpg": photo, "mask.png": png}
 
-    def describe(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
-        own = {name: row[name] for name in tables.SAMPLES.names if name in row}
-        return {**own, **parts.member_columns(members), **about[row["key"]], "mask_ids": [row["mask_id"]]}
-
-    return parts.write(table, out, tables.SAMPLES, encode, describe)
+    return parts.write(table, out, "import", encode, code_versions())
 
 
-def _measured(mask: np.ndarray) -> dict[str, Any]:
-    """Area and box of a mask; an empty one (a frame where nothing seen makes a sound) has a box of zeros."""
+def _mask(mask_id: str, mask: np.ndarray, sha256: str) -> records.Mask:
+    """What a record says of a mask; an empty one (a frame where nothing seen makes a sound) has a box of zeros."""
     area = int(mask.sum())
     y, x = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    box = [int(x[0]), int(y[0]), int(x[-1] - x[0] + 1), int(y[-1] - y[0] + 1)] if area else [0, 0, 0, 0]
-    return {"area_px": area, "area_fraction": area / mask.size,
-            **dict(zip(("bbox_x", "bbox_y", "bbox_w", "bbox_h"), box, strict=True))}  # fmt: skip
-
-
-def _sample_record(
-    row: Mapping[str, Any], facts: Mapping[str, Any], photo_sha256: str, mask_sha256: str, sound_sha256: str
-) -> dict[str, Any]:
-    """KEY.json, as `shards/README.md` has it; texts are empty where the published dataset does not tell."""
-    unknown = dict.fromkeys(("licence", "licence_url", "author", "url"), "")
-    return {
-        "key": row["key"], "sample_id": row["sample_id"], "split": row["split"], "category": row["category"],
-        "component": row["component"], "pairing": {"seed": 0, "epoch": 0},
-        "image": {"id": row["image_id"], "corpus": row["image_id"].partition(":")[0], "width": facts["width"],
-                  "height": facts["height"], "sha256": photo_sha256, "labels": [], **unknown,
-                  "photo_keys": [row["image_id"]]},
-        "mask": {"ids": [row["mask_id"]], "policy": "instance", "area_px": facts["area_px"],
-                 "area_fraction": facts["area_fraction"], "sha256": mask_sha256,
-                 "bbox": [facts[f"bbox_{side}"] for side in "xywh"]},
-        "audio": _clip_record(row, facts["duration_s"], sound_sha256),
-    }  # fmt: skip
-
-
-def _complete(
-    found: Found, out: str, paths: list[str], planned: int, kept: int, rejections: parts.Rejections
-) -> None:
-    """Tables, then the manifest."""
-    by_split = {
-        split: [p for p in paths if p.startswith(f"{split}/")] for split in (*format.SPLITS, format.POOL)
-    }
-    loaded = {path: parts.load(out, path) for path in paths}
-
-    def rows(splits: Iterable[str]) -> Iterator[pa.Table]:
-        return (loaded[path].rows for split in splits for path in by_split[split])
-
-    ordered = sorted(rejections, key=lambda row: [row[name] or "" for name in REJECTIONS.names])
-    written = {
-        format.SAMPLES: finish.write_table(out, format.SAMPLES, tables.SAMPLES, rows(format.SPLITS)),
-        format.POOL_TABLE: finish.write_table(out, format.POOL_TABLE, tables.POOL, rows([format.POOL])),
-        format.REJECTIONS: finish.write_table(
-            out, format.REJECTIONS, REJECTIONS, [pa.Table.from_pylist(ordered, schema=REJECTIONS)]
-        ),
-    }
-    entries = {
-        kind: tuple(finish.shard_entry(loaded[path]) for split in splits for path in by_split[split])
-        for kind, splits in (("shards", format.SPLITS), ("pool", (format.POOL,)))
-    }
-    counts: dict[str, Any] = {}
-    for split in format.SPLITS:
-        categories: Counter[str] = Counter()
-        for entry in (entry for entry in entries["shards"] if entry.split == split):
-            categories.update(entry.categories)
-        counts[split] = {"samples": categories.total(), "categories": dict(sorted(categories.items()))}
-    dropped = Counter(
-        row["reason"] for row in rejections if "|" in (row["item"] or "") or row["reason"] == "bad_row"
+    box = (int(x[0]), int(y[0]), int(x[-1] - x[0] + 1), int(y[-1] - y[0] + 1)) if area else (0, 0, 0, 0)
+    return records.Mask(
+        ids=(mask_id,),
+        policy="instance",
+        area_px=area,
+        area_fraction=area / mask.size,
+        bbox=box,
+        sha256=sha256,
     )
-    text = f'import = "{found.name}"\n'
-    made = manifest.Manifest(
-        name=found.name, seed=0, recipe={"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()},
-        label_map={"name": "", "version": "", "sha256": ""}, code=parts.code_versions(), counts=counts,
-        shards=entries["shards"], pool_shards=entries["pool"], tables=written,
-        funnel=({"stage": "import", "unit": "samples", "in": planned, "kept": kept,
-                 "rejected": {str(reason): number for reason, number in sorted(dropped.items(), key=str)}},),
-    )  # fmt: skip
-    storage.write_atomic(storage.join(out, format.MANIFEST), manifest.dump(made))

@@ -83,7 +83,7 @@ def measure(
         tell("clips: select, convert")
         clips, converted = _clips(clock, _table(found.clips), corpora, folder, recipe, label_map)
         tell("samples: pair, write, finish")
-        pools = clock.time("load_pool", pair.Pools.of, [_heard_by_all(pair.slim(converted))])
+        pools = clock.time("load_pool", pair.arranged, [_heard_by_all(pair.slim(converted))])
         parted = split.split_samples(masks.selected, {}, recipe.seed, recipe.split).kept
         parted = parted.set_column(
             parted.schema.get_field_index("split"), "split", pa.repeat("train", len(parted))

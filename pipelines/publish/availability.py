@@ -2,14 +2,12 @@
 
 import datetime
 import io
-import os
-import sqlite3
-from contextlib import closing
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards import storage
+from pipelines.fetch import ledger
 
 AVAILABILITY = "availability.parquet"
 SCHEMA = pa.schema(
@@ -21,29 +19,23 @@ SCHEMA = pa.schema(
         "attempts": pa.int64(),
     }
 )
-_LAST = """
-SELECT item, cause, at, (SELECT COUNT(*) FROM attempts AS every WHERE every.item = last.item)
-FROM attempts AS last WHERE at = (SELECT MAX(at) FROM attempts AS other WHERE other.item = last.item)
-GROUP BY item ORDER BY item
-"""
 
 
 def snapshot(corpora: str) -> bytes | None:
-    """`availability.parquet` of a local corpora folder; None where nothing was fetched into it."""
-    path = os.path.join(storage.local_path(corpora), "_fetch", "ledger.sqlite")
-    if not storage.is_local(corpora) or not os.path.exists(path):
+    """`availability.parquet` of a corpora folder; None where nothing was fetched into it."""
+    if not ledger.exists(corpora):
         return None
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-        found = ledger.execute(_LAST).fetchall()
+    with ledger.Ledger(corpora, read_only=True) as kept:
+        attempts, latest = Counter(row.item for row in kept.rows()), kept.latest()
     rows = [
         {
             "item": item,
-            "alive": cause == "ok",
-            "cause": None if cause == "ok" else cause,
-            "checked_at": datetime.datetime.fromtimestamp(int(at), datetime.UTC),
-            "attempts": attempts,
+            "alive": last.ok,
+            "cause": None if last.ok else last.cause,
+            "checked_at": datetime.datetime.fromtimestamp(int(last.at), datetime.UTC),
+            "attempts": attempts[item],
         }
-        for item, cause, at, attempts in found
+        for item, last in sorted(latest.items())
     ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer, compression="zstd")

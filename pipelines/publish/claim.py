@@ -1,48 +1,53 @@
-"""One publisher at a time: the first to create the next claim file below TARGET/.publish owns the target.
+"""One publisher at a time: who creates the next claim file below TARGET/.publish owns the target.
 
-The store itself decides who was first (an exclusive create). The owner renews its claim; one that stopped doing so, or
-that a dead process of this machine held, is followed by a claim of the next number.
+The store itself decides who was first (an exclusive create). The owner writes its claim anew every RENEW_S. One whose
+process has ended on this machine is passed over at once; one of another machine, or one that cannot be read, when it
+did not change while it was watched for WATCH_S. No clock is compared with another, so none can block or let in anybody.
 """
 
 import json
-import os
+import re
 import secrets
-import socket
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 from pipelines.publish.edition import PublishError
 from pipelines.publish.target import Target
+from pipelines.publish.upload import Progress
+from shards import owner
+from shards.owner import Owner
 
 FOLDER = ".publish"
-RENEW_S = 15.0
-STALE_S = 120.0
+RENEW_S = 10.0
+WATCH_S = 60.0
+_NAME = re.compile(r"claim-(\d{6,12})\.json")
 _held: set[str] = set()  # tokens of this process
 
 
 @dataclass(frozen=True)
-class Owner:
-    """Who holds a claim. `renewed_at`: seconds since 1970."""
+class Holder:
+    """Who holds a claim."""
 
     token: str
     version: str
-    host: str
-    process: int
-    renewed_at: float
+    owner: Owner
 
-    def is_gone(self, now: float) -> bool:
-        if self.host == socket.gethostname():
-            if self.process == os.getpid():
-                return self.token not in _held
-            try:
-                os.kill(self.process, 0)
-            except ProcessLookupError:
-                return True
-            except PermissionError:
-                pass
-        return now - self.renewed_at > STALE_S
+    @classmethod
+    def read(cls, content: bytes) -> "Holder | None":
+        """From a claim file; None: it is cut, or not of this form."""
+        try:
+            told = json.loads(content)
+            found = owner.parse(told["owner"])
+            return cls(str(told["token"]), str(told["version"]), found) if found else None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def is_gone(self) -> bool | None:
+        """Whether it ended; None: only its own machine could tell."""
+        return self.token not in _held if self.owner == owner.mine() else self.owner.is_gone()
 
 
 class Claim:
@@ -52,15 +57,22 @@ class Claim:
         PublishError: somebody else publishes there now.
     """
 
-    def __init__(self, target: Target, version: str) -> None:
-        self._target, self._token = target, secrets.token_hex(8)
-        self._version = version
+    def __init__(
+        self,
+        target: Target,
+        version: str,
+        progress: Progress = lambda *_: None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._target, self._version, self._progress, self._pause = target, version, progress, pause
+        self._token = secrets.token_hex(8)
         self._path = ""
+        self._renewals = 0
         self._stop = threading.Event()
-        _held.add(self._token)
         self._renewer = threading.Thread(target=self._renew, daemon=True)
 
     def __enter__(self) -> "Claim":
+        _held.add(self._token)
         try:
             self._take()
         except BaseException:
@@ -70,29 +82,48 @@ class Claim:
         return self
 
     def _take(self) -> None:
-        gone = {}
-        for path, owner in self._owners().items():
-            if not owner.is_gone(time.time()):
-                raise PublishError(_told(owner, self._target.url))
-            gone[path] = owner.token
-        number = max((int(path.rsplit("-", 1)[1].removesuffix(".json")) for path in gone), default=0) + 1
+        dead = self._claims()
+        unsure = {}
+        for path, content in dead.items():
+            holder = Holder.read(content)
+            gone = holder.is_gone() if holder else None
+            if gone is False:
+                raise self._refused(content)
+            if gone is None:
+                unsure[path] = content
+        if unsure:
+            self._watch(unsure)
+        number = max((int(_NAME.fullmatch(_base(path))[1]) for path in dead), default=0) + 1  # type: ignore[index]
         path = f"{FOLDER}/claim-{number:06d}.json"
         if not self._target.create(path, self._content()):
-            raise PublishError(_told(self._owners().get(path), self._target.url))
+            raise self._refused(self._claims().get(path))
         self._path = path
-        for other, owner in self._owners().items():
-            if other != path and gone.get(other) != owner.token:
+        for other, content in self._claims().items():
+            if other != path and dead.get(other) != content:  # it is new, or was renewed
                 self._target.remove(path)
-                raise PublishError(_told(owner, self._target.url))
-        for other in gone:
+                raise self._refused(content)
+        for other in dead:
             self._target.remove(other)
 
+    def _watch(self, unsure: dict[str, bytes]) -> None:
+        """Wait until it is certain that nobody renews these claims."""
+        watched = 0.0
+        while watched < WATCH_S:
+            self._progress("Waiting for a sign of another publisher", int(watched), int(WATCH_S))
+            self._pause(RENEW_S)
+            watched += RENEW_S
+            now = self._claims()
+            for path, content in unsure.items():
+                if now.get(path, content) != content:
+                    raise self._refused(now[path])
+
     def check(self) -> None:
-        """Before the pointer moves: still the owner?"""
-        owner = self._owners().get(self._path)
-        if owner is None or owner.token != self._token:
+        """Before the pointer moves: still the owner? Whoever takes over does so under a higher number."""
+        claims = self._claims()
+        holder = Holder.read(claims.get(self._path, b""))
+        if set(claims) != {self._path} or holder is None or holder.token != self._token:
             raise PublishError(
-                f"another publisher took over {self._target.url}, because this one was silent for over {STALE_S:g} s; "
+                f"another publisher took over {self._target.url}, because this one was silent for {WATCH_S:g} s; "
                 "run the same command to see what it made of it"
             )
 
@@ -108,31 +139,40 @@ class Claim:
             if error is None:
                 raise  # else the store is away, which the first error says already
 
-    def _owners(self) -> dict[str, Owner]:
+    def _claims(self) -> dict[str, bytes]:
         found = {}
         for path in self._target.sizes(FOLDER):
-            content = self._target.read(path)
-            if content:
-                found[path] = Owner(**json.loads(content))
+            if _NAME.fullmatch(_base(path)) and (content := self._target.read(path)) is not None:
+                found[path] = content
         return found
 
     def _content(self) -> bytes:
-        owner = Owner(self._token, self._version, socket.gethostname(), os.getpid(), time.time())
-        return json.dumps(asdict(owner)).encode()
+        told = {"token": self._token, "version": self._version, "owner": str(owner.mine())}
+        return json.dumps({**told, "renewals": self._renewals}).encode()
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_S):
+            self._renewals += 1
             try:
+                held = Holder.read(self._target.read(self._path) or b"")
+                if held is None or held.token != self._token:
+                    return  # taken over: `check` says so
                 self._target.write(self._path, self._content())
             except PublishError:
-                continue  # the upload meets the same store, and tells; `check` decides at the end
+                continue  # the upload meets the same store, and tells
+
+    def _refused(self, content: bytes | None) -> PublishError:
+        holder = Holder.read(content or b"")
+        who = (
+            f"process {holder.owner.process} on {holder.owner.host}, version {holder.version}"
+            if holder
+            else "another publisher"
+        )
+        return PublishError(
+            f"{self._target.url} is being published to by {who}: wait until it is done, then run this again. "
+            f"One that died is passed over, on its own machine at once, else after {WATCH_S:g} s"
+        )
 
 
-def _told(owner: Owner | None, url: str) -> str:
-    who = (
-        f"process {owner.process} on {owner.host}, version {owner.version}" if owner else "another publisher"
-    )
-    return (
-        f"{url} is being published to by {who}: wait until it is done, then run this again. "
-        f"A publisher that died is passed over after {STALE_S:g} s, on its own machine at once"
-    )
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -89,7 +89,8 @@ def parse(content: bytes, url: str) -> Publication:
         return Publication(**{**record, "profile": profile, "files": files})
     except (ValueError, KeyError, TypeError) as error:
         raise PublishError(
-            f"{url} is damaged ({type(error).__name__}: {error}); do not publish over it"
+            f"{url} is damaged ({type(error).__name__}: {error}), so nobody can tell what was published: put the file "
+            "back from a copy; where nobody has used that version, remove its folder and publish it again"
         ) from error
 
 

@@ -11,6 +11,7 @@ from pipelines.build import index, split
 from pipelines.recipes import recipe
 from shards import format, hashing
 from shards.manifest import DatasetError, Manifest
+from shards.pools import Pools
 from shards.reader import Dataset
 from shards.tables import column
 
@@ -153,19 +154,14 @@ def _all(sizes: recipe.Split) -> int:
 
 def _pairing(dataset: Dataset, row: dict[str, Any], record: dict[str, Any]) -> Facts:
     seed, epoch = record["pairing"]["seed"], record["pairing"]["epoch"]
-    pool = dataset.table(format.POOL_TABLE, ["clip_id", "split", "categories"]).to_pylist()
-    ids = sorted(
-        clip["clip_id"]
-        for clip in pool
-        if clip["split"] == row["split"] and row["category"] in clip["categories"]
-    )
-    hashes = hashing.pool_hashes(ids)
-    drawn = hashing.pair(seed, epoch, row["sample_id"], hashes)
+    pools = Pools(dataset.table(format.POOL_TABLE, ["clip_id", "split", "categories"]))
+    drawn = pools.draw(seed, epoch, row["sample_id"], row["split"], row["category"])
+    again = "no clip" if drawn is None else pools.ids[drawn]
     return {
         "seed, epoch": f"{seed}, {epoch}",
-        "pool": f"{len(ids)} {row['category']} clip(s) of {row['split']}",
+        "pool": f"{len(pools.of(row['split'], row['category']))} {row['category']} clip(s) of {row['split']}",
         "hash": f"{hashing.hash64('pair', seed, epoch, row['sample_id']):016x}",
-        "drawn again": f"{ids[drawn]} ({'the same' if ids[drawn] == row['clip_id'] else 'NOT what the shard holds'})",
+        "drawn again": f"{again} ({'the same' if again == row['clip_id'] else 'NOT what the shard holds'})",
     }
 
 

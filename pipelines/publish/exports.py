@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from pipelines.publish.attribution import licence_url
-from shards import format, storage
+from shards import claims, format, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset, Sample
 
@@ -27,16 +27,16 @@ def export(dataset: Dataset, layout: str, out: str, progress: Callable[[int, int
         progress: called with (samples written, samples in all).
 
     Raises:
-        DatasetError: `out` holds something else.
+        ClaimError: `out` holds something else. DatasetError: there is no sample.
     """
-    whose = {"layout": layout, "manifest": dataset.manifest.recipe["sha256"], "name": dataset.manifest.name}
-    started = storage.join(out, "." + DONE)
-    content = json.dumps(whose, sort_keys=True).encode()
-    if storage.names(out) and not (storage.exists(started) and storage.read_bytes(started) == content):
-        raise DatasetError(f"{out} is not empty; give another --out")
-    storage.write_atomic(started, content)
+    if not dataset.manifest.tables[format.SAMPLES].rows:
+        raise DatasetError(f"{dataset.url} has no sample: nothing to export")
+    source = storage.sha256(storage.join(dataset.url, format.MANIFEST))
+    whose = {"command": "export", "layout": layout, "dataset": source, "name": dataset.manifest.name}
+    claims.claim(out, whose)
+    storage.remove(storage.join(out, DONE))
     number = LAYOUTS[layout](dataset, out, progress)
-    storage.write_atomic(storage.join(out, DONE), content)
+    _json(storage.join(out, DONE), whose)
     return number
 
 

@@ -9,7 +9,7 @@ from shards import format, storage
 from shards.manifest import DatasetError, Manifest, load
 from shards.reader import Dataset
 from shards.rejections import Reason
-from shards.writer import Content, write_shard
+from shards.writer import write_shard
 
 REFERENCE = "reference"  # holds the full dataset's manifest in an edition without sounds
 
@@ -72,10 +72,7 @@ def without_sounds(dataset: Dataset, out: str) -> list[str]:
             with storage.open_read(storage.join(dataset.url, path)) as file:
                 write_shard(
                     storage.join(out, path),
-                    (
-                        (row["key"], {ext: Content.of(records.read(file, row, ext)) for ext in extensions})
-                        for row in rows
-                    ),
+                    ((row["key"], {ext: records.read(file, row, ext) for ext in extensions}) for row in rows),
                 )
             written.append(path)
     for name in dataset.manifest.tables:

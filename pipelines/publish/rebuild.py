@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import fields
 
-from pipelines.build import parts, run
+from pipelines.build import run
+from pipelines.build.code import differences
 from pipelines.build.index import Progress
 from pipelines.build.match import label_map_of
 from pipelines.publish.profiles import AnyDataset
@@ -42,13 +43,7 @@ def rebuild(
             f"{dataset} was cut after its build ({', '.join(sorted(set(cut)))}): rebuild the version that it was "
             "cut from"
         )
-    here = parts.code_versions()
-    differ = [
-        f"{name} {version}, here {here.get(name)}"
-        for name, version in made.code.items()
-        if here.get(name) != version
-    ]
-    if differ:
+    if differ := differences(made.code):
         raise RebuildError(f"other versions made it: {'; '.join(differ)}; install those and run this again")
     text = made.recipe["text"]
     loaded = recipe.parse(recipe.tomllib.loads(text), text, "the manifest's recipe")

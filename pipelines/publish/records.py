@@ -7,8 +7,10 @@ from typing import IO, Any
 import pyarrow as pa
 
 from shards import storage
+from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.tables import column
+from shards.writer import Content
 
 
 def by_shard(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -26,10 +28,21 @@ def by_shard(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield rows[0]["shard"], rows
 
 
-def read(file: IO[bytes], row: dict[str, Any], extension: str) -> bytes:
-    """One member of a row from its open shard."""
-    file.seek(row[f"{column(extension)}_offset"])
-    return file.read(row[f"{column(extension)}_size"])
+def read(file: IO[bytes], row: dict[str, Any], extension: str) -> Content:
+    """One member of a row from its open shard.
+
+    Raises:
+        DatasetError: its bytes are not those that the table tells.
+    """
+    name = column(extension)
+    file.seek(row[f"{name}_offset"])
+    content = Content.of(file.read(row[f"{name}_size"]))
+    if content.sha256 != row[f"{name}_sha256"]:
+        raise DatasetError(
+            f"{row['shard']} is damaged: {row['key']}.{extension} has sha256 {content.sha256}, not "
+            f"{row[f'{name}_sha256']}; `avs-data verify` says what else is"
+        )
+    return content
 
 
 def records(dataset: Dataset, table: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -37,4 +50,4 @@ def records(dataset: Dataset, table: pa.Table) -> Iterator[tuple[dict[str, Any],
     for shard, rows in by_shard(table):
         with storage.open_read(storage.join(dataset.url, shard)) as file:
             for row in rows:
-                yield row, json.loads(read(file, row, "json"))
+                yield row, json.loads(read(file, row, "json").data)

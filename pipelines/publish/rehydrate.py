@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipelines.build import parts
+from pipelines.build.code import differences
 from pipelines.build.index import index
 from pipelines.publish import profiles, records
 from pipelines.recipes import recipe
-from shards import format, storage
+from shards import format, new_dataset, storage
 from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.rejections import Reason, Rejected
 from shards.sound import decoder
@@ -38,7 +38,8 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
         progress: called with (shards written, shards in all).
 
     Raises:
-        DatasetError: no reference edition, `out` holds something else, or a shard came out with other bytes.
+        ClaimError: `out` holds something else. DatasetError: no reference edition, or a shard came out with other
+            bytes.
     """
     if not profiles.is_reference(edition):
         raise DatasetError(
@@ -46,13 +47,7 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
         )
     dataset = profiles.AnyDataset(edition)
     made, url = dataset.manifest, storage.join(edition, profiles.REFERENCE, format.MANIFEST)
-    claim = storage.join(out, parts.WORK, "rehydrate")
-    whose = storage.sha256(url).encode()
-    if storage.exists(claim) and storage.read_bytes(claim) != whose:
-        raise DatasetError(f"{out} holds another dataset; give another --out")
-    if storage.names(out) and not storage.exists(claim):
-        raise DatasetError(f"{out} is not empty; give another --out")
-    storage.write_atomic(claim, whose)
+    new_dataset.begin(out, {"command": "rehydrate", "edition": storage.sha256(url)})
     entries = (*made.pool_shards, *made.shards)
     done = 0
     pool = dataset.table(format.POOL_TABLE)
@@ -133,13 +128,8 @@ def _pool_shard(
 
 
 def _versions(made: Manifest) -> str:
-    here = parts.code_versions()
-    differ = [
-        f"{name} {version} (here {here.get(name)})"
-        for name, version in made.code.items()
-        if here.get(name) != version
-    ]
-    return f"; it was made with {', '.join(differ)}" if differ else ""
+    differ = differences(made.code)
+    return f"; it was made with {'; '.join(differ)}" if differ else ""
 
 
 def _sample_shard(

@@ -1,13 +1,12 @@
 """Publish one version: check what is asked for, make the documents, upload, read again, move the pointer."""
 
-import csv
 import json
 import tempfile
 from dataclasses import dataclass, field
 
 from pipelines.build.split import read_held_out
 from pipelines.publish import documents, hub, profiles, takedown, upload
-from pipelines.publish.claim import Claim
+from pipelines.publish.claim import FOLDER, Claim
 from pipelines.publish.diff import Diff
 from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.target import LATEST, Target
@@ -68,8 +67,8 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
         known = target.publication(options.version) if options.version in versions else None
         if known:
             _same(known, asked, options)
-            if not options.dry_run:
-                _point(target, versions[-1])
+            if not options.dry_run and isinstance(target, Target):
+                _end(target, versions[-1], progress)
             return Report(
                 "unchanged", target.version_url(options.version), known, None, upload.Sent(0, 0, known.bytes)
             )
@@ -117,7 +116,7 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
 def _upload(
     target: Target, publication: Publication, previous: Publication | None, progress: upload.Progress
 ) -> upload.Sent:
-    with Claim(target, publication.version) as claim:
+    with Claim(target, publication.version, progress) as claim:
         versions = target.versions()
         if versions and str(versions[-1]) != publication.previous:
             raise PublishError(
@@ -131,30 +130,24 @@ def _upload(
     return sent
 
 
-def _point(target: Target | hub.Hub, version: Version) -> None:
+def _point(target: Target, version: Version) -> None:
     """Move the pointer to the newest version; the last write of a publication."""
-    if isinstance(target, Target) and target.latest() != str(version):
+    if target.latest() != str(version):
         target.write(LATEST, json.dumps({"version": str(version)}).encode() + b"\n")
+    upload.end(target, str(version))
+
+
+def _end(target: Target, newest: Version, progress: upload.Progress) -> None:
+    """Finish what a publisher left that was killed after its seal: the pointer, and its claim."""
+    if target.latest() != str(newest) or target.sizes(FOLDER):
+        with Claim(target, str(newest), progress):
+            _point(target, newest)
 
 
 def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> None:
     """Refuse what is not whole, or leaks."""
     entries = (*dataset.manifest.shards, *dataset.manifest.pool_shards)
-    if not dataset.manifest.tables[format.SAMPLES].rows:
-        raise PublishError(f"{dataset.url} has no sample: nothing to publish")
     total = sum(entry.bytes for entry in entries)
-    faults = verify(
-        dataset.url,
-        options.workers,
-        lambda done, all_: progress("Verifying", total * done // max(all_, 1), total),
-    )
-    if faults:
-        told = "\n".join(f"  - {fault.where}: {fault.what}" for fault in faults[:10])
-        more = f"\n  - and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise PublishError(
-            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nBuild it again (`avs-data build` with the same "
-            "--out mends what changed), then check with `avs-data verify`"
-        )
     unchecked = [entry["list"] for entry in dataset.manifest.held_out if entry["videos"] is None]
     given = {url.rsplit("/", 1)[-1] for url in options.held_out}
     missing = [name for name in unchecked if name.rsplit("/", 1)[-1] not in given]
@@ -163,18 +156,19 @@ def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> Non
             f"the build did not find {', '.join(missing)}, so nothing says whether training hears its videos: "
             "give each with --held-out FILE, or build again with it in the corpora folder"
         )
-    pool = dataset.table(format.POOL_TABLE, ["video_id", "split"]).to_pylist()
-    train = {row["video_id"] for row in pool if row["split"] == "train"}
-    for url in options.held_out:
-        try:
-            leaks = sorted(train & read_held_out(url))
-        except (OSError, ValueError, csv.Error) as error:
-            raise PublishError(f"cannot read --held-out {url}: {error}") from error
-        if leaks:
-            raise PublishError(
-                f"training hears {len(leaks)} video(s) that {url} holds out: {', '.join(leaks[:5])}. "
-                "Build again with --held-out and that file"
-            )
+    faults = verify(
+        dataset.url,
+        options.workers,
+        lambda done, all_: progress("Verifying", total * done // max(all_, 1), total),
+        {url: read_held_out(url) for url in options.held_out},
+    )
+    if faults:
+        told = "\n".join(f"  - {fault.where}: {fault.what}" for fault in faults[:10])
+        more = f"\n  - and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise PublishError(
+            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nMake it again with the command that made it, "
+            "which mends what changed, then check with `avs-data verify`"
+        )
 
 
 def _same(known: Publication, asked: Publication, options: Options) -> None:

@@ -127,8 +127,11 @@ class Target:
         return f"{self.url}/{version}"
 
     def latest(self) -> str | None:
-        content = self.read(LATEST)
-        return None if content is None else json.loads(content)["version"]
+        """The version that the pointer names; None where there is no pointer, or a damaged one."""
+        try:
+            return str(json.loads(self.read(LATEST) or b"")["version"])
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

@@ -26,11 +26,18 @@ def upload(
     """Make TARGET/VERSION whole, all but `publication.json`.
 
     Raises:
-        PublishError: the store fails, or holds other bytes than were sent, twice.
+        PublishError: the store fails, or holds other bytes than were sent, twice; or the folder of the version has
+            files of something else.
     """
     folder = publication.version
     target.abort_uploads(folder)
     there = target.sizes(folder)
+    if there and target.read(_begun(folder)) is None:
+        raise PublishError(
+            f"{target.url}/{folder} holds {len(there)} file(s) that no publication brought ({min(there)}): nothing "
+            "was touched; publish under another number or to another target, or remove that folder"
+        )
+    target.write(_begun(folder), b"{}")
     wanted = {f"{folder}/{file.path}" for file in publication.files}
     for path in sorted(set(there) - wanted):
         target.remove(path)  # of an interrupted publish of something else; no reader was told of it
@@ -60,6 +67,16 @@ def upload(
         sum(file.bytes for file in copies if file.path not in again),
         sum(file.bytes for file in present if file.path not in again),
     )
+
+
+def end(target: Target, version: str) -> None:
+    """Forget that a publication had begun: it is sealed."""
+    target.remove(_begun(version))
+
+
+def _begun(version: str) -> str:
+    """The file that says that what lies in the folder of a version is of a publication that was stopped."""
+    return f".publish/begun-{version}.json"
 
 
 def send(target: Target, folder: str, file: File) -> None:

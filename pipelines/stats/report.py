@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipelines.stats import contact, page, plots
 from pipelines.stats.summary import summarise
-from shards import format, storage
+from shards import claims, format, storage
 from shards.errors import AvsError
 from shards.reader import Dataset
 
@@ -40,12 +40,15 @@ def write_stats(
 
     Raises:
         DatasetError: no finished dataset, or a sample of the sheet does not decode.
-        StatsError: `out` is the dataset or inside it.
+        StatsError: `out` is the dataset or inside it, or there is no sample. ClaimError: `out` holds something else.
     """
     out = out or default_out(dataset)
     _apart(dataset, out)
     tell = progress or (lambda *_: None)
     data = Dataset(dataset)
+    if not sum(counts["samples"] for counts in data.manifest.counts.values()):
+        raise StatsError(f"{dataset} has no sample: there is nothing to draw")
+    claims.claim(out, {"command": "stats"})
     tell("Reading tables", 0, 1)
     summary = summarise(data)
     tell("Reading tables", 1, 1)

@@ -1,13 +1,12 @@
 """Numbers about a dataset: from its manifest and four columns of `samples.parquet`, never from its media."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shards import format
+from shards import format, manifest
 from shards.manifest import Manifest
 from shards.reader import Dataset
 from shards.sound import MAX_AUDIO_S
@@ -95,5 +94,5 @@ def _quantiles(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(value) for value in np.quantile(values, (0.05, 0.5, 0.95))) if len(values) else ()
 
 
-def _step(entry: dict[str, Any]) -> Step:
+def _step(entry: manifest.Step) -> Step:
     return Step(entry["stage"], entry["unit"], entry["in"], entry["kept"], dict(entry["rejected"]))
