@@ -47,7 +47,7 @@ HEARD = {
     "typing on computer keyboard": "typing",
     "dog barking": "the neighbour's dog",
     "dog bow-wow": "Woof-woof!",
-    "playing acoustic guitar": "GUITAR strumming",
+    "tapping guitar": "GUITAR strumming",
     "helicopter": "chopper",
     "horse neighing": "horses trotting",
     "lions roaring": "big cat roar (lion)",
