@@ -56,7 +56,8 @@ class Dataset:
     def table(self, name: str = format.SAMPLES, columns: list[str] | None = None) -> pa.Table:
         """A table beside the shards (`samples.parquet`, `pool.parquet`, `rejections.parquet`)."""
         with storage.open_read(storage.join(self.url, name)) as file:
-            return pq.read_table(file, columns=columns)
+            # Arrow's threads over a Python file may abort the interpreter as it exits.
+            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
 
     def read_member(self, row: dict[str, Any], extension: str) -> bytes:
         """The content of one member of a row of samples.parquet or pool.parquet, by one range read.

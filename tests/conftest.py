@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from real_data import DATA
 
 if TYPE_CHECKING:
+    import review_world
     import s3_server
-
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def mini() -> str:
     """Real photos, masks and clips, where this checkout has them beside it."""
-    if not (SHARED / "mini").is_dir():
-        pytest.skip(f"no real data at {SHARED / 'mini'}")
-    return str(SHARED / "mini")
+    if not (DATA / "mini").is_dir():
+        pytest.skip(f"no real data at {DATA / 'mini'}")
+    return str(DATA / "mini")
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +48,30 @@ def s3(tmp_path: Path) -> "Iterator[s3_server.S3Server]":
 
     with s3_server.serving(tmp_path / "s3") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, and lose much when several tests run at once."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> "review_world.World":
+    """A review with photos and sounds that the tests of a module share."""
+    import review_world
+
+    return review_world.make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> "review_world.World":
+    """The same for one test alone."""
+    import review_world
+
+    return review_world.make_world(tmp_path)

@@ -7,11 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from real_data import LABELS
 
 import label_maps
 
 ROOT = Path(__file__).parents[1]
-LABELS = ROOT.parent / "shared" / "data" / "labels"
 AVS = label_maps.load()
 AUDIOSET = "audioset_class_labels_indices.csv"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from real_data import LABELS
 
 import label_maps
 from label_maps import LabelMap, Link
@@ -16,7 +17,6 @@ from pipelines.corpora import labels
 from pipelines.corpora.labels import NamedLabel
 from pipelines.corpora.source import CorpusError
 
-LABELS = Path(__file__).parents[1].parent / "shared" / "data" / "labels"
 AVS = label_maps.load()
 RECIPE = 'name = "t"\n[labels]\ncategories = ["dog"]\n[split]\ntrain = 1\nval = 0\ntest = 0\n'
 

@@ -1,18 +1,18 @@
 """LVIS: the streaming reader against json.load with a plain loop, and against the lvis package."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from corpora_read import read_masks
 from lvis import LVIS
+from real_data import MINI
 
 from pipelines.corpora import json_stream, lvis
-from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import CorpusError, Source
-from shards.tables import REJECTIONS
 
-MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 BY = {"id": 4, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"}
 
 
@@ -67,17 +67,7 @@ def write(root: Path, data: dict | bytes, name: str = "lvis_v1_train.json", **op
     return str(root)
 
 
-def read(corpora: str) -> tuple[pa.Table, list[dict]]:
-    kept, rejected = [], []
-    for source in lvis.sources(corpora):
-        for part in lvis.read(source, corpora):
-            assert part.rows == len(part.kept) + len(part.rejected)
-            assert part.kept.schema == MASKS
-            assert part.rejected.schema == REJECTIONS
-            part.kept.validate(full=True)
-            kept.append(part.kept)
-            rejected += part.rejected.to_pylist()
-    return pa.Table.from_batches(kept, MASKS), rejected
+read = partial(read_masks, lvis)
 
 
 def plain(path: Path, corpora: Path, split: str | None) -> list[dict]:

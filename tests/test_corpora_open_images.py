@@ -2,19 +2,19 @@
 
 import csv
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
+from corpora_read import read_masks
+from real_data import MINI
 
 from pipelines.corpora import csv_stream, open_images
 from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import CorpusError, Source
-from shards.tables import REJECTIONS
 
-MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 HEADER = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
 BOX_HEADER = (
     "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,"
@@ -41,17 +41,7 @@ def write(root: Path, text: str | bytes, name: str = "train-annotations-object-s
     return str(root)
 
 
-def read(corpora: str) -> tuple[pa.Table, list[dict]]:
-    kept, rejected = [], []
-    for source in open_images.sources(corpora):
-        for part in open_images.read(source, corpora):
-            assert part.rows == len(part.kept) + len(part.rejected)
-            assert part.kept.schema == MASKS
-            assert part.rejected.schema == REJECTIONS
-            part.kept.validate(full=True)
-            kept.append(part.kept)
-            rejected += part.rejected.to_pylist()
-    return pa.Table.from_batches(kept, MASKS), rejected
+read = partial(read_masks, open_images)
 
 
 @pytest.mark.skipif(not MINI.exists(), reason="no real data beside the checkout")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from real_data import DATA
 
 from pipelines.build import index
 from pipelines.cli import main
@@ -15,7 +16,6 @@ from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import CorpusError
 from shards.tables import REJECTIONS
 
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
 MINI = DATA / "mini"
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from lvis import LVIS
 from matplotlib.path import Path as Outline
 from PIL import Image
+from real_data import LABELS
 
 from pipelines.cli import main
 from pipelines.demo import corpora as generator
@@ -296,12 +297,11 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_real_lists_hold_the_categories_under_these_names() -> None:
-    labels = Path(__file__).parents[1].parent / "shared" / "data" / "labels"
-    if not labels.is_dir():
-        pytest.skip(f"no label lists at {labels}")
-    known = {row["id"]: row for row in json.loads((labels / "lvis_v1_categories.json").read_text())}
-    mids = set(pd.read_csv(labels / "openimages_class-descriptions-boxable.csv", header=None)[0])
-    sounds = set(pd.read_csv(labels / "vggsound_stat.csv", header=None)[0])
+    if not LABELS.is_dir():
+        pytest.skip(f"no label lists at {LABELS}")
+    known = {row["id"]: row for row in json.loads((LABELS / "lvis_v1_categories.json").read_text())}
+    mids = set(pd.read_csv(LABELS / "openimages_class-descriptions-boxable.csv", header=None)[0])
+    sounds = set(pd.read_csv(LABELS / "vggsound_stat.csv", header=None)[0])
     for category in categories().values():
         row = known[category.lvis_id]
         assert (row["name"], row["synset"]) == (category.lvis_name, category.lvis_synset)

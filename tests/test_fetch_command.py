@@ -10,12 +10,12 @@ import local_site
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from real_data import MINI
 
 from pipelines.cli import main
 from pipelines.fetch.ledger import Ledger
 from shards import manifest
 
-MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 needs_mini = pytest.mark.skipif(not MINI.exists(), reason=f"no real mini corpora at {MINI}")
 
 

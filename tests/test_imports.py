@@ -3,13 +3,13 @@
 import csv
 import io
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
 from PIL import Image
+from real_data import DATA
 
 from pipelines import cli
 from pipelines.imports import avsbench
@@ -250,7 +250,7 @@ def test_importing_again_writes_the_same_bytes(s4, tmp_path):
 
 
 @pytest.mark.skipif(
-    not (Path(__file__).parents[1].parent / "shared" / "data" / "avsbench").is_dir(),
+    not (DATA / "avsbench").is_dir(),
     reason="no shared/data/avsbench",
 )
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_importing_again_writes_the_same_bytes(s4, tmp_path):
     ],
 )
 def test_the_official_tables_give_the_published_numbers(name, counts, tmp_path):
-    source = Path(__file__).parents[1].parent / "shared" / "data" / "avsbench" / f"{name}_meta_data.csv"
+    source = DATA / "avsbench" / f"{name}_meta_data.csv"
     (tmp_path / source.name).write_bytes(source.read_bytes())
     found = avsbench.read(str(tmp_path))
     assert {split: sum(each.split == split for each in found.samples) for split in counts} == counts

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from real_data import MINI
 
 from pipelines.build import index as indexing
 from pipelines.build.index import index
@@ -20,7 +21,6 @@ from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.corpora.source import CorpusError
 from shards.tables import REJECTIONS
 
-MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
 MASK_HEADER = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
 
 

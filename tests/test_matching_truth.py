@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from real_data import LABELS
 
 from pipelines.matching import evaluation, gold, proposals
 from pipelines.matching.evaluation import Figures
@@ -13,7 +14,6 @@ from pipelines.matching.proposals import Proposal
 from pipelines.matching.semantic import SemanticExtraMissing
 from pipelines.matching.vocabularies import AUDIO_SOURCES, Vocabularies, read_labels
 
-LABELS = Path(__file__).parents[1].parent / "shared" / "data" / "labels"
 GOLD = LABELS / "gold_links_sample.csv"
 DATA = Path(__file__).parent / "data"
 TRUTHS = {

@@ -1,6 +1,5 @@
 """The builder: published counts, what is trained, precision, and that the tiny model learns."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,16 +13,9 @@ from avs_train.models.adapters import placement
 from avs_train.models.flops import flops_per_image
 from avs_train.vggish import VGGish
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = ModelConfig(size="tiny", image_size=128)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors this small gain nothing from threads, and lose much when several tests run at once."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def count(module: nn.Module) -> int:

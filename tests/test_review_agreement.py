@@ -85,27 +85,18 @@ def test_what_a_gold_file_answers(truth):
     assert answers[("vggsound", "dog barking", "lvis", "378")] is None  # the file does not know the sound
 
 
+def ask_gold(queue, folder, truth):
+    options = intake.IntakeOptions(gold_rate=0.15)
+    return intake.import_proposals(queue, PROPOSALS, options, load(folder / "maps/small.csv"), [], truth)
+
+
 def test_gold_is_a_share_of_the_queue_half_of_it_accepts(tmp_path, truth):
     with make_world(tmp_path, media=False).open() as queue:
-        report = intake.import_proposals(
-            queue,
-            PROPOSALS,
-            intake.IntakeOptions(gold_rate=0.15),
-            load(tmp_path / "maps/small.csv"),
-            [],
-            truth,
-        )
+        report = ask_gold(queue, tmp_path, truth)
         golden = [item for item in queue.items() if item.gold]
         assert report.gold == len(golden) == 6  # 34 links asked, 15 % rounded up
         assert sum(item.gold == "accept" for item in golden) == 3
-        again = intake.import_proposals(
-            queue,
-            PROPOSALS,
-            intake.IntakeOptions(gold_rate=0.15),
-            load(tmp_path / "maps/small.csv"),
-            [],
-            truth,
-        )
+        again = ask_gold(queue, tmp_path, truth)
         assert again.gold == 6
         places = [place for place, item in enumerate(i for i in queue.items() if i.asked) if item.gold]
         assert (
@@ -115,14 +106,7 @@ def test_gold_is_a_share_of_the_queue_half_of_it_accepts(tmp_path, truth):
 
 def test_gold_is_asked_of_everybody_and_scored(tmp_path, truth):
     with make_world(tmp_path, media=False).open() as queue:
-        intake.import_proposals(
-            queue,
-            PROPOSALS,
-            intake.IntakeOptions(gold_rate=0.15),
-            load(tmp_path / "maps/small.csv"),
-            [],
-            truth,
-        )
+        ask_gold(queue, tmp_path, truth)
         golden = [item for item in queue.items() if item.gold]
         for item in golden:
             queue.decide(item.id, "anna", Answer("accept"))

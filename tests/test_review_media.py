@@ -8,17 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from review_page import browser
-from review_world import make_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def fresh(tmp_path):
-    return make_world(tmp_path)
 
 
 def example_ids(world, kind):

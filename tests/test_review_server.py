@@ -18,16 +18,6 @@ from pipelines.review.server.run import serve
 from pipelines.review.server.security import MAX_BODY_BYTES, is_loopback
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def fresh(tmp_path):
-    return make_world(tmp_path)
-
-
 def decide(client, link, verdict="accept", **more):
     body = {"verdict": verdict, "revision": link["revision"], **more}
     return client.post(f"/api/link/{link['id']}/decision", json=body)

@@ -16,16 +16,10 @@ from avs_train.data.samples import open_split
 from avs_train.models import ModelConfig, build_model
 from avs_train.run_folder import load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 SHA = [f"{index:064x}" for index in range(9)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -22,18 +22,12 @@ from avs_train.distributed import DeviceError, Place, choose_device
 from avs_train.run_folder import RunError, RunFolder, load_checkpoint
 from avs_train.schedule import learning_rate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = [
     "model.image_size=64", "epochs=2", "train.batch_size=4", "window_shards=2", "workers=1", "tensorboard=false",
     "evaluate.pictures=0", "log_every=2", "validate_first=false", "validate_every=1", "data.augment=false",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

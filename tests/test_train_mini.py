@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-MINI = Path(__file__).parents[1].parent / "shared" / "data" / "mini"
+from real_data import MINI
 
 
 @pytest.mark.slow
