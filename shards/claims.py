@@ -1,7 +1,6 @@
 """A folder for one purpose: two commands never write into the same one, and one that was stopped goes on in its own."""
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,9 +34,7 @@ def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> Non
 
 
 def _claim(folder: str, mine: dict[str, Any], option: str) -> None:
-    if storage.is_local(folder):
-        for below, _, _ in os.walk(storage.local_path(folder)):
-            storage.sweep(below)
+    storage.sweep_below(folder)
     url, content = storage.join(folder, WORK, CLAIM), format.json_bytes(mine)
     theirs = _read(url)
     if theirs is None:

@@ -23,17 +23,20 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Label(_Part, frozen=True):
-    """How a label map links a source's label to the category; all empty where no label map was asked."""
+    """What a source's label is called, and how a label map links it to its category."""
 
-    source: str = ""
-    source_id: str = ""
-    label: str = ""  # what the corpus calls it
-    name: str = ""  # what the map calls it
-    synset: str = ""  # of LVIS alone
-    category: str = ""
-    relation: str = ""
-    decided_by: str = ""
-    decided_on: str = ""
+    source: str
+    source_id: str
+    name: str
+    synset: str
+    relation: str
+    decided_by: str
+    decided_on: str
+    label: str | msgspec.UnsetType = msgspec.UNSET  # since version 2: as the corpus's own file says
+    category: str | msgspec.UnsetType = msgspec.UNSET  # since version 2
+
+
+NO_LABEL = Label(*[""] * 9)  # no label map was asked
 
 
 class Image(_Part, frozen=True):

@@ -133,6 +133,13 @@ def sweep(folder: str) -> None:
                         os.remove(entry.path)
 
 
+def sweep_below(url: str) -> None:
+    """`sweep` a local folder and every folder below it."""
+    if is_local(url):
+        for folder, _, _ in os.walk(local_path(url)):
+            sweep(folder)
+
+
 def _is_left(path: str, whose: Owner) -> bool:
     gone = whose.is_gone()
     if gone is not None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
+from dataclasses import replace
 from itertools import islice, permutations
 from pathlib import Path
 
@@ -33,8 +34,9 @@ from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.takedown import takedown
 from pipelines.publish.version import Version, VersionError
 from pipelines.recipes import recipe
-from shards import claims, format, hashing, manifest, storage
+from shards import claims, format, hashing, manifest, new_dataset, storage, tables
 from shards.manifest import DatasetError
+from shards.new_dataset import NoSamples
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -164,6 +166,71 @@ def test_takedown_leaves_all_else_and_stays(dataset: str, tmp_path: Path) -> Non
         go(dataset, "1.1.0", to)
     with pytest.raises(DatasetError, match="has no lvis:0"):
         takedown(source, str(tmp_path / "x"), ["lvis:0"], [], "r")
+
+
+def test_a_takedown_of_a_damaged_or_of_all_samples_is_refused(dataset: str, tmp_path: Path) -> None:
+    source = Dataset(dataset)
+    images = source.table()["image_id"].to_pylist()
+    with pytest.raises(NoSamples, match=r"takedown dropped all \d+ samples, \d+ as taken_down"):
+        takedown(source, str(tmp_path / "none"), images, [], "asked for")
+    assert not (tmp_path / "none" / "manifest.json").exists()
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    row, other = [row for row in source.table().to_pylist() if row["shard"] == "train/train-000000.tar"][:2]
+    shard = copy / row["shard"]
+    content = bytearray(shard.read_bytes())
+    content[other["jpg_offset"] + other["jpg_size"] // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DatasetError, match=f"{row['shard']} is damaged: {other['key']}.jpg"):
+        takedown(Dataset(str(copy)), str(tmp_path / "less"), [row["image_id"]], [], "asked for")
+    assert not (tmp_path / "less" / "manifest.json").exists()
+
+
+def test_no_command_writes_into_a_folder_of_something_else(
+    dataset: str, corpora: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    before = hashes(copy)
+    image = Dataset(dataset).table()["image_id"][0].as_py()
+    go(dataset, "1.0.0", tmp_path / "to", profile=Profile(reference_only=("audio",)))
+    for command in (
+        ["takedown", dataset, "--image", image, "--reason", "asked"],
+        ["rehydrate", str(tmp_path / "to" / "1.0.0"), "--corpora", corpora],
+        ["export", dataset, "--format", "coco"],
+        ["stats", dataset],
+        ["index", "--corpora", corpora],
+    ):
+        result = CliRunner().invoke(main, [*command, "--out", str(copy)])
+        assert result.exit_code == 1
+        assert "holds something else (" in result.output + str(result.exception), command
+        assert hashes(copy) == before
+
+
+def test_empty_datasets_are_told(dataset: str, tmp_path: Path) -> None:
+    """A version before this one may have made one."""
+    made = manifest.load(dataset)
+    none: dict[str, manifest.SplitCounts] = {
+        split: {"samples": 0, "categories": {}} for split in format.SPLITS
+    }
+    entry = new_dataset.write_table(str(tmp_path / "empty"), format.SAMPLES, tables.SAMPLES, [])
+    for name in (format.POOL_TABLE, format.REJECTIONS):
+        shutil.copy(Path(dataset) / name, tmp_path / "empty" / name)
+    empty = replace(made, shards=(), counts=none, tables={**made.tables, format.SAMPLES: entry})
+    (tmp_path / "empty" / "manifest.json").write_bytes(manifest.dump(empty))
+    (tmp_path / "empty" / "pool").mkdir()
+    for entry_ in made.pool_shards:
+        shutil.copy(Path(dataset) / entry_.path, tmp_path / "empty" / entry_.path)
+    for command in (
+        ["verify", str(tmp_path / "empty")],
+        ["publish", str(tmp_path / "empty"), "--version", "1.0.0", "--to", str(tmp_path / "to")],
+        ["export", str(tmp_path / "empty"), "--format", "coco", "--out", str(tmp_path / "coco")],
+        ["stats", str(tmp_path / "empty")],
+    ):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1, command
+        assert "sample" in result.output + str(result.exception), command
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
 
 
 @pytest.fixture(scope="session")

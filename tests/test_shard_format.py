@@ -6,11 +6,13 @@ import re
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards import format
+from shards import format, pools, records, tables
+from shards.hashing import pair, pool_hashes
 from shards.writer import Content, write_shard
 
 KEY = "0123456789abcdef0123"
@@ -120,3 +122,74 @@ def test_json_has_one_form() -> None:
     assert json.loads(format.json_bytes(record)) == record
     with pytest.raises(ValueError, match="not JSON compliant"):
         format.json_bytes({"a": float("nan")})
+
+
+def test_the_specification_names_every_field_and_column() -> None:
+    text = Path("shards/README.md").read_text()
+    assert f"# The shard format, version {format.FORMAT_VERSION}\n" in text
+    rows = dict(re.findall(r"^\| (`image`|`mask`|`audio`|`pairing`) \| (.*) \|$", text, re.MULTILINE))
+    for name, kind in (("image", records.Image), ("mask", records.Mask), ("audio", records.Audio)):
+        assert set(re.findall(r"`(\w+)`", rows[f"`{name}`"])) == set(kind.__struct_fields__), name
+    (label,) = re.findall(r"^\| `image.labels` .*? \| (.*) \|$", text, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", label)) == set(records.Label.__struct_fields__)
+    for name, schema in tables.schemas().items():
+        section = (
+            text.split(f"\n## {name}\n")[1]
+            .split("\n## ")[0]
+            .replace("bbox_x/y/w/h", "bbox_x bbox_y bbox_w bbox_h")
+        )
+        told = set(re.findall(r"\w+", section))
+        for column in schema.names:
+            member = re.fullmatch(r"(flac|jpg|json|mask_png)(_offset|_size|_sha256)", column)
+            assert column in told or (member and set(member.groups()) <= told), column
+
+
+LABEL = records.Label(
+    "vggsound", "dog barking", "dog", "", "same", "somebody", "2026-01-02", "dog barking", "dog"
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.builds(records.ClipRecord, id=texts, key=texts, video_id=texts, label=st.just(LABEL), split=texts,
+                 start_s=st.floats(0, 1e6), duration_s=st.floats(0, 10), official_split=texts, sha256=texts,
+                 categories=st.lists(texts, min_size=1).map(tuple)))  # fmt: skip
+def test_records_are_read_as_they_were_written(record: records.ClipRecord) -> None:
+    content = records.encode(record)
+    assert records.decode(content, records.ClipRecord) == record
+    assert json.loads(content)["start_s"] == record.start_s
+    row = records.row(record, "pool/pool-000000.tar", {})
+    assert (row["clip_id"], row["label"], row["licence"]) == (record.id, "dog barking", None)
+    for damaged in (content[:-1], content + b" ", content.replace(b'"split"', b'"spilt"'), b"{}", b""):
+        with pytest.raises(records.RecordError, match="json: "):
+            records.decode(damaged, records.ClipRecord)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["train", "test"]), st.sets(st.sampled_from("abc"), min_size=1)),
+        max_size=12,
+    ),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_pools_are_the_clips_of_split_and_category(
+    clips: list[tuple[str, set[str]]], seed: int, epoch: int
+) -> None:
+    """Against a plain loop, whatever the order of the table."""
+    rows = [
+        {"clip_id": f"clip{number * 7 % 12:02d}", "split": split, "categories": sorted(names)}
+        for number, (split, names) in enumerate(clips)
+    ]
+    schema = pa.schema({"clip_id": pa.string(), "split": pa.string(), "categories": pa.list_(pa.string())})
+    found = pools.Pools(pa.Table.from_pylist(rows, schema=schema))
+    for split in ("train", "test", "val"):
+        for category in "abc":
+            ids = sorted(
+                row["clip_id"] for row in rows if row["split"] == split and category in row["categories"]
+            )
+            assert found.of(split, category) == ids
+            drawn = found.draw(seed, epoch, "sample", split, category)
+            assert (drawn is None) == (not ids)
+            if drawn is not None:
+                assert found.ids[drawn] == ids[pair(seed, epoch, "sample", pool_hashes(ids))]
+                assert found.clips["clip_id"][drawn].as_py() == found.ids[drawn]

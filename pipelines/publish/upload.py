@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pipelines.publish.edition import File, Publication, PublishError, by_path, dump
 from pipelines.publish.target import Target
+from pipelines.publish.version import Version
+from shards import storage
 
 Progress = Callable[[str, int, int], None]  # what is done, bytes done, bytes in all
 WORKERS = 8  # files under way at once
@@ -31,6 +33,7 @@ def upload(
     """
     folder = publication.version
     target.abort_uploads(folder)
+    storage.sweep_below(target.version_url(Version.parse(folder)))
     there = target.sizes(folder)
     if there and target.read(_begun(folder)) is None:
         raise PublishError(
