@@ -13,6 +13,7 @@ from typing import IO, Any, NoReturn
 
 import av
 import numpy as np
+from av.audio.frame import format_dtypes
 
 from shards import storage
 from shards.rejections import Reason, Rejected
@@ -27,6 +28,7 @@ _LEAD_S = 1.0  # decoded before the window, for the resampler; whole samples at 
 _TAIL_S = 0.1  # the same behind it
 _PREROLL_S = 2.0  # decoded and dropped after a seek: codecs need packets before the first right sample
 _EDGE = RATE_HZ // 100
+_DTYPES = {**format_dtypes, "s64": "i8", "s64p": "i8"}
 _STEADY = 16  # frames whose times are averaged where a container rounds them
 
 
@@ -338,14 +340,17 @@ def _time_s(frame: av.AudioFrame) -> float:
 
 def _planes(frame: av.AudioFrame) -> np.ndarray:
     """(channels, n) float32; integers are scaled to [-1, 1)."""
-    values = frame.to_ndarray()
-    if values.dtype.kind == "u":
-        scaled = (values.astype(np.float32) - 128.0) / 128.0
-    elif values.dtype.kind == "i":
-        scaled = values.astype(np.float32) / np.float32(2.0 ** (8 * values.dtype.itemsize - 1))
+    dtype = np.dtype(_DTYPES[frame.format.name])
+    channels, count = frame.layout.nb_channels, frame.samples
+    planes: Any = frame.planes  # buffers
+    if frame.format.is_planar:
+        values = np.stack([np.frombuffer(plane, dtype, count) for plane in planes])
     else:
-        scaled = values.astype(np.float32)
-    return scaled if frame.format.is_planar else scaled.reshape(-1, frame.layout.nb_channels).T
+        values = np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels).T
+    if dtype.kind == "f":
+        return values.astype(np.float32)
+    half = np.float32(2.0 ** (8 * dtype.itemsize - 1))
+    return (values.astype(np.float32) - half * (dtype.kind == "u")) / half
 
 
 def _said(error: BaseException) -> str:

@@ -50,7 +50,7 @@ class Window:
         """
         monos: list[tuple[int, np.ndarray]] = []
         for rate_hz, _, blocks in self._runs:
-            mono = to_mono(np.concatenate(blocks, axis=1), rate_hz)
+            mono = to_mono(np.ascontiguousarray(np.concatenate(blocks, axis=1)), rate_hz)
             if monos and monos[-1][0] == rate_hz:
                 mono = np.concatenate([monos.pop()[1], mono])
             monos.append((rate_hz, mono))
