@@ -170,13 +170,18 @@ class Writer:
         stream = self._source.streams.best("audio")
         codec = stream.codec_context.codec.canonical_name
         shift_s = delay_s - _start_s(stream)
+
+        def shifted(item: Any) -> Any:
+            if item.pts is not None:
+                item.pts += round(shift_s / item.time_base)
+            return item
+
         if codec in KEPT and codec in self._container.supported_codecs:
             target = self._container.add_stream_from_template(stream)
             for packet in self._source.demux(stream):
                 if packet.pts is not None:
-                    packet.pts += round(shift_s / packet.time_base)
-                    packet.dts = packet.pts
-                    packet.stream = target
+                    packet = shifted(packet)
+                    packet.dts, packet.stream = packet.pts, target
                     yield packet
             return
         layout = "mono" if stream.codec_context.channels == 1 else "stereo"
@@ -187,9 +192,7 @@ class Writer:
         resampler = av.AudioResampler(target.format, layout, _ENCODED_HZ, size)
         for frame in itertools.chain(self._decoded(stream), [None]):
             for piece in resampler.resample(frame):
-                if piece.pts is not None:
-                    piece.pts += round(shift_s / piece.time_base)
-                yield from target.encode(piece)
+                yield from target.encode(shifted(piece))
         yield from target.encode(None)
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
