@@ -12,7 +12,7 @@ COMMANDS = {
     "eval": "Measure a trained model on a split: mJ, mF, per category, under other sounds.",
     "fit": "Train, alone or under torchrun; the same command again goes on where it stopped.",
     "plan-experiments": "Print every run behind the paper's tables, in order.",
-    "predict": "Draw what sounds in one photo, given one sound.",
+    "predict": "Mark what sounds in a photo, a video or a folder of frames.",
     "report": "Put measured results beside the paper's tables.",
 }
 
@@ -52,6 +52,7 @@ class LazyGroup(click.Group):
 _EXPECTED = {
     "CheckpointError", "ConfigError", "CorruptDataError", "DatasetError", "DecodeError", "DeviceError",
     "EmbeddingError", "NonFiniteError", "ReportError", "RunError", "SettingError", "ShardError",
+    "StaleError", "VideoError",
 }  # fmt: skip
 
 

@@ -172,26 +172,26 @@ def test_a_value_keeps_its_width_where_it_may(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("capability", "size", "training", "compiled", "path"),
+    ("capability", "size", "training", "path"),
     [
-        ((9, 0), "vit_h", True, True, "flash"),  # H100
-        ((9, 0), "vit_h", False, True, "flex"),
-        ((9, 0), "vit_h", False, False, "flash"),
-        ((8, 6), "vit_h", True, True, "narrow"),  # A6000: the flash kernel does not train 208 wide heads
-        ((8, 6), "vit_h", False, False, "flash"),
-        ((8, 9), "vit_b", True, True, "flash"),  # 192 wide
-        ((12, 0), "vit_h", True, False, "narrow"),
+        ((9, 0), "vit_h", True, "flash"),  # H100
+        ((8, 6), "vit_h", True, "narrow"),  # A6000: the flash kernel does not train heads 208 wide
+        ((8, 6), "vit_h", False, "flash"),
+        ((8, 9), "vit_b", True, "flash"),  # 192 wide
+        ((12, 0), "vit_h", True, "narrow"),
     ],
 )
 def test_the_rule_for_the_whole_grid(
-    capability: tuple[int, int], size: str, training: bool, compiled: bool, path: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    capability: tuple[int, int], size: str, training: bool, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
     cuda, width = torch.device("cuda"), {"vit_h": 80, "vit_b": 64}[size]
-    assert choose(cuda, width, 64, training=training, compiled=compiled) == path
-    assert choose(cuda, width, 14, training=training, compiled=compiled) == "flash"  # windows
-    assert choose(torch.device("cpu"), width, 64, training=training, compiled=compiled) == "flash"
+    assert choose(cuda, width, 64, training=training) == path
+    assert choose(cuda, width, 14, training=training) == "flash"  # windows
+    assert (
+        choose(cuda, width, 96, training=training) == "narrow"
+    )  # 1536 pixels: wider than the flash kernel takes
+    assert choose(torch.device("cpu"), width, 64, training=training) == "flash"
 
 
 def test_bfloat16_projections_stay_near_float32() -> None:

@@ -1,59 +1,131 @@
 """`avs-train predict`."""
 
+import json
+from fractions import Fraction
 from pathlib import Path
 
 import click
 import cv2
 import numpy as np
-import torch
 
-from avs_train import assembly
+from avs_train import assembly, predict
 from avs_train.data import decode, sound
-from avs_train.distributed import choose_device
-from avs_train.losses import upsample
+from avs_train.display import Bar
 from avs_train.pictures import overlay
+from avs_train.video import VideoError, Writer, is_photo, open_video
+from shards import storage
+from shards.sound import RATE_HZ
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("audio", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("seen", type=click.Path(path_type=Path, exists=True))
+@click.argument("rest", nargs=-1, metavar="[SOUND] [KEY=VALUE]...")
 @click.option("--model", required=True, metavar="RUN", help="Run folder or checkpoint.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="PNG", help="[default: IMAGE-overlay.png]")
 @click.option(
-    "--mask", type=click.Path(path_type=Path), metavar="PNG", help="Also the mask alone, 0 and 255."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="SEEN with what sounds left bright and outlined.  [default: SEEN-overlay.png or .mp4]",
+)
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    metavar="JSON",
+    help="Also the masks, in COCO's run lengths.",
+)
+@click.option(
+    "--mask", type=click.Path(path_type=Path), metavar="PNG", help="Of a photo: also its mask, 0 and 255."
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(0.001, 1000),
+    default=1.0,
+    show_default=True,
+    help="Frames a second of a folder.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="S",
+    help="Of a video: seconds from one new mask to the next; the frames between keep the last.  [default: each frame]",
 )
 def command(
-    image: Path, audio: Path, overrides: tuple[str, ...], model: str, out: Path | None, mask: Path | None
+    seen: Path,
+    rest: tuple[str, ...],
+    model: str,
+    out: Path | None,
+    masks: Path | None,
+    mask: Path | None,
+    fps: float,
+    every: float,
 ) -> None:
-    """Draw what of the photo IMAGE makes the sound AUDIO.
+    """Mark what makes the sound in SEEN: a photo, a video, or a folder of frames.
 
-    AUDIO may be in any usual format; its window from 0.96 s to 1.935 s is heard, or the last whole one of a
-    shorter clip.
+    A video is heard itself, or SOUND in place of its own. A photo and a folder need SOUND: any audio or video file. Of
+    a photo's sound the window from 0.96 s to 1.935 s is heard, or the last complete one of a shorter sound; of a
+    video's, for each frame the 0.975 s around it. The video keeps its size, its times and its sound.
+
+    \b
+      avs-train predict clip.mp4 --model runs/sama_avs --out overlay.mp4 --masks masks.json
+      avs-train predict photo.jpg dog.wav --model runs/sama_avs
+      avs-train predict frames/ sound.wav --fps 25 --model runs/sama_avs
     """
-    settings, _ = assembly.open_settings(model, overrides)
-    device = choose_device(settings.train.device)
-    network = assembly.open_model(settings, device).eval()
-    embeddings = assembly.open_embeddings(settings, device)
-    predict = assembly.open_predict(settings, network, device)
+    sounds = [Path(each) for each in rest if "=" not in each or Path(each).is_file()]
+    overrides = [each for each in rest if Path(each) not in sounds]
+    if len(sounds) > 1 or not all(each.is_file() for each in sounds):
+        raise click.UsageError(f"{' '.join(map(str, sounds))}: give one SOUND, a file that is there")
+    heard = sounds[0] if sounds else None
+    photo = seen.is_file() and is_photo(seen)
+    target = out or seen.with_name(f"{seen.stem}-overlay{'.png' if photo else '.mp4'}")
+    if target.resolve() in (seen.resolve(), heard and heard.resolve()):
+        raise VideoError(f"{target} is what is read: give another --out")
+    if mask and not photo:
+        raise VideoError("--mask is for a photo: ask for --masks JSON")
+    settings, _ = assembly.open_settings(model, ["model.compile=false", *overrides])
+    if photo:
+        if heard is None:
+            raise VideoError(f"{seen} is a photo: give the SOUND to look for too")
+        picture = decode.photo(seen.read_bytes())
+        (found,) = predict.open_masks(settings)([picture], [sound.window(heard)])
+        _write(target, cv2.cvtColor(overlay(picture, found), cv2.COLOR_RGB2BGR))
+        if mask:
+            _write(mask, found.astype(np.uint8) * 255)
+        _write_masks(masks, seen, [{"frame": 0, "time_s": 0.0, "segmentation": predict.run_lengths(found)}])
+        click.echo(f"{target}: the mask covers {found.mean():.1%} of the photo")
+        return
 
-    encoded = image.read_bytes()
-    side = settings.model.image_size
-    pixels = np.empty((side, side, 3), np.uint8)
-    decode.image(encoded, pixels)
-    photo = decode.photo(encoded)
-    height, width = photo.shape[:2]
-    heard = embeddings.resolve(["predict"], {"predict": sound.window(audio)}).to(device)
-    with torch.inference_mode():
-        batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device)
-        small = predict(batch, heard, torch.zeros(1, side, side, dtype=torch.uint8, device=device))
-        logits = upsample(small, side)[0].cpu().numpy()
-    found = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR) > 0
-    target = out or image.with_name(f"{image.stem}-overlay.png")
-    _write(target, cv2.cvtColor(overlay(photo, found), cv2.COLOR_RGB2BGR))
-    if mask:
-        _write(mask, found.astype(np.uint8) * 255)
-    click.echo(f"{target}: the mask covers {found.mean():.1%} of the photo")
+    video = open_video(seen, Fraction(fps).limit_denominator(1000))
+    if video.sound_s is None and heard is None:
+        raise VideoError(f"{seen} has no sound: give one as SOUND, or a video that can be heard")
+    delay_s = 0.0 if heard else video.sound_s or 0.0
+    waveform = sound.all_of(heard or seen)
+    told, covered = [], 0.0
+    with Bar("predict") as bar, Writer(target, video.rate, heard or seen, delay_s) as writer:
+        bar.begin({"frames": video.count, "sound s": round(len(waveform) / RATE_HZ, 1), "steps": video.count})
+        pairs = predict.masks_of(
+            predict.open_masks(settings),
+            video.frames(),
+            waveform,
+            sound_s=delay_s,
+            every_s=every,
+            at_once=settings.evaluate.batch_size,
+        )
+        for frame, found in pairs:
+            writer.write(overlay(frame.image, found), frame.time_s)
+            if masks:
+                lengths = predict.run_lengths(found)
+                told.append({"frame": frame.index, "time_s": round(frame.time_s, 6), "segmentation": lengths})
+            covered += float(found.mean())
+            bar.step(frame.index + 1, {})
+        count = frame.index + 1
+    _write_masks(masks, seen, told)
+    click.echo(f"{target}: {count} frames, the masks cover {covered / count:.1%} of them")
+
+
+def _write_masks(path: Path | None, seen: Path, masks: list[dict[str, object]]) -> None:
+    if path:
+        storage.write_atomic(str(path), json.dumps({"of": seen.name, "masks": masks}).encode())
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

@@ -56,19 +56,19 @@ def drawn_view(seed: int, epoch: int, sample_id: str) -> View:
 
 
 def image(jpg: bytes, out: np.ndarray, view: View = WHOLE) -> None:
-    """Decode a photo and resize it to `out`; the aspect ratio is not kept.
+    """Decode a photo and resize it to `out`, (S, S, 3) uint8 RGB, written; the aspect ratio is not kept."""
+    resized(view.of(photo(jpg)), out)
 
-    Bilinear, as the paper; a photo larger than `out` in both directions is averaged instead, because plain
-    bilinear would skip pixels.
 
-    Args:
-        out: (S, S, 3) uint8 RGB, written.
+def resized(picture: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 resized to `out`, written and returned.
+
+    Bilinear, as the paper; a picture larger than `out` in both directions is averaged instead, because plain bilinear
+    would skip pixels.
     """
-    decoded = view.of(photo(jpg))
-    shrinks = decoded.shape[0] > out.shape[0] and decoded.shape[1] > out.shape[1]
-    cv2.resize(
-        decoded, out.shape[1::-1], dst=out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    shrinks = picture.shape[0] > out.shape[0] and picture.shape[1] > out.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(picture, out.shape[1::-1], dst=out, interpolation=how)
 
 
 def mask(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:

@@ -1,4 +1,4 @@
-"""A window of any sound file, for prediction outside a dataset."""
+"""The sound of any file, for prediction outside a dataset."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from avs_train.data.decode import DecodeError, fill_window
 from shards.rejections import Rejected
-from shards.sound import WINDOW_SAMPLES, decoder, window_start
+from shards.sound import MAX_AUDIO_S, WINDOW_SAMPLES, decoder, window_start
+
+_LONGEST_S = 86_400.0
 
 
 def window(path: Path, number: int = 1) -> np.ndarray:
@@ -18,11 +20,24 @@ def window(path: Path, number: int = 1) -> np.ndarray:
     Raises:
         DecodeError: no sound that can be read, or a file that ends early.
     """
+    samples = _heard(path, MAX_AUDIO_S)
+    start = window_start(len(samples), number)
+    return fill_window(samples[start : start + WINDOW_SAMPLES])
+
+
+def all_of(path: Path) -> np.ndarray:
+    """All of a file's sound; (n,) float32, mono, 16 kHz.
+
+    Raises:
+        DecodeError: no sound that can be read, or a file that ends early.
+    """
+    return _heard(path, _LONGEST_S)
+
+
+def _heard(path: Path, duration_s: float) -> np.ndarray:
     try:
-        samples = decoder.decode(str(path))
+        return decoder.decode(str(path), duration_s=duration_s)
     except Rejected as error:
         raise DecodeError(
             f"{path} holds no sound that can be heard: {error.reason.value}: {error.detail}"
         ) from error
-    start = window_start(len(samples), number)
-    return fill_window(samples[start : start + WINDOW_SAMPLES])

@@ -29,20 +29,20 @@ WIDEST_FLASH = 256  # PyTorch's flash kernel takes no wider heads
 NO_WIDE_TRAINING = ((8, 6), (8, 9), (12, 0))
 
 
-def choose(device: torch.device, head_dim: int, side: int, *, training: bool, compiled: bool) -> str:
+def choose(device: torch.device, head_dim: int, side: int, *, training: bool) -> str:
     """The path for heads of `head_dim` that attend over `side` x `side` tokens.
 
-    Windows (heads widened to at most 128) and CPUs: `flash`. The whole grid on a GPU: without gradients and compiled
-    `flex`, which does the least arithmetic; its gradient of the bias adds up atomically, slowly and never twice the
-    same, so training takes `flash` where the kernel trains such heads (A100, H100, H200, B200) and `narrow` where it
-    does not (A6000, RTX 30, 40 and 50 series, L40S).
+    `flash`, but for two cases on a GPU, where it is `narrow`: heads too wide for the flash kernel, and training heads
+    that it does not train there, as those of ViT-H over the whole grid on A6000, L40S and RTX 30, 40 and 50 series.
+
+    `flex` does the least arithmetic and is chosen by hand alone: it is fast only in compiled blocks, its gradient of
+    the bias adds up atomically, slowly and never twice the same, and nothing here was measured on a GPU yet
+    (`tests/benchmarks/bench_gpu.py`).
     """
     width = widened(head_dim, side)
     if device.type != "cuda" or width <= 128:
         return "flash"
-    if compiled and not training:
-        return "flex"
-    refused = training and width > 192 and torch.cuda.get_device_capability(device) in NO_WIDE_TRAINING
+    refused = training and 192 < width <= 224 and torch.cuda.get_device_capability(device) in NO_WIDE_TRAINING
     return "narrow" if refused or width > WIDEST_FLASH else "flash"
 
 

@@ -109,7 +109,7 @@ def build_model(config: ModelConfig, device: torch.device = CPU) -> nn.Module:
     compiled = config.compiled(device)
     for attention in (module for module in model.modules() if isinstance(module, WindowAttention)):
         paths = [
-            choose(device, attention.head_dim, attention.side, training=training, compiled=compiled)
+            choose(device, attention.head_dim, attention.side, training=training)
             if config.attention == "auto"
             else config.attention
             for training in (True, False)

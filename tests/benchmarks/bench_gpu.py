@@ -200,9 +200,7 @@ def measured(run: Callable[[], object], flops: int, args: argparse.Namespace, de
 
 def mark(config: ModelConfig, what: str, device: torch.device) -> str:
     size, grid = SIZES[config.size], config.image_size // PATCH
-    chosen = choose(
-        device, size.dim // size.heads, grid, training=what == "training", compiled=config.compiled(device)
-    )
+    chosen = choose(device, size.dim // size.heads, grid, training=what == "training")
     return "*" if chosen == config.attention else ""
 
 
