@@ -78,7 +78,7 @@ def test_a_bad_photo_is_described_without_its_place(
     with pytest.raises(Rejected, match="UnidentifiedImageError: no image"):
         images.check(content, 8, 8)
     with pytest.raises(Rejected, match="UnidentifiedImageError: no image"):
-        masks.from_png(content, 8, 8, 10**8)
+        masks.from_image(content, 8, 8, 10**8)
 
 
 def test_the_size_of_a_photo_behind_long_metadata(tmp_path: Path) -> None:

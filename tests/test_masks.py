@@ -55,14 +55,14 @@ def test_run_lengths_plain_and_compressed() -> None:
 def test_png_masks_of_every_kind(mode: str) -> None:
     array = np.zeros((60, 80), np.uint8)
     array[10:30, 20:50] = 255
-    rle = masks.from_png(png(array, mode), 80, 60, 10**6)
+    rle = masks.from_image(png(array, mode), 80, 60, 10**6)
     assert (decode(masks.to_png(rle)) == array).all()
 
 
 def test_a_png_of_another_size_is_scaled_by_nearest_neighbour() -> None:
     array = np.zeros((30, 40), np.uint8)
     array[5:15, 10:25] = 255
-    rle = masks.from_png(png(array, "1"), 120, 90, 10**6)
+    rle = masks.from_image(png(array, "1"), 120, 90, 10**6)
     assert (decode(masks.to_png(rle)) == np.kron(array, np.ones((3, 3), np.uint8))).all()
 
 
@@ -111,7 +111,7 @@ def test_bad_mask_files() -> None:
         (whole, Reason.IMAGE_SIZE_MISMATCH),
     ):
         with pytest.raises(Rejected) as caught:
-            masks.from_png(content, 100, 60, 10**6)
+            masks.from_image(content, 100, 60, 10**6)
         assert caught.value.reason == reason
     with pytest.raises(Rejected, match="at most 100 pixels"):
-        masks.from_png(whole, 80, 60, 100)
+        masks.from_image(whole, 80, 60, 100)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pipelines.build.outcome import Outcome
 from shards import format, storage
+from shards.rejections import Reason
 from shards.tables import column
 from shards.writer import Content, Member, write_shard
 
@@ -116,7 +117,8 @@ def _reuse(out: str, path: str, plan: str) -> Outcome | None:
     meta = json.loads(rows.schema.metadata[b"part"])
     shard = storage.join(out, path)
     there = storage.exists(shard) and storage.size(shard) == meta["bytes"] if rows.num_rows else True
-    if meta["plan"] != plan or not there:
+    failed = any(row["reason"] == Reason.INTERNAL_ERROR.value for row in meta["rejections"])
+    if meta["plan"] != plan or not there or failed:
         return None
     return Outcome.of(rows.replace_schema_metadata(None), meta["rejections"])
 

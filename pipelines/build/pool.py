@@ -1,6 +1,7 @@
 """Clips: which may be used, and the pool's shards, where each is decoded once for all samples that hear it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -11,29 +12,38 @@ from pipelines.build.outcome import Outcome
 from pipelines.media import audio
 from pipelines.recipes.recipe import Select
 from shards import format, storage, tables
+from shards.guard import guarded
 from shards.rejections import Reason, Rejected, rejection
 from shards.writer import Content, Member
 
 
 def select_clips(table: pa.Table, corpora: str, rules: Select) -> Outcome:
     """Clips whose media is there and whose licence is allowed; adds `key` and `stamp` (of the file)."""
-    kept, rejections, keys, urls = [], [], [], []
-    for row in table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist():
-        fault = None
-        if rules.audio_licences and row["licence"] not in rules.audio_licences:
-            fault = Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.audio_licences)}"
-        elif row["clip_path"] is None:
-            fault = Reason.CLIP_MISSING, row["clip_id"].split(":", 1)[1]
-        kept.append(fault is None)
-        if fault is None:
-            keys.append(format.key_of(row["clip_id"]))
-            urls.append(storage.join(corpora, row["clip_path"]))
-        else:
-            rejections.append(rejection("select", row["clip_id"], *fault, row["category"]))
-    table = table.filter(pa.array(kept, pa.bool_()))
+    rows = table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist()
+    looks = list(storage.together(corpora, partial(_look, corpora=corpora, rules=rules), rows))
+    rejections = [
+        rejection("select", row["clip_id"], look.reason, look.detail, row["category"])
+        for row, look in zip(rows, looks, strict=True)
+        if isinstance(look, Rejected)
+    ]
+    table = table.filter(pa.array([isinstance(look, str) for look in looks], pa.bool_()))
+    keys = [format.key_of(clip_id) for clip_id in table["clip_id"].to_pylist()]
     table = table.append_column("key", pa.array(keys, pa.string()))
-    stamps = pa.array(storage.together(corpora, storage.stamp, urls), pa.string())
+    stamps = pa.array([look for look in looks if isinstance(look, str)], pa.string())
     return Outcome.of(table.append_column("stamp", stamps), rejections)
+
+
+def _look(row: dict[str, Any], corpora: str, rules: Select) -> str | Rejected:
+    """The stamp of a clip's file, or why it is dropped."""
+    if rules.audio_licences and row["licence"] not in rules.audio_licences:
+        return Rejected(Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.audio_licences)}")
+    name = row["clip_id"].split(":", 1)[1]
+    if row["clip_path"] is None:
+        return Rejected(Reason.CLIP_MISSING, name)
+    try:
+        return storage.stamp(storage.join(corpora, row["clip_path"]))
+    except FileNotFoundError:
+        return Rejected(Reason.CLIP_MISSING, f"{name}: no file")
 
 
 def label_link(label_map: LabelMap, source: str, source_id: str) -> dict[str, str]:
@@ -49,17 +59,9 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
     records: dict[str, dict[str, Any]] = {}
 
     def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
-        try:
-            flac = audio.to_flac(
-                storage.join(corpora, row["clip_path"]),
-                min_duration_s=rules.min_duration_s,
-                max_duration_s=rules.max_duration_s,
-                silence_peak=rules.silence_peak,
-            )
-        except Rejected as error:
-            rejections.append(
-                rejection("convert", row["clip_id"], error.reason, error.detail, row["category"])
-            )
+        flac = guarded(row["clip_id"], lambda: _flac(storage.join(corpora, row["clip_path"]), rules))
+        if isinstance(flac, Rejected):
+            rejections.append(rejection("convert", row["clip_id"], flac.reason, flac.detail, row["category"]))
             return None
         sound = Content.of(flac.content)
         records[row["key"]] = record = {
@@ -91,6 +93,18 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
         }
 
     return parts.write(table, out, tables.POOL, encode, describe)
+
+
+def _flac(url: str, rules: Select) -> audio.Flac:
+    try:
+        return audio.to_flac(
+            url,
+            min_duration_s=rules.min_duration_s,
+            max_duration_s=rules.max_duration_s,
+            silence_peak=rules.silence_peak,
+        )
+    except FileNotFoundError as error:
+        raise Rejected(Reason.CLIP_MISSING, "gone since it was selected") from error
 
 
 def planned(table: pa.Table) -> Outcome:

@@ -13,6 +13,7 @@ from pipelines.build.pool import label_link
 from pipelines.media import images, masks
 from pipelines.recipes.recipe import Recipe
 from shards import format, storage, tables
+from shards.guard import guarded
 from shards.rejections import Reason, Rejected, rejection
 from shards.writer import Content, Member
 
@@ -21,33 +22,28 @@ def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
     """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`."""
 
     def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
-        try:
-            photo = _photo(storage.join(corpora, row["image_path"]), row["width"], row["height"])
-        except Rejected as error:
-            rejections.append(
-                rejection("shard", row["sample_id"], error.reason, error.detail, row["category"])
-            )
+        made = guarded(row["sample_id"], lambda: _contents(row, corpora, out, recipe, label_map))
+        if isinstance(made, Rejected):
+            rejections.append(rejection("shard", row["sample_id"], made.reason, made.detail, row["category"]))
             return None
-        mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
-        flac, clip = _clip(row, out)
-        row["clip"] = clip
-        record = Content.of(
-            format.json_bytes(sample_record(row, recipe, label_map, photo.sha256, mask.sha256))
-        )
-        sound = Content(flac, clip["sha256"])
-        contents = {"flac": sound, "jpg": photo, "json": record, "mask.png": mask}
-        return row["key"], contents
+        return row["key"], made
 
     return parts.write(table, out, tables.SAMPLES, encode, _row)
 
 
-def _photo(url: str, width: int, height: int) -> Content:
-    try:
-        content = storage.read_bytes(url)
-    except FileNotFoundError as error:
-        raise Rejected(Reason.IMAGE_MISSING, "gone since it was measured") from error
-    images.check(content, width, height)
-    return Content.of(content)
+def _contents(
+    row: dict[str, Any], corpora: str, out: str, recipe: Recipe, label_map: LabelMap
+) -> dict[str, Content]:
+    """The four members; `row` gets the record of its `clip`."""
+    url = storage.join(corpora, row["image_path"])
+    source = Content.of(images.read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE))
+    photo = Content.of(images.checked(source.data, row["width"], row["height"]))
+    mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
+    flac, row["clip"] = _clip(row, out)
+    hashes = {"source": source.sha256, "photo": photo.sha256, "mask": mask.sha256}
+    record = Content.of(format.json_bytes(sample_record(row, recipe, label_map, hashes)))
+    sound = Content(flac, row["clip"]["sha256"])
+    return {"flac": sound, "jpg": photo, "json": record, "mask.png": mask}
 
 
 def _clip(row: dict[str, Any], out: str) -> tuple[bytes, dict[str, Any]]:
@@ -57,10 +53,13 @@ def _clip(row: dict[str, Any], out: str) -> tuple[bytes, dict[str, Any]]:
     return content[: row["clip_flac_size"]], json.loads(content[-row["clip_json_size"] :])
 
 
+EXHAUSTIVE = {True: "yes", False: "no", None: ""}  # how KEY.json says it
+
+
 def sample_record(
-    row: dict[str, Any], recipe: Recipe, label_map: LabelMap, photo_sha256: str, mask_sha256: str
+    row: dict[str, Any], recipe: Recipe, label_map: LabelMap, hashes: Mapping[str, str]
 ) -> dict[str, Any]:
-    """KEY.json of a sample, as `shards/README.md` has it."""
+    """KEY.json of a sample, as `shards/README.md` has it; `hashes` of the source's photo, the photo and the mask."""
     return {
         "key": row["key"],
         "sample_id": row["sample_id"],
@@ -73,7 +72,8 @@ def sample_record(
             "corpus": row["corpus"],
             "width": row["width"],
             "height": row["height"],
-            "sha256": photo_sha256,
+            "sha256": hashes["photo"],
+            "source_sha256": hashes["source"],
             **{name: row[name] or "" for name in ("licence", "licence_url", "author")},
             "url": row["image_url"] or "",
             "photo_keys": sorted({row["image_id"], *row["photo_keys"]}),
@@ -85,7 +85,8 @@ def sample_record(
             "area_px": row["area_px"],
             "area_fraction": row["area_fraction"],
             "bbox": [row["bbox_x"], row["bbox_y"], row["bbox_w"], row["bbox_h"]],
-            "sha256": mask_sha256,
+            "sha256": hashes["mask"],
+            "exhaustive": EXHAUSTIVE[row["exhaustive"]],
         },
         "audio": {name: value for name, value in row["clip"].items() if name not in ("categories", "split")},
     }

@@ -11,7 +11,7 @@ from pipelines.build import finish, run
 from pipelines.commands.progress import BuildProgress
 from pipelines.corpora.source import CorpusError
 from pipelines.recipes import recipe
-from shards import format, manifest
+from shards import format, guard, manifest
 
 CONTEXT = {"ignore_unknown_options": True}
 
@@ -95,11 +95,13 @@ def command(
     except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError, manifest.DatasetError) as error:
         raise click.ClickException(str(error)) from error
     except run.BuildStopped as error:
-        if "OSError" not in str(error) and not error.outside:
+        if "OSError" not in str(error) and "StorageError" not in str(error) and not error.outside:
             console.print_exception()
         remedy = "What is written stays good: remove the cause and run the same command."
         raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error
     _print(funnel, per_category)
+    if counts is None and (said := guard.report(out)):
+        raise click.ClickException(said)
 
 
 def _print(funnel: tuple[dict[str, Any], ...], per_category: dict[str, dict[str, int]]) -> None:

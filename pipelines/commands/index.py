@@ -16,11 +16,9 @@ from pipelines.corpora.source import CorpusError
     metavar="DIR",
     help="Folder or URL that holds lvis/, open_images/ and vggsound/ (each optional) in official layouts.",
 )
-@click.option(
-    "--out", required=True, metavar="DIR", help="Folder or URL for the three tables; made if missing."
-)
+@click.option("--out", required=True, metavar="DIR", help="Folder or URL for the tables; made if missing.")
 def command(corpora: str, out: str) -> None:
-    """Read corpora into Parquet tables of masks, clips and rejections.
+    """Read corpora into Parquet tables of masks, clips, photos and rejections.
 
     \b
     LVIS         lvis/*.json, lvis/images/{train2017,val2017}/*.jpg
@@ -30,8 +28,9 @@ def command(corpora: str, out: str) -> None:
     VGGSound     vggsound/vggsound.csv, vggsound/clips/<id>_<start, 6 digits>.*
 
     Photos, masks and clips may be missing: their rows are kept, with no path. What is wrong
-    with a row is in OUT/rejections.parquet; a file that is not what its name says stops the
-    command, and nothing is written.
+    with a row is in OUT/rejections.parquet, and the objects that such rows stood for are in
+    OUT/unmarked.parquet; a file that is not what its name says stops the command, and nothing
+    is written.
 
     Example: avs-data index --corpora corpora --out out/index
     """
@@ -57,7 +56,7 @@ def command(corpora: str, out: str) -> None:
     except (CorpusError, OSError) as error:
         raise click.ClickException(str(error)) from error
     console.print(_counts(result))
-    for path in (result.masks, result.clips, result.rejections):
+    for path in (result.masks, result.clips, result.photos, result.unmarked, result.rejections):
         click.echo(path)
 
 

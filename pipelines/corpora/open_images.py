@@ -20,7 +20,7 @@ from pipelines.corpora import csv_stream, names
 from pipelines.corpora.keys import text_keys
 from pipelines.corpora.open_images_tables import BOX, MASK_COLUMNS, Boxes, Images, Labels, Wanted, box_keys
 from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import Part, Source, batch, joined, sift
+from pipelines.corpora.source import Part, Source, batch, joined, sift, unmarked
 from shards import storage
 from shards.rejections import Reason
 
@@ -55,13 +55,16 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     images = Images(folder, _FOLDER, source.split, wanted)
     for rejected in labels.faults + boxes.faults + images.faults:
         yield Part(batch({}, MASKS), rejected, len(rejected), 0)
+    for lost in boxes.unmarked:
+        yield Part(batch({}, MASKS), joined([]), 0, 0, lost)
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
-        yield _part(rows, source, labels, boxes, images, masks_there, photos_there)
+        yield _part(rows, source, wanted, labels, boxes, images, masks_there, photos_there)
 
 
 def _part(
     rows: csv_stream.Rows,
     source: Source,
+    wanted: Wanted,
     labels: Labels,
     boxes: Boxes,
     images: Images,
@@ -71,7 +74,8 @@ def _part(
     mask_paths, image_ids, mids = (rows.columns[name] for name in MASK_COLUMNS[:3])
     coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
     label_at = labels.find(mids)
-    kept, rejected = sift(
+    is_name = names.safe(image_ids)
+    kept, rejected, failed = sift(
         mask_paths,
         [
             (
@@ -85,7 +89,7 @@ def _part(
                 lambda row: f"MaskPath {mask_paths[row]}: {names.RULE}",
             ),
             (
-                ~names.safe(image_ids),
+                ~is_name,
                 Reason.HOSTILE_NAME,
                 lambda row: f"ImageID {image_ids[row]}: {names.RULE}",
             ),
@@ -100,6 +104,19 @@ def _part(
                 lambda row: f"LabelName {mids[row]} is not in the class descriptions",
             ),
         ],
+    )
+    lost = pa.array(failed)
+    known = pa.array(label_at[failed], mask=label_at[failed] < 0)
+    left = unmarked(
+        rejected,
+        "open_images",
+        pc.if_else(
+            pa.array(is_name[failed]),
+            pc.binary_join_element_wise("open_images:", image_ids.take(lost), ""),
+            pa.scalar(None, pa.string()),
+        ),
+        pc.if_else(known.is_valid(), mids.take(lost), pa.scalar(None, pa.string())),
+        labels.names.take(known),
     )
     picked = pa.array(kept)
     mask_paths, image_ids, mids = mask_paths.filter(picked), image_ids.filter(picked), mids.filter(picked)
@@ -117,5 +134,20 @@ def _part(
         **images.columns(image_keys),
         **boxes.columns(box_keys(image_keys, mids, np.rint(coordinates[:, kept] * 1e6))),
     }
-    rejected = csv_stream.rejected(rows, source.path) + rejected
-    return Part(batch(columns, MASKS), joined(rejected), len(kept) + len(rows.faults), rows.position)
+    faulty = csv_stream.rejected(rows, source.path)
+    left = joined([left, *_named_by(faulty, rows.faults, wanted)])
+    rejected = joined([*faulty, rejected])
+    return Part(batch(columns, MASKS), rejected, len(kept) + len(rows.faults), rows.position, left)
+
+
+def _named_by(
+    rejected: list[pa.RecordBatch], faults: list[csv_stream.Fault], wanted: Wanted
+) -> list[pa.RecordBatch]:
+    """UNMARKED of lines that are no rows: whatever photos they name, the label is not certain."""
+    found = [(row, name) for row, fault in enumerate(faults) for name in wanted.named(fault.texts)]
+    if not found:
+        return []
+    lines = joined(rejected).take(pa.array([row for row, _ in found]))
+    unknown = pa.nulls(len(found), pa.string())
+    image_ids = pa.array([f"open_images:{name}" for _, name in found], pa.string())
+    return [unmarked(lines, "open_images", image_ids, unknown, unknown)]

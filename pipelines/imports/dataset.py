@@ -18,7 +18,9 @@ from pipelines.build import finish, parts
 from pipelines.build.outcome import Outcome
 from pipelines.imports import media
 from pipelines.imports.planned import Found, LayoutError, PlannedSample
+from pipelines.media import masks
 from shards import format, manifest, storage, tables
+from shards.guard import guarded
 from shards.rejections import Reason, Rejected, rejection
 from shards.tables import REJECTIONS
 from shards.writer import Content, Member
@@ -123,7 +125,14 @@ def _planned_samples(samples: Iterable[PlannedSample], folder: str) -> list[dict
 def _stamp(folder: str, *paths: str) -> str:
     """Size and time of each file, so that a changed one is written again."""
     urls = [storage.join(folder, path) for path in paths]
-    return " ".join(storage.stamp(url) if storage.exists(url) else "-" for url in urls)
+    return " ".join(_stamp_of(url) for url in urls)
+
+
+def _stamp_of(url: str) -> str:
+    try:
+        return storage.stamp(url)
+    except FileNotFoundError:
+        return "-"
 
 
 def _planned_clips(samples: Iterable[PlannedSample], folder: str) -> list[dict[str, Any]]:
@@ -163,13 +172,15 @@ def _write_clips(table: pa.Table, folder: str, out: str) -> Outcome:
     lengths: dict[str, float] = {}
 
     def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
-        try:
-            flac, duration_s = media.sound(storage.join(folder, row["audio_path"]), row["window"])
-        except Rejected as error:
+        made = guarded(
+            row["clip_id"], lambda: media.sound(storage.join(folder, row["audio_path"]), row["window"])
+        )
+        if isinstance(made, Rejected):
             rejections.append(
-                rejection("import", row["clip_id"], error.reason, error.detail, row["categories"][0])
+                rejection("import", row["clip_id"], made.reason, made.detail, row["categories"][0])
             )
             return None
+        flac, duration_s = made
         lengths[row["key"]] = duration_s
         sound = Content.of(flac)
         record = {
@@ -202,30 +213,28 @@ def _clip_record(row: Mapping[str, Any], duration_s: float, sha256: str) -> dict
 def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]]) -> Outcome:
     about: dict[str, dict[str, Any]] = {}
 
-    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
+    def contents(row: dict[str, Any]) -> dict[str, Content]:
         clip = heard.get(row["clip_id"])
-        try:
-            if clip is None:
-                raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} cannot be used")
-            jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
-            mask = media.mask(storage.join(folder, row["mask_path"]), width, height)
-        except Rejected as error:
-            rejections.append(
-                rejection("import", row["sample_id"], error.reason, error.detail, row["category"])
-            )
-            return None
+        if clip is None:
+            raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} cannot be used")
+        source, jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
+        mask = media.mask(storage.join(folder, row["mask_path"]), width, height)
         flac = storage.read_range(storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"])
-        sound, photo, png = Content(flac, clip["flac_sha256"]), Content.of(jpg), Content.of(media.png(mask))
+        sound, photo, png = Content(flac, clip["flac_sha256"]), Content.of(jpg), Content.of(masks.png(mask))
         about[row["key"]] = facts = {"width": width, "height": height, **_measured(mask)}
         facts["duration_s"] = clip["duration_s"]
-        record = _sample_record(row, facts, photo.sha256, png.sha256, sound.sha256)
-        contents = {
-            "flac": sound,
-            "jpg": photo,
-            "json": Content.of(format.json_bytes(record)),
-            "mask.png": png,
-        }
-        return row["key"], contents
+        hashes = {"source": Content.of(source).sha256, "photo": photo.sha256, "mask": png.sha256}
+        record = _sample_record(row, facts, hashes, sound.sha256)
+        return {"flac": sound, "jpg": photo, "json": Content.of(format.json_bytes(record)), "mask.png": png}
+
+    def encode(row: dict[str, Any], rejections: parts.Rejections) -> parts.Encoded | None:
+        made = guarded(row["sample_id"], lambda: contents(row))
+        if isinstance(made, Rejected):
+            rejections.append(
+                rejection("import", row["sample_id"], made.reason, made.detail, row["category"])
+            )
+            return None
+        return row["key"], made
 
     def describe(row: dict[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
         own = {name: row[name] for name in tables.SAMPLES.names if name in row}
@@ -244,7 +253,7 @@ def _measured(mask: np.ndarray) -> dict[str, Any]:
 
 
 def _sample_record(
-    row: Mapping[str, Any], facts: Mapping[str, Any], photo_sha256: str, mask_sha256: str, sound_sha256: str
+    row: Mapping[str, Any], facts: Mapping[str, Any], hashes: Mapping[str, str], sound_sha256: str
 ) -> dict[str, Any]:
     """KEY.json, as `shards/README.md` has it; texts are empty where the published dataset does not tell."""
     unknown = dict.fromkeys(("licence", "licence_url", "author", "url"), "")
@@ -252,10 +261,10 @@ def _sample_record(
         "key": row["key"], "sample_id": row["sample_id"], "split": row["split"], "category": row["category"],
         "component": row["component"], "pairing": {"seed": 0, "epoch": 0},
         "image": {"id": row["image_id"], "corpus": row["image_id"].partition(":")[0], "width": facts["width"],
-                  "height": facts["height"], "sha256": photo_sha256, "labels": [], **unknown,
-                  "photo_keys": [row["image_id"]]},
+                  "height": facts["height"], "sha256": hashes["photo"], "source_sha256": hashes["source"],
+                  "labels": [], **unknown, "photo_keys": [row["image_id"]]},
         "mask": {"ids": [row["mask_id"]], "policy": "instance", "area_px": facts["area_px"],
-                 "area_fraction": facts["area_fraction"], "sha256": mask_sha256,
+                 "area_fraction": facts["area_fraction"], "sha256": hashes["mask"], "exhaustive": "",
                  "bbox": [facts[f"bbox_{side}"] for side in "xywh"]},
         "audio": _clip_record(row, facts["duration_s"], sound_sha256),
     }  # fmt: skip
