@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import pyarrow.compute as pc
@@ -46,22 +46,28 @@ def unforeseen(item: str, error: Exception) -> Rejected:
     if isinstance(error, (AvsError, MemoryError)):
         raise error
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno is not None:
-        raise StorageError(f"{item}: {error}") from error  # PyAV and Pillow derive from OSError too
+        raise StorageError(
+            f"{error.strerror} ({item})"
+        ) from error  # PyAV's and Pillow's own derive from OSError too
     _show(item, error)
     return Rejected(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {_reproducible(str(error))}")
 
 
 def report(dataset: str) -> str | None:
-    """What to say at the end of a command whose dataset lacks items for `internal_error`; None: there are none."""
+    """What to say at the end of a command whose dataset lacks items for `internal_error`; None: it lacks none."""
     table = Dataset(dataset).table(format.REJECTIONS)
-    lost = table.filter(pc.equal(table["reason"], Reason.INTERNAL_ERROR.value))
-    if not len(lost):
+    lost = table.filter(pc.equal(table["reason"], Reason.INTERNAL_ERROR.value)).to_pylist()
+    told = [f"{row['item']} at stage {row['stage']}: {row['detail']}" for row in lost]
+    return say(told, f"{format.REJECTIONS} lists them")
+
+
+def say(lost: Sequence[str], where: str) -> str | None:
+    """One line about the items that met a fault of the program, each told with its error; None: there are none."""
+    if not lost:
         return None
-    first = lost.slice(0, 1).to_pylist()[0]
     return (
-        f"{len(lost)} item(s) met a fault of this program and were left out, the first {first['item']} at stage "
-        f"{first['stage']}: {first['detail']}. The dataset is complete without them; {format.REJECTIONS} lists them as "
-        f"{Reason.INTERNAL_ERROR.value}, the tracebacks are above. Please report this"
+        f"{len(lost)} item(s) met a fault of this program and were left out, the first {lost[0]}. Everything else is "
+        f"done; {where} as {Reason.INTERNAL_ERROR.value}, and the traceback is above. Please report it"
     )
 
 

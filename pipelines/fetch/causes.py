@@ -6,10 +6,15 @@ EXTRACTOR_ERROR, and its text stays in the ledger.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
+from shards import guard
 from shards.hashing import unit
+
+Result = TypeVar("Result")
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 
@@ -48,6 +53,7 @@ class Cause(StrEnum):
     DECODE_ERROR = "decode_error"
     EXTRACTOR_ERROR = "extractor_error"
     HTTP_ERROR = "http_error"
+    INTERNAL_ERROR = "internal_error"  # a fault of this program, met at one item; the traceback is in the log
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ RULES = {
     Cause.DECODE_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.EXTRACTOR_ERROR: Rule(4, base_s=MINUTE_S),
     Cause.HTTP_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
+    Cause.INTERNAL_ERROR: Rule(3, base_s=HOUR_S),
 }
 
 # The session is suspect, not the item: it is what pauses.
@@ -105,6 +112,20 @@ class Failure(Exception):
         """`final`: another try cannot help, whatever the cause's rule says."""
         super().__init__(f"{cause.value}: {scrub(detail)}")
         self.cause, self.detail, self.retry_after_s, self.final = cause, detail, retry_after_s, final
+
+
+def guarded(item: str, step: Callable[[], Result]) -> Result | Failure:
+    """What `step` gives, or why it failed; an exception that nobody foresaw is the item's INTERNAL_ERROR.
+
+    Raises:
+        AvsError, MemoryError, and an OSError of the system: those are not the item's fault.
+    """
+    try:
+        return step()
+    except Failure as failure:
+        return failure
+    except Exception as error:
+        return Failure(Cause.INTERNAL_ERROR, guard.unforeseen(item, error).detail)
 
 
 def of_status(status: int) -> Cause:
