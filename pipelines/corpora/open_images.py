@@ -10,7 +10,8 @@ Beside the segmentations, two optional tables of the same split are joined:
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ from shards.rejections import Reason
 LAYOUT = "open_images/*-annotations-object-segmentation.csv (train-, validation-, test-)"
 _FOLDER = "open_images"
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
+_MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # photo, label, box
 
 
 def sources(corpora: str) -> list[Source]:
@@ -75,6 +77,7 @@ def _part(
     coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
     label_at = labels.find(mids)
     is_name = names.safe(image_ids)
+    other = _is_of_other(mask_paths, image_ids, mids)
     kept, rejected, failed = sift(
         mask_paths,
         [
@@ -99,6 +102,13 @@ def _part(
                 lambda row: f"MaskPath {mask_paths[row]}: the name of a .png is needed",
             ),
             (
+                other,
+                Reason.BAD_ROW,
+                lambda row: (
+                    f"MaskPath {mask_paths[row]} is of another photo or label than {image_ids[row]}, {mids[row]}"
+                ),
+            ),
+            (
                 label_at < 0,
                 Reason.UNKNOWN_LABEL,
                 lambda row: f"LabelName {mids[row]} is not in the class descriptions",
@@ -106,7 +116,7 @@ def _part(
         ],
     )
     lost = pa.array(failed)
-    known = pa.array(label_at[failed], mask=label_at[failed] < 0)
+    known = pa.array(label_at[failed], mask=(label_at[failed] < 0) | other[failed])
     left = unmarked(
         rejected,
         "open_images",
@@ -119,8 +129,8 @@ def _part(
         labels.names.take(known),
     )
     picked = pa.array(kept)
-    mask_paths, image_ids, mids = mask_paths.filter(picked), image_ids.filter(picked), mids.filter(picked)
-    stems = pc.utf8_slice_codeunits(mask_paths, 0, -len(".png"))
+    image_ids, mids = image_ids.filter(picked), mids.filter(picked)
+    stems = pc.utf8_slice_codeunits(mask_paths.filter(picked), 0, -len(".png"))
     image_keys = text_keys(image_ids)
     columns = {
         "mask_id": pc.binary_join_element_wise("open_images:", stems, ""),
@@ -135,19 +145,34 @@ def _part(
         **boxes.columns(box_keys(image_keys, mids, np.rint(coordinates[:, kept] * 1e6))),
     }
     faulty = csv_stream.rejected(rows, source.path)
-    left = joined([left, *_named_by(faulty, rows.faults, wanted)])
+    left = joined(
+        [
+            left,
+            *_named_by(joined(faulty), [fault.texts for fault in rows.faults], wanted),
+            *_named_by(rejected, [[mask_paths[row].as_py()] if other[row] else [] for row in failed], wanted),
+        ]
+    )
     rejected = joined([*faulty, rejected])
     return Part(batch(columns, MASKS), rejected, len(kept) + len(rows.faults), rows.position, left)
 
 
-def _named_by(
-    rejected: list[pa.RecordBatch], faults: list[csv_stream.Fault], wanted: Wanted
-) -> list[pa.RecordBatch]:
-    """UNMARKED of lines that are no rows: whatever photos they name, the label is not certain."""
-    found = [(row, name) for row, fault in enumerate(faults) for name in wanted.named(fault.texts)]
+def _is_of_other(mask_paths: pa.Array, image_ids: pa.Array, mids: pa.Array) -> np.ndarray:
+    """(n,) bool: masks whose name, where it is as Open Images gives them, tells another photo or label."""
+    told = pc.binary_join_element_wise(image_ids, pc.replace_substring(mids, "/", ""), "", "_")
+    other = ~pc.equal(pc.utf8_slice_codeunits(mask_paths, 0, -len("00000000.png")), told).to_numpy(
+        zero_copy_only=False
+    )
+    for row in np.flatnonzero(other):
+        other[row] = _MASK_PATH.fullmatch(mask_paths[row].as_py()) is not None
+    return other
+
+
+def _named_by(rejected: pa.RecordBatch, texts: Sequence[list[str]], wanted: Wanted) -> list[pa.RecordBatch]:
+    """UNMARKED of the photos that the texts of rejected rows name, whatever their label."""
+    found = [(row, name) for row, told in enumerate(texts) if told for name in wanted.named(told)]
     if not found:
         return []
-    lines = joined(rejected).take(pa.array([row for row, _ in found]))
     unknown = pa.nulls(len(found), pa.string())
     image_ids = pa.array([f"open_images:{name}" for _, name in found], pa.string())
-    return [unmarked(lines, "open_images", image_ids, unknown, unknown)]
+    rows = rejected.take(pa.array([row for row, _ in found]))
+    return [unmarked(rows, "open_images", image_ids, unknown, unknown)]
