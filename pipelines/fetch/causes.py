@@ -39,6 +39,7 @@ class Cause(StrEnum):
     CLIPPED = "clipped"
     LISTED_OUT = "listed_out"  # an exclusion list of the options names it: a still frame, a wrong modality
     UNSAFE = "unsafe"  # a URL scheme or a file name that is refused
+    INTERNAL_ERROR = "internal_error"  # a fault of this program, met at one item: `retry` once it is mended
     # temporary: the source or the way to it
     BOT_CHECK = "bot_check"
     THROTTLED = "throttled"
@@ -53,7 +54,6 @@ class Cause(StrEnum):
     DECODE_ERROR = "decode_error"
     EXTRACTOR_ERROR = "extractor_error"
     HTTP_ERROR = "http_error"
-    INTERNAL_ERROR = "internal_error"  # a fault of this program, met at one item; the traceback is in the log
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ RULES = {
     Cause.DECODE_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.EXTRACTOR_ERROR: Rule(4, base_s=MINUTE_S),
     Cause.HTTP_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
-    Cause.INTERNAL_ERROR: Rule(3, base_s=HOUR_S),
 }
 
 # The session is suspect, not the item: it is what pauses.

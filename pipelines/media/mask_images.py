@@ -24,6 +24,7 @@ EDGE_PX = 2  # how far from the outline the one or two greys of a simple edge li
 NOISE_PX = 8  # and the many of compression noise: a block of JPEG
 _COLOUR_NOISE_PX = 16  # where its colours are halved
 _NOISE_GREYS = 4  # different greys at least that make noise; fewer are values that mean something
+_MOSTLY_GREY = 0.5  # of the pixels
 _SOLID = 0.005  # of the object's area: more 3 x 3 blocks of one grey are regions, no noise
 _FLAT = 0.5  # of what is not black: as many pixels in 2 x 2 blocks of one colour make a drawing
 _DRAWN_COLOURS = 256  # at most
@@ -187,6 +188,8 @@ def _graded(values: np.ndarray, top: int, noise_px: int) -> np.ndarray | _Unclea
     grey = (values != low) & (values != high)
     kinds = len(np.unique(values[grey]))
     reach = noise_px if kinds >= _NOISE_GREYS else EDGE_PX
+    if grey.mean() > _MOSTLY_GREY:
+        return _Unclear("grey nearly everywhere")
     if kinds and ((grey & ~_rim(found, reach)).any() or _solid(values, grey) > _SOLID * found.sum()):
         return _Unclear(f"{kinds} greys in regions of their own")
     return found
