@@ -203,7 +203,7 @@ def test_names_that_lead_to_no_file(kind: str, tmp_path: Path) -> None:
 
 def test_a_store_that_refuses_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="File exists|Not a directory"):
+    with pytest.raises(StorageError, match=r"File exists|Not a directory"):
         storage.write_atomic(str(tmp_path / "file" / "x"), b"")
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(str(tmp_path / "file" / "x"))

@@ -83,6 +83,8 @@ def _values(array: bytes) -> Iterator[bytes]:
             raise msgspec.DecodeError("not an array")
         yield array[start:end]
         at, closed = separator.end(), separator[1] is not None
+    if at < len(array):
+        raise msgspec.DecodeError("more than an array")
 
 
 class _Anything(msgspec.Struct):
