@@ -3,3 +3,11 @@
 
 class AvsError(Exception):
     """Something asked for cannot be done. The message says the value, the rule and the remedy."""
+
+
+class StorageError(AvsError, OSError):
+    """A disk or store that refuses, fails or is full: never the fault of the item that was asked for.
+
+    A name under which no regular file lies (missing, a link to nothing, a folder, a pipe, a device) is a
+    FileNotFoundError instead.
+    """

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from shards import format, records, storage, tables
 from shards.claims import WORK
+from shards.guard import guarded
 from shards.records import ClipRecord, SampleRecord
-from shards.rejections import Rejected, rejection
+from shards.rejections import Reason, Rejected, rejection
 from shards.writer import Content, write_shard
 
 Rejections = list[dict[str, str | None]]
@@ -62,13 +63,13 @@ def write(
     rejections: Rejections = []
 
     def encoded(row: dict[str, Any]) -> Encoded | None:
-        try:
-            return encode(row)
-        except Rejected as error:
-            item, category = row.get("sample_id") or row["clip_id"], row.get("category")
-            category = category or row["categories"][0]
-            rejections.append(rejection(stage, item, error.reason, error.detail, category))
+        item = row.get("sample_id") or row["clip_id"]
+        made = guarded(item, lambda: encode(row))
+        if isinstance(made, Rejected):
+            category = row.get("category") or row["categories"][0]
+            rejections.append(rejection(stage, item, made.reason, made.detail, category))
             return None
+        return made
 
     part = write_shard_of(out, path, filter(None, storage.together(out, encoded, plan.to_pylist())))
     rejections.sort(key=lambda row: str(row["item"]))
@@ -114,7 +115,8 @@ def _reuse(out: str, path: str, digest: str) -> tuple[pa.Table, Rejections] | No
     meta = json.loads(rows.schema.metadata[b"part"])
     shard = storage.join(out, path)
     there = storage.exists(shard) and storage.size(shard) == meta["bytes"] if rows.num_rows else True
-    if meta["plan"] != digest or not there:
+    failed = any(row["reason"] == Reason.INTERNAL_ERROR for row in meta["rejections"])  # to be tried again
+    if meta["plan"] != digest or not there or failed:
         return None
     return rows.replace_schema_metadata(None), meta["rejections"]
 

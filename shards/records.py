@@ -49,6 +49,7 @@ class Image(_Part, frozen=True):
     sha256: str  # of the member
     photo_keys: tuple[str, ...]  # every known name of the photograph, sorted
     labels: tuple[Label, ...]
+    source_sha256: str = ""  # of the source's file; empty in version 1
     licence: str = ""
     licence_url: str = ""
     author: str = ""
@@ -64,6 +65,7 @@ class Mask(_Part, frozen=True):
     area_fraction: float
     bbox: tuple[int, int, int, int]
     sha256: str
+    exhaustive: str = ""  # yes | no: whether all objects of the category are annotated; empty: not known
 
 
 class Audio(_Part, frozen=True):

@@ -6,9 +6,11 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why an item was dropped. The value is what `rejections.parquet` holds."""
 
+    # any stage
+    INTERNAL_ERROR = "internal_error"  # a fault of this program, met at one item; the traceback is in the log
     # index
     BAD_ROW = "bad_row"  # a CSV line or JSON object that does not fit its format
-    DUPLICATE_ID = "duplicate_id"  # an id seen before in the same corpus; the first one stays
+    DUPLICATE_ID = "duplicate_id"  # an id seen before in the same corpus; the first row stays
     HOSTILE_NAME = "hostile_name"  # a file name that leaves its folder
     UNKNOWN_IMAGE = "unknown_image"  # an annotation of an image that the file does not list
     UNKNOWN_LABEL = "unknown_label"  # a label id that the corpus's own vocabulary does not list
@@ -20,16 +22,21 @@ class Reason(StrEnum):
     # select
     IMAGE_MISSING = "image_missing"
     IMAGE_UNREADABLE = "image_unreadable"
+    IMAGE_UNSUPPORTED = (
+        "image_unsupported"  # readers show it differently or not at all: CMYK, 12 bit, arithmetic coding
+    )
     IMAGE_TOO_SMALL = "image_too_small"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_SIZE_MISMATCH = "image_size_mismatch"  # the photo is not the size its annotations were drawn on
     MASK_MISSING = "mask_missing"
     MASK_UNREADABLE = "mask_unreadable"
+    MASK_AMBIGUOUS = "mask_ambiguous"  # a mask image that can be read in more than one way
     MASK_EMPTY = "mask_empty"
     MASK_OUTSIDE_IMAGE = "mask_outside_image"
     MASK_TOO_SMALL = "mask_too_small"
     MASK_TOO_LARGE = "mask_too_large"
     INCOMPLETE_UNION = "incomplete_union"  # another mask of the same category and image was rejected
+    NOT_EXHAUSTIVE = "not_exhaustive"  # the corpus says that not every object of the category is annotated
     CROWD = "crowd"
     GROUP_OF = "group_of"
     DEPICTION = "depiction"

@@ -2,6 +2,9 @@
 
 Local files take the short way; everything else goes through fsspec. A name comes into being complete or
 not at all: locally by rename, on object stores because an upload appears when it is finished.
+
+Only regular files are read: where a name has none (missing, a link to nothing, a folder, a pipe, a device),
+that is a FileNotFoundError. Whatever else a disk or a store answers is a StorageError.
 """
 
 import errno
@@ -9,26 +12,32 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import wraps
 from itertools import count, islice
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 import fsspec
 
 from shards import owner
+from shards.errors import AvsError, StorageError
 from shards.owner import Owner
 
 CHUNK = 16 << 20  # bytes read or sent at a time
 REQUESTS = 16  # that wait for a store at the same time, in one worker
 SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+# What the system says of a name that leads to no file that can be read.
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENXIO}
 _numbers = count()  # of temporary names
 _entered: set[str] = set()  # folders that this process has swept
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Further = ParamSpec("Further")
 
 
 def is_local(url: str) -> bool:
@@ -58,27 +67,72 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return fsspec.core.url_to_fs(url)
 
 
+@contextmanager
+def _told(url: str, reads: bool = True) -> Iterator[None]:
+    """Errors of disks and stores as FileNotFoundError or StorageError; a missing file is one thing only to read."""
+    try:
+        yield
+    except (AvsError, FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError):
+            if reads and (error.errno in _NO_FILE or isinstance(error, IsADirectoryError)):
+                raise FileNotFoundError(errno.ENOENT, error.strerror or "no file", url) from error
+        elif not reads:
+            raise  # of the block that writes
+        said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise StorageError(f"{url}: {said}") from error
+
+
+def _reads(
+    function: Callable[Concatenate[str, Further], Result],
+) -> Callable[Concatenate[str, Further], Result]:
+    """`_told` around a function whose first argument is the URL that it reads."""
+
+    @wraps(function)
+    def told(url: str, *args: Further.args, **kwargs: Further.kwargs) -> Result:
+        with _told(url):
+            return function(url, *args, **kwargs)
+
+    return told
+
+
+def _open_local(url: str) -> io.BufferedReader:
+    """A regular file, links followed; a pipe or a device is not waited for."""
+    path = local_path(url)
+    if "\0" in path:
+        raise FileNotFoundError(errno.ENOENT, "a name with NUL", url)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", url)
+    return open(descriptor, "rb")
+
+
+@_reads
 def open_read(url: str) -> io.BufferedReader:
     """A seekable binary file."""
     if is_local(url):
-        return open(local_path(url), "rb")
+        return _open_local(url)
     fs, path = _filesystem(url)
     file = fs.open(path, "rb", block_size=CHUNK)
     return io.BufferedReader(file)  # fsspec's own cannot read a line of at most n bytes
 
 
+@_reads
 def read_bytes(url: str) -> bytes:
     if is_local(url):
-        with open(local_path(url), "rb") as file:
+        with _open_local(url) as file:
             return file.read()
     fs, path = _filesystem(url)
     return fs.cat_file(path)
 
 
+@_reads
 def read_range(url: str, start: int, length: int) -> bytes:
     """`length` bytes from byte `start`; fewer only where the file ends."""
     if is_local(url):
-        with open(local_path(url), "rb") as file:
+        with _open_local(url) as file:
             file.seek(start)
             return file.read(length)
     fs, path = _filesystem(url)
@@ -101,6 +155,7 @@ def together(url: str, function: Callable[[Item], Result], items: Iterable[Item]
             waiting.extend(pool.submit(function, item) for item in islice(items, 1))
 
 
+@_reads
 def sha256(url: str) -> str:
     """The hash of a file of any size, in hexadecimal."""
     with open_read(url) as file:
@@ -196,7 +251,15 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
     Args:
         durable: wait until a local disk has it; without, `settle` does so later, for many files at once.
     """
-    if not is_local(url):
+    with _told(url, reads=False):
+        if is_local(url):
+            path = local_path(url)
+            mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
+            with replacing(path) as name, _new(name, mode, durable) as file:
+                yield file
+            if durable:
+                settle(os.path.dirname(path) or ".")
+            return
         fs, path = _filesystem(url)
         file = fs.open(path, "wb")
         try:
@@ -206,15 +269,9 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
                 file.discard()
             raise
         file.close()
-        return
-    path = local_path(url)
-    mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
-    with replacing(path) as name, _new(name, mode, durable) as file:
-        yield file
-    if durable:
-        settle(os.path.dirname(path) or ".")
 
 
+@_reads
 def settle(url: str) -> None:
     """Wait until the disk has a local file or the names in a folder; elsewhere a finished upload is safe already."""
     if is_local(url):
@@ -237,9 +294,11 @@ def create(url: str, data: bytes) -> bool:
     hard link; S3 and GCS take an upload on the condition that there is none. A disk without hard links lets one
     alone create the file, but a kill in the middle leaves it cut. Other stores are as exclusive as their client.
     """
-    if not is_local(url):
-        return _upload_new(url, data)
-    path = local_path(url)
+    with _told(url, reads=False):
+        return _upload_new(url, data) if not is_local(url) else _create_local(local_path(url), data)
+
+
+def _create_local(path: str, data: bytes) -> bool:
     with _unfinished(path) as name:
         with _new(name, 0o666, durable=True) as file:
             file.write(data)
@@ -286,6 +345,7 @@ def link(source: str, target: str) -> None:
         shutil.copyfileobj(read, file, CHUNK)
 
 
+@_reads
 def exists(url: str) -> bool:
     if is_local(url):
         return os.path.exists(local_path(url))
@@ -293,6 +353,7 @@ def exists(url: str) -> bool:
     return fs.exists(path)
 
 
+@_reads
 def size(url: str) -> int:
     if is_local(url):
         return os.path.getsize(local_path(url))
@@ -302,36 +363,28 @@ def size(url: str) -> int:
 
 def names(url: str) -> list[str]:
     """Sorted names directly below a folder; empty where there is none."""
-    if is_local(url):
-        return sorted(os.listdir(local_path(url))) if os.path.isdir(local_path(url)) else []
-    fs, path = _filesystem(url)
-    try:
-        entries = fs.ls(path, detail=False)
-    except FileNotFoundError:
-        return []
-    return sorted({entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries})
+    files, folders = listing(url)
+    return sorted({*files, *folders})
 
 
 def listing(url: str) -> tuple[list[str], list[str]]:
     """Sorted names of the files and of the folders directly below a folder; links count as what they lead to."""
     files: list[str] = []
     folders: list[str] = []
-    if is_local(url):
-        if os.path.isdir(local_path(url)):
+    with suppress(FileNotFoundError), _told(url):
+        if is_local(url):
             with os.scandir(local_path(url)) as entries:
                 for entry in entries:
-                    (folders if entry.is_dir() else files).append(entry.name)
-        return sorted(files), sorted(folders)
-    fs, path = _filesystem(url)
-    try:
-        for entry in fs.ls(path, detail=True):
-            name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
-            (folders if entry["type"] == "directory" else files).append(name)
-    except FileNotFoundError:
-        pass
+                    (folders if os.path.isdir(entry) else files).append(entry.name)
+        else:
+            fs, path = _filesystem(url)
+            for entry in fs.ls(path, detail=True):
+                name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
+                (folders if entry["type"] == "directory" else files).append(name)
     return sorted(files), sorted(folders)
 
 
+@_reads
 def remove(url: str) -> None:
     """Remove a file or a whole folder; a name that is not there is fine."""
     if exists(url):
@@ -339,10 +392,13 @@ def remove(url: str) -> None:
         fs.rm(path, recursive=True)
 
 
+@_reads
 def stamp(url: str) -> str:
     """Text that changes when a file is replaced: size and modification time, or the store's own tag."""
     if is_local(url):
         status = os.stat(local_path(url))
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "not a regular file", url)
         return f"{status.st_size}:{status.st_mtime_ns}"
     fs, path = _filesystem(url)
     info = fs.info(path)

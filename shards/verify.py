@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import soundfile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from shards import format, records, storage, tables
+from shards import format, jpeg, records, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
 from shards.records import Audio, ClipRecord, Pairing, SampleRecord
@@ -382,13 +383,15 @@ def _differences(
 
 
 def _check_pictures(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
-    with Image.open(io.BytesIO(parts["jpg"])) as photo:
+    with JpegImageFile(io.BytesIO(parts["jpg"])) as photo:
         photo.load()
-        size, kind = photo.size, photo.format
+        size = photo.size
     with Image.open(io.BytesIO(parts["mask.png"])) as mask:
         mode, pixels = mask.mode, np.asarray(mask)
-    if kind != "JPEG" or size != (row["width"], row["height"]):
-        yield f"jpg: {kind} of {size}; the table says {row['width']} x {row['height']}"
+    if size != (row["width"], row["height"]):
+        yield f"jpg: {size[0]} x {size[1]}; the table says {row['width']} x {row['height']}"
+    if jpeg.cleared(parts["jpg"]) != parts["jpg"]:
+        yield "jpg: its metadata tell readers to turn it, which would not turn the mask"
     if mode != "L" or pixels.shape[::-1] != size or not np.isin(pixels, (0, 255)).all():
         yield f"mask.png: mode {mode}, {pixels.shape[::-1]}; the format has one channel, 0 or 255, the photo's size"
         return

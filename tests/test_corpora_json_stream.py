@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.corpora.json_stream import JsonStream, value_end
+from pipelines.corpora.json_stream import JsonStream, fields, value_end
 from pipelines.corpora.source import CorpusError
 
 
@@ -113,7 +113,6 @@ def test_the_position_of_an_error_is_exact_far_into_a_file():
         (b'{"rows": [{"id": 1, "body": 1} {"id": 2, "body": 1}]}', "expected ',' and a value, or ']'"),
         (b'{"rows": [{"id": 1, "body": 1},]}', "expected ',' and a value, or ']'"),
         (b'{"other": ' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deep"),
-        (b'{"rows": [{"id": 1, "body": ' + b"[" * 5000 + b"]" * 5000 + b"}]}", "nested too deep"),
         (b'{"rows": [{"id": 1, "body": NaN}]}', "invalid character"),
         (b'{"rows": [{"id": 1, "body": "\x00"}]}', "invalid character"),
     ],
@@ -157,3 +156,30 @@ def test_a_value_can_be_read_again_from_its_position():
     position = next(stream.position for key in stream.keys() if key == "rows")  # noqa: SIM118
     stream.seek(position)
     assert [row.id for block in stream.array(Row) for row in block.rows] == list(range(30))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 40, 100_000])
+def test_an_object_nested_too_deep_costs_no_other(block_bytes):
+    deep = b"[" * 5000 + b"]" * 5000
+    text = (
+        b'{"rows": [{"id": 1, "body": 0}, {"id": 2, "body": '
+        + deep
+        + b'}, {"id": 3, "body": 0}], "other": 5}'
+    )
+    found, faults = read(text, block_bytes)
+    assert [row["id"] for row in found["rows"]] == [1, 3]
+    assert found["other"] == 5
+    assert [(fault.index, fault.message) for fault in faults] == [(1, "brackets nested too deep")]
+    assert fields(faults[0].raw, ("id", "body")) == {"id": 2}
+
+
+@given(row=st.dictionaries(TRICKY, JSON, max_size=5), indent=st.sampled_from([None, 1]))
+def test_fields_are_those_of_json_loads(row, indent):
+    text = json.dumps(row, indent=indent).encode()
+    for wanted in ((), tuple(row)[:2], tuple(row)):
+        assert fields(text, wanted) == {key: row[key] for key in wanted}
+
+
+def test_fields_of_what_is_no_object():
+    for text in (b"", b"5", b'"a"', b"{", b'{"a"', b'{"a":', b'{"a":1'):
+        assert fields(text, ("a",)) in ({}, {"a": 1})

@@ -11,6 +11,7 @@ from lvis import LVIS
 from real_data import MINI
 
 from pipelines.corpora import json_stream, lvis
+from pipelines.corpora.records import PHOTOS, UNMARKED
 from pipelines.corpora.source import CorpusError, Source
 
 BY = {"id": 4, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"}
@@ -70,6 +71,17 @@ def write(root: Path, data: dict | bytes, name: str = "lvis_v1_train.json", **op
 read = partial(read_masks, lvis)
 
 
+def rest(corpora: str) -> tuple[list[dict], list[dict]]:
+    """PHOTOS, and UNMARKED by what they say."""
+    photos, unmarked = [], []
+    for source in lvis.sources(corpora):
+        for part in lvis.read(source, corpora):
+            assert (part.photos.schema, part.unmarked.schema) == (PHOTOS, UNMARKED)
+            photos += part.photos.to_pylist()
+            unmarked += part.unmarked.to_pylist()
+    return photos, unmarked
+
+
 def plain(path: Path, corpora: Path, split: str | None) -> list[dict]:
     """What the table must hold, by json.load and a loop."""
     data = json.loads(path.read_text())
@@ -102,6 +114,9 @@ def plain(path: Path, corpora: Path, split: str | None) -> list[dict]:
                 "is_crowd": bool(row["iscrowd"]) if "iscrowd" in row else None,
                 "is_group_of": None,
                 "is_depiction": None,
+                "not_exhaustive_label_ids": None
+                if image.get("not_exhaustive_category_ids") is None
+                else [str(number) for number in image["not_exhaustive_category_ids"]],
                 "licence": special.get(urls[image["license"]].split("/")[2], "cc-" + code),
                 "licence_url": urls[image["license"]],
                 "author": None,
@@ -128,7 +143,8 @@ def test_rows_are_those_of_json_load(tmp_path, monkeypatch, order, block_bytes, 
         annotation(n, 1 + n % 5, 1 + n % 2, iscrowd=None if n % 3 else n % 2) for n in range(1, 60)
     ]
     annotations[7]["segmentation"] = rle
-    data = document(annotations, [photo(n) for n in range(1, 6)])
+    lists = [None, [], [2], [1, 2], [77]]
+    data = document(annotations, [photo(n, not_exhaustive_category_ids=lists[n - 1]) for n in range(1, 6)])
     data = {key: data[key] for key in order} | data
     corpora = write(tmp_path, data, indent=indent)
     (tmp_path / "lvis/images/train2017").mkdir(parents=True)
@@ -184,6 +200,78 @@ def test_lists_of_photos_without_annotations_are_no_source(tmp_path):
         Source("lvis", "lvis/lvis_v1_val.json", "validation"),
     ]
     assert lvis.sources(str(tmp_path / "lvis")) == []
+
+
+def test_photos_are_listed_with_what_they_do_not_show(tmp_path):
+    images = [
+        photo(1, not_exhaustive_category_ids=[2], neg_category_ids=[1, 99]),
+        photo(2, not_exhaustive_category_ids=None, neg_category_ids=None),
+        photo(3, width=0),
+    ]
+    corpora = write(tmp_path, document([], images))
+    photos, unmarked = rest(corpora)
+    assert unmarked == []
+    told = [(row["image_id"], row["not_exhaustive_label_ids"], row["absent_label_ids"]) for row in photos]
+    assert told == [("lvis:1", ["2"], ["1", "99"]), ("lvis:2", None, None)]
+    assert photos[0]["image_url"] == "http://images.cocodataset.org/train2017/000000000001.jpg"
+    assert photos[0]["annotation_split"] == "train"
+
+
+UNIQUE = {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[1.5, 2.0, 30.25, 2.0, 30.25, 40.0]]}
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [
+        *((UNIQUE | {"segmentation": value}, "1") for value in (None, 5, "text", True)),
+        *((UNIQUE | {"iscrowd": value}, "1") for value in ("1", 2, 0.0, -1, 2**70, [])),
+        *((UNIQUE | {"id": value}, "1") for value in ("2", 2.0, None, -2, 2**70, True)),
+        *((UNIQUE | {"category_id": value}, "1") for value in ("1", " 1 ", 1.0)),
+        *((UNIQUE | {"category_id": value}, None) for value in (None, "dog", 1.5, -1, 99, True, [1], 2**70)),
+        *((UNIQUE | {"image_id": value}, "1") for value in ("1", "000000000001", 1.0)),
+        *(({key: value for key, value in UNIQUE.items() if key != gone}, "1") for gone in ("id", "segmentation")),
+        ({key: value for key, value in UNIQUE.items() if key != "category_id"}, None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_rejected_row_leaves_its_object_unmarked(tmp_path, row, label):
+    table, rejected = read(write(tmp_path, document([annotation(1, 1), row], [photo(1)])))
+    assert table["mask_id"].to_pylist() == ["lvis:1_1"]
+    (lost,) = rejected
+    _, unmarked = rest(str(tmp_path))
+    name = {"1": "dog", None: None}[label]
+    assert unmarked == [
+        {"item": lost["item"], "reason": lost["reason"], "corpus": "lvis", "image_id": "lvis:1"}
+        | {"label_id": label, "label": name}
+    ]
+
+
+@pytest.mark.parametrize("image", [None, "x", 1.5, -1, [1], True])
+def test_a_rejected_row_of_no_known_photo_is_a_mere_rejection(tmp_path, image):
+    _, rejected = read(write(tmp_path, document([UNIQUE | {"image_id": image}], [photo(1)])))
+    assert len(rejected) == 1
+    assert rest(str(tmp_path))[1] == []
+
+
+@pytest.mark.parametrize("value", [None, False, True, 0, 1])
+def test_a_crowd_is_a_truth_value_or_0_or_1(tmp_path, value):
+    table, rejected = read(write(tmp_path, document([UNIQUE | {"iscrowd": value}], [photo(1)])))
+    assert rejected == []
+    assert table["is_crowd"].to_pylist() == [None if value is None else bool(value)]
+
+
+def test_two_photos_of_one_id_have_no_masks(tmp_path):
+    images = [photo(1), photo(2), photo(1, coco_url="http://images.cocodataset.org/val2017/000000000009.jpg")]
+    annotations = [annotation(1, 1), annotation(2, 2), annotation(3, 1)]
+    table, rejected = read(write(tmp_path, document(annotations, images)))
+    assert table["mask_id"].to_pylist() == ["lvis:2_2"]
+    assert {row["item"]: row["reason"] for row in rejected} == dict.fromkeys(
+        ("lvis:1_1", "lvis:1_3"), "duplicate_id"
+    )
+    assert [row["image_id"] for row in rest(str(tmp_path))[0]] == ["lvis:2"]
+    again = document(annotations, [photo(1), photo(2), photo(1)])  # the same photo twice is no harm
+    assert len(read(write(tmp_path, again))[0]) == 3
+    assert [row["image_id"] for row in rest(str(tmp_path))[0]] == ["lvis:1", "lvis:2"]
 
 
 def test_bad_rows_are_rejections_with_their_reason(tmp_path):

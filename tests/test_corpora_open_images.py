@@ -12,7 +12,7 @@ from corpora_read import read_masks
 from real_data import MINI
 
 from pipelines.corpora import csv_stream, open_images
-from pipelines.corpora.records import MASKS
+from pipelines.corpora.records import MASKS, UNMARKED
 from pipelines.corpora.source import CorpusError, Source
 
 HEADER = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
@@ -221,6 +221,80 @@ def test_bad_rows_are_rejections_with_their_reason(tmp_path):
     }
     assert len(table) + len(rejected) == len(rows)
     assert "3 values where the header has 10" in rejected[0]["detail"]
+
+
+def lost(corpora: str) -> list[tuple[str, str | None, str | None]]:
+    """Image, label id and label of what rejected rows leave unmarked."""
+    found = []
+    for source in open_images.sources(corpora):
+        for part in open_images.read(source, corpora):
+            assert part.unmarked.schema == UNMARKED
+            items = part.rejected["item"].to_pylist()
+            found += part.unmarked.to_pylist()
+            assert {row["item"] for row in part.unmarked.to_pylist()} <= set(items) or not items
+    return [(row["image_id"].removeprefix("open_images:"), row["label_id"], row["label"]) for row in found]
+
+
+PHOTO, OTHER = "000000000000000a", "00000000000000bb"
+
+
+def named(image: str, mid: str, told: str = PHOTO, told_mid: str = "m01", xmin: str = "0.1") -> str:
+    """A row whose mask has a name as Open Images gives them."""
+    return f"{told}_{told_mid}_00000001.png,{image},{mid},00000001,{xmin},0.9,0.25,0.875,0.8,\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "unmarked"),
+    [
+        (named(PHOTO, "/m/01", xmin="n/a"), [(PHOTO, "/m/01", "Dog")]),
+        (named(PHOTO, "/m/01", xmin=""), [(PHOTO, "/m/01", "Dog")]),
+        (named(PHOTO, "/m/01", xmin="inf"), [(PHOTO, "/m/01", "Dog")]),
+        (named(PHOTO, "/m/01").replace(".png", ".jpg"), [(PHOTO, "/m/01", "Dog")]),
+        (named(PHOTO, "/m/01", told="../x"), [(PHOTO, "/m/01", "Dog")]),
+        (named(PHOTO, "/m/99", told_mid="m99"), [(PHOTO, None, None)]),
+        (named(PHOTO, "", told_mid="m99"), [(PHOTO, None, None), (PHOTO, None, None)]),
+        (
+            named(PHOTO, "/m/0bt9lr"),
+            [(PHOTO, None, None), (PHOTO, None, None)],
+        ),  # the name says another label
+        (named(OTHER, "/m/01"), [(OTHER, None, None), (PHOTO, None, None)]),  # or another photo
+        (named(f" {PHOTO}", "/m/01"), [(f" {PHOTO}", None, None), (PHOTO, None, None)]),
+        (named("", "/m/01"), [(PHOTO, None, None)]),
+        (named("a/b", "/m/01"), [(PHOTO, None, None)]),
+        (named(PHOTO, "/m/01").replace("\n", ",1\n"), [(PHOTO, None, None)]),
+        (f"{PHOTO}_m01_00000001.png,,/m/01\n", [(PHOTO, None, None)]),
+        (f"x,{PHOTO}\n", [(PHOTO, None, None)]),
+        (named(PHOTO, "/m/01\xe9"), [(PHOTO, None, None)]),
+        ("nothing,of,any,photo\n", []),
+    ],
+)
+def test_a_rejected_row_leaves_its_object_unmarked(tmp_path, row, unmarked):
+    good = mask(PHOTO, box="00000009") + mask(OTHER, box="00000009")
+    corpora = write(tmp_path, f"{HEADER}\n{good}{row}".encode("latin-1"))
+    table, rejected = read(corpora)
+    assert (len(table), len(rejected)) == (2, 1)
+    assert sorted(lost(corpora), key=str) == sorted(unmarked, key=str)
+
+
+def test_names_of_masks_that_are_not_open_images_own_say_nothing(tmp_path):
+    rows = [
+        f"dog-1.png,{PHOTO},/m/01,1,0.1,0.9,0.25,0.875,,\n",
+        f"{OTHER}_dog_00000001.png,{PHOTO},/m/01,1,0.1,0.9,0.25,0.875,,\n",
+        f"{OTHER}_m01_1.png,{PHOTO},/m/01,1,0.1,0.9,0.25,0.875,,\n",
+        named(PHOTO, "/m/01"),
+        f"{PHOTO}_m0bt9lr_00000002.png,{PHOTO},/m/0bt9lr,1,0.1,0.9,0.25,0.875,,\n",
+    ]
+    table, rejected = read(write(tmp_path, "".join([HEADER, "\n", *rows])))
+    assert (len(table), rejected) == (5, [])
+
+
+def test_a_faulty_box_leaves_open_whether_its_mask_is_of_a_group(tmp_path):
+    write(
+        tmp_path,
+        f"{BOX_HEADER}\n{PHOTO},x,/m/01,1,left,0.9,0.2,0.8,0,0,1,1,0\n",
+        "train-annotations-bbox.csv",
+    )
+    assert lost(write(tmp_path, f"{HEADER}\n{mask(PHOTO)}")) == [(PHOTO, "/m/01", "/m/01")]
 
 
 def test_bad_rows_of_joined_tables_are_rejections_too(tmp_path):

@@ -1,6 +1,7 @@
 """AVSBench and AVS-Synthetic, generated in their official layouts, to shards and back."""
 
 import csv
+import hashlib
 import io
 import shutil
 
@@ -121,6 +122,58 @@ def test_ms3_keeps_frames_where_nothing_sounds(tmp_path):
         "avsbench_ms3:abc#3",
         "avsbench_ms3:x-y_Z_1#3",
     }
+
+
+def write_png(path, array, form="PNG"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, form, quality=80)
+
+
+def test_masks_are_read_by_the_rule_of_a_build(tmp_path):
+    """A mask in its alpha channel, one that was a JPEG, several objects in colours, and one that means nothing."""
+    shape = np.zeros((224, 224), np.uint8)
+    shape[20:60, 30:90] = shape[101:150, 33:177] = 255
+    alpha = np.dstack([np.full((224, 224, 3), 255, np.uint8), shape])
+    colours = np.zeros((224, 224, 3), np.uint8)
+    colours[20:60, 30:90], colours[101:150, 33:177] = (128, 0, 0), (0, 0, 200)
+    ramp = np.tile(np.arange(224, dtype=np.uint8), (224, 1))
+    root = tmp_path / "S4"
+    for frame, (array, form) in enumerate(
+        ((alpha, "PNG"), (shape, "JPEG"), (colours, "PNG"), (ramp, "PNG"), (shape // 255, "PNG")), start=1
+    ):
+        picture(root / f"s4_data/visual_frames/val/dog/abc/abc_{frame}.png")
+        write_png(root / f"s4_data/gt_masks/val/dog/abc/abc_{frame}.png", array, form)
+    wav(root / "s4_data/audio_wav/val/dog/abc.wav")
+    table(root / "s4_meta_data.csv", ["name", "start", "category", "split"], [["abc", 0, "dog", "val"]])
+    run("avsbench", root, "--out", tmp_path / "out")
+    found = samples(tmp_path / "out")
+    for frame in (1, 2, 3, 5):
+        sample = found[f"avsbench_s4:abc#{frame}"]
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(sample.mask_png))), shape), frame
+        assert sample.record["mask"]["exhaustive"] == ""
+    assert "avsbench_s4:abc#4" not in found
+    lost = Dataset(str(tmp_path / "out")).table("rejections.parquet").to_pylist()
+    assert [row["reason"] for row in lost] == ["mask_ambiguous"]
+    assert verify(str(tmp_path / "out")) == []
+
+
+def test_photos_say_which_file_they_are_of_and_turn_in_no_reader(tmp_path):
+    root = tmp_path / "release"
+    root.mkdir()
+    synthetic(root, [["i1", "p1", "", "", "dog", "4", "lvis", "train", "vid_1"]])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (root / "images").mkdir()
+    Image.fromarray(RNG.integers(0, 255, (200, 300, 3), np.uint8)).save(root / "images/p1.jpg", exif=exif)
+    mask(root / "masks/i1.png", size=(300, 200))
+    wav(root / "audios/vid_1.wav")
+    run("avs-synthetic", root, "--out", tmp_path / "out")
+    (sample,) = samples(tmp_path / "out").values()
+    original = (root / "images/p1.jpg").read_bytes()
+    assert sample.record["image"]["source_sha256"] == hashlib.sha256(original).hexdigest()
+    assert sample.record["image"]["sha256"] == hashlib.sha256(sample.jpg).hexdigest()
+    assert Image.open(io.BytesIO(sample.jpg)).getexif()[0x0112] == 1
+    assert verify(str(tmp_path / "out")) == []
 
 
 def synthetic(root, rows):

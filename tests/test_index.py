@@ -17,7 +17,7 @@ from real_data import MINI
 from pipelines.build import index as indexing
 from pipelines.build.index import index
 from pipelines.cli import main
-from pipelines.corpora.records import CLIPS, MASKS
+from pipelines.corpora.records import CLIPS, MASKS, PHOTOS, UNMARKED
 from pipelines.corpora.source import CorpusError
 from shards.tables import REJECTIONS
 
@@ -87,6 +87,63 @@ def test_every_row_is_kept_or_rejected_and_counted(tmp_path):
         {"item": "vggsound:v_000001", "reason": "duplicate_id"},
     ]
     assert set(rejections["stage"].to_pylist()) == {"index"}
+    photos, unmarked = (pq.read_table(path) for path in (result.photos, result.unmarked))
+    assert (photos.schema, unmarked.schema) == (PHOTOS, UNMARKED)
+    assert photos["image_id"].to_pylist() == ["lvis:2", "lvis:1", "lvis:1"]
+    assert unmarked.select(["item", "image_id", "label_id"]).to_pylist() == [
+        {"item": "b1.png", "image_id": "open_images:b", "label_id": "/m/1"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "label_ids"),
+    [
+        (0, {}, []),
+        (0, {"segmentation": [[0, 0, 5.0, 1, 2, 2]]}, []),  # the same numbers, written otherwise
+        (0, {"segmentation": [[0, 0, 5, 1, 3, 2]]}, ["1"]),
+        (2, {"segmentation": {"size": [9, 9], "counts": [40, 41]}}, ["1"]),
+        (1, {"segmentation": []}, ["1"]),
+        (1, {"category_id": 2}, ["2"]),
+        (2, {"iscrowd": 1}, ["1"]),
+        (0, {"image_id": 2}, []),  # of another photo: another mask
+    ],
+)
+@pytest.mark.parametrize("in_file", ["lvis_v1_train.json", "lvis_v1_val.json"])
+def test_a_used_id_with_other_content_is_an_object_that_is_lost(tmp_path, place, change, label_ids, in_file):
+    first = json.loads(lvis(range(5, 7)))
+    first["categories"].append({"id": 2, "name": "cat"})
+    first["images"].append(first["images"][0] | {"id": 2, "coco_url": "http://x/train2017/2.jpg"})
+    rows = first["annotations"]
+    again = rows[0] | change
+    second = first | {"annotations": []}
+    (tmp_path / "lvis").mkdir()
+    if in_file == "lvis_v1_train.json":
+        rows.insert(max(1, place), again)
+    else:
+        second["annotations"] = [again]
+    (tmp_path / "lvis/lvis_v1_train.json").write_text(json.dumps(first, separators=(",", ":")))
+    (tmp_path / "lvis/lvis_v1_val.json").write_text(json.dumps(second, indent=1))
+    result = index(str(tmp_path), str(tmp_path / "out"))
+    unmarked = pq.read_table(result.unmarked).to_pylist()
+    assert [row["label_id"] for row in unmarked] == label_ids
+    assert result.counts["lvis"].rejected == ({} if "image_id" in change else {"duplicate_id": 1})
+    for row in unmarked:
+        assert (row["item"], row["image_id"], row["reason"]) == ("lvis:1_5", "lvis:1", "duplicate_id")
+    assert pq.read_table(result.masks)["mask_id"].to_pylist()[:1] == ["lvis:1_5"]
+
+
+def test_of_one_mask_file_with_two_labels_neither_is_certain(tmp_path):
+    folder = tmp_path / "open_images"
+    folder.mkdir()
+    (folder / "class-descriptions-boxable.csv").write_text("/m/1,Dog\n/m/2,Cat\n")
+    text = open_images(["a1", "a1", "a2", "a2"])
+    lines = text.splitlines()
+    lines[2] = lines[2].replace("/m/1", "/m/2")
+    (folder / "train-annotations-object-segmentation.csv").write_text("\n".join(lines) + "\n")
+    result = index(str(tmp_path), str(tmp_path / "out"))
+    assert result.counts["open_images"].rejected == {"duplicate_id": 2}
+    (row,) = pq.read_table(result.unmarked).to_pylist()
+    assert (row["image_id"], row["label_id"]) == ("open_images:a", None)
 
 
 def test_of_duplicates_the_first_in_file_order_stays(tmp_path):

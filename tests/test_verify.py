@@ -162,7 +162,7 @@ def test_counts_and_funnel_that_do_not_agree(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("extension", "content", "message"),
     [
-        ("jpg", b"no jpeg", "does not decode: UnidentifiedImageError"),
+        ("jpg", b"no jpeg", "does not decode: SyntaxError: not a JPEG file"),
         (
             "mask.png",
             png(np.zeros((10, 10), np.uint8)),
@@ -176,6 +176,17 @@ def test_counts_and_funnel_that_do_not_agree(copy: Path) -> None:
 def test_members_that_do_not_fit(copy: Path, extension: str, content: bytes, message: str) -> None:
     edit_first_sample(copy, lambda members: members.update({extension: content}))
     assert message in found(copy)
+
+
+def test_a_photo_that_readers_would_turn_is_found(copy: Path) -> None:
+    def change(members: dict[str, bytes]) -> None:
+        exif, turned = Image.Exif(), io.BytesIO()
+        exif[0x0112] = 3
+        Image.open(io.BytesIO(members["jpg"])).save(turned, "JPEG", exif=exif)
+        members["jpg"] = turned.getvalue()
+
+    edit_first_sample(copy, change)
+    assert "jpg: its metadata tell readers to turn it, which would not turn the mask" in found(copy)
 
 
 def test_a_mask_of_another_shape_is_found(copy: Path) -> None:

@@ -148,11 +148,24 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
         | "Collect links" >> beam.combiners.ToList()
         | "Join components" >> beam.Map(split.components)
     )
-    samples = (
+    unmarked = (
+        masks.pipeline
+        | "Read unmarked objects" >> ReadTables(job.index, "unmarked")
+        | "Name their categories"
+        >> beam.Map(select.unmarked_objects, job.label_map).with_output_types(pa.Table)
+    )
+    found = (
         masks
         | "Match masks" >> Apply(accounts, "match", "masks", matched)
+        | "Tell what is exhaustive"
+        >> beam.Map(select.tell_exhaustive, job.label_map).with_output_types(pa.Table)
         | "Measure masks" >> Apply(accounts, "measure", "masks", measured)
+    )
+    samples = (
+        (found, unmarked)
+        | "Gather objects" >> beam.Flatten()
         | "Bring images together" >> Regroup(job.parked, "image_id", buckets)
+        | "Tell what is unmarked" >> beam.Map(select.tell_unmarked).with_output_types(pa.Table)
         | "Select samples" >> Apply(accounts, "select", "masks", selected)
     )
     if recipe.select.per_class_cap:

@@ -1,19 +1,29 @@
-"""Stage 1: every corpus below a folder, streamed to a table of masks, one of clips and one of rejections."""
+"""Stage 1: every corpus below a folder, streamed to tables of masks, clips, photos and rejections.
 
+A rejected row whose photo is known leaves an object of that photo unmarked; `unmarked.parquet` tells the stage
+`select`, so that no union goes without it.
+"""
+
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
+import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.corpora import lvis, open_images, vggsound
 from pipelines.corpora.keys import Seen, text_keys
-from pipelines.corpora.records import CLIPS, MASKS
-from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections
+from pipelines.corpora.records import CLIPS, MASKS, PHOTOS, UNMARKED
+from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections, unmarked
 from shards import storage
+from shards.hashing import mix64
 from shards.rejections import Reason
 from shards.tables import REJECTIONS, of_unit
 
@@ -66,6 +76,8 @@ class IndexResult:
 
     masks: str
     clips: str
+    photos: str
+    unmarked: str
     rejections: str
     counts: dict[str, Count]
     notes: tuple[str, ...] = ()
@@ -93,40 +105,49 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
 
 
 def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = None) -> IndexResult:
-    """Write masks.parquet, clips.parquet and rejections.parquet in `out` from the corpora below `corpora`.
+    """Write masks, clips, photos, unmarked and rejections.parquet in `out` from the corpora below `corpora`.
 
     Both are folders or URLs. Memory stays bounded whatever the files' size. The tables appear when all is
     read, or not at all; the same files give the same bytes. Of an id listed twice in a corpus the first
-    stays, by file, then row.
+    row stays, by file, then row. A mask listed again as it was is a mere repetition; one of other content
+    is an object that no mask of the index marks.
     """
-    paths = {name: storage.join(out, f"{name}.parquet") for name in ("masks", "clips", "rejections")}
+    tables = {
+        "rejections": (REJECTIONS, MASKS_PER_GROUP),
+        "unmarked": (UNMARKED, MASKS_PER_GROUP),
+        "photos": (PHOTOS, MASKS_PER_GROUP),
+        "clips": (CLIPS, CLIPS_PER_GROUP),
+    }
+    paths = {name: storage.join(out, f"{name}.parquet") for name in (*tables, "masks")}
     tally: dict[str, Counter[str]] = {}
     seen: dict[str, Seen] = {}
+    again: list[pa.RecordBatch] = []
     files = sources(corpora)
     notes: list[str] = []
-    with (
-        _table(paths["rejections"], REJECTIONS, MASKS_PER_GROUP) as write_rejected,
-        _table(paths["clips"], CLIPS, CLIPS_PER_GROUP) as write_clips,
-        _table(paths["masks"], MASKS, MASKS_PER_GROUP) as write_masks,
-    ):
-        for source in files:
-            count = tally.setdefault(source.corpus, Counter())
-            known = seen.setdefault(source.corpus, Seen())
-            write = write_clips if unit(source.corpus) == "clips" else write_masks
-            size = storage.size(storage.join(corpora, source.path))
-            for part in read(source, corpora):
-                kept, rejected = _without_duplicates(part, source, known)
-                assert part.rows == len(kept) + len(rejected), (
-                    f"{source.path}: rows lost between {part.rows} and {len(kept)}"
-                )
-                write(kept)
-                write_rejected(of_unit(rejected, unit(source.corpus)))
-                count.update({_ROWS: part.rows, _KEPT: len(kept)})
-                count.update(rejected["reason"].to_pylist())
-                notes += part.notes
-                if progress:
-                    rows = sum(done[_ROWS] for done in tally.values())
-                    progress(Progress(source, part.position, size, rows, part.notes))
+    with ExitStack() as stack:
+        write = {name: stack.enter_context(_table(paths[name], *tables[name])) for name in tables}
+        with _table(paths["masks"], MASKS, MASKS_PER_GROUP) as write["masks"]:
+            for source in files:
+                count = tally.setdefault(source.corpus, Counter())
+                known = seen.setdefault(source.corpus, Seen())
+                size = storage.size(storage.join(corpora, source.path))
+                for part in read(source, corpora):
+                    kept, rejected = _without_duplicates(part, source, known, again)
+                    assert part.rows == len(kept) + len(rejected), (
+                        f"{source.path}: rows lost between {part.rows} and {len(kept)}"
+                    )
+                    write[unit(source.corpus)](kept)
+                    write["rejections"](of_unit(rejected, unit(source.corpus)))
+                    write["unmarked"](part.unmarked)
+                    write["photos"](part.photos)
+                    count.update({_ROWS: part.rows, _KEPT: len(kept)})
+                    count.update(rejected["reason"].to_pylist())
+                    notes += part.notes
+                    if progress:
+                        rows = sum(done[_ROWS] for done in tally.values())
+                        progress(Progress(source, part.position, size, rows, part.notes))
+        if again:
+            write["unmarked"](_of_other_content(again, paths["masks"]))
     counts = {corpus: _count(count) for corpus, count in tally.items()}
     return IndexResult(**paths, counts=counts, notes=tuple(notes))
 
@@ -136,16 +157,57 @@ def _count(tally: Counter[str]) -> Count:
     return Count(tally[_ROWS], tally[_KEPT], rejected)
 
 
-def _without_duplicates(part: Part, source: Source, known: Seen) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Kept and rejected, ids that `known` has met before moved from the first to the second."""
+def _without_duplicates(
+    part: Part, source: Source, known: Seen, again: list[pa.RecordBatch]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Kept and rejected, ids that `known` has met before moved from the first to the second; masks to `again` too."""
     ids = part.kept[_IDS[source.corpus]]
     first = known.first(text_keys(ids))
     if first.all():
         return part.kept, part.rejected
-    again = ids.filter(pa.array(~first)).to_pylist()
-    details = [f"{source.path} lists an id that was listed before; the first one stays"] * len(again)
-    duplicates = rejections(again, Reason.DUPLICATE_ID, details)
+    repeated = part.kept.filter(pa.array(~first))
+    details = [f"{source.path} lists an id that was listed before; the first row stays"] * len(repeated)
+    duplicates = rejections(repeated[_IDS[source.corpus]].to_pylist(), Reason.DUPLICATE_ID, details)
+    if source.corpus != "vggsound":
+        again.append(_contents(repeated))
     return part.kept.filter(pa.array(first)), joined([part.rejected, duplicates])
+
+
+def _contents(masks: pa.RecordBatch) -> pa.RecordBatch:
+    """Whose masks they are, and `content`, uint64: a hash of all that they say, however its numbers are written."""
+    names = ["mask_id", "corpus", "image_id", "label_id", "label"]
+    shapes = [zlib.crc32(_plain(shape)) for shape in masks["segmentation"].to_pylist()]
+    flags = masks["is_crowd"].cast(pa.int64()).fill_null(2).to_numpy(zero_copy_only=False)
+    content = mix64(np.array(shapes, np.uint64) << np.uint64(2) | flags.astype(np.uint64))
+    for name in ("mask_id", "image_id", "label_id"):
+        content = mix64(content ^ text_keys(masks[name]))
+    return masks.select(names).append_column("content", pa.array(content))
+
+
+def _plain(segmentation: bytes | None) -> bytes:
+    for kind in (list[list[float]], Any):
+        with suppress(msgspec.DecodeError, RecursionError):
+            return msgspec.json.encode(msgspec.json.decode(segmentation or b"null", type=kind))
+    return segmentation or b""
+
+
+def _of_other_content(again: list[pa.RecordBatch], masks: str) -> pa.RecordBatch:
+    """UNMARKED of the repeated ids under which something else was listed than what stayed."""
+    repeated = pa.concat_batches(again)
+    stayed = []
+    with storage.open_read(masks) as file:
+        columns = [*repeated.schema.names[:-1], "segmentation", "is_crowd"]
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+            found = _contents(batch.filter(pc.is_in(batch["mask_id"], repeated["mask_id"])))
+            stayed.append(found["content"].to_numpy())
+    lost = repeated.filter(pa.array(~np.isin(repeated["content"].to_numpy(), np.concatenate(stayed))))
+    # Open Images names a mask by its file: which of two labels is that file's, nothing tells.
+    certain = pc.not_equal(lost["corpus"], "open_images")
+    label_ids, labels = (
+        pc.if_else(certain, lost[name], pa.scalar(None, pa.string())) for name in ("label_id", "label")
+    )
+    rejected = rejections(lost["mask_id"].to_pylist(), Reason.DUPLICATE_ID, [""] * len(lost))
+    return unmarked(rejected, lost["corpus"], lost["image_id"], label_ids, labels)
 
 
 @contextmanager

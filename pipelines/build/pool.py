@@ -1,5 +1,6 @@
 """Clips: which may be used, and the pool's shards, where each is decoded once for all samples that hear it."""
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -9,29 +10,24 @@ from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
 from pipelines.recipes.recipe import Select
 from shards import format, parts, records, storage, tables
-from shards.rejections import Reason, rejection
+from shards.rejections import Reason, Rejected, rejection
 from shards.sound import decoder
 from shards.writer import Content
 
 
 def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelMap) -> Outcome:
     """Clips whose media is there and whose licence is allowed; adds `key`, `stamp` (of the file) and `categories`."""
-    kept, rejections, keys, urls = [], [], [], []
-    for row in table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist():
-        fault = None
-        if rules.audio_licences and row["licence"] not in rules.audio_licences:
-            fault = Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.audio_licences)}"
-        elif row["clip_path"] is None:
-            fault = Reason.CLIP_MISSING, row["clip_id"].split(":", 1)[1]
-        kept.append(fault is None)
-        if fault is None:
-            keys.append(format.key_of(row["clip_id"]))
-            urls.append(storage.join(corpora, row["clip_path"]))
-        else:
-            rejections.append(rejection("select", row["clip_id"], *fault, row["category"]))
-    table = table.filter(pa.array(kept, pa.bool_()))
+    rows = table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist()
+    looks = list(storage.together(corpora, partial(_look, corpora=corpora, rules=rules), rows))
+    rejections = [
+        rejection("select", row["clip_id"], look.reason, look.detail, row["category"])
+        for row, look in zip(rows, looks, strict=True)
+        if isinstance(look, Rejected)
+    ]
+    table = table.filter(pa.array([isinstance(look, str) for look in looks], pa.bool_()))
+    keys = [format.key_of(clip_id) for clip_id in table["clip_id"].to_pylist()]
     table = table.append_column("key", pa.array(keys, pa.string()))
-    stamps = pa.array(storage.together(corpora, storage.stamp, urls), pa.string())
+    stamps = pa.array([look for look in looks if isinstance(look, str)], pa.string())
     heard = {
         (link.source, link.source_id): label_map.heard(link)
         for link in label_map.links
@@ -42,6 +38,19 @@ def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelM
     return Outcome.of(
         table.append_column("stamp", stamps).append_column("categories", categories), rejections
     )
+
+
+def _look(row: dict[str, Any], corpora: str, rules: Select) -> str | Rejected:
+    """The stamp of a clip's file, or why it is dropped."""
+    if rules.audio_licences and row["licence"] not in rules.audio_licences:
+        return Rejected(Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.audio_licences)}")
+    name = row["clip_id"].split(":", 1)[1]
+    if row["clip_path"] is None:
+        return Rejected(Reason.CLIP_MISSING, name)
+    try:
+        return storage.stamp(storage.join(corpora, row["clip_path"]))
+    except FileNotFoundError:
+        return Rejected(Reason.CLIP_MISSING, f"{name}: no file")
 
 
 def label_link(label_map: LabelMap, source: str, source_id: str, label: str | None) -> records.Label:

@@ -1,5 +1,6 @@
 """Stage shard: the photo, the mask, the sound and the record of every sample of one shard."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from pipelines.recipes.recipe import Recipe
 from shards import parts, records, storage
 from shards.reader import read_clip
 from shards.records import ClipRecord, SampleRecord
-from shards.rejections import Reason, Rejected
+from shards.rejections import Reason
 from shards.writer import Content
 
 
@@ -21,23 +22,20 @@ def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
     """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`."""
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
-        photo = _photo(storage.join(corpora, row["image_path"]), row["width"], row["height"])
+        url = storage.join(corpora, row["image_path"])
+        source = Content.of(images.read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE))
+        photo = Content.of(images.checked(source.data, row["width"], row["height"]))
         mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
         place = {name.removeprefix("clip_"): row[name] for name in row if name.startswith("clip_")}
         sound, clip = read_clip(out, place)
-        record = sample_record(row, recipe, label_map, clip, photo.sha256, mask.sha256)
+        hashes = {"source": source.sha256, "photo": photo.sha256, "mask": mask.sha256}
+        record = sample_record(row, recipe, label_map, clip, hashes)
         return record, {"flac": sound, "jpg": photo, "mask.png": mask}
 
     return Outcome.of(*parts.write(table, out, "shard", encode, code_versions()))
 
 
-def _photo(url: str, width: int, height: int) -> Content:
-    try:
-        content = storage.read_bytes(url)
-    except FileNotFoundError as error:
-        raise Rejected(Reason.IMAGE_MISSING, "gone since it was measured") from error
-    images.check(content, width, height)
-    return Content.of(content)
+EXHAUSTIVE = {True: "yes", False: "no", None: ""}  # how KEY.json says it
 
 
 def sample_record(
@@ -45,9 +43,9 @@ def sample_record(
     recipe: Recipe,
     label_map: LabelMap,
     clip: ClipRecord,
-    photo_sha256: str,
-    mask_sha256: str,
+    hashes: Mapping[str, str],
 ) -> SampleRecord:
+    """`hashes`: of the source's photo, of the photo as the shard holds it, and of the mask."""
     return SampleRecord(
         key=row["key"],
         sample_id=row["sample_id"],
@@ -60,7 +58,8 @@ def sample_record(
             corpus=row["corpus"],
             width=row["width"],
             height=row["height"],
-            sha256=photo_sha256,
+            sha256=hashes["photo"],
+            source_sha256=hashes["source"],
             licence=row["licence"] or "",
             licence_url=row["licence_url"] or "",
             author=row["author"] or "",
@@ -77,7 +76,8 @@ def sample_record(
             area_px=row["area_px"],
             area_fraction=row["area_fraction"],
             bbox=(row["bbox_x"], row["bbox_y"], row["bbox_w"], row["bbox_h"]),
-            sha256=mask_sha256,
+            sha256=hashes["mask"],
+            exhaustive=EXHAUSTIVE[row["exhaustive"]],
         ),
         audio=clip.audio,
     )

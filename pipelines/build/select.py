@@ -5,12 +5,15 @@ from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from label_maps import LabelMap
+from pipelines.build.match import match
 from pipelines.build.outcome import Outcome
 from pipelines.media import images, masks
 from pipelines.recipes.recipe import Select
 from shards import format, storage
+from shards.guard import guarded
 from shards.rejections import Reason, Rejected, rejection
 
 _IMAGE = {
@@ -37,8 +40,10 @@ MEASURED = pa.schema(
         "label": pa.string(),
         "counts": pa.binary(),
         "area_px": pa.int64(),
+        "exhaustive": pa.bool_(),  # whether every object of the category is annotated; null: the corpus does not tell
         "fault": pa.string(),  # a Reason; null: none
         "fault_detail": pa.string(),
+        "unmarked": pa.string(),  # why an object of the category has no mask in the index; null: none lacks one
     }
 )
 
@@ -61,12 +66,34 @@ CANDIDATES = pa.schema(
         "bbox_y": pa.int32(),
         "bbox_w": pa.int32(),
         "bbox_h": pa.int32(),
+        "exhaustive": pa.bool_(),
     }
 )
 
 
 Look = tuple[int, int, str]  # a photo's width and height in pixels, and its stamp
 _ROWS = 2_048  # turned into Python objects at a time: decides memory, never the output
+
+
+def tell_exhaustive(table: pa.Table, label_map: LabelMap) -> pa.Table:
+    """Add `exhaustive` to matched masks: not so where the photo is not exhaustive for any label of the category or its kinds."""
+    links = {(link.source, link.source_id): _and_wider(link.category, label_map) for link in label_map.links}
+    rows = table.select(["corpus", "category", "not_exhaustive_label_ids"]).to_pylist()
+    told = [
+        None
+        if row["not_exhaustive_label_ids"] is None
+        else all(
+            row["category"] not in links.get((row["corpus"], label), ())
+            for label in row["not_exhaustive_label_ids"]
+        )
+        for row in rows
+    ]
+    return table.append_column("exhaustive", pa.array(told, pa.bool_()))
+
+
+def _and_wider(category: str, label_map: LabelMap) -> tuple[str, ...]:
+    """The categories whose union an object belongs to: a man is a person, too."""
+    return (category, *label_map.kinds.above(category))
 
 
 def measure(table: pa.Table, corpora: str, rules: Select) -> Outcome:
@@ -101,10 +128,7 @@ def measure(table: pa.Table, corpora: str, rules: Select) -> Outcome:
 
 
 def _look(row: dict[str, Any], corpora: str, rules: Select) -> Look | Rejected:
-    try:
-        return _image(row, corpora, rules)
-    except Rejected as error:
-        return error
+    return guarded(row["image_id"], lambda: _image(row, corpora, rules))
 
 
 def _measured(
@@ -116,15 +140,13 @@ def _measured(
     width, height, stamp = image
     measured = {name: row.get(name) for name in MEASURED.names}
     measured.update(width=width, height=height, image_stamp=stamp)
-    try:
-        rle = _rle(row, corpora, width, height, rules)
-        measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
-        if not measured["area_px"]:
-            raise Rejected(Reason.MASK_EMPTY, "no pixel set")
-    except Rejected as error:
-        if error.reason == Reason.MASK_EMPTY:  # nothing is left unmarked by leaving it out
-            return error
-        measured.update(fault=error.reason.value, fault_detail=error.detail)
+    rle = guarded(row["mask_id"], lambda: _rle(row, corpora, width, height, rules))
+    if isinstance(rle, Rejected):
+        measured.update(fault=rle.reason.value, fault_detail=rle.detail)
+        return measured
+    measured.update(counts=rle["counts"], area_px=masks.area_px(rle))
+    if not measured["area_px"]:  # nothing is left unmarked by leaving it out
+        return Rejected(Reason.MASK_EMPTY, "polygons smaller than a pixel")
     return measured
 
 
@@ -156,11 +178,51 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
         return masks.from_coco(row["segmentation"], width, height)
     if row["mask_path"] is None:
         raise Rejected(Reason.MASK_MISSING, row["mask_id"])
-    try:
-        content = storage.read_bytes(storage.join(corpora, row["mask_path"]))
-    except FileNotFoundError as error:
-        raise Rejected(Reason.MASK_MISSING, row["mask_path"]) from error
-    return masks.from_png(content, width, height, rules.max_image_pixels)
+    url = storage.join(corpora, row["mask_path"])
+    content = images.read(url, Reason.MASK_MISSING, Reason.MASK_UNREADABLE)
+    return masks.from_image(content, width, height, rules.max_image_pixels)
+
+
+def unmarked_objects(table: pa.Table, label_map: LabelMap) -> pa.Table:
+    """The index's UNMARKED as rows of MEASURED, to travel with the masks of their photos.
+
+    An object of a kind is one of the wider categories, too. `category` is null where the label is not certain: such a row
+    is about every category of its photo. Labels that the map does not link are about none.
+    """
+    certain = table.filter(pc.is_valid(table["label_id"]))
+    matched = match(certain, label_map, item="item", label_id="label_id").kept
+    unknown = table.filter(pc.is_null(table["label_id"]))
+    belongs = [_and_wider(category, label_map) for category in matched["category"].to_pylist()]
+    rows = [row for row, categories in enumerate(belongs) for _ in categories]
+    categories = pa.array([category for categories in belongs for category in categories], pa.string())
+    found = pa.concat_tables(
+        [
+            matched.drop_columns("category")
+            .take(pa.array(rows, pa.int64()))
+            .append_column("category", categories),
+            unknown.append_column("category", pa.nulls(len(unknown), pa.string())),
+        ]
+    )
+    why = pc.binary_join_element_wise(found["item"], found["reason"], " was rejected: ")
+    columns = {"image_id": found["image_id"], "category": found["category"], "unmarked": why}
+    return pa.table(
+        [columns.get(field.name, pa.nulls(len(found), field.type)) for field in MEASURED], schema=MEASURED
+    )
+
+
+def tell_unmarked(table: pa.Table) -> pa.Table:
+    """MEASURED masks, all of an image together with its unmarked objects, to the masks alone, which know of them."""
+    is_mask = pc.is_valid(table["mask_id"])
+    lacks = table.filter(pc.invert(is_mask)).select(["image_id", "category", "unmarked"])
+    table = table.filter(is_mask)
+    if not len(lacks):
+        return table
+    first: dict[tuple[str, str | None], str] = {}
+    for row in lacks.sort_by("unmarked").to_pylist():
+        first.setdefault((row["image_id"], row["category"]), row["unmarked"])
+    rows = zip(table["image_id"].to_pylist(), table["category"].to_pylist(), strict=True)
+    told = [first.get((image_id, category)) or first.get((image_id, None)) for image_id, category in rows]
+    return table.set_column(table.schema.get_field_index("unmarked"), "unmarked", pa.array(told, pa.string()))
 
 
 def select(table: pa.Table, rules: Select, label_map: LabelMap) -> Outcome:
@@ -187,12 +249,9 @@ def select(table: pa.Table, rules: Select, label_map: LabelMap) -> Outcome:
         for row in faulty:
             reject([row], Reason(row["fault"]), row["fault_detail"])
         if rules.instances == "union":
-            if faulty:
-                reject(
-                    rows,
-                    Reason.INCOMPLETE_UNION,
-                    f"{faulty[0]['mask_id']} was rejected: {faulty[0]['fault']}",
-                )
+            lack = _lack(rows, faulty, rules)
+            if lack:
+                reject(rows, *lack)
                 continue
             chosen = [rows]
         elif rules.instances == "single":
@@ -202,10 +261,11 @@ def select(table: pa.Table, rules: Select, label_map: LabelMap) -> Outcome:
         else:
             chosen = [[row] for row in rows]
         for members in filter(None, chosen):
-            try:
-                kept.append(_candidate(members, rules))
-            except Rejected as error:
-                reject(members, error.reason, error.detail)
+            made = guarded(members[0]["mask_id"], partial(_candidate, members, rules))
+            if isinstance(made, Rejected):
+                reject(members, made.reason, made.detail)
+            else:
+                kept.append(made)
         if len(kept) >= _ROWS:
             candidates.append(pa.RecordBatch.from_pylist(kept, schema=CANDIDATES))
             kept.clear()
@@ -241,6 +301,22 @@ def _with_kinds(table: pa.Table, label_map: LabelMap) -> pa.Table:
     )
 
 
+def _lack(
+    rows: list[dict[str, Any]], faulty: list[dict[str, Any]], rules: Select
+) -> tuple[Reason, str] | None:
+    """Why the masks of a category in an image, joined, would leave an object unmarked."""
+    told = [f"{row['mask_id']} was rejected: {row['fault']}" for row in faulty]
+    told += sorted({row["unmarked"] for row in rows if row["unmarked"]})
+    if told:
+        return Reason.INCOMPLETE_UNION, told[0]
+    if not rules.not_exhaustive and any(row["exhaustive"] is False for row in rows):
+        return (
+            Reason.NOT_EXHAUSTIVE,
+            "the photo may show more than is annotated (select.not_exhaustive = true keeps it)",
+        )
+    return None
+
+
 def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
     first = members[0]
     size = [first["height"], first["width"]]
@@ -274,4 +350,9 @@ def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
         "bbox_y": y,
         "bbox_w": w,
         "bbox_h": h,
+        "exhaustive": _all_annotated([row["exhaustive"] for row in members]),
     }
+
+
+def _all_annotated(told: list[bool | None]) -> bool | None:
+    return False if False in told else None if None in told else True

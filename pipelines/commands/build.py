@@ -9,7 +9,7 @@ from pipelines.build import finish, run
 from pipelines.commands.progress import BuildProgress
 from pipelines.corpora.source import CorpusError
 from pipelines.recipes import recipe
-from shards import format, manifest, new_dataset
+from shards import format, guard, manifest, new_dataset
 
 CONTEXT = {"ignore_unknown_options": True}
 
@@ -93,13 +93,15 @@ def command(
     except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError, manifest.DatasetError) as error:
         raise click.ClickException(str(error)) from error
     except run.BuildStopped as error:
-        if "OSError" not in str(error) and not error.outside:
+        if "OSError" not in str(error) and "StorageError" not in str(error) and not error.outside:
             console.print_exception()
         remedy = "What is written stays good: remove the cause and run the same command."
         raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error
     _print(funnel, per_category)
     if not any(per_category.values()):
         raise new_dataset.NoSamples(new_dataset.emptied(funnel))
+    if counts is None and (said := guard.report(out)):
+        raise click.ClickException(said)
 
 
 def _print(funnel: tuple[manifest.Step, ...], per_category: dict[str, dict[str, int]]) -> None:

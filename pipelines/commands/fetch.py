@@ -12,10 +12,12 @@ from pipelines.commands.ledger import print_ledger
 from pipelines.corpora.source import CorpusError
 from pipelines.fetch import access, estimate, options
 from pipelines.fetch.annotations import DriftError
+from pipelines.fetch.causes import Cause
 from pipelines.fetch.display import FetchDisplay
 from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.run import Fetch, FetchError, due, locked
 from pipelines.recipes import recipe
+from shards import guard
 
 KINDS = ("annotations", "photos", "masks", "clips")
 COOKIES = click.option(
@@ -108,6 +110,9 @@ def command(
     console.print(f"Near duplicates: {near[0]} pairs of photos, {near[1]} pairs of clips")
     print_ledger(Console(), [], latest, found.items)
     _print_rest(console, [latest.get(item.name) for item in chosen])
+    failed = [row for item in chosen if (row := latest.get(item.name)) and row.cause == Cause.INTERNAL_ERROR]
+    if said := guard.say([f"{row.item}: {row.detail}" for row in failed], "the ledger has them"):
+        raise click.ClickException(said)
 
 
 def _print_plan(lines: list[estimate.Estimate], archives: list[str], sessions: int) -> None:

@@ -6,6 +6,7 @@ from rich.progress import Progress
 
 from pipelines.imports import avs_synthetic, avsbench, dataset
 from pipelines.imports.planned import LayoutError
+from shards import guard
 
 _READERS = {"avsbench": avsbench.read, "avs-synthetic": avs_synthetic.read}
 
@@ -42,3 +43,5 @@ def command(kind: str, folder: str, out: str, workers: int) -> None:
     console.print(
         f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", soft_wrap=True
     )
+    if said := guard.report(out):
+        raise click.ClickException(said)

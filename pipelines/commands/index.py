@@ -17,11 +17,9 @@ from shards.errors import AvsError
     metavar="DIR",
     help="Folder or URL that holds lvis/, open_images/ and vggsound/ (each optional) in official layouts.",
 )
-@click.option(
-    "--out", required=True, metavar="DIR", help="Folder or URL for the three tables; made if missing."
-)
+@click.option("--out", required=True, metavar="DIR", help="Folder or URL for the tables; made if missing.")
 def command(corpora: str, out: str) -> None:
-    """Read corpora into Parquet tables of masks, clips and rejections.
+    """Read corpora into Parquet tables of masks, clips, photos and rejections.
 
     \b
     LVIS         lvis/*.json, lvis/images/{train2017,val2017}/*.jpg
@@ -32,8 +30,9 @@ def command(corpora: str, out: str) -> None:
                  <id>_<start>_<end>.*, in folders or not
 
     Photos, masks and clips may be missing: their rows are kept, with no path. What is wrong
-    with a row is in OUT/rejections.parquet; a file that is not what its name says stops the
-    command, and nothing is written.
+    with a row is in OUT/rejections.parquet, and the objects that such rows stood for are in
+    OUT/unmarked.parquet; a file that is not what its name says stops the command, and nothing
+    is written.
 
     Example: avs-data index --corpora corpora --out out/index
     """
@@ -62,7 +61,7 @@ def command(corpora: str, out: str) -> None:
     console.print(_counts(result))
     for note in result.notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
-    for path in (result.masks, result.clips, result.rejections):
+    for path in (result.masks, result.clips, result.photos, result.unmarked, result.rejections):
         click.echo(path)
 
 

@@ -19,6 +19,7 @@ from shards.rejections import Reason
 
 BLOCK_BYTES = 4 << 20
 _LONGEST_HEADER = 64 << 10
+_LONGEST_LINE = 4 << 10  # of which the values of a faulty line are taken
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Fault:
 
     row: int | None  # counted from 1, the header included; None where only the block is known
     message: str
+    texts: list[str]  # what stands in it, in columns that are not certain
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def read(url: str, name: str, columns: Sequence[str], always_quoted: bool = Fals
 
     def wrong_length(row: pa_csv.InvalidRow) -> str:
         text = f"{row.actual_columns} values where the header has {row.expected_columns}: {row.text[:200]!r}"
-        faults.append(Fault(row.number, text))
+        faults.append(Fault(row.number, text, row.text[:_LONGEST_LINE].split(",")))
         return "skip"
 
     with storage.open_read(url) as file:
@@ -157,7 +159,8 @@ def _text(batch: pa.RecordBatch, faults: list[Fault], position: int) -> Rows:
         for row, values in enumerate(zip(*(column.to_pylist() for column in batch.columns), strict=True)):
             if not all(map(_is_text, values)):
                 good[row] = False
-                faults.append(Fault(None, f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"))
+                text = f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"
+                faults.append(Fault(None, text, [value.decode(errors="replace") for value in values]))
         batch = batch.filter(pa.array(good))
         texts = [pc.cast(column, pa.string()) for column in batch.columns]
     return Rows(pa.record_batch(texts, batch.schema.names), faults, position)

@@ -6,7 +6,8 @@ block's objects are measured one by one. So what decodes is what a reader of the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
 
@@ -28,6 +29,8 @@ _MARKS = re.compile(rb'["\[\]{}]')
 _STRING_END = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 _BARE_END = re.compile(rb"[,\]}\s]")
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_QUOTE = re.compile(rb'[ \t\r\n,]*"')
+_COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,43 @@ class Block(Generic[T]):
 
     rows: list[T]
     faults: list[Fault]
+
+
+def fields(text: bytes, wanted: Container[str]) -> dict[str, Any]:
+    """Values of some keys of a JSON object that is well formed; those that do not decode are left out.
+
+    However deep the other values are: they are measured, not decoded.
+    """
+    found: dict[str, Any] = {}
+    at = text.find(b"{") + 1
+    while quote := _QUOTE.match(text, at):
+        start = quote.end() - 1
+        end = value_end(text, start)
+        colon = _COLON.match(text, end) if end else None
+        at = value_end(text, colon.end()) or 0 if colon else 0
+        if colon is None or not at:
+            break
+        with suppress(msgspec.DecodeError, RecursionError):
+            key = msgspec.json.decode(text[start:end], type=str)
+            if key in wanted:
+                found[key] = msgspec.json.decode(text[colon.end() : at])
+    return found
+
+
+def _values(array: bytes) -> Iterator[bytes]:
+    """The values of a JSON array, not decoded; DecodeError where brackets and commas are no such array's."""
+    at, closed = 1, False
+    while not closed:
+        space = _SPACE.match(array, at)
+        start = space.end() if space else at
+        end = value_end(array, start)
+        separator = _AFTER_ITEM.match(array, end) if end is not None and end > start else None
+        if separator is None:
+            raise msgspec.DecodeError("not an array")
+        yield array[start:end]
+        at, closed = separator.end(), separator[1] is not None
+    if at < len(array):
+        raise msgspec.DecodeError("more than an array")
 
 
 class _Anything(msgspec.Struct):
@@ -183,7 +223,7 @@ class JsonStream:
             if cut:
                 try:
                     return self._rows(self._buffer[self._at : brace + 1], row_type, index), cut.end()
-                except (msgspec.DecodeError, RecursionError):
+                except msgspec.DecodeError:
                     return None
             until = brace
         return None
@@ -211,7 +251,7 @@ class JsonStream:
         text = self._buffer[self._at : last]
         try:
             return self._rows(text, row_type, index), after, closed
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             self._decoded(b"[" + text + b"]", self.position - 1, list[_Anything])
             raise  # unreachable unless the two decoders disagree
 
@@ -219,13 +259,15 @@ class JsonStream:
         array = b"[" + text + b"]"
         try:
             return Block(msgspec.json.decode(array, type=list[row_type]), [])  # type: ignore[valid-type]
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, RecursionError):
             rows, faults = [], []
-            for row, raw in enumerate(msgspec.json.decode(array, type=list[msgspec.Raw])):
+            for row, raw in enumerate(_values(array)):
                 try:
                     rows.append(msgspec.json.decode(raw, type=row_type))
                 except msgspec.ValidationError as error:
-                    faults.append(Fault(index + row, bytes(raw), str(error)))
+                    faults.append(Fault(index + row, raw, str(error)))
+                except RecursionError:
+                    faults.append(Fault(index + row, raw, "brackets nested too deep"))
             return Block(rows, faults)
 
     def _decoded(self, text: bytes, offset: int, value_type: Any) -> Any:

@@ -2,10 +2,14 @@
 
 Format: https://www.lvisdataset.org/dataset (COCO's, with `coco_url` in place of `file_name`). Annotation ids
 need to be unique within a file only, so a mask's id holds its image's: `lvis:<image id>_<annotation id>`.
+
+A photo names the categories of which it may show more than is annotated, and those that it surely does not show.
 """
 
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
@@ -14,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.corpora import licences, names
-from pipelines.corpora.json_stream import Block, JsonStream
+from pipelines.corpora.json_stream import Block, JsonStream, fields
 from pipelines.corpora.keys import Positions
-from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections, sift
+from pipelines.corpora.records import MASKS, PHOTOS
+from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections, sift, unmarked
 from shards import storage
 from shards.rejections import Reason
 
@@ -53,6 +57,8 @@ class _Image(msgspec.Struct, gc=False):
     coco_url: str
     flickr_url: str | None = None
     license: int | None = None
+    not_exhaustive_category_ids: Sequence[Id] | None = None
+    neg_category_ids: Sequence[Id] | None = None
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -60,7 +66,7 @@ class _Annotation(msgspec.Struct, gc=False):
     image_id: Id
     category_id: Id
     segmentation: msgspec.Raw
-    iscrowd: int | None = None
+    iscrowd: bool | int | None = None
 
 
 Tables = dict[str, list[Block]]
@@ -87,7 +93,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
         for key in stream.keys():  # noqa: SIM118
             found.add(key)
             if key in _TABLES:
-                tables[key] = list(stream.array(_TABLES[key]))
+                tables[key] = [_packed(block) for block in stream.array(_TABLES[key])]
             elif key == "annotations":
                 if tables.keys() == _TABLES.keys():
                     yield from _annotations(stream, source, tables, photos)
@@ -129,6 +135,19 @@ def _split(path: str) -> str | None:
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)
 
 
+def _packed(block: Block) -> Block:
+    """Its photos with their lists in a third of the memory: the photos of a whole file are held at once."""
+    for row in block.rows:
+        if isinstance(row, _Image):
+            row.not_exhaustive_category_ids = _array(row.not_exhaustive_category_ids)
+            row.neg_category_ids = _array(row.neg_category_ids)
+    return block
+
+
+def _array(ids: Sequence[int] | None) -> Sequence[int] | None:
+    return array("q", ids) if ids else ids
+
+
 def _annotations(stream: JsonStream, source: Source, tables: Tables, photos: set[str]) -> Iterator[Part]:
     categories, images = _Categories(tables["categories"]), _Images(tables, photos)
     for key in sorted(tables):
@@ -136,6 +155,7 @@ def _annotations(stream: JsonStream, source: Source, tables: Tables, photos: set
             if block.faults:
                 rejected = _faults(block, f"{source.path}:{key}")
                 yield Part(batch({}, MASKS), rejected, len(block.faults), stream.position)
+    yield Part(batch({}, MASKS), joined([]), 0, stream.position, photos=images.photos(source.split))
     for block in stream.array(_Annotation):
         yield _part(block, source, categories, images, stream.position)
 
@@ -164,6 +184,12 @@ class _Images:
         self.is_safe = np.array(
             [len(file) == 2 and all(map(names.is_safe, file)) for file in files], dtype=bool
         )
+        again = self.positions.find(np.array([row.id for row in rows], dtype=np.int64))
+        self._is_first = again == np.arange(len(rows))
+        self.is_twofold = np.zeros(len(rows), dtype=bool)  # listed again, as another photo
+        for row, first in enumerate(again.tolist()):
+            if first != row and _photo(rows[first]) != _photo(rows[row]):
+                self.is_twofold[first] = True
         paths = ["/".join(file) for file in files]
         named = [terms.get(row.license) if row.license is not None else None for row in rows]
         columns = {
@@ -180,6 +206,37 @@ class _Images:
             "licence_url": [term.url if term else None for term in named],
         }
         self.columns = {name: pa.array(values, MASKS.field(name).type) for name, values in columns.items()}
+        self.columns["not_exhaustive_label_ids"] = _label_ids(
+            [row.not_exhaustive_category_ids for row in rows]
+        )
+        self._absent = _label_ids([row.neg_category_ids for row in rows])
+
+    def photos(self, split: str | None) -> pa.RecordBatch:
+        """PHOTOS of the file, all but those that are listed again as another photo."""
+        columns = {
+            **self.columns,
+            "absent_label_ids": self._absent,
+            "corpus": pa.repeat("lvis", len(self._absent)),
+            "annotation_split": pa.repeat(pa.scalar(split, pa.string()), len(self._absent)),
+        }
+        return batch(columns, PHOTOS).filter(pa.array(self._is_first & ~self.is_twofold))
+
+
+def _photo(row: _Image) -> tuple[object, ...]:
+    """What makes two rows the same photo with the same promises."""
+    lists = (row.not_exhaustive_category_ids, row.neg_category_ids)
+    return row.coco_url, row.width, row.height, *(None if ids is None else sorted(ids) for ids in lists)
+
+
+def _label_ids(lists: Sequence[Sequence[int] | None]) -> pa.ListArray:
+    """Lists of category ids as lists of text; null stays null."""
+    ends = np.cumsum([len(ids or ()) for ids in lists], dtype=np.int32)
+    numbers = np.fromiter(chain.from_iterable(ids or () for ids in lists), np.int64)
+    return pa.ListArray.from_arrays(
+        pa.array(np.concatenate([np.zeros(1, np.int32), ends])),
+        pc.cast(pa.array(numbers), pa.string()),
+        mask=pa.array([ids is None for ids in lists], pa.bool_()),
+    )
 
 
 def _photo_keys(image: _Image) -> list[str]:
@@ -195,14 +252,16 @@ def _part(
     image_ids = pa.array([row.image_id for row in rows], pa.int64())
     category_ids = pa.array([row.category_id for row in rows], pa.int64())
     shapes = [bytes(row.segmentation) for row in rows]
-    crowds = [None if row.iscrowd is None else bool(row.iscrowd) for row in rows]
+    crowds = [
+        row.iscrowd if row.iscrowd is None else row.iscrowd in (0, 1) and bool(row.iscrowd) for row in rows
+    ]
     image_at = images.positions.find(image_ids.to_numpy())
     category_at = categories.positions.find(category_ids.to_numpy())
     label_ids = pc.cast(category_ids, pa.string())
     mask_ids = pc.binary_join_element_wise(
         "lvis:", pc.cast(image_ids, pa.string()), "_", pc.cast(ids, pa.string()), ""
     )
-    kept, rejected = sift(
+    kept, rejected, failed = sift(
         mask_ids,
         [
             (
@@ -211,14 +270,22 @@ def _part(
                 lambda row: f"segmentation is {shapes[row][:20]!r}: polygons are an array, RLE is an object",
             ),
             (
+                np.array([row.iscrowd not in (None, 0, 1) for row in rows], dtype=bool),
+                Reason.BAD_ROW,
+                lambda row: f"iscrowd is {str(rows[row].iscrowd)[:20]}: 0 or 1",
+            ),
+            (
                 image_at < 0,
                 Reason.UNKNOWN_IMAGE,
                 lambda row: f"image {image_ids[row]} is not among the file's images",
             ),
             (
-                (image_at >= 0) & ~images.is_safe[image_at]
-                if len(images.is_safe)
-                else np.zeros(len(rows), dtype=bool),
+                _of(images.is_twofold, image_at),
+                Reason.DUPLICATE_ID,
+                lambda row: f"the file lists two photos as image {image_ids[row]}",
+            ),
+            (
+                ~_of(images.is_safe, image_at),
                 Reason.HOSTILE_NAME,
                 lambda row: f"{images.urls[image_at[row]]}: {names.RULE}",
             ),
@@ -240,5 +307,52 @@ def _part(
     columns["segmentation"] = pa.array(shapes, pa.binary()).take(picked)
     columns["is_crowd"] = pa.array(crowds, pa.bool_()).take(picked)
     columns["annotation_split"] = pa.repeat(pa.scalar(source.split, pa.string()), len(chosen))
-    faults = [_faults(block, f"{source.path}:annotations")] if block.faults else []
-    return Part(batch(columns, MASKS), joined(faults + rejected), len(rows) + len(block.faults), position)
+    told = [fields(fault.raw, ("image_id", "category_id")) for fault in block.faults]
+    faulty = _faults(block, f"{source.path}:annotations")
+    return Part(
+        batch(columns, MASKS),
+        joined([faulty, rejected]),
+        len(rows) + len(block.faults),
+        position,
+        _unmarked(
+            joined([faulty, rejected]),
+            [_id(found.get("image_id")) for found in told] + image_ids.take(failed).to_pylist(),
+            [_id(found.get("category_id")) for found in told] + category_ids.take(failed).to_pylist(),
+            categories,
+        ),
+    )
+
+
+def _of(flags: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The flag of each row; where there is no row (-1), any."""
+    return flags[rows] if len(flags) else np.zeros(len(rows), dtype=bool)
+
+
+def _id(value: object) -> int | None:
+    """The id that a value of a faulty row means, also where it is written as text or with a point."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= 19:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def _unmarked(
+    rejected: pa.RecordBatch,
+    image_ids: list[int | None],
+    category_ids: list[int | None],
+    categories: _Categories,
+) -> pa.RecordBatch:
+    """UNMARKED of rejected annotations. A category that the file does not list says nothing."""
+    numbers = np.array([-1 if number is None else number for number in category_ids], dtype=np.int64)
+    at = categories.positions.find(numbers) if len(numbers) else numbers
+    known = at >= 0
+    return unmarked(
+        rejected,
+        "lvis",
+        pa.array([None if number is None else f"lvis:{number}" for number in image_ids], pa.string()),
+        pa.array(
+            [str(number) if ok else None for number, ok in zip(numbers, known, strict=True)], pa.string()
+        ),
+        categories.names.take(pa.array(at, mask=~known)),
+    )

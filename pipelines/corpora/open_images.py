@@ -10,7 +10,8 @@ Beside the segmentations, two optional tables of the same split are joined:
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +30,14 @@ from pipelines.corpora.open_images_tables import (
     class_rows,
 )
 from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import Part, Source, batch, joined, sift
+from pipelines.corpora.source import Part, Source, batch, joined, sift, unmarked
 from shards import storage
 from shards.rejections import Reason
 
 LAYOUT = "open_images/*-annotations-object-segmentation.csv (train-, validation-, test-)"
 _FOLDER = "open_images"
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
+_MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # photo, label, box
 
 
 def sources(corpora: str) -> list[Source]:
@@ -71,13 +73,16 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     images = Images(folder, _FOLDER, source.split, wanted)
     for rejected in labels.faults + boxes.faults + images.faults:
         yield Part(batch({}, MASKS), rejected, len(rejected), 0)
+    for lost in boxes.unmarked:
+        yield Part(batch({}, MASKS), joined([]), 0, 0, lost)
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
-        yield _part(rows, source, labels, boxes, images, masks_there, photos_there)
+        yield _part(rows, source, wanted, labels, boxes, images, masks_there, photos_there)
 
 
 def _part(
     rows: csv_stream.Rows,
     source: Source,
+    wanted: Wanted,
     labels: Labels,
     boxes: Boxes,
     images: Images,
@@ -87,7 +92,9 @@ def _part(
     mask_paths, image_ids, mids = (rows.columns[name] for name in MASK_COLUMNS[:3])
     coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
     label_at = labels.find(mids)
-    kept, rejected = sift(
+    is_name = names.safe(image_ids)
+    other = _is_of_other(mask_paths, image_ids, mids)
+    kept, rejected, failed = sift(
         mask_paths,
         [
             (
@@ -101,7 +108,7 @@ def _part(
                 lambda row: f"MaskPath {mask_paths[row]}: {names.RULE}",
             ),
             (
-                ~names.safe(image_ids),
+                ~is_name,
                 Reason.HOSTILE_NAME,
                 lambda row: f"ImageID {image_ids[row]}: {names.RULE}",
             ),
@@ -111,15 +118,35 @@ def _part(
                 lambda row: f"MaskPath {mask_paths[row]}: the name of a .png is needed",
             ),
             (
+                other,
+                Reason.BAD_ROW,
+                lambda row: (
+                    f"MaskPath {mask_paths[row]} is of another photo or label than {image_ids[row]}, {mids[row]}"
+                ),
+            ),
+            (
                 label_at < 0,
                 Reason.UNKNOWN_LABEL,
                 lambda row: f"LabelName {mids[row]} is not in the class descriptions",
             ),
         ],
     )
+    lost = pa.array(failed)
+    known = pa.array(label_at[failed], mask=(label_at[failed] < 0) | other[failed])
+    left = unmarked(
+        rejected,
+        "open_images",
+        pc.if_else(
+            pa.array(is_name[failed]),
+            pc.binary_join_element_wise("open_images:", image_ids.take(lost), ""),
+            pa.scalar(None, pa.string()),
+        ),
+        pc.if_else(known.is_valid(), mids.take(lost), pa.scalar(None, pa.string())),
+        labels.names.take(known),
+    )
     picked = pa.array(kept)
-    mask_paths, image_ids, mids = mask_paths.filter(picked), image_ids.filter(picked), mids.filter(picked)
-    stems = pc.utf8_slice_codeunits(mask_paths, 0, -len(".png"))
+    image_ids, mids = image_ids.filter(picked), mids.filter(picked)
+    stems = pc.utf8_slice_codeunits(mask_paths.filter(picked), 0, -len(".png"))
     image_keys = text_keys(image_ids)
     columns = {
         "mask_id": pc.binary_join_element_wise("open_images:", stems, ""),
@@ -133,5 +160,35 @@ def _part(
         **images.columns(image_keys),
         **boxes.columns(box_keys(image_keys, mids, np.rint(coordinates[:, kept] * 1e6))),
     }
-    rejected = csv_stream.rejected(rows, source.path) + rejected
-    return Part(batch(columns, MASKS), joined(rejected), len(kept) + len(rows.faults), rows.position)
+    faulty = csv_stream.rejected(rows, source.path)
+    left = joined(
+        [
+            left,
+            *_named_by(joined(faulty), [fault.texts for fault in rows.faults], wanted),
+            *_named_by(rejected, [[mask_paths[row].as_py()] if other[row] else [] for row in failed], wanted),
+        ]
+    )
+    rejected = joined([*faulty, rejected])
+    return Part(batch(columns, MASKS), rejected, len(kept) + len(rows.faults), rows.position, left)
+
+
+def _is_of_other(mask_paths: pa.Array, image_ids: pa.Array, mids: pa.Array) -> np.ndarray:
+    """(n,) bool: masks whose name, where it is as Open Images gives them, tells another photo or label."""
+    told = pc.binary_join_element_wise(image_ids, pc.replace_substring(mids, "/", ""), "", "_")
+    other = ~pc.equal(pc.utf8_slice_codeunits(mask_paths, 0, -len("00000000.png")), told).to_numpy(
+        zero_copy_only=False
+    )
+    for row in np.flatnonzero(other):
+        other[row] = _MASK_PATH.fullmatch(mask_paths[row].as_py()) is not None
+    return other
+
+
+def _named_by(rejected: pa.RecordBatch, texts: Sequence[list[str]], wanted: Wanted) -> list[pa.RecordBatch]:
+    """UNMARKED of the photos that the texts of rejected rows name, whatever their label."""
+    found = [(row, name) for row, told in enumerate(texts) if told for name in wanted.named(told)]
+    if not found:
+        return []
+    unknown = pa.nulls(len(found), pa.string())
+    image_ids = pa.array([f"open_images:{name}" for _, name in found], pa.string())
+    rows = rejected.take(pa.array([row for row, _ in found]))
+    return [unmarked(rows, "open_images", image_ids, unknown, unknown)]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipelines.corpora import csv_stream, licences
 from pipelines.corpora.keys import Positions, distinct, text_keys
 from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import CorpusError, rejections
+from pipelines.corpora.source import CorpusError, rejections, unmarked
 from shards import storage
 from shards.hashing import mix64
 from shards.rejections import Reason
@@ -71,6 +71,12 @@ class Wanted:
             images.append(keys)
             boxes.append(box_keys(keys, rows.columns["LabelName"], np.rint(coordinates * 1e6)))
         return Positions(distinct(np.concatenate(images))), Positions(distinct(np.concatenate(boxes)))
+
+    def named(self, texts: list[str]) -> list[str]:
+        """Those of some texts that are the id of a photo of the file, or the name of a mask of one."""
+        ids = sorted({text.strip().partition("_")[0] for text in texts} | {text.strip() for text in texts})
+        there = self.images.find(text_keys(pa.array(ids, pa.string()))) >= 0
+        return [name for name, found in zip(ids, there, strict=True) if found]
 
 
 class Labels:
@@ -133,6 +139,7 @@ class Boxes:
 
     def __init__(self, folder: str, name: str, split: str | None, wanted: Wanted) -> None:
         self.faults: list[pa.RecordBatch] = []
+        self.unmarked: list[pa.RecordBatch] = []  # whose box is faulty, so that it may be of a group
         keys = [np.empty(0, np.uint64)]
         flags: dict[str, list[pa.Array]] = {"IsGroupOf": [], "IsDepiction": []}
         for file in storage.names(folder):
@@ -144,7 +151,13 @@ class Boxes:
                 image_keys = text_keys(rows.columns["ImageID"])
                 coordinates = np.stack([csv_stream.numbers(rows.columns[column]) for column in _BOXES_BOX])
                 known = np.isfinite(coordinates).all(axis=0)
-                self.faults += _bad_boxes(rows.columns, known, path)
+                if not known.all():
+                    bad = rows.columns.filter(pa.array(~known))
+                    rejected = _bad_boxes(bad, path)
+                    self.faults.append(rejected)
+                    image_ids = pc.binary_join_element_wise("open_images:", bad["ImageID"], "")
+                    mids = bad["LabelName"]
+                    self.unmarked.append(unmarked(rejected, "open_images", image_ids, mids, mids))
                 for chosen, millionths in _roundings(coordinates):
                     mids = rows.columns["LabelName"].take(pa.array(chosen))
                     found = box_keys(image_keys[chosen], mids, millionths)
@@ -181,11 +194,10 @@ def _flag(values: pa.StringArray) -> pa.BooleanArray:
     )
 
 
-def _bad_boxes(columns: pa.RecordBatch, known: np.ndarray, path: str) -> list[pa.RecordBatch]:
-    bad = columns.filter(pa.array(~known)).to_pylist()
-    items = [f"{path}:{row['ImageID']}" for row in bad]
-    details = [f"{[row[name] for name in _BOXES_BOX]}: four numbers make a box" for row in bad]
-    return [rejections(items, Reason.BAD_ROW, details)] if bad else []
+def _bad_boxes(bad: pa.RecordBatch, path: str) -> pa.RecordBatch:
+    rows = bad.to_pylist()
+    details = [f"{[row[name] for name in _BOXES_BOX]}: four numbers make a box" for row in rows]
+    return rejections([f"{path}:{row['ImageID']}" for row in rows], Reason.BAD_ROW, details)
 
 
 class Images:

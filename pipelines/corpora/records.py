@@ -1,4 +1,4 @@
-"""What a corpus gives: Arrow schemas of masks and clips, a row each.
+"""What a corpus gives: Arrow schemas of masks, clips, photos, and of what rejected rows leave unmarked.
 
 Ids are text with their corpus in front (`lvis:73`, `open_images:000bd0b4fa27644c`, `vggsound:3Bn-Nt_8aG4_000030`).
 Paths are relative to the corpora folder and use `/`. Areas are pixels of the image; boxes are x, y, width,
@@ -24,6 +24,8 @@ MASKS = pa.schema(
         "is_crowd": pa.bool_(),
         "is_group_of": pa.bool_(),
         "is_depiction": pa.bool_(),
+        # labels of which the photo may show more than is annotated; null: the corpus does not tell
+        "not_exhaustive_label_ids": pa.list_(pa.string()),
         "licence": pa.string(),  # normalised: cc-by-2.0, cc-by-sa-2.0, no-known-restrictions, ...; null: unknown
         "licence_url": pa.string(),
         "author": pa.string(),
@@ -43,5 +45,32 @@ CLIPS = pa.schema(
         "licence": pa.string(),
         "author": pa.string(),
         "url": pa.string(),
+    }
+)
+
+# A photo that a corpus lists, annotated or not.
+PHOTOS = pa.schema(
+    [
+        *(
+            MASKS.field(name)
+            for name in (
+                *("corpus", "image_id", "image_path", "image_url", "photo_keys", "width", "height"),
+                *("licence", "licence_url", "annotation_split", "not_exhaustive_label_ids"),
+            )
+        ),
+        # labels that the photo surely does not show; null: the corpus does not tell
+        pa.field("absent_label_ids", pa.list_(pa.string())),
+    ]
+)
+
+# A rejected row that stood for an object of a photo: the object is there, and no mask of the index marks it.
+UNMARKED = pa.schema(
+    {
+        "item": pa.string(),  # as in rejections.parquet
+        "reason": pa.string(),
+        "corpus": pa.string(),
+        "image_id": pa.string(),
+        "label_id": pa.string(),  # null: which label it has is not certain
+        "label": pa.string(),
     }
 )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from pipelines.corpora.records import PHOTOS, UNMARKED
 from shards.errors import AvsError
 from shards.rejections import Reason
 from shards.tables import REJECTIONS
@@ -19,16 +20,6 @@ class Source:
     corpus: str  # lvis | open_images | vggsound
     path: str  # relative to the corpora folder
     split: str | None  # train | validation | test; None where the file's name does not tell
-
-
-class Part(NamedTuple):
-    """A stretch of a source file: `rows` rows went in, each of them is in `kept` or in `rejected`."""
-
-    kept: pa.RecordBatch  # MASKS or CLIPS
-    rejected: pa.RecordBatch  # REJECTIONS
-    rows: int
-    position: int  # bytes of the file read so far, for progress
-    notes: tuple[str, ...] = ()  # what a person should hear of, that is no row
 
 
 class CorpusError(AvsError, ValueError):
@@ -49,6 +40,18 @@ def batch(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
+class Part(NamedTuple):
+    """A stretch of a source file: `rows` rows went in, each of them is in `kept` or in `rejected`."""
+
+    kept: pa.RecordBatch  # MASKS or CLIPS
+    rejected: pa.RecordBatch  # REJECTIONS
+    rows: int
+    position: int  # bytes of the file read so far, for progress
+    unmarked: pa.RecordBatch = batch({}, UNMARKED)  # what rejected rows leave unmarked
+    photos: pa.RecordBatch = batch({}, PHOTOS)  # listed in this stretch; they are no rows of it
+    notes: tuple[str, ...] = ()  # what a person should hear of, that is no row
+
+
 def rejections(items: Sequence[str], reason: Reason, details: Sequence[str]) -> pa.RecordBatch:
     """REJECTIONS of the stage `index`, one row an item."""
     count = len(items)
@@ -64,15 +67,40 @@ def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 Check = tuple[np.ndarray, Reason, Callable[[int], str]]  # (n,) bool: True is bad; why; the detail of a row
 
 
-def sift(items: Sequence[str] | pa.Array, checks: Sequence[Check]) -> tuple[np.ndarray, list[pa.RecordBatch]]:
-    """(n,) bool, the rows that pass every check; and the rejections of the others, by first failed check."""
+def sift(
+    items: Sequence[str] | pa.Array, checks: Sequence[Check]
+) -> tuple[np.ndarray, pa.RecordBatch, np.ndarray]:
+    """(n,) bool, the rows that pass every check; the rejections of the others, by first failed check; their rows."""
     kept = np.ones(len(items), dtype=bool)
-    batches = []
+    batches, failed = [], [np.empty(0, np.int64)]
     for bad, reason, detail in checks:
-        rows = np.flatnonzero(kept & bad).tolist()
+        rows = np.flatnonzero(kept & bad)
         if len(rows):
             batches.append(
-                rejections([str(items[row]) for row in rows], reason, [detail(row) for row in rows])
+                rejections(
+                    [str(items[row]) for row in rows.tolist()], reason, list(map(detail, rows.tolist()))
+                )
             )
             kept[rows] = False
-    return kept, batches
+            failed.append(rows)
+    return kept, joined(batches), np.concatenate(failed)
+
+
+def unmarked(
+    rejected: pa.RecordBatch,
+    corpus: str | pa.Array,
+    image_ids: pa.Array,
+    label_ids: pa.Array,
+    labels: pa.Array,
+) -> pa.RecordBatch:
+    """UNMARKED of rejected rows, each with its image (null: not known) and its label (null: not certain)."""
+    columns = {
+        "item": rejected["item"],
+        "reason": rejected["reason"],
+        "corpus": pa.repeat(corpus, len(rejected)) if isinstance(corpus, str) else corpus,
+        "image_id": image_ids,
+        "label_id": label_ids,
+        "label": labels,
+    }
+    found = batch(columns, UNMARKED)
+    return found.filter(found["image_id"].is_valid())

@@ -6,10 +6,15 @@ EXTRACTOR_ERROR, and its text stays in the ledger.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
+from shards import guard
 from shards.hashing import unit
+
+Result = TypeVar("Result")
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 
@@ -34,6 +39,7 @@ class Cause(StrEnum):
     CLIPPED = "clipped"
     LISTED_OUT = "listed_out"  # an exclusion list of the options names it: a still frame, a wrong modality
     UNSAFE = "unsafe"  # a URL scheme or a file name that is refused
+    INTERNAL_ERROR = "internal_error"  # a fault of this program, met at one item: `retry` once it is mended
     # temporary: the source or the way to it
     BOT_CHECK = "bot_check"
     THROTTLED = "throttled"
@@ -107,6 +113,20 @@ class Failure(Exception):
         """`final`: another try cannot help, whatever the cause's rule says."""
         super().__init__(f"{cause.value}: {scrub(detail)}")
         self.cause, self.detail, self.retry_after_s, self.final = cause, detail, retry_after_s, final
+
+
+def guarded(item: str, step: Callable[[], Result]) -> Result | Failure:
+    """What `step` gives, or why it failed; an exception that nobody foresaw is the item's INTERNAL_ERROR.
+
+    Raises:
+        AvsError, MemoryError, and an OSError of the system: those are not the item's fault.
+    """
+    try:
+        return step()
+    except Failure as failure:
+        return failure
+    except Exception as error:
+        return Failure(Cause.INTERNAL_ERROR, guard.unforeseen(item, error).detail)
 
 
 def of_status(status: int) -> Cause:

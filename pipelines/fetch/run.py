@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from label_maps import LabelMap
 from pipelines.fetch import annotations, clips, fingerprints, tasks
 from pipelines.fetch import plan as planning
-from pipelines.fetch.causes import HOUR_S, Cause, Failure
+from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
 from pipelines.fetch.http import Client, web_address
 from pipelines.fetch.items import Item, Kind, from_table, to_table
 from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
@@ -248,10 +248,7 @@ class Fetch:
         """Fingerprints of stored files; one that cannot be decoded is taken out, and fetched again next time."""
 
         def make(item: Item) -> bytes | Failure:
-            try:
-                return tasks.fingerprint_of(self.store, item, self._options)
-            except Failure as failure:
-                return failure
+            return guarded(item.name, lambda: tasks.fingerprint_of(self.store, item, self._options))
 
         made, workers = {}, Workers(self._ledger, {}, self._clock)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -275,10 +272,7 @@ class Fetch:
         """Check files without a row; those that do not hold are fetched."""
 
         def check(item: Item) -> Done | Failure:
-            try:
-                return tasks.adopt(self.store, item, self._options)
-            except Failure as failure:
-                return failure
+            return guarded(item.name, lambda: tasks.adopt(self.store, item, self._options))
 
         wanted = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.fetch.causes import Cause, Failure, permanent, wait_s
+from pipelines.fetch.causes import Cause, Failure, guarded, permanent, wait_s
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.politeness import Job, Lane, Pause
@@ -89,7 +89,7 @@ class Workers:
         self.tally = Tally()
 
     def run(self, lanes: Sequence[Lane], watch: Callable[[Tally], None] = lambda tally: None) -> None:
-        """Work until every lane is done. An unexpected error stops all and is raised, with the item's name."""
+        """Work until every lane is done. What is no item's fault, as a full disk, stops all and is raised."""
         turns = [threading.Condition() for _ in lanes]
         threads = [
             threading.Thread(
@@ -130,7 +130,7 @@ class Workers:
             try:
                 row, retry_after_s = self._attempt(step)
             except BaseException as error:
-                self._error = self._error or _named(error, step.item)
+                self._error = self._error or error
                 self._stop.set()
                 return
             with turn:
@@ -139,11 +139,7 @@ class Workers:
 
     def _attempt(self, job: Job) -> tuple[Attempt, float | None]:
         task = self.tasks[job.item.kind]
-        outcome: Done | Failure
-        try:
-            outcome = task.run(job)
-        except Failure as failure:
-            outcome = failure
+        outcome = guarded(job.item.name, lambda: task.run(job))
         with self._lock:
             row = judge(job.item, job.attempt, self._strikes, outcome, task.tool, self._clock())
             self.tally.count(job.item.kind, Cause(row.cause), row.ok or row.permanent, row.bytes)
@@ -156,15 +152,3 @@ class Workers:
             row = judge(item, attempt, self._strikes, outcome, tool, self._clock())
             self.tally.count(item.kind, Cause(row.cause), row.ok or row.permanent)
         self._ledger.append(row)
-
-
-def _named(error: BaseException, item: Item) -> BaseException:
-    """The error with the item's name in its text, of the same type where it can be."""
-    if isinstance(error, OSError) and error.errno is not None:
-        named: BaseException = type(error)(error.errno, f"{error.strerror} ({item.name})", error.filename)
-    elif type(error).__init__ is Exception.__init__ and len(error.args) == 1:
-        named = type(error)(f"{item.name}: {error}")
-    else:
-        named = RuntimeError(f"{item.name}: {type(error).__name__}: {error}")
-    named.__cause__ = error
-    return named

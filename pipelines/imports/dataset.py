@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipelines.build.code import code_versions
 from pipelines.imports import media
 from pipelines.imports.planned import Found, PlannedSample
+from pipelines.media import masks
 from shards import format, new_dataset, parts, records, sound, storage, tables
 from shards.manifest import Manifest
 from shards.reader import read_clip
@@ -129,7 +130,14 @@ def _planned_samples(samples: Iterable[PlannedSample], folder: str) -> list[dict
 def _stamp(folder: str, *paths: str) -> str:
     """Size and time of each file, so that a changed one is written again."""
     urls = [storage.join(folder, path) for path in paths]
-    return " ".join(storage.stamp(url) if storage.exists(url) else "-" for url in urls)
+    return " ".join(_stamp_of(url) for url in urls)
+
+
+def _stamp_of(url: str) -> str:
+    try:
+        return storage.stamp(url)
+    except FileNotFoundError:
+        return "-"
 
 
 def _planned_clips(samples: Iterable[PlannedSample], folder: str) -> list[dict[str, Any]]:
@@ -195,9 +203,9 @@ def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, M
             raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} cannot be used")
         if clip["split"] != row["split"]:
             raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} is heard in {clip['split']}")
-        jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
+        source, jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
         mask = media.mask(storage.join(folder, row["mask_path"]), width, height)
-        photo, png = Content.of(jpg), Content.of(media.png(mask))
+        photo, png = Content.of(jpg), Content.of(masks.png(mask))
         flac, heard_clip = read_clip(out, clip)
         record = SampleRecord(
             key=row["key"],
@@ -212,6 +220,7 @@ def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, M
                 width=width,
                 height=height,
                 sha256=photo.sha256,
+                source_sha256=Content.of(source).sha256,
                 photo_keys=(row["image_id"],),
                 labels=(),
             ),

@@ -3,42 +3,33 @@
 import io
 
 import numpy as np
-from PIL import Image
 
-from pipelines.media.images import said
-from shards import storage
+from pipelines.media import images, mask_images
 from shards.rejections import Reason, Rejected
 from shards.sound import RATE_HZ, WINDOW_SAMPLES, decoder, to_flac, window_start
 
+_MAX_PIXELS = 50_000_000
 
-def photo(url: str) -> tuple[bytes, int, int]:
-    """JPEG bytes as they are; anything else becomes a JPEG of quality 98 without chroma subsampling.
+
+def photo(url: str) -> tuple[bytes, bytes, int, int]:
+    """A JPEG whose pixels are those of the file; a PNG becomes one of quality 98 without chroma subsampling.
 
     Returns:
-        The JPEG, its width and height in pixels.
+        The file, the JPEG as the shards hold it, and its width and height in pixels.
     """
-    content = _read(url, Reason.IMAGE_MISSING)
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            if image.format == "JPEG":
-                return content, *image.size
-            encoded = io.BytesIO()
-            image.convert("RGB").save(encoded, "JPEG", quality=98, subsampling=0)
-            return encoded.getvalue(), *image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
+    content = images.read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE)
+    if content.startswith(images.PNG_MAGIC):
+        image, encoded = images.of_png(content, _MAX_PIXELS), io.BytesIO()
+        image.save(encoded, "JPEG", quality=98, subsampling=0)
+        return content, encoded.getvalue(), *image.size
+    width, height = images.size(content, min_side_px=1, max_pixels=_MAX_PIXELS)
+    return content, images.checked(content, width, height), width, height
 
 
 def mask(url: str, width: int, height: int) -> np.ndarray:
-    """(height, width) bool: every pixel that is not black. Never dithered, whatever the file's mode."""
-    content = _read(url, Reason.MASK_MISSING)
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image.convert("RGB") if image.mode not in ("1", "L", "I;16") else image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
-    found = pixels.any(axis=2) if pixels.ndim == 3 else pixels > 0
+    """(height, width) bool; objects drawn in colours of their own, as AVSBench has several, are one mask together."""
+    content = images.read(url, Reason.MASK_MISSING, Reason.MASK_UNREADABLE)
+    found = mask_images.read(content, max_pixels=_MAX_PIXELS, several=True)
     if found.shape != (height, width):
         raise Rejected(Reason.IMAGE_SIZE_MISMATCH, f"mask {found.shape[::-1]}, photo {(width, height)}")
     return found
@@ -53,16 +44,3 @@ def sound(url: str, window: int) -> tuple[bytes, float]:
         start = window_start(len(samples), window)
         samples = samples[start : start + WINDOW_SAMPLES]
     return to_flac(samples), len(samples) / RATE_HZ
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """(height, width) bool to an 8-bit PNG of 0 and 255."""
-    encoded = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8) * 255).save(encoded, "PNG", compress_level=3)
-    return encoded.getvalue()
-
-
-def _read(url: str, missing: Reason) -> bytes:
-    if not storage.exists(url):
-        raise Rejected(missing, f"no file {url.rsplit('/', 1)[-1]}")
-    return storage.read_bytes(url)

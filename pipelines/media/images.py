@@ -1,30 +1,54 @@
-"""Photos: what the header says, and whether the bytes decode. Photos are never re-encoded."""
+"""Photos: what the header says, whether the bytes decode, and the bytes that every reader shows alike.
+
+The coded pixels are never touched.
+"""
 
 import io
+import struct
+import zlib
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
-from shards import storage
+from shards import jpeg, storage
 from shards.rejections import Reason, Rejected
 
-Image.MAX_IMAGE_PIXELS = None  # the recipe's max_image_pixels is checked from the header, before any pixel
-
 HEADER_BYTES = 65_536  # where most photos have told their size
-_FAULTS = (OSError, SyntaxError, ValueError)  # what Pillow raises of bytes it cannot read
+MAX_BYTES = 256 << 20  # of a photo's or a mask's file
+JPEG_MAGIC, PNG_MAGIC = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+# What Pillow raises of bytes it cannot read.
+FAULTS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError),
+    *(struct.error, zlib.error),
+)
 
 
 def header(url: str, *, min_side_px: int, max_pixels: int) -> tuple[int, int]:
     """Width and height in pixels, read from the header alone.
 
     Raises:
-        Rejected: no JPEG, too small, or too large.
+        Rejected: no file, no JPEG, one that readers differ about, too small, or too large.
     """
-    found = _size(storage.read_range(url, 0, HEADER_BYTES))
-    if isinstance(found, str):
-        found = _size(storage.read_bytes(url))
-    if isinstance(found, str):
-        raise Rejected(Reason.IMAGE_UNREADABLE, f"no JPEG: {found}")
-    width, height = found
+    content = _range(url, HEADER_BYTES, Reason.IMAGE_MISSING)
+    try:
+        jpeg.frame(content)
+    except jpeg.CutShort:
+        content = read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE)
+    except jpeg.JpegError:
+        pass  # told below
+    return size(content, min_side_px=min_side_px, max_pixels=max_pixels)
+
+
+def size(content: bytes, *, min_side_px: int, max_pixels: int) -> tuple[int, int]:
+    """Width and height in pixels of a JPEG, from its bytes; raises as `header` does."""
+    try:
+        frame = jpeg.frame(content)
+    except jpeg.JpegError as error:
+        raise Rejected(Reason.IMAGE_UNREADABLE, f"no JPEG: {error}") from error
+    if frame.unsupported:
+        raise Rejected(Reason.IMAGE_UNSUPPORTED, f"{frame.unsupported}: readers differ about such a JPEG")
+    width, height = frame.width, frame.height
     if min(width, height) < min_side_px:
         raise Rejected(Reason.IMAGE_TOO_SMALL, f"{width} x {height}; shorter side at least {min_side_px}")
     if width * height > max_pixels:
@@ -32,32 +56,75 @@ def header(url: str, *, min_side_px: int, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
-def _size(content: bytes) -> tuple[int, int] | str:
-    """Width and height, or what is wrong. Of bytes, not of a file: a network that fails is no bad photo."""
+def read(url: str, missing: Reason, unreadable: Reason) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        Rejected: `missing` where no regular file lies there, `unreadable` where it has more than MAX_BYTES.
+    """
+    content = _range(url, MAX_BYTES + 1, missing)
+    if len(content) > MAX_BYTES:
+        raise Rejected(unreadable, f"more than {MAX_BYTES >> 20} MiB")
+    return content
+
+
+def _range(url: str, length: int, missing: Reason) -> bytes:
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-            return image.size
-    except _FAULTS as error:
-        return said(error)
+        return storage.read_range(url, 0, length)
+    except FileNotFoundError as error:
+        raise Rejected(missing, f"no file {url.rsplit('/', 1)[-1]}") from error
 
 
-def said(error: BaseException) -> str:
-    """Pillow's words without the address of the buffer it read, which differs from run to run."""
-    return "no image" if isinstance(error, UnidentifiedImageError) else str(error)
+def checked(content: bytes, width: int, height: int) -> bytes:
+    """A photo's bytes as the shards hold them: see `shards.jpeg.plain`.
 
-
-def check(content: bytes, width: int, height: int) -> None:
-    """Decode a JPEG at an eighth of its size: every coded byte is read, few pixels are made.
+    It is decoded at an eighth of its size: every coded byte is read, few pixels are made.
 
     Raises:
         Rejected: truncated, corrupt, or not `width` x `height`.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-            size = image.size
+        frame, scans = jpeg.frame(content), jpeg.scans(content)
+        if (frame.width, frame.height) != (width, height):
+            raise Rejected(
+                Reason.IMAGE_SIZE_MISMATCH,
+                f"{frame.width} x {frame.height}; {width} x {height} was planned",
+            )
+        if scans > jpeg.MAX_SCANS:
+            raise jpeg.JpegError(f"{scans} scans; at most {jpeg.MAX_SCANS}")
+        with JpegImageFile(io.BytesIO(content)) as image:
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
             image.load()
-    except _FAULTS as error:
+        return jpeg.plain(content)
+    except FAULTS as error:
         raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
-    if size != (width, height):
-        raise Rejected(Reason.IMAGE_SIZE_MISMATCH, f"{size[0]} x {size[1]}; {width} x {height} was planned")
+
+
+def of_png(content: bytes, max_pixels: int) -> Image.Image:
+    """A photo kept as PNG, as RGB pixels.
+
+    Raises:
+        Rejected: too large, corrupt, or not plain 8-bit pixels: transparent, animated, 16 bit.
+    """
+    try:
+        with PngImageFile(io.BytesIO(content)) as image:
+            if image.width * image.height > max_pixels:
+                raise Rejected(
+                    Reason.IMAGE_TOO_LARGE, f"{image.width} x {image.height}; at most {max_pixels} pixels"
+                )
+            if content[24] == 16 or getattr(image, "n_frames", 1) > 1:
+                raise Rejected(
+                    Reason.IMAGE_UNSUPPORTED, "a PNG of 16 bits a channel, or of more than one picture"
+                )
+            image.load()
+            if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+                raise Rejected(Reason.IMAGE_UNSUPPORTED, "a PNG with transparent pixels")
+            return image.convert("RGB")
+    except FAULTS as error:
+        raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """Pillow's words without the address of the buffer it read, which differs from run to run."""
+    words = str(error)
+    return "no image" if "object at 0x" in words else words

@@ -1,6 +1,7 @@
-"""Masks as COCO run lengths: one small form from polygons and PNGs alike, joined and measured without pixels.
+"""Masks as COCO run lengths: one small form from polygons and mask images alike, joined and measured without pixels.
 
-Run lengths are those of pycocotools: `{"size": [height, width], "counts": bytes}`.
+Run lengths are those of pycocotools: `{"size": [height, width], "counts": bytes}`, column by column, background
+first. What comes from a corpus is checked whole before pycocotools sees it: its runs fill the image exactly.
 """
 
 import io
@@ -11,47 +12,56 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from pipelines.media.images import said
+from pipelines.media import mask_images
 from shards.rejections import Reason, Rejected
 
 Rle = dict[str, Any]
+
+MAX_BYTES = 4 << 20  # of a segmentation's JSON
+MAX_POLYGONS = 10_000  # of one mask
+MAX_OUTLINE_PX = 4_000_000  # of all its polygons: what drawing them costs
+_LONGEST_NUMBER = 7  # characters: more than 32 bits
+
+
+class _Runs(msgspec.Struct):
+    size: tuple[int, int]
+    counts: str | list[int]
+
+
+_Segmentation = list[list[float]] | _Runs
 
 
 def from_coco(segmentation: bytes, width: int, height: int) -> Rle:
     """Run lengths of a COCO segmentation: polygons, or run lengths plain or compressed.
 
+    Polygons smaller than a pixel give an empty mask.
+
     Raises:
-        Rejected: not a segmentation, or drawn outside the image (1 % of its side and a pixel are forgiven).
+        Rejected: not a segmentation, one that says nothing of where the object is, or drawn outside the image (1 % of
+            its side and a pixel are forgiven).
     """
+    if len(segmentation) > MAX_BYTES:
+        raise _unreadable(f"{len(segmentation)} bytes of JSON; at most {MAX_BYTES}")
     try:
-        shape = msgspec.json.decode(segmentation)
-    except msgspec.DecodeError as error:
-        raise Rejected(Reason.MASK_UNREADABLE, f"segmentation is not JSON: {error}") from error
-    try:
-        if isinstance(shape, dict):
-            size = [int(side) for side in shape["size"]]
-            if size != [height, width]:
-                raise Rejected(
-                    Reason.MASK_OUTSIDE_IMAGE, f"run lengths of {size}; the image is {[height, width]}"
-                )
-            if isinstance(shape["counts"], list):
-                if sum(shape["counts"]) != height * width or min(shape["counts"]) < 0:
-                    raise ValueError(f"run lengths add up to {sum(shape['counts'])}, not {height * width}")
-                return coco.frPyObjects(shape, height, width)
-            rle = {"size": size, "counts": shape["counts"].encode()}
-            if int(coco.area(rle)) > height * width:
-                raise ValueError("run lengths beyond the image")
-            return rle
-        polygons = [np.asarray(polygon, dtype=np.float64) for polygon in shape]
-        if any(p.ndim != 1 or len(p) < 6 or len(p) % 2 for p in polygons):
-            raise ValueError("a polygon is a flat list of at least three x, y pairs")
-        if not polygons:
-            raise Rejected(Reason.MASK_EMPTY, "no polygon")
-        points = np.concatenate([p.reshape(-1, 2) for p in polygons])
-        if not np.isfinite(points).all():
-            raise ValueError("coordinates that are no numbers")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {error}") from error
+        shape = msgspec.json.decode(segmentation, type=_Segmentation)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _unreadable(f"neither polygons nor run lengths: {error}") from error
+    return _of_runs(shape, width, height) if isinstance(shape, _Runs) else _of_polygons(shape, width, height)
+
+
+def _unreadable(detail: str) -> Rejected:
+    return Rejected(Reason.MASK_UNREADABLE, detail)
+
+
+def _of_polygons(shape: list[list[float]], width: int, height: int) -> Rle:
+    if not shape:
+        raise Rejected(Reason.MASK_EMPTY, "no polygon")
+    if len(shape) > MAX_POLYGONS:
+        raise _unreadable(f"{len(shape)} polygons; at most {MAX_POLYGONS}")
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in shape):
+        raise _unreadable("a polygon is a flat list of at least three x, y pairs")
+    polygons = [np.array(polygon).reshape(-1, 2) for polygon in shape]
+    points = np.concatenate(polygons)
     low, high = points.min(axis=0), points.max(axis=0)
     sides = np.array([width, height], dtype=np.float64)
     if (low < -(0.01 * sides + 1)).any() or (high > 1.01 * sides + 1).any():
@@ -59,36 +69,111 @@ def from_coco(segmentation: bytes, width: int, height: int) -> Rle:
             Reason.MASK_OUTSIDE_IMAGE,
             f"x {low[0]:.1f} to {high[0]:.1f}, y {low[1]:.1f} to {high[1]:.1f} in an image of {width} x {height}",
         )
-    return coco.merge(coco.frPyObjects([p.tolist() for p in polygons], height, width))
+    steps = [np.roll(polygon, -1, axis=0) - polygon for polygon in polygons]
+    if not any(_doubled_area(polygon) for polygon in polygons):
+        raise Rejected(Reason.MASK_EMPTY, "points and lines, without any area")
+    outline_px = sum(np.abs(step).max(axis=1).sum() for step in steps)
+    if outline_px > MAX_OUTLINE_PX:
+        raise _unreadable(f"an outline of {outline_px:.0f} pixels; at most {MAX_OUTLINE_PX}")
+    return union(coco.frPyObjects([polygon.ravel().tolist() for polygon in polygons], height, width))
 
 
-def from_png(content: bytes, width: int, height: int, max_pixels: int) -> Rle:
-    """Run lengths of a mask PNG, scaled to the image by nearest neighbour where its size differs.
+def _doubled_area(polygon: np.ndarray) -> float:
+    x, y = (polygon - polygon[0]).T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
+
+
+def _of_runs(shape: _Runs, width: int, height: int) -> Rle:
+    if shape.size != (height, width):
+        raise Rejected(
+            Reason.MASK_OUTSIDE_IMAGE, f"run lengths of {list(shape.size)}; the image is {[height, width]}"
+        )
+    try:
+        runs = decompress(shape.counts) if isinstance(shape.counts, str) else np.array(shape.counts, np.int64)
+    except (OverflowError, ValueError) as error:
+        raise _unreadable(f"run lengths: {error}") from error
+    pixels = width * height
+    if len(runs) == 0 or runs.min() < 0 or runs.max() > pixels or runs.sum() != pixels:
+        total = f"{runs.sum()}" if len(runs) and runs.min() >= 0 and runs.max() <= pixels else "no image"
+        raise _unreadable(f"run lengths add up to {total}, not {pixels}")
+    if not runs[1::2].any():
+        raise Rejected(Reason.MASK_EMPTY, "no pixel set")
+    return _rle(np.cumsum(runs[:-1]), height, width)
+
+
+def decompress(counts: str) -> np.ndarray:
+    """(n,) int64 run lengths of COCO's compressed text: five bits a character, from the fourth run on as the
+    difference to the last but one.
 
     Raises:
-        Rejected: not a PNG, too large, or of another shape than the image (over 2 % and a pixel).
+        ValueError: other characters, a text that ends inside a number, or a number over 32 bits.
     """
-    try:
-        with Image.open(io.BytesIO(content)) as png:
-            if png.width * png.height > max_pixels:
-                raise Rejected(
-                    Reason.MASK_UNREADABLE, f"{png.width} x {png.height}; at most {max_pixels} pixels"
-                )
-            if abs(png.width * height - png.height * width) > 0.02 * png.width * height + max(width, height):
-                raise Rejected(
-                    Reason.IMAGE_SIZE_MISMATCH, f"mask {png.width} x {png.height}, image {width} x {height}"
-                )
-            mask = png.convert("L")
-            if mask.size != (width, height):
-                mask = mask.resize((width, height), Image.Resampling.NEAREST)
-            pixels = np.asarray(mask) >= 128
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Rejected(Reason.MASK_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
+    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
+    if not len(codes):
+        return codes
+    if codes.min() < 0 or codes.max() > 63:
+        raise ValueError("characters that COCO does not write")
+    last = np.flatnonzero(codes < 32)
+    if not len(last) or last[-1] != len(codes) - 1:
+        raise ValueError("the text ends inside a number")
+    starts = np.concatenate([[0], last[:-1] + 1])
+    lengths = last - starts + 1
+    if lengths.max() > _LONGEST_NUMBER:
+        raise ValueError("a number over 32 bits")
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    runs = np.add.reduceat((codes & 31) << shifts, starts)
+    runs -= np.where(codes[last] & 16, np.int64(1) << (5 * lengths), 0)
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs
+
+
+def _rle(turns: np.ndarray, height: int, width: int) -> Rle:
+    """From the pixels at which background and object take turns; two turns at one pixel are none."""
+    pixels = height * width
+    turns, times = np.unique(turns, return_counts=True)
+    turns = turns[(times % 2 == 1) & (turns < pixels)]
+    runs = np.diff(turns, prepend=0, append=pixels)
+    return coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+
+
+def _turns(rle: Rle) -> np.ndarray:
+    return np.cumsum(decompress(rle["counts"].decode()))
+
+
+def from_image(content: bytes, width: int, height: int, max_pixels: int) -> Rle:
+    """Run lengths of a mask image, scaled to the photo by nearest neighbour where its size differs.
+
+    Raises:
+        Rejected: not readable, ambiguous, too large, empty, or of another shape than the photo (over 2 % and a pixel).
+    """
+    pixels = mask_images.read(content, max_pixels=max_pixels)
+    if not pixels.any():
+        raise Rejected(Reason.MASK_EMPTY, "no pixel set")
+    high, wide = pixels.shape
+    if abs(wide * height - high * width) > 0.02 * wide * height + max(width, height):
+        raise Rejected(Reason.IMAGE_SIZE_MISMATCH, f"mask {wide} x {high}, image {width} x {height}")
+    if pixels.shape != (height, width):
+        scaled = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
+        pixels = np.asarray(scaled)
     return coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
 
 
 def union(rles: list[Rle]) -> Rle:
-    return rles[0] if len(rles) == 1 else coco.merge(rles)
+    """All pixels that are in any of the masks, which have one size; at least one mask."""
+    if len(rles) == 1:
+        return rles[0]
+    height, width = rles[0]["size"]
+    turns = [_turns(rle) for rle in rles]
+    begins = np.concatenate([found[0:-1:2] for found in turns])
+    ends = np.concatenate([found[1::2] for found in turns])
+    places = np.concatenate([begins, ends])
+    steps = np.repeat(np.array([1, -1], np.int64), [len(begins), len(ends)])
+    order = np.lexsort((-steps, places))  # where one mask ends and another begins, the object goes on
+    places, steps = places[order], steps[order]
+    depth = np.cumsum(steps)
+    turning = ((depth == 1) & (steps == 1)) | (depth == 0)
+    return _rle(places[turning], height, width)
 
 
 def area_px(rle: Rle) -> int:
@@ -101,8 +186,24 @@ def bbox(rle: Rle) -> tuple[int, int, int, int]:
     return int(x), int(y), int(w), int(h)
 
 
+def pixels(rle: Rle) -> np.ndarray:
+    """(height, width) bool.
+
+    Raises:
+        ValueError: the runs do not fill the image.
+    """
+    height, width = rle["size"]
+    runs = decompress(rle["counts"].decode())
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
 def to_png(rle: Rle) -> bytes:
     """The mask as the shards hold it: 8 bit, one channel, 0 or 255; shape (height, width)."""
+    return png(pixels(rle))
+
+
+def png(mask: np.ndarray) -> bytes:
+    """(height, width) bool to an 8-bit PNG of 0 and 255."""
     buffer = io.BytesIO()
-    Image.fromarray(coco.decode(rle) * np.uint8(255), mode="L").save(buffer, "PNG", compress_level=3)
+    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

@@ -41,6 +41,9 @@ class Select:
     max_area_fraction: float = number(0.95, 0, 1)
     min_side_px: int = number(128, 1)  # the image's shorter side
     max_image_pixels: int = number(50_000_000, 1)
+    not_exhaustive: bool = (
+        False  # keep unions where the corpus says that more may be seen than is annotated (LVIS)
+    )
     crowd: bool = False  # keep masks of a crowd (LVIS iscrowd)
     group_of: bool = False  # keep boxes drawn around a group (Open Images IsGroupOf)
     depiction: bool = False  # keep drawings and toys (Open Images IsDepiction)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
-from pycocotools import mask as coco
 
 from pipelines.media import masks
 from pipelines.review.errors import ReviewError
@@ -132,11 +131,11 @@ class Media:
                 continue  # the build rejects it too, with its reason
         if not found:
             return Image.new("L", size, 0)
-        return Image.fromarray(coco.decode(masks.union(found)) * np.uint8(255)).resize(size)
+        return Image.fromarray(masks.pixels(masks.union(found)).astype(np.uint8) * np.uint8(255)).resize(size)
 
     def _decoded(self, mask: Any, width: int, height: int) -> masks.Rle:
         if isinstance(mask, str):
-            return masks.from_png(storage.read_bytes(self.locate(mask)), width, height, MAX_PIXELS)
+            return masks.from_image(storage.read_bytes(self.locate(mask)), width, height, MAX_PIXELS)
         return masks.from_coco(json.dumps(mask).encode(), width, height)
 
     def _open(self, path: str) -> Image.Image:
