@@ -431,7 +431,7 @@ def test_pairs_are_of_the_same_split_and_category() -> None:
         }
         for n in range(40)
     ]
-    pools = pair.Pools.of([pair.slim(pa.Table.from_pylist(part, POOL)) for part in (clips[20:], clips[:20])])
+    pools = pair.arranged([pair.slim(pa.Table.from_pylist(part, POOL)) for part in (clips[20:], clips[:20])])
     rows = [
         {"sample_id": f"s{n}", "split": ("train", "val", "test")[n % 3], "category": ("cat", "dog")[n % 2]}
         for n in range(60)

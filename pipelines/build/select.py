@@ -76,7 +76,7 @@ _ROWS = 2_048  # turned into Python objects at a time: decides memory, never the
 
 
 def tell_exhaustive(table: pa.Table, label_map: LabelMap) -> pa.Table:
-    """Add `exhaustive` to matched masks: not so where the photo is not exhaustive for any label of the category or its kinds."""
+    """Add `exhaustive` to matched masks: false where any label of the category, or of its kinds, is not exhaustive."""
     links = {(link.source, link.source_id): _and_wider(link.category, label_map) for link in label_map.links}
     rows = table.select(["corpus", "category", "not_exhaustive_label_ids"]).to_pylist()
     told = [
@@ -186,8 +186,8 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
 def unmarked_objects(table: pa.Table, label_map: LabelMap) -> pa.Table:
     """The index's UNMARKED as rows of MEASURED, to travel with the masks of their photos.
 
-    An object of a kind is one of the wider categories, too. `category` is null where the label is not certain: such a row
-    is about every category of its photo. Labels that the map does not link are about none.
+    An object of a kind is one of the wider categories, too. `category` is null where the label is not certain: such a
+    row is about every category of its photo. Labels that the map does not link are about none.
     """
     certain = table.filter(pc.is_valid(table["label_id"]))
     matched = match(certain, label_map, item="item", label_id="label_id").kept
