@@ -5,14 +5,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from shards import format, storage, tables
-from shards.hashing import hash64, pair, pool_hashes
-from shards.manifest import Manifest, ShardEntry, dump
-from shards.writer import Content, Shard, write_shard
+from shards import format, new_dataset, parts, records, storage, tables
+from shards.hashing import hash64
+from shards.manifest import Manifest
+from shards.pools import Pools
+from shards.writer import Content
 
 # category -> (colour, shape, tone in Hz)
 CATEGORIES = {
@@ -69,94 +69,87 @@ def write_dataset(
     duration_s: float = 2.5,
 ) -> str:
     """Write `samples` per split and `clips` per category and split; returns the dataset's path."""
-    root = str(root)
-    sample_rows, pool_rows, shards, pool_shards = [], [], [], []
+    sounds = {
+        f"gen:{split}_{category}_{i:03d}": _clip(
+            f"gen:{split}_{category}_{i:03d}",
+            split,
+            category,
+            sound(seed, f"{split}{category}{i}", category, duration_s),
+            duration_s,
+        )
+        for split in samples
+        for category in CATEGORIES
+        for i in range(clips)
+    }
+    pool = parts.write_shard_of(
+        str(root), format.shard_path(format.POOL, 0), sorted(sounds.values(), key=lambda one: one[0].key)
+    )
+    pools = Pools(pool.rows)
+    made: dict[str, list[parts.Encoded]] = {}
     for split, count in samples.items():
-        sounds = {
-            f"gen:{split}_{category}_{i:03d}": (
-                category,
-                sound(seed, f"{split}{category}{i}", category, duration_s),
-            )
-            for category in CATEGORIES
-            for i in range(clips)
-        }
-        members = {
-            format.key_of(clip_id): {"flac": flac, "json": b"{}"} for clip_id, (_, flac) in sounds.items()
-        }
-        path = f"pool/{split}-pool-000000.tar"
-        written = _write(storage.join(root, path), sorted(members.items()))
-        pool_shards.append(_entry(path, split, written))
-        for clip_id, (category, _) in sounds.items():
-            row = _places(format.key_of(clip_id), path, written)
-            row |= {"clip_id": clip_id, "video_id": clip_id, "split": split, "categories": [category],
-                    "label": category, "start_s": 0.0, "duration_s": duration_s}  # fmt: skip
-            pool_rows.append(row)
-
-        per_shard: dict[int, dict[str, dict[str, bytes]]] = {}
-        facts = {}
         for i in range(count):
-            category = list(CATEGORIES)[i % len(CATEGORIES)]
-            image_id = f"gen:{split}_{i:05d}"
+            category, image_id = list(CATEGORIES)[i % len(CATEGORIES)], f"gen:{split}_{i:05d}"
             sample_id = format.sample_id(image_id, category)
-            key = format.key_of(sample_id)
-            pool = sorted(clip_id for clip_id, (each, _) in sounds.items() if each == category)
-            clip_id = pool[pair(seed, 0, sample_id, pool_hashes(pool))]
-            jpg, png = scene(seed, image_id, size, category)
-            shard = format.shard_index(key, format.shard_count(count, samples_per_shard))
-            contents = {"flac": sounds[clip_id][1], "jpg": jpg, "json": b"{}", "mask.png": png}
-            per_shard.setdefault(shard, {})[key] = contents
-            facts[key] = {"sample_id": sample_id, "category": category, "image_id": image_id, "clip_id": clip_id,
-                          "video_id": clip_id, "component": image_id, "width": size, "height": size,
-                          "duration_s": duration_s}  # fmt: skip
-        for index in sorted(per_shard):
-            path = format.shard_path(split, index)
-            written = _write(storage.join(root, path), sorted(per_shard[index].items()))
-            shards.append(_entry(path, split, written))
-            for key in sorted(per_shard[index]):
-                sample_rows.append({**_places(key, path, written), **facts[key], "split": split})
-    _write_table(root, format.SAMPLES, sample_rows, tables.SAMPLES)
-    _write_table(root, format.POOL_TABLE, pool_rows, tables.POOL)
-    manifest = Manifest(
-        name="generated", seed=seed, recipe={}, label_map={}, code={}, shards=tuple(shards),
-        counts={split: {"samples": count, "categories": {}} for split, count in samples.items()},
-        pool_shards=tuple(pool_shards), tables={}, funnel=(),
-    )  # fmt: skip
-    storage.write_atomic(storage.join(root, format.MANIFEST), dump(manifest))
-    return root
+            clip = sounds[pools.ids[pools.draw(seed, 0, sample_id, split, category)]]
+            one = _sample(image_id, split, category, seed, clip, *scene(seed, image_id, size, category))
+            index = format.shard_index(one[0].key, format.shard_count(count, samples_per_shard))
+            made.setdefault(format.shard_path(split, index), []).append(one)
+    return _complete(str(root), "generated", seed, [pool], made)
 
 
 def write_dataset_of(
-    root: str | Path, found: list[tuple[bytes, bytes, bytes]], side: int, *, samples_per_shard: int
+    root: str | Path, found: list[tuple[bytes, bytes, bytes]], *, samples_per_shard: int
 ) -> str:
     """Write a train split of given (JPEG, PNG, FLAC), each sample with a clip of its own."""
-    root, count = str(root), len(found)
-    ids = {format.key_of(f"gen:{i}|thing"): i for i in range(count)}
-    rows, entries, pool_rows = [], [], []
-    per_shard: dict[int, list[str]] = {}
-    for key in sorted(ids):
-        per_shard.setdefault(
-            format.shard_index(key, format.shard_count(count, samples_per_shard)), []
-        ).append(key)
-    for index, keys in sorted(per_shard.items()):
-        path = format.shard_path("train", index)
-        contents = [
-            (key, dict(zip(("jpg", "mask.png", "flac"), found[ids[key]], strict=True)) | {"json": b"{}"})
-            for key in keys
-        ]
-        written = _write(storage.join(root, path), contents)
-        entries.append(_entry(path, "train", written))
-        for key in keys:
-            name = f"gen:{ids[key]}"
-            own = {"sample_id": f"{name}|thing", "category": "thing", "image_id": name, "clip_id": name,
-                   "video_id": name, "component": name, "width": side, "height": side, "duration_s": 10.0}  # fmt: skip
-            rows.append({**_places(key, path, written), **own, "split": "train"})
-    _write_table(root, format.SAMPLES, rows, tables.SAMPLES)
-    _write_table(root, format.POOL_TABLE, pool_rows, tables.POOL)
-    manifest = Manifest(
-        name="benchmark", seed=0, recipe={}, label_map={}, code={}, shards=tuple(entries), pool_shards=(),
-        counts={"train": {"samples": count, "categories": {}}}, tables={}, funnel=(),
+    made: dict[str, list[parts.Encoded]] = {}
+    for i, (jpg, png, flac) in enumerate(found):
+        clip = _clip(f"gen:{i}", "train", "thing", flac, 10.0)
+        one = _sample(f"gen:{i}", "train", "thing", 0, clip, jpg, png)
+        index = format.shard_index(one[0].key, format.shard_count(len(found), samples_per_shard))
+        made.setdefault(format.shard_path("train", index), []).append(one)
+    return _complete(str(root), "benchmark", 0, [], made)
+
+
+def _clip(clip_id: str, split: str, category: str, flac: bytes, duration_s: float) -> parts.Encoded:
+    content = Content.of(flac)
+    record = records.ClipRecord(
+        id=clip_id, key=format.key_of(clip_id), video_id=clip_id, start_s=0.0, duration_s=duration_s, split=split,
+        label=records.NO_LABEL, official_split=split, sha256=content.sha256, categories=(category,),
     )  # fmt: skip
-    storage.write_atomic(storage.join(root, format.MANIFEST), dump(manifest))
+    return record, {"flac": content}
+
+
+def _sample(
+    image_id: str, split: str, category: str, seed: int, clip: parts.Encoded, jpg: bytes, png: bytes
+) -> parts.Encoded:
+    mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    photo, drawn = Content.of(jpg), Content.of(png)
+    heard, sounding = clip
+    assert isinstance(heard, records.ClipRecord)
+    sample_id, area = format.sample_id(image_id, category), int((mask > 0).sum())
+    record = records.SampleRecord(
+        key=format.key_of(sample_id), sample_id=sample_id, split=split, category=category, component=image_id,
+        pairing=records.Pairing(seed), audio=heard.audio,
+        image=records.Image(
+            id=image_id, corpus="gen", width=mask.shape[1], height=mask.shape[0], sha256=photo.sha256,
+            photo_keys=(image_id,), labels=(records.NO_LABEL,),
+        ),
+        mask=records.Mask(
+            ids=(image_id,), policy="union", area_px=area, area_fraction=area / mask.size,
+            bbox=tuple(cv2.boundingRect(mask)), sha256=drawn.sha256,
+        ),
+    )  # fmt: skip
+    return record, {**sounding, "jpg": photo, "mask.png": drawn}
+
+
+def _complete(
+    root: str, name: str, seed: int, written: list[parts.Part], made: dict[str, list[parts.Encoded]]
+) -> str:
+    for path, found in made.items():
+        written.append(parts.write_shard_of(root, path, sorted(found, key=lambda one: one[0].key)))
+    by_path = {part.path: part for part in written}
+    about = Manifest(name=name, seed=seed, recipe={}, label_map={}, code={}, funnel=())
+    new_dataset.complete(root, about, by_path, by_path.__getitem__, [])
     return root
 
 
@@ -170,28 +163,3 @@ def spoil(root: str, key: str, extension: str = "jpg") -> str:
     content[row[f"{name}_offset"] + row[f"{name}_size"] // 2] ^= 0xFF
     path.write_bytes(bytes(content))
     return row["shard"]
-
-
-def _write(url: str, samples: list[tuple[str, dict[str, bytes]]]) -> Shard:
-    return write_shard(
-        url, [(key, {name: Content.of(data) for name, data in contents.items()}) for key, contents in samples]
-    )
-
-
-def _entry(path: str, split: str, written: Shard) -> ShardEntry:
-    return ShardEntry(path, split, len(written.members), written.bytes, written.sha256, {})
-
-
-def _places(key: str, path: str, written: Shard) -> dict[str, object]:
-    row: dict[str, object] = {"key": key, "shard": path}
-    for extension, member in written.members[key].items():
-        name = tables.column(extension)
-        row |= {f"{name}_offset": member.offset, f"{name}_size": member.size, f"{name}_sha256": member.sha256}
-    return row
-
-
-def _write_table(root: str, name: str, rows: list[dict[str, object]], schema: pa.Schema) -> None:
-    for row in rows:
-        assert row.keys() <= set(schema.names), row.keys() - set(schema.names)
-    with storage.open_atomic(storage.join(root, name)) as file:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)

@@ -225,7 +225,7 @@ def main() -> None:
         root = Path(folder)
         os.environ.setdefault("HF_HOME", folder)
         found = samples(options.photos, options.samples)
-        write_dataset_of(root / "shards", found, SIDE, samples_per_shard=64)
+        write_dataset_of(root / "shards", found, samples_per_shard=64)
         assert Dataset(str(root / "shards")).table().num_rows == options.samples
         write_peers(root, found)
         multiprocessing.set_start_method(
