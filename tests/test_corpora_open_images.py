@@ -265,6 +265,7 @@ def named(image: str, mid: str, told: str = PHOTO, told_mid: str = "m01", xmin: 
         (f"{PHOTO}_m01_00000001.png,,/m/01\n", [(PHOTO, None, None)]),
         (f"x,{PHOTO}\n", [(PHOTO, None, None)]),
         (named(PHOTO, "/m/01\xe9"), [(PHOTO, None, None)]),
+        (f"{PHOTO}_m01_00000001.png,{PHOTO},/m/01\xe9,1\n", [(PHOTO, None, None)]),
         ("nothing,of,any,photo\n", []),
     ],
 )

@@ -3,7 +3,9 @@
 Every column is read as bytes, so that one odd value costs its row and not the file.
 """
 
+import codecs
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -128,6 +130,34 @@ def _number(text: str) -> float:
         return float("nan")
 
 
+def _nul(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\0" * (error.end - error.start), error.end
+
+
+codecs.register_error("avs-nul", _nul)
+
+
+class _Utf8(io.RawIOBase):
+    """A file with NUL, which no row may hold, for each byte that is no UTF-8: pyarrow gives up a file for some."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")("avs-nul")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        text = b""
+        while not text:
+            block = self._file.read(size)
+            text = self._decoder.decode(block, final=not block).encode()
+            if not block:
+                break
+        return text
+
+
 def _open(
     file: IO[bytes], columns: Sequence[str], quoted: bool, breaks: bool, handler: Any
 ) -> Iterator[pa.RecordBatch]:
@@ -136,7 +166,7 @@ def _open(
         return iter(())
     file.seek(0)
     return pa_csv.open_csv(
-        file,
+        _Utf8(file),
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pa_csv.ParseOptions(
             quote_char='"' if quoted else False, newlines_in_values=breaks, invalid_row_handler=handler
@@ -148,31 +178,18 @@ def _open(
 
 
 def _text(batch: pa.RecordBatch, faults: list[Fault], position: int) -> Rows:
-    """The batch as text; rows with bytes that are not UTF-8, or with NUL, become faults."""
-    try:
-        texts = [pc.cast(column, pa.string()) for column in batch.columns]
-        has_nul = any(_has_nul(column) for column in batch.columns)
-    except pa.ArrowInvalid:  # not UTF-8
-        has_nul = True
-    if has_nul:
-        good = np.ones(len(batch), dtype=bool)
-        for row, values in enumerate(zip(*(column.to_pylist() for column in batch.columns), strict=True)):
-            if not all(map(_is_text, values)):
-                good[row] = False
-                text = f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"
-                faults.append(Fault(None, text, [value.decode(errors="replace") for value in values]))
+    """The batch as text; rows with NUL, or bytes that were not UTF-8, become faults."""
+    if any(map(_has_nul, batch.columns)):
+        rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        good = [not any(b"\0" in value for value in values) for values in rows]
+        for values in (values for values, fine in zip(rows, good, strict=True) if not fine):
+            text = f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"
+            faults.append(Fault(None, text, [value.decode() for value in values]))
         batch = batch.filter(pa.array(good))
-        texts = [pc.cast(column, pa.string()) for column in batch.columns]
+    texts = [pc.cast(column, pa.string()) for column in batch.columns]
     return Rows(pa.record_batch(texts, batch.schema.names), faults, position)
 
 
 def _has_nul(column: pa.BinaryArray) -> bool:
     data = column.buffers()[2]
     return data is not None and not np.frombuffer(data, dtype=np.uint8).all()
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        return "\0" not in value.decode()
-    except UnicodeDecodeError:
-        return False
