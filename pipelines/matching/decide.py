@@ -218,26 +218,14 @@ class Judge:
         return result
 
 
-_BESIDE = {
-    "has_part",
-    "part_of",
-    "form",
-    "form_of",
-    "narrower",
-    "semantic",
-    "similar_to",
-    "decision",
-    "parent",
-    "child",
-}  # no wider class
+# Ways that lead to no wider class: by what is known of words, and by what others say of the sound.
+_OF_WORDS = ("has_part", "part_of", "form", "form_of", "narrower", "similar_to")
+_BESIDE = frozenset([*_OF_WORDS, "parent", "child", "decision", "semantic"])
 _RANK = {"accept": 2, "review": 1, "reject": 0}
-_APART = {"animal", "vehicle", "instrument"}  # domains that share no name with another by kinship
-_SILENT = {
-    "food",
-    "clothing",
-    "plant",
-    "body",
-}  # domains of things that only sound where something is done to them
+# Domains that share no name with another by kinship.
+_APART = frozenset({"animal", "vehicle", "instrument"})
+# Domains of things that sound only where something is done to them.
+_SILENT = frozenset({"food", "clothing", "plant", "body"})
 _NOT_SOUNDING = (
     Role.OBJECT,
     Role.CONTEXT,

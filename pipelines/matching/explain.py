@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from pipelines.matching.chunks import Chunk
 from pipelines.matching.matcher import Matcher
-from pipelines.matching.phrases import Chunk
 from pipelines.matching.vocabularies import AudioLabel
 
 _HEADS = {"accept": "accepted", "review": "for review", "reject": "refused"}

@@ -9,15 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from pipelines.matching.chunks import Chunk, Chunker, words_of
 from pipelines.matching.lexicon import Lexicon, Verb
 from pipelines.matching.visual_index import VisualIndex, genus
-from pipelines.matching.wording import STOP_WORDS, alternatives, brackets, is_participle, stems, tokens
+from pipelines.matching.wording import alternatives, brackets, is_participle, stems, tokens
 
-_PREPOSITIONS = frozenset(
-    ["against", "around", "at", "by", "for", "from", "in", "into", "of", "on", "over", "under", "with"]
-)
 _SOUND_OF = re.compile(r"([^.;]*?)\b(?:of|by|from)\b(.*)", re.DOTALL)
-_LONGEST_NAME = 4  # words
 _LONGEST_ACT = 3  # chunks
 _PLAY = frozenset({"play", "strike", "shot", "shoot", "hit", "kick", "throw"})
 
@@ -59,15 +56,6 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Words of a label that belong together."""
-
-    words: tuple[str, ...]
-    kind: str  # noun | verb | preposition | and (between two nouns) | word (unknown)
-    verb: Verb | None = None
-
-
-@dataclass(frozen=True)
 class Reading:
     """All that a label says. `domains`: of the verbs' usual subjects; `plays`: something is played or struck;
     `bare`: it names a sound or an act and no thing.
@@ -80,16 +68,13 @@ class Reading:
     bare: bool
 
 
-def _words(chunks: Iterable[Chunk]) -> tuple[str, ...]:
-    return tuple(word for chunk in chunks for word in chunk.words)
-
-
 class Reader:
     """Reads labels against one visual vocabulary: only its names and the lexicon's nouns count as nouns."""
 
     def __init__(self, index: VisualIndex, lexicon: Lexicon) -> None:
         self._index = index
         self._lexicon = lexicon
+        self._chunker = Chunker(index, lexicon)
 
     def read(self, label: str, synonyms: Iterable[str] = ()) -> Reading:
         mentions: dict[Mention, None] = {}
@@ -97,8 +82,10 @@ class Reader:
         inside: list[tuple[Chunk, ...]] = []
         for text in (label, *synonyms):
             plain, bracketed = brackets(text)
-            outer = [self._chunks(tokens(part)) for part in alternatives(plain)]
-            inner = [self._chunks(tokens(part)) for found in bracketed for part in alternatives(found)]
+            outer = [self._chunker.chunks(tokens(part)) for part in alternatives(plain)]
+            inner = [
+                self._chunker.chunks(tokens(part)) for found in bracketed for part in alternatives(found)
+            ]
             mentions.update(dict.fromkeys(self._mentions(outer, inner)))
             chunks += map(tuple, outer)
             inside += map(tuple, inner)
@@ -119,11 +106,6 @@ class Reader:
         words = genus(said[2])
         return [Mention(words, Role.DEFINED, close=False)] if words else []
 
-    def known(self, words: tuple[str, ...]) -> bool:
-        """Whether the words are a name in the visual vocabulary or a noun of the lexicon."""
-        name = self._lexicon.key(words)
-        return name in self._index.named or name in self._lexicon.nouns or name in self._lexicon.parts
-
     def _mentions(self, outer: list[list[Chunk]], inner: list[list[Chunk]]) -> list[Mention]:
         """The mentions of one wording. Brackets say who sounds where nothing before them does (`Whimper (dog)`),
         of what kinds a group is (`Roaring cats (lions, tigers)`), or in which sense a word is meant
@@ -137,10 +119,10 @@ class Reader:
         subjects = {domain for part in outer for chunk in part if chunk.verb for domain in chunk.verb.domains}
         for chunks in inner:
             named = [chunk for chunk in chunks if chunk.kind == "noun"]
-            words = _words(chunks)
+            words = words_of(chunks)
             done = [one for part in outer if not things for one in self._acts([*part, *chunks])[0]]
             found += [one for one in done if one not in found]  # Chopping (food)
-            whole = [(*_words(part), *words) for part in outer]
+            whole = [(*words_of(part), *words) for part in outer]
             if any(self._named_so(one) for one in whole):
                 found = [replace(one, role=Role.CONTEXT) if one in things else one for one in found]
                 found += [Mention(one, Role.SOURCE) for one in whole if self._named_so(one)]
@@ -162,14 +144,14 @@ class Reader:
         return bool(chunks) and all(
             chunk.kind in ("verb", "preposition")
             or (
-                not self._own_name(chunk.words)
+                not self._chunker.own_name(chunk.words)
                 and (self._lexicon.verb(chunk.words) or self._lexicon.key(chunk.words) in self._lexicon.acts)
             )
             for chunk in chunks
         )
 
     def _named_so(self, words: tuple[str, ...]) -> bool:
-        return self.known(words) or self._lexicon.key(words[::-1]) in self._index.named
+        return self._chunker.known(words) or self._lexicon.key(words[::-1]) in self._index.named
 
     def _is_kind(self, words: tuple[str, ...], wide: tuple[str, ...]) -> bool:
         """Whether the words name a kind of what the last of the wide words names."""
@@ -189,57 +171,6 @@ class Reader:
     def _same(self, name: str) -> set[str]:
         relations = self._lexicon.nouns.get(name, ())
         return {name, *(relation.thing for relation in relations if relation.kind == "same_as")}
-
-    def _chunks(self, words: tuple[str, ...]) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        joints: list[int] = []
-        start = 0
-        while start < len(words):
-            if words[start] in STOP_WORDS:
-                if words[start] in ("and", "or"):
-                    joints.append(len(chunks))
-                start += 1
-                continue
-            if words[start] in _PREPOSITIONS:
-                chunks.append(Chunk(words[start : start + 1], "preposition"))
-                start += 1
-                continue
-            for length in range(min(_LONGEST_NAME, len(words) - start), 0, -1):
-                found = self._chunk(words[start : start + length], chunks, words[start + length :])
-                if found:
-                    break
-            chunks.append(found or Chunk(words[start : start + 1], "word"))
-            start += len(chunks[-1].words)
-        for at in reversed(joints):
-            if [chunk.kind for chunk in chunks[max(0, at - 1) : at + 1]] == ["noun", "noun"]:
-                chunks.insert(at, Chunk(("and",), "and"))
-        return chunks
-
-    def _chunk(self, words: tuple[str, ...], before: list[Chunk], after: tuple[str, ...]) -> Chunk | None:
-        """The words as one chunk, or None if they are several."""
-        verb = self._lexicon.verb(words)
-        if len(words) > 1:
-            if self.known(words):
-                return Chunk(words, "noun")
-            return Chunk(words, "verb", verb) if verb else None
-        known = self.known(words)
-        if is_participle(words[0]) and not known:
-            return Chunk(words, "verb", verb or Verb(self._stem(words[0]), frozenset()))
-        compound = not before and bool(after) and self.known(after[:1])  # speech synthesizer, tap water
-        if verb and not is_participle(words[0]) and not (compound and "sound" in verb.classes):
-            follows_noun = bool(before) and before[-1].kind == "noun"
-            if follows_noun and "sound" in verb.classes:
-                return Chunk(words, "verb", verb)
-            if not known and (before or "sound" in verb.classes or (after and verb.classes)):
-                return Chunk(words, "verb", verb)
-        return Chunk(words, "noun") if known else None
-
-    def _stem(self, word: str) -> str:
-        """The base form of a verb that the table does not know: one that an act or a name uses, if any."""
-        found = stems(word)[1:]
-        return next(
-            (stem for stem in found if stem in self._lexicon.act_words or stem in self._index.named), found[0]
-        )
 
     def _things(self, chunks: list[Chunk], idle: set[int]) -> list[Mention]:
         """The things of one alternative, each with its role; chunks at `idle` only name an act (`tap` dancing)."""
@@ -304,7 +235,7 @@ class Reader:
         """
         while len(chunks) > 1 and self._is_material(chunks[-1]):
             chunks = chunks[:-1]
-        words = _words(chunks)
+        words = words_of(chunks)
         domains = self._lexicon.parts.get(self._lexicon.key(chunks[-1].words), set())
         nouns = [chunk for chunk in chunks[:-1] if chunk.kind == "noun"]
         if nouns and self._domain(nouns[-1].words) in domains:
@@ -318,11 +249,9 @@ class Reader:
         """Whether a word that is a verb too names a thing, standing alone: a tool for the work (drill), or what has
         its name from its own voice (crow).
         """
-        return (self._own_name(words) and "work" in verb.classes) or self._domain(words) in verb.domains
-
-    def _own_name(self, words: tuple[str, ...]) -> bool:
-        """Whether a visual label has the words as its name, and not as a synonym."""
-        return any(found.rank == 0 for found in self._index.named.get(self._lexicon.key(words), ()))
+        return (self._chunker.own_name(words) and "work" in verb.classes) or self._domain(
+            words
+        ) in verb.domains
 
     def _is_material(self, chunk: Chunk) -> bool:
         return self._lexicon.domains.get(self._lexicon.key(chunk.words)) == "material"
