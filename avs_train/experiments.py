@@ -64,7 +64,8 @@ def check_begins(config: Config) -> None:
         RunError: it is not; says which command makes it.
     """
     init = config.train.init
-    if not init or Path(init).exists():
+    there = (Path(init), *(Path(init, name) for name in ("best", "last", "state.json")))
+    if not init or there[0].is_file() or any(path.exists() for path in there[1:]):
         return
     before = predecessor(config)
     made = (

@@ -58,33 +58,33 @@ def command(
     tensors = checkpoints.read(source)
     found = layouts.layout(tensors)
     click.echo(f"{source}: {describe(tensors)}")
-    ears: Tensors = {}
+    audio: Tensors = {}
     if found == "released":
-        tensors, ears = layouts.from_released(tensors, source)
+        tensors, audio = layouts.from_released(tensors, source)
         found = "sama"
     elif found == "trained" and target:
         tensors = complete(tensors, source, frozen)
         found = layouts.layout(tensors)
     if found != "trained":
         check(tensors, found, source)
-    if ears:
-        check(ears, "vggish", source)
+    if audio:
+        check(audio, "vggish", source)
     if target is None:
         return
 
     if to and found != "sama":
         raise CheckpointError(f"{source} holds {NAMES[found]}: --to {to} needs SAMA weights")
     if to:
-        if not ears:
+        if not audio:
             if vggish is None:
                 raise CheckpointError(
                     "released SAMA-AVS weights hold VGGish too: give its checkpoint as --vggish"
                 )
-            ears = checkpoints.read(vggish)
-            check(ears, "vggish", vggish)
-        tensors, found = layouts.to_released(tensors, ears, source), "released"
-    elif ears and vggish is not None:
-        save(vggish, ears, "vggish", source)
+            audio = checkpoints.read(vggish)
+            check(audio, "vggish", vggish)
+        tensors, found = layouts.to_released(tensors, audio, source), "released"
+    elif audio and vggish is not None:
+        save(vggish, audio, "vggish", source)
     save(target, tensors, found, source)
 
 
