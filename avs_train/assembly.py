@@ -1,4 +1,4 @@
-"""Put the parts of a run together from its configuration: model, ears, loaders."""
+"""Put the parts of a run together from its configuration: model, audio encoder, loaders."""
 
 import hashlib
 import os

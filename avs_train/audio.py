@@ -1,4 +1,4 @@
-"""Ears: what turns one window of sound into 128 numbers."""
+"""Audio encoders: what turns one window of sound into 128 numbers."""
 
 import hashlib
 

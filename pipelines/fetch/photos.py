@@ -1,4 +1,4 @@
-"""Check a photo before it gets its name: type by magic bytes, whole, decodable, large enough; and its
+"""Check a photo before it gets its name: type by magic bytes, complete, decodable, large enough; and its
 perceptual hash.
 """
 
@@ -26,7 +26,7 @@ class PhotoRules:
 
 
 def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPEG") -> bytes | None:
-    """Raise Failure unless `content` is a whole image of `form`; return its fingerprint (8 bytes) if it was
+    """Raise Failure unless `content` is a complete image of `form`; return its fingerprint (8 bytes) if it was
     decoded.
 
     The fingerprint is the 64-bit DCT hash of imagehash (`phash`), of the image decoded at the smallest JPEG
