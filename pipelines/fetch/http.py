@@ -1,5 +1,4 @@
-"""GET over HTTP with limits: scheme, size while streaming, stalls, truncation; every expected failure is a
-`Failure`.
+"""GET over HTTP with limits: scheme, size while streaming, stalls, truncation; every expected failure is a `Failure`.
 
 urllib3 with threads: measured beside aiohttp, httpx and pycurl on the same local server it moved the most
 photos a second.

@@ -38,8 +38,8 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
         progress: called with (shards written, shards in all).
 
     Raises:
-        ClaimError: `out` holds something else. DatasetError: no reference edition, or a shard came out with other
-            bytes.
+        ClaimError: `out` holds something else.
+        DatasetError: no reference edition, or a shard came out with other bytes.
     """
     if not profiles.is_reference(edition):
         raise DatasetError(
