@@ -54,7 +54,7 @@ def read(path: str | Path) -> Tensors:
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: not a whole checkpoint ({_first_line(error)}); download it again"
+            f"{path}: an incomplete or damaged checkpoint ({_first_line(error)}); download it again"
         ) from error
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(
@@ -66,7 +66,7 @@ def read(path: str | Path) -> Tensors:
 def write(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write a `.safetensors` file with `about` as `.json` beside it, or a `.pth` archive of tensors alone.
 
-    Each file appears whole or not at all. The same tensors give the same safetensors bytes.
+    Each file appears complete or not at all. The same tensors give the same safetensors bytes.
     """
     path = Path(path)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

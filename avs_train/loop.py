@@ -58,7 +58,7 @@ class Result:
 def fit(
     config: Config, data: str, out: str | Path, place: Place, display: Display, stop: int | None = None
 ) -> Result:
-    """Train, or go on from the run's last checkpoint; the same call after a kill gives the same end.
+    """Train, or resume from the run's last checkpoint; the same call after a kill gives the same end.
 
     Args:
         data: dataset, a path or URL.
@@ -265,7 +265,7 @@ def _refuse_other(
     if lines:
         shown = "\n  ".join(lines)
         raise RunError(
-            f"{folder.path} holds a run that cannot go on with this call; what differs:\n  {shown}\n"
+            f"{folder.path} holds a run that this call cannot resume; what differs:\n  {shown}\n"
             "Give the same data and settings, or another --out"
         )
 

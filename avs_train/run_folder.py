@@ -1,7 +1,7 @@
-"""A run on disk: what was trained, how far, and everything needed to go on.
+"""A run on disk: what was trained, how far, and everything needed to resume.
 
     RUN/
-      config.toml                the whole configuration
+      config.toml                the full configuration
       last -> step-00001200      the newest checkpoint
       best -> step-00000900      the one with the highest validation mJ
       step-00001200/
@@ -11,7 +11,7 @@
       metrics.jsonl, curves.png, pictures/, tensorboard/
 
 A checkpoint appears under its name when it is complete, and the links change in one step, so a run killed at any point
-goes on from a whole checkpoint. Nothing is pickled. Random numbers need no state: each step seeds its own.
+resumes from a complete checkpoint. Nothing is pickled. Random numbers need no state: each step seeds its own.
 """
 
 import json
@@ -80,7 +80,7 @@ class RunFolder:
         optimizer: Mapping[str, torch.Tensor],
         state: Mapping[str, Any],
     ) -> Path:
-        """Write one checkpoint folder, whole or not at all."""
+        """Write one checkpoint folder, complete or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
         target, temporary = self.path / name, self.path / f".{name}.{secrets.token_hex(4)}.tmp"
         temporary.mkdir()
@@ -136,7 +136,7 @@ def load_checkpoint(path: str | Path) -> Saved:
         optimizer = load_file(folder / "optimizer.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(
-            f"{folder} is damaged ({error}): remove it to go on from an older checkpoint"
+            f"{folder} is damaged ({error}): remove it to resume from an older checkpoint"
         ) from error
     return Saved(folder.resolve(), weights, optimizer, state)
 

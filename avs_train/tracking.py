@@ -13,7 +13,7 @@ class Tracker:
 
     Args:
         path: the run folder.
-        step: the step the run begins or goes on at; records of later steps, left by a killed run, are removed.
+        step: the step the run begins or resumes at; records of later steps, left by a killed run, are removed.
         wandb: project name; empty for none.
     """
 

@@ -1,4 +1,4 @@
-"""A folder for one purpose: two commands never write into the same one, and one that was stopped goes on in its own."""
+"""A folder for one purpose: two commands never write into the same one, and one that was stopped resumes in its own."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class ClaimError(AvsError):
 
 
 def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> None:
-    """Take a new or empty folder, or go on in one that was taken for the same purpose.
+    """Take a new or empty folder, or resume in one that was taken for the same purpose.
 
     Removes what dead processes left unfinished anywhere in it.
 

@@ -1,4 +1,4 @@
-"""Re-read a whole dataset and say what is wrong and where. Trusts nothing that it can compute again."""
+"""Re-read all of a dataset and say what is wrong and where. Trusts nothing that it can compute again."""
 
 import hashlib
 import io

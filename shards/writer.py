@@ -40,7 +40,7 @@ class Shard:
 def write_shard(url: str, samples: Iterable[tuple[str, Mapping[str, Content]]]) -> Shard:
     """Write samples (key, extension -> content), given in ascending order of key.
 
-    The file appears under its name when it is whole; an error leaves nothing behind. Samples are
+    The file appears under its name when it is complete; an error leaves nothing behind. Samples are
     taken one at a time, so memory is one sample, whatever the size of the shard.
 
     Raises:

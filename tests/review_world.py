@@ -155,9 +155,7 @@ def vocabulary(rows: list[Proposal]) -> list[VisualLabel]:
 
 
 def write_corpora(world: World) -> None:
-    """Photos: 3 of cow (one with two masks), 1 of Cattle shared with none, 2 of every fifth thing; 2 clips a
-    sound.
-    """
+    """Photos: 3 of cow (one with two masks), 1 of Cattle shared with none, 2 of every fifth thing; 2 clips a sound."""
     corpora, index = Path(world.corpora), Path(world.index)
     for folder in (corpora / "lvis/images", corpora / "open_images/masks", corpora / "vggsound/clips", index):
         folder.mkdir(parents=True)

@@ -209,13 +209,13 @@ def test_released_weights_convert_both_ways_without_loss(tmp_path: Path, tiny_vg
     assert released.keys() == released_keys(depth=4)
 
     output = run(
-        tmp_path / "released.pth", tmp_path / "back.safetensors", "--vggish", tmp_path / "ears.safetensors"
+        tmp_path / "released.pth", tmp_path / "back.safetensors", "--vggish", tmp_path / "vggish.safetensors"
     )
     assert "released SAMA-AVS tiny, 64 pixels" in output
     back = checkpoints.read(tmp_path / "back.safetensors")
     assert all(torch.equal(back[name], tensor) for name, tensor in model.state_dict().items())
-    ears, original = checkpoints.read(tmp_path / "ears.safetensors"), checkpoints.read(tiny_vggish)
-    assert all(torch.equal(ears[name], tensor) for name, tensor in original.items())
+    vggish, original = checkpoints.read(tmp_path / "vggish.safetensors"), checkpoints.read(tiny_vggish)
+    assert all(torch.equal(vggish[name], tensor) for name, tensor in original.items())
 
     direct = build_model(TINY)
     checkpoints.load_sam(direct, tmp_path / "released.pth")

@@ -76,7 +76,7 @@ def test_a_version_is_one_commit_and_one_tag(dataset: str, hub: hub_server.HubSe
 
 def test_an_upload_that_failed_goes_on_where_it_was(dataset: str, hub: hub_server.HubServer) -> None:
     hub.fail["/commit/"] = 500
-    with pytest.raises(PublishError, match="run the same command to go on"):
+    with pytest.raises(PublishError, match="run the same command to resume"):
         go(dataset, "1.0.0")
     assert hub.repositories["tester/avs"].tags == {}
     first = sorted(hub.uploaded)

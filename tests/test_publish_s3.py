@@ -1,4 +1,4 @@
-"""Publishing to a real S3 server: whole, immutable, resumed after a crash, one publisher at a time."""
+"""Publishing to a real S3 server: complete, immutable, resumed after a crash, one publisher at a time."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_killed_server_costs_only_what_was_missing(
         if what == "Uploading" and done:
             s3.kill()
 
-    with pytest.raises(PublishError, match="run the same command to go on"):
+    with pytest.raises(PublishError, match="run the same command to resume"):
         go(dataset, "1.0.0", crash)
     s3.start()
     assert Target(URL).versions() == []

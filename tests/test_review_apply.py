@@ -186,9 +186,7 @@ def test_an_lvis_label_without_synset_is_asked_for(world):
 
 
 def test_the_commands_tell_the_whole_story(world, monkeypatch):
-    """list, show, accept, reject, defer, undo, apply --dry-run, apply, export, agreement as a person runs
-    them.
-    """
+    """list, show, accept, reject, defer, undo, apply --dry-run, apply, export, agreement as a person runs them."""
     monkeypatch.setenv("AVS_REVIEWER", "anna")
     options = ["--queue", world.queue_path]
     named = [*options, "--map", str(world.map_path)]

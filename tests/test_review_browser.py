@@ -189,7 +189,7 @@ def test_sounds_masks_search_category_and_help_by_keyboard(chromium, shared_serv
     page.keyboard.press("/")
     page.keyboard.type("thing 07")
     page.keyboard.press("Enter")  # faster than the list of what was typed
-    page.wait_for_function("() => document.querySelector('.sight h1').textContent === 'thing 07'")
+    page.wait_for_function("() => document.querySelector('.image h1').textContent === 'thing 07'")
     page.keyboard.press("c")
     page.keyboard.type("Bovine Things")
     page.keyboard.press("Tab")

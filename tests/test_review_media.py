@@ -30,9 +30,7 @@ def test_clips_are_served_in_ranges(world):
 
 
 def test_overlays_are_clear_on_the_masks_and_dark_elsewhere(world):
-    """The two boxes drawn on one photo of 240 x 160: x 20 to 120, y 30 to 110; the tile shows it from its
-    left edge.
-    """
+    """The two boxes drawn on one photo of 240 x 160: x 20 to 120, y 30 to 110; the tile shows it from its left edge."""
     photo = example_ids(world, "photo")["lvis:0"]
     overlay = Image.open(io.BytesIO(browser(world).get(f"/media/mask/{photo}").content)).convert("RGBA")
     picture = Image.open(io.BytesIO(browser(world).get(f"/media/photo/{photo}").content))

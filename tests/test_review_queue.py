@@ -1,6 +1,4 @@
-"""The queue: what is asked, in which order; decisions that are kept, never doubled, and taken back by a
-row.
-"""
+"""The queue: what is asked, in which order; decisions that are kept, never doubled, and taken back by a row."""
 
 import random
 import sqlite3

@@ -61,7 +61,7 @@ def _lines(each: Experiment, where: Mapping[str, str]) -> Iterator[str]:
         )
     trained = each.config.model.name != "sam"
     if trained:
-        # again it goes on where it stopped, and after its end does nothing
+        # again it resumes where it stopped, and after its end does nothing
         yield f"avs-train fit {name} --data {_place(each.config.data.dataset, where)}"
     for data in each.measured(untrained=False):
         model = run if trained else name

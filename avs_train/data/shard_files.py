@@ -1,6 +1,6 @@
 """Bytes of shards: straight from local files, or from a bounded cache of remote ones.
 
-A remote shard is fetched whole, checked against the manifest's sha256, and kept until newer ones need the room. All
+A remote shard is fetched in full, checked against the manifest's sha256, and kept until newer ones need the room. All
 processes of a machine share one cache folder; the kernel drops their locks when they die.
 """
 

@@ -32,19 +32,10 @@ _IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
 MASKS_PER_GROUP, CLIPS_PER_GROUP = 16 << 10, 2 << 10  # what a worker of the build takes at a time
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
-_REPEATED = (
-    *(
-        "corpus",
-        "label_id",
-        "label",
-        "licence",
-        "licence_url",
-        "author",
-        "annotation_split",
-        "official_split",
-    ),
-    *("stage", "reason", "category"),
-)
+_REPEATED = {
+    "corpus", "label_id", "label", "licence", "licence_url", "author", "annotation_split", "official_split",
+    "stage", "reason", "category",
+}  # fmt: skip
 
 
 _ROWS, _KEPT = "rows in", "rows kept"  # keys of a tally beside the reasons

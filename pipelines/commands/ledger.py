@@ -23,8 +23,7 @@ from pipelines.fetch.run import FetchError, read_items
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print every attempt as CSV.")
 def command(corpora: str, cause: str | None, as_csv: bool) -> None:
-    """What became of each item of the corpora folder DIR: counts per cause, survival per category, what
-    waits.
+    """What became of each item of the corpora folder DIR: counts per cause, survival per category, what waits.
 
     Permanent causes are never tried again. The others are, after a wait that doubles: by the next fetch, or
     at once with avs-data retry.

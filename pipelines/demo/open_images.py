@@ -13,15 +13,8 @@ from pipelines.demo.scenes import Photo, draw_photo
 from pipelines.demo.vocabulary import categories
 from shards.hashing import hash64
 
-_MASK_SCALES = (
-    0.5,
-    0.625,
-    0.75,
-    1.0,
-    1.0,
-    1.25,
-    1.5,
-)  # mask size / photo size; official masks vary like this
+# mask size / photo size; official masks vary like this
+_MASK_SCALES = (0.5, 0.625, 0.75, 1.0, 1.0, 1.25, 1.5)
 _SEGMENTATION = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
 _BOXES = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
 _IMAGES = (

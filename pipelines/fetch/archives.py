@@ -1,4 +1,4 @@
-"""Mask archives: a zip comes down whole (and goes on after a break), only the members that are needed leave it."""
+"""Mask archives: a zip is downloaded in full (and resumed after a break), only the members that are needed leave it."""
 
 import os
 import struct
@@ -21,7 +21,7 @@ def masks(archive: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes | Fa
             would put it does not matter and none can leave its folder.
 
     Raises:
-        Failure: BAD_CONTENT where the file is not a whole zip.
+        Failure: BAD_CONTENT where the file is not a complete zip.
     """
     try:
         with zipfile.ZipFile(archive) as file:
@@ -31,7 +31,7 @@ def masks(archive: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes | Fa
             for name in sorted(wanted):
                 yield name, _member(file, members.get(name))
     except (zipfile.BadZipFile, struct.error) as error:
-        raise Failure(Cause.BAD_CONTENT, f"not a whole zip archive: {error}") from error
+        raise Failure(Cause.BAD_CONTENT, f"not a complete zip archive: {error}") from error
 
 
 def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> bytes | Failure:
@@ -69,4 +69,4 @@ def unpack(archive: str, member: str, path: str, limit: int) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
         if os.path.exists(path):
             os.remove(path)
-        raise Failure(Cause.BAD_CONTENT, f"not a whole zip archive: {error}") from error
+        raise Failure(Cause.BAD_CONTENT, f"not a complete zip archive: {error}") from error

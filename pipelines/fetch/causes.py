@@ -201,9 +201,7 @@ _SECRET = re.compile(
 
 
 def scrub(text: str) -> str:
-    """`text` without credentials: user:password@ in URLs, query strings (signatures, tokens), cookie and key
-    values.
-    """
+    """`text` without credentials: user:password@ in URLs, query strings (signatures, tokens), cookie and key values."""
     text = _USERINFO.sub(r"\1***@", text)
     text = _QUERY.sub(r"\1?***", text)
     return _SECRET.sub(r"\1\2***", text)

@@ -21,13 +21,8 @@ from pipelines.fetch.politeness import Access
 from shards import storage
 from shards.sound import to_flac
 
-_OURS = (
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EMFILE,
-    errno.ENOSPC,
-    errno.EROFS,
-)  # of this machine, not of the video
+# Faults of this machine, not of the video.
+_OURS = (errno.EACCES, errno.EDQUOT, errno.EMFILE, errno.ENOSPC, errno.EROFS)
 TOOL = f"yt-dlp {yt_dlp.version.__version__}"
 
 
@@ -39,9 +34,7 @@ def javascript() -> dict[str, str]:
 
 
 class _Silent:
-    """yt-dlp's messages reach the ledger through its exceptions; its own log could name cookies and signed
-    addresses.
-    """
+    """Drops yt-dlp's own log, which could name cookies and signed addresses; its exceptions reach the ledger."""
 
     def debug(self, message: str) -> None: ...
 
@@ -159,9 +152,7 @@ class Recorder:
         return os.path.join(folder, found[0])
 
     def _failure(self, error: Exception) -> Failure:
-        """The cause: of a Failure that a hook raised, of the HTTP status where yt-dlp keeps one, else of the
-        message.
-        """
+        """The cause of a Failure that a hook raised, of the HTTP status where yt-dlp keeps one, or of the message."""
         link: BaseException | None = error
         seen: set[int] = set()
         retry_after: float | None = None
@@ -180,8 +171,8 @@ class Recorder:
         return Failure(of_message(message), message, retry_after)
 
     def _own_cookies(self, path: str, folder: str) -> str:
-        """yt-dlp rewrites its cookie file when it closes: concurrent downloads each get their own, readable by
-        us alone.
+        """yt-dlp rewrites its cookie file when it closes: concurrent
+        downloads each get their own, readable by us alone.
         """
         own = os.path.join(folder, "cookies")
         with self._cookies:

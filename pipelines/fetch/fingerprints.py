@@ -1,8 +1,7 @@
 """Near duplicates: pairs of photos or of clips that show or sound the same.
 
 Photos: 64-bit perceptual hashes at a Hamming distance of at most `max_bits`. By the pigeonhole principle two
-such hashes agree in at least one of max_bits + 1 bands of bits, so only photos that share a band are
-compared.
+such hashes agree in at least one of max_bits + 1 bands of bits, so only photos that share a band are compared.
 
 Clips: the fingerprint of Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): the
 signs of energy differences between neighbouring bands and neighbouring frames, 32 bits a frame. Frames are

@@ -1,5 +1,4 @@
-"""GET over HTTP with limits: scheme, size while streaming, stalls, truncation; every expected failure is a
-`Failure`.
+"""GET over HTTP with limits: scheme, size while streaming, stalls, truncation; every expected failure is a `Failure`.
 
 urllib3 with threads: measured beside aiohttp, httpx and pycurl on the same local server it moved the most
 photos a second.
@@ -112,7 +111,7 @@ class Client:
             raise Failure(Cause.CONNECTION, f"{type(error).__name__}: {error}") from error
         finally:
             if response is not None:
-                response.close()  # a connection whose answer was read whole is back in the pool already
+                response.close()  # a connection whose answer was read to its end is back in the pool already
 
     def _stream(self, response: urllib3.BaseHTTPResponse, limit: int, already: int = 0) -> Iterator[bytes]:
         declared = _declared(response)
@@ -137,7 +136,7 @@ class Client:
             return content, response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def get_file(self, url: str, path: str, limit: int) -> None:
-        """Download to a local `path`, going on where an earlier try stopped if the content is still the same.
+        """Download to a local `path`, resuming where an earlier try stopped if the content is still the same.
 
         The content's ETag lies beside it in `path.etag`; without one a download starts again from nothing.
         """

@@ -1,7 +1,7 @@
 """`[fetch]` of a recipe: one frozen record a table, every fault reported together.
 
-Cookies and proxies are not among them: a recipe is published with its dataset. They come by command line and
-environment.
+Cookies and proxies are not among them: a recipe is published
+with its dataset. They come by command line and environment.
 """
 
 from dataclasses import dataclass, field
@@ -84,9 +84,8 @@ class FetchOptions:
     photos: Photos = Photos()
     clips: Clips = Clips()
     youtube: YouTube = YouTube()
-    hosts: dict[str, Any] = field(
-        default_factory=dict
-    )  # host name -> a table of Host; "default" for the others
+    # host name -> a table of Host; "default" for the others
+    hosts: dict[str, Any] = field(default_factory=dict)
 
     def host(self, name: str) -> Host:
         table = self.hosts.get(name, self.hosts.get("default", {}))

@@ -1,5 +1,5 @@
-"""Check a photo before it gets its name: type by magic bytes, whole, decodable, large enough; and its
-perceptual hash.
+"""Check a photo before it gets its name: type by magic bytes,
+complete, decodable, large enough; and its perceptual hash.
 """
 
 import io
@@ -26,8 +26,7 @@ class PhotoRules:
 
 
 def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPEG") -> bytes | None:
-    """Raise Failure unless `content` is a whole image of `form`; return its fingerprint (8 bytes) if it was
-    decoded.
+    """Raise Failure unless `content` is a complete image of `form`; return its fingerprint (8 bytes) if it was decoded.
 
     The fingerprint is the 64-bit DCT hash of imagehash (`phash`), of the image decoded at the smallest JPEG
     scale >= 64 px.

@@ -1,5 +1,4 @@
-"""How fast one source may be asked: token buckets, sessions that rest after a bot check, a queue ordered by
-due time.
+"""How fast one source may be asked: token buckets, sessions that rest after a bot check, a queue ordered by due time.
 
 Everything here is a state machine over a clock that the caller owns: no thread, no sleep, no network. The
 same code runs a real fetch and weeks of simulated time.
@@ -117,8 +116,7 @@ class Lane:
 
     Args:
         concurrency: requests under way at once, over all sessions.
-        patience_s: when the next request is further away than this, the lane ends and leaves it to another
-        run.
+        patience_s: when the next request is further away than this, the lane ends and leaves it to another run.
     """
 
     def __init__(self, name: str, sessions: list[Session], concurrency: int, patience_s: float) -> None:

@@ -153,9 +153,7 @@ def _planned_clips(samples: Iterable[PlannedSample], folder: str) -> list[dict[s
             row["categories"] = sorted([*row["categories"], sample.category])
     by_id: dict[str, dict[str, Any]] = {}
     for (clip_id, _), row in sorted(rows.items(), key=lambda item: -format.SPLITS.index(item[0][1])):
-        by_id.setdefault(
-            clip_id, row
-        )  # a clip heard in two splits is in one pool alone: that of test, then val
+        by_id.setdefault(clip_id, row)  # heard in two splits it is in one pool alone: that of test, then val
     return [{**row, "pool": True, "stamp": _stamp(folder, row["audio_path"])} for row in by_id.values()]
 
 

@@ -118,9 +118,8 @@ class Finder:
             told = {one.thing: one.kind for one in self._lexicon.nouns.get(whole, ()) if one.close}
             for head in self._heads(mention.words):
                 why, name = f"{' '.join(head)!r}, the head", self._lexicon.key(head)
-                trust = (
-                    STEP["head"] if not told or name in told else LOOSE
-                )  # a bass drum; a tubular bell is a chime
+                # a bass drum; a tubular bell is a chime
+                trust = STEP["head"] if not told or name in told else LOOSE
                 if told.get(name) != "same_as":
                     self._keep(names, _Name(name, trust, "head", why, False))
         exact_only = mention.role is Role.ACT  # acts.csv names what an act needs, not its kind

@@ -188,7 +188,7 @@ class Hub:
                     "may write there"
                 ) from error
             raise PublishError(
-                f"{self.url}: {text}. What is there stays good: run the same command to go on"
+                f"{self.url}: {text}. What is there stays good: run the same command to resume"
             ) from error
 
 

@@ -30,16 +30,16 @@ class Missing:
 def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int], None]) -> list[Missing]:
     """Rebuild the dataset that `edition` refers to; the manifest comes last, and only if nothing is missing.
 
-    A clip is decoded as the build did it. Shards that are whole already are left alone, so a rerun after fetching
-    what was missing goes on.
+    A clip is decoded as the build did it. Shards that are complete already are left alone, so a rerun after fetching
+    what was missing resumes.
 
     Args:
         corpora: has vggsound/vggsound.csv and vggsound/clips/.
         progress: called with (shards written, shards in all).
 
     Raises:
-        ClaimError: `out` holds something else. DatasetError: no reference edition, or a shard came out with other
-            bytes.
+        ClaimError: `out` holds something else.
+        DatasetError: no reference edition, or a shard came out with other bytes.
     """
     if not profiles.is_reference(edition):
         raise DatasetError(

@@ -157,7 +157,7 @@ class Target:
                 raise
             raise PublishError(
                 f"{self.url} did not take or give a file ({type(error).__name__}: {_text(error)}). "
-                "What is there stays good: run the same command to go on"
+                "What is there stays good: run the same command to resume"
             ) from error
 
 

@@ -25,7 +25,7 @@ class Sent:
 def upload(
     target: Target, publication: Publication, previous: Publication | None, progress: Progress
 ) -> Sent:
-    """Make TARGET/VERSION whole, all but `publication.json`.
+    """Complete TARGET/VERSION, all but `publication.json`.
 
     Raises:
         PublishError: the store fails, or holds other bytes than were sent, twice; or the folder of the version has

@@ -10,9 +10,7 @@ from pipelines.review.queue import Queue
 
 @dataclass(frozen=True)
 class Pair:
-    """Two reviewers and the links that both judged without knowing of each other. kappa: None where
-    undefined.
-    """
+    """Two reviewers and the links that both judged without knowing of each other. kappa: None where undefined."""
 
     first: str
     second: str

@@ -1,6 +1,4 @@
-"""Write decided links into a label map: the map's own writer, rows with reviewer, date and evidence, a clean
-diff.
-"""
+"""Write decided links into a label map: the map's own writer, rows with reviewer, date and evidence, a clean diff."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -24,9 +22,7 @@ from shards import storage
 
 @dataclass(frozen=True)
 class Plan:
-    """What applying would write. `map_before` and `map_after` are whole sets of links; nothing is written
-    yet.
-    """
+    """What applying would write. `map_before` and `map_after` are whole sets of links; nothing is written yet."""
 
     map_path: Path
     map_before: tuple[Link, ...]

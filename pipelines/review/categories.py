@@ -1,6 +1,4 @@
-"""Which category a link belongs to: that of its labels in the map, one a reviewer named, or the visual
-label's name.
-"""
+"""Which category a link belongs to: that of its labels in the map, one a reviewer named, or the visual label's name."""
 
 import re
 from collections import defaultdict
@@ -66,8 +64,7 @@ class Resolution:
 
 
 def resolve(label_map: LabelMap, links: Sequence[AcceptedLink]) -> Resolution:
-    """Labels joined by links, directly or through others, share one category, since a label belongs to only
-    one.
+    """Labels joined by links, directly or through others, share one category, since a label belongs to only one.
 
     A group of joined labels takes the category that the map or a reviewer gives it. Two different ones clash:
     a person has to undo a link or change the map. With none, it takes the name of its visual label (LVIS

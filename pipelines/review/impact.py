@@ -55,9 +55,7 @@ class Impact:
 
 
 class ImpactTable:
-    """Images and clips of every label, from the queue; thread-safe, and answers in well under a millisecond
-    a label.
-    """
+    """Images and clips of every label, from the queue; thread-safe, and answers in well under a millisecond a label."""
 
     def __init__(self, queue: Queue) -> None:
         rows = queue.connection.execute("SELECT source, source_id, images FROM label_images")

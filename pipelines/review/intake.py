@@ -47,8 +47,7 @@ class IntakeOptions:
 @dataclass(frozen=True)
 class IntakeReport:
     """Rows of the file: new + unchanged + changed. `reopened`: changed ones that were decided. `settled`:
-    new ones that the label map or its list of rejected links decides. `gold`: links of the queue with a
-    known answer.
+    new ones that the label map or its list of rejected links decides. `gold`: links of the queue with a known answer.
     """
 
     new: int
@@ -246,9 +245,8 @@ def _trust(queue: Queue, proposals: Sequence[Proposal]) -> None:
 
 
 def _rank(queue: Queue, boundary: float, seed: int) -> None:
-    """Most uncertain first: what the matcher sends to review, then its accepts, then its rejects; in each,
-    the score nearest the boundary first; then by name. Gold stands among them at even distances, moved by a
-    hash.
+    """Most uncertain first: what the matcher sends to review, then its accepts, then its rejects; in each, the
+    score nearest the boundary first; then by name. Gold stands among them at even distances, moved by a hash.
     """
     items = list(queue.items())
     tier = {"review": 0, "accept": 1, "reject": 2}

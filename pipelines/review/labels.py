@@ -1,6 +1,4 @@
-"""Visual labels in the queue: synonyms, definition and wider classes for the page, synsets for the map,
-search.
-"""
+"""Visual labels in the queue: synonyms, definition and wider classes for the page, synsets for the map, search."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -30,8 +30,7 @@ COLUMNS = (
 def to_csv(queue: Queue) -> str:
     """One row a decision, in the order they were made, beside the proposal that it was made on.
 
-    `undoes`: the decision that an undo takes back; `undone`: 1 where one did; `gold`: the known answer, if
-    any.
+    `undoes`: the decision that an undo takes back; `undone`: 1 where one did; `gold`: the known answer, if any.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,6 +1,4 @@
-"""Photos with their masks and clips from the corpora folder, for the page: found by row, never by a path
-from outside.
-"""
+"""Photos with their masks, and clips, from the corpora folder for the page: found by row, never by a path given."""
 
 import io
 import json
@@ -45,9 +43,7 @@ class MediaMissing(ReviewError):
 
 
 def examples(queue: Queue, kind: str, source: str, source_id: str) -> list[Example]:
-    """A label's photos (`kind` photo) or a sound's clips (`kind` clip, source vggsound), in their fixed
-    order.
-    """
+    """A label's photos (`kind` photo) or a sound's clips (`kind` clip, source vggsound), in their fixed order."""
     rows = queue.connection.execute(
         "SELECT id, kind, item, path, masks, width, height, licence, author FROM examples "
         "WHERE kind = ? AND source = ? AND source_id = ? ORDER BY place",
@@ -120,9 +116,7 @@ class Media:
         return out.getvalue()
 
     def _mask(self, photo: Example, size: tuple[int, int]) -> Image.Image:
-        """The union of the photo's masks, mode L, 0 or 255, of the photo's size; what is no mask is left
-        out.
-        """
+        """The union of the photo's masks, mode L, 0 or 255, of the photo's size; what is no mask is left out."""
         found = []
         for mask in json.loads(photo.masks):
             try:

@@ -33,9 +33,7 @@ _DECISION = "SELECT d.*, EXISTS (SELECT 1 FROM decisions u WHERE u.undoes = d.id
 
 
 class Queue:
-    """One connection to a queue file. Not to be shared between threads: open one each; use as a context
-    manager.
-    """
+    """One connection to a queue file. Not to be shared between threads: open one each; use as a context manager."""
 
     def __init__(self, path: str, create: bool = False) -> None:
         self.path = path
@@ -101,9 +99,7 @@ class Queue:
         return {row["id"]: Proposal(*tuple(row)[1:]) for row in rows}
 
     def next(self, reviewer: str, skip: Collection[int] = ()) -> Item | None:
-        """The link that this reviewer should see now: those they deferred come last, the longest deferred
-        first.
-        """
+        """The link that this reviewer should see now: those they deferred come last, the longest deferred first."""
         without = ",".join(str(int(item_id)) for item_id in skip)
         row = self.connection.execute(
             f"""SELECT items.id FROM items WHERE {_WAITING} AND id NOT IN ({without}) ORDER BY coalesce(
@@ -160,8 +156,7 @@ class Queue:
             return self._decision(decision_id)
 
     def undo(self, reviewer: str, decision_id: int | None = None, request_id: str | None = None) -> Decision:
-        """Take back this reviewer's newest decision that counts, or the one named (then anybody's: the log
-        says who).
+        """Take back this reviewer's newest decision that counts, or the one named (then anybody's: the log says who).
 
         Returns:
             The decision that was taken back.

@@ -18,9 +18,7 @@ class Conflict(ReviewError):
 
 @dataclass(frozen=True)
 class Item:
-    """A link in the queue, with the proposal that is asked and, where it changed, the one that was
-    decided.
-    """
+    """A link in the queue, with the proposal that is asked and, where it changed, the one that was decided."""
 
     id: int
     proposal: Proposal
@@ -70,8 +68,7 @@ class Answer:
 
     Attributes:
         category: where an accepted link goes; '' for the one that the map or the label's name gives.
-        relation: of the sound to the category: `same`, `kind_of` (an owl is a kind of bird), `act_of`
-            (typing).
+        relation: of the sound to the category: `same`, `kind_of` (an owl is a kind of bird), `act_of` (typing).
     """
 
     verdict: str
@@ -95,9 +92,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Progress:
-    """Links that are asked: all, decided, waiting for a third reviewer; what this reviewer did and still
-    has.
-    """
+    """Links that are asked: all, decided, waiting for a third reviewer; what this reviewer did and still has."""
 
     asked: int
     decided: int

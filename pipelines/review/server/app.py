@@ -175,7 +175,7 @@ class Page:
         return JSONResponse({"decision": decision.id, "progress": self._progress(queue, reviewer)})
 
     def target(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
-        """The link from this sound to another sight, to be decided like any other."""
+        """The link from this sound to another image label, to be decided like any other."""
         reviewer = _required_reviewer(request)
         sound = queue.item(request.path_params["item_id"]).key[:2]
         source, source_id = _text(body, "source"), _text(body, "source_id")

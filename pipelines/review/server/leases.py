@@ -1,6 +1,4 @@
-"""Who is looking at which link, so that two browsers are not shown the same one. Losing this loses
-nothing.
-"""
+"""Who is looking at which link, so that two browsers are not shown the same one. Losing this loses nothing."""
 
 import threading
 import time

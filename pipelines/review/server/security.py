@@ -44,8 +44,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware. Refuses with 421 (host), 401 (token), 403 (origin), 413 (size); the text says what to
-    do.
+    """ASGI middleware. Refuses with 421 (host), 401 (token), 403 (origin), 413 (size); the text says what to do.
 
     Args:
         names: host names that are answered. Off loopback, addresses in digits are answered too: DNS rebinding
