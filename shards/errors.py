@@ -3,3 +3,11 @@
 
 class AvsError(Exception):
     """Something asked for cannot be done. The message says the value, the rule and the remedy."""
+
+
+def of_a_store(kind: type) -> bool:
+    """Whether errors of this type tell of files and stores; the stores' clients have families of their own."""
+    return issubclass(kind, OSError) or any(
+        parent.__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp", "asyncio", "gcsfs")
+        for parent in kind.__mro__
+    )

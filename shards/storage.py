@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar
 import fsspec
 
 from shards import owner
+from shards.errors import AvsError
 from shards.owner import Owner
 
 CHUNK = 16 << 20  # bytes read or sent at a time
@@ -29,6 +30,10 @@ _numbers = count()  # of temporary names
 _entered: set[str] = set()  # folders that this process has swept
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class StorageError(AvsError, OSError):
+    """A place that cannot be reached at all: an unknown kind of URL, or a kind whose client is not installed."""
 
 
 def is_local(url: str) -> bool:
@@ -55,7 +60,10 @@ def join(base: str, *parts: str) -> str:
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
-    return fsspec.core.url_to_fs(url)
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise StorageError(f"{url}: {error}; give a folder, or a URL such as s3://bucket/folder") from error
 
 
 def open_read(url: str) -> io.BufferedReader:

@@ -1,25 +1,28 @@
 """`avs-train predict`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import cv2
-import numpy as np
-import torch
 
-from avs_train import assembly
-from avs_train.data import decode, sound
-from avs_train.distributed import choose_device
-from avs_train.losses import upsample
-from avs_train.pictures import overlay
+from avs_train.commands import options
+from shards.errors import AvsError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("audio", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("audio", type=click.Path(path_type=Path))
+@options.OVERRIDES
 @click.option("--model", required=True, metavar="RUN", help="Run folder or checkpoint.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="PNG", help="[default: IMAGE-overlay.png]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="PNG",
+    help="The photo with what sounds tinted.  [default: IMAGE-overlay.png]",
+)
 @click.option(
     "--mask", type=click.Path(path_type=Path), metavar="PNG", help="Also the mask alone, 0 and 255."
 )
@@ -30,7 +33,19 @@ def command(
 
     AUDIO may be in any usual format; its window from 0.96 s to 1.935 s is heard, or the last whole one of a
     shorter clip.
+
+    Example: avs-train predict dog.jpg barking.wav --model out/runs/tiny
     """
+    import cv2
+    import numpy as np
+    import torch
+
+    from avs_train import assembly
+    from avs_train.data import decode, sound
+    from avs_train.distributed import choose_device
+    from avs_train.losses import upsample
+    from avs_train.pictures import overlay
+
     settings, _ = assembly.open_settings(model, overrides)
     device = choose_device(settings.train.device)
     network = assembly.open_model(settings, device).eval()
@@ -56,9 +71,9 @@ def command(
     click.echo(f"{target}: the mask covers {found.mean():.1%} of the photo")
 
 
-def _write(path: Path, picture: np.ndarray) -> None:
+def _write(path: Path, picture: "np.ndarray") -> None:
+    import cv2
+
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture):
-        raise click.ClickException(
-            f"{path} cannot be written: is its name that of a picture, such as out.png?"
-        )
+        raise AvsError(f"{path} cannot be written: is its name that of a picture, such as out.png?")

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow.parquet as pq
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from label_maps import LabelMap
 from pipelines.build import finish, parts, runner
@@ -24,18 +23,6 @@ from shards.errors import AvsError
 
 class BuildError(AvsError):
     """A build that cannot start; the message says what to do."""
-
-
-class BuildStopped(AvsError):
-    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there.
-
-    Attributes:
-        outside: a process of the engine went away: no fault of the code, so its traceback says nothing.
-    """
-
-    def __init__(self, message: str, outside: bool = False) -> None:
-        super().__init__(message)
-        self.outside = outside
 
 
 @dataclass(frozen=True)
@@ -61,13 +48,10 @@ def build(
         progress: called while the annotations are read.
 
     Raises:
-        BuildError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is written.
-        BuildStopped: later.
+        BuildError, RunnerError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is written.
+        BuildStopped: a store or an engine failed later; the same command goes on from there.
     """
-    try:
-        chosen = runner.options(options.beam, options.workers)
-    except runner.RunnerError as error:
-        raise BuildError(str(error)) from error
+    chosen = runner.options(options.beam, options.workers)
     if options.dry_run and not runner.is_local(chosen):
         raise BuildError("--dry-run counts on this machine: leave --runner out")
     options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
@@ -78,12 +62,12 @@ def build(
         with tempfile.TemporaryDirectory() as folder:
             job = _job(recipe, label_map, options, folder, held_out, lists, progress)
             job = replace(job, report=storage.join(folder, "report.json"))
-            _run(job, chosen)
+            runner.run(chosen, partial(wire, job=job))
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
     work = storage.join(options.out, parts.WORK)
     job = _job(recipe, label_map, options, work, held_out, lists, progress)
-    _run(job, chosen)
+    runner.run(chosen, partial(wire, job=job))
     for name in ("index", "parked", "rejections"):
         storage.remove(storage.join(work, name))
     return None
@@ -185,10 +169,3 @@ def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
         storage.remove(storage.join(options.out, format.MANIFEST))  # until the build ends, it is no dataset
     except OSError as error:
         raise BuildError(f"cannot write to --out {options.out}: {error.strerror or error}") from error
-
-
-def _run(job: Job, chosen: PipelineOptions) -> None:
-    try:
-        runner.run(chosen, partial(wire, job=job))
-    except runner.Stopped as error:
-        raise BuildStopped(str(error), error.outside) from error

@@ -1,22 +1,19 @@
 """`avs-data match`: proposals for the label map."""
 
-from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from pipelines.corpora.source import CorpusError
-from pipelines.matching import proposals
-from pipelines.matching.corpora_vocabularies import read_corpora
-from pipelines.matching.ideas import Ideas
-from pipelines.matching.matcher import Matcher
-from pipelines.matching.semantic import SemanticExtraMissing
-from pipelines.matching.vocabularies import AUDIO_SOURCES, Vocabularies, VocabularyError, read_labels
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipelines.matching.proposals import Row
+    from pipelines.matching.vocabularies import Vocabularies
 
 
 def _sources(context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
+    from pipelines.matching.vocabularies import AUDIO_SOURCES
+
     found = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
     unknown = [name for name in found if name not in AUDIO_SOURCES]
     if unknown or not found:
@@ -69,23 +66,32 @@ def command(
         raise click.UsageError(
             "give exactly one of --corpora and --labels: the vocabularies come from one place"
         )
-    console = Console(stderr=True)
-    try:
-        vocabularies = (
-            read_labels(labels, audio) if labels is not None else read_corpora(corpora or "", audio)
-        )
-        with console.status("Indexing the visual vocabulary"):
-            matcher = Matcher(vocabularies.visual, Ideas(semantic=semantic))
-        labels_read = track(vocabularies.audio, "Matching", console=console, transient=True)
-        rows = list(proposals.rows(matcher, labels_read))
-        proposals.write(out, rows)
-    except (VocabularyError, CorpusError, SemanticExtraMissing, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    from rich.progress import track
+    from rich.text import Text
+
+    from pipelines.matching import proposals
+    from pipelines.matching.corpora_vocabularies import read_corpora
+    from pipelines.matching.ideas import Ideas
+    from pipelines.matching.matcher import Matcher
+    from pipelines.matching.vocabularies import read_labels
+    from shards import terminal
+
+    console = terminal.console(stderr=True)
+    vocabularies = read_labels(labels, audio) if labels is not None else read_corpora(corpora or "", audio)
+    with console.status(Text("Indexing the visual vocabulary")):
+        matcher = Matcher(vocabularies.visual, Ideas(semantic=semantic))
+    labels_read = track(vocabularies.audio, "Matching", console=console, transient=True)
+    rows = list(proposals.rows(matcher, labels_read))
+    proposals.write(out, rows)
     console.print(_summary(vocabularies, rows))
-    console.print(f"{len(rows)} rows in {out}")
+    click.echo(f"{len(rows)} rows in {out}", err=True)
 
 
-def _summary(vocabularies: Vocabularies, rows: list[proposals.Row]) -> Table:
+def _summary(vocabularies: "Vocabularies", rows: "list[Row]") -> "Table":
+    from collections import Counter
+
+    from rich.table import Table
+
     counts = Counter((row.source, row.decision) for row in rows)
     table = Table(title=f"{len(vocabularies.audio)} sounds against {len(vocabularies.visual)} visual labels")
     table.add_column("source")

@@ -63,6 +63,13 @@ def locked(ledger: Ledger) -> Iterator[None]:
         yield
 
 
+def missing_annotations(corpora: str, options: FetchOptions) -> list[str]:
+    """Paths of the annotation files that are not there."""
+    paths = [file.path for file in annotations.files(options)]
+    sizes = Store(corpora).sizes(paths)
+    return [path for path in paths if path not in sizes]
+
+
 def due(items: Sequence[Item], store: Store, latest: dict[str, Attempt]) -> Due:
     """Sort items by what the folder and the ledger say about them."""
     sizes = store.sizes(item.path for item in items)
@@ -107,12 +114,6 @@ class Fetch:
         self._recorder = recorder or clips.Recorder(options.clip_rules, extra=options.youtube.yt_dlp)
         self._parts = os.path.join(ledger.folder, "parts")
         os.makedirs(self._parts, exist_ok=True)
-
-    def missing_annotations(self) -> list[str]:
-        """Paths of the annotation files that are not there."""
-        paths = [file.path for file in annotations.files(self._options)]
-        sizes = self.store.sizes(paths)
-        return [path for path in paths if path not in sizes]
 
     def annotations(self) -> None:
         """Fetch the annotation files; each is pinned. FetchError names those that could not be had."""
@@ -348,6 +349,6 @@ def read_items(corpora: str) -> list[Item]:
     url = storage.join(corpora, FOLDER, ITEMS)
     if not storage.exists(url):
         raise FetchError(
-            f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch RECIPE --corpora {corpora}` first"
+            f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch run RECIPE --corpora {corpora}` first"
         )
     return from_table(pq.read_table(io.BytesIO(storage.read_bytes(url))))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.matching.proposals import Row
-from shards import storage
+from shards.text import read_text
 
 RELATIONS = ("same", "related", "none")
 Pair = tuple[str, str]  # source, visual label
@@ -51,7 +51,7 @@ class Figures:
 def read_truth(url: str) -> dict[str, dict[Pair, str]]:
     """Label -> (source, visual label) -> `same` or `related`. Raises ValueError on an unknown relation."""
     truth: dict[str, dict[Pair, str]] = {}
-    for row in csv.DictReader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline="")):
+    for row in csv.DictReader(io.StringIO(read_text(url), newline="")):
         if row["relation"] not in RELATIONS:
             raise ValueError(
                 f"{url}: {row['relation']!r} is no relation: write one of {', '.join(RELATIONS)}"

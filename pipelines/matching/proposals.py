@@ -9,6 +9,7 @@ from pipelines.matching.decide import Proposal, precedence
 from pipelines.matching.matcher import Matcher
 from pipelines.matching.vocabularies import AUDIO_SOURCES, AudioLabel
 from shards import storage
+from shards.text import read_text
 
 COLUMNS = ("vggsound_label", "source", "visual_label", "visual_id", "score", "method", "decision", "reason")
 
@@ -68,7 +69,7 @@ def write(url: str, found: Iterable[Row]) -> None:
 
 def read(url: str) -> list[Row]:
     """The rows of a proposals file; ValueError where its columns are not COLUMNS."""
-    reader = csv.DictReader(io.StringIO(storage.read_bytes(url).decode(), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(url), newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise ValueError(
             f"{url} has the columns {reader.fieldnames}: proposals have {', '.join(COLUMNS)}. "

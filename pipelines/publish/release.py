@@ -1,6 +1,5 @@
 """Publish one version: check what is asked for, make the documents, upload, read again, move the pointer."""
 
-import csv
 import json
 import tempfile
 from dataclasses import dataclass, field
@@ -166,11 +165,7 @@ def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> Non
     pool = dataset.table(format.POOL_TABLE, ["video_id", "split"]).to_pylist()
     train = {row["video_id"] for row in pool if row["split"] == "train"}
     for url in options.held_out:
-        try:
-            leaks = sorted(train & read_held_out(url))
-        except (OSError, ValueError, csv.Error) as error:
-            raise PublishError(f"cannot read --held-out {url}: {error}") from error
-        if leaks:
+        if leaks := sorted(train & read_held_out(url)):
             raise PublishError(
                 f"training hears {len(leaks)} video(s) that {url} holds out: {', '.join(leaks[:5])}. "
                 "Build again with --held-out and that file"

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pipelines.review.proposals import LinkKey, Proposal, ReviewError
-from shards import hashing, storage
+from shards import hashing
+from shards.text import read_text
 
 COLUMNS = ("vggsound_label", "source", "visual_label", "relation")
 RELATIONS = ("same", "related", "none")
@@ -35,7 +36,7 @@ def read(url: str) -> Truth:
     """A gold file: vggsound_label, source, visual_label, relation (`same`, `related`; `none`: no visual
     label fits).
     """
-    reader = csv.DictReader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(url), newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise ReviewError(
             f"{url}: the header is {reader.fieldnames}; a gold file starts with {','.join(COLUMNS)}"

@@ -4,8 +4,8 @@ import csv
 import io
 from dataclasses import dataclass
 
-from shards import storage
 from shards.errors import AvsError
+from shards.text import read_text
 
 COLUMNS = ("vggsound_label", "source", "visual_label", "visual_id", "score", "method", "decision", "reason")
 SOURCES = ("lvis", "open_images")
@@ -53,7 +53,7 @@ def read(url: str) -> list[Proposal]:
     Raises:
         ReviewError: naming every row that does not fit: its line, the value, the rule.
     """
-    reader = csv.DictReader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(url), newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise ReviewError(
             f"{url}: the header is {reader.fieldnames}; a proposals file starts with "
