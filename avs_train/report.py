@@ -10,6 +10,7 @@ from typing import Any
 from avs_train.metrics import VARIANTS
 from shards import storage
 from shards.errors import AvsError
+from shards.text import read_json
 
 PUBLISHED = Path(__file__).parent / "published.toml"
 
@@ -60,7 +61,7 @@ def read_evaluated(paths: Iterable[Path]) -> list[Evaluated]:
     for path in paths:
         for file in sorted(path.rglob("eval-*.json")) if path.is_dir() else [path]:
             try:
-                found.append(Evaluated(**json.loads(file.read_text())))
+                found.append(Evaluated(**read_json(str(file))))
             except (OSError, ValueError, TypeError) as error:
                 raise ReportError(f"{file} is no result of `avs-train eval`: {error}") from error
     if not found:

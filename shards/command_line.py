@@ -121,7 +121,7 @@ class CommandGroup(click.Group):
                 FOUND_WRONG,
             )
         except Exception as error:
-            if not of_a_store(type(error)):
+            if not of_a_store(type(error)) and not _of_a_disk(error):
                 raise
             if (
                 isinstance(error, OSError) and error.errno == errno.EPIPE
@@ -166,6 +166,15 @@ _REASONS: dict[type, str] = {
     NotADirectoryError: "is a file, not a folder",
     PermissionError: "access is refused; check the credentials or the file's rights",
 }
+
+
+def _of_a_disk(error: Exception) -> bool:
+    """Whether SQLite met a disk that is full, broken or not to be written to."""
+    if not (sqlite3 := sys.modules.get("sqlite3")) or not isinstance(error, sqlite3.Error):
+        return False
+    names = ("FULL", "IOERR", "CORRUPT", "NOTADB", "READONLY", "CANTOPEN", "PERM", "BUSY", "LOCKED")
+    code = getattr(error, "sqlite_errorcode", 0)  # of errors that SQLite reports
+    return code & 0xFF in {getattr(sqlite3, f"SQLITE_{name}") for name in names}
 
 
 def extra_of(package: str) -> str | None:

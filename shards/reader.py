@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from shards import format, storage
+from shards import format, storage, tables
 from shards.manifest import DatasetError, Manifest
 from shards.manifest import load as load_manifest
 from shards.tables import column
@@ -37,9 +36,12 @@ class Dataset:
         self.manifest: Manifest = load_manifest(self.url)
 
     def table(self, name: str = format.SAMPLES, columns: list[str] | None = None) -> pa.Table:
-        """A table beside the shards (`samples.parquet`, `pool.parquet`, `rejections.parquet`)."""
-        with storage.open_read(storage.join(self.url, name)) as file:
-            return pq.read_table(file, columns=columns)
+        """A table beside the shards (`samples.parquet`, `pool.parquet`, `rejections.parquet`).
+
+        Raises:
+            TableError: it is damaged.
+        """
+        return tables.read(storage.join(self.url, name), columns)
 
     def read_member(self, row: dict[str, Any], extension: str) -> bytes:
         """The content of one member of a row of samples.parquet or pool.parquet, by one range read.

@@ -99,7 +99,7 @@ def read_toml(url: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(read_text(url))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TextError(f"{url} is not TOML: {error}") from error
 
 
@@ -114,3 +114,5 @@ def read_json(url: str) -> Any:
         raise TextError(
             f"{url}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})"
         ) from error
+    except RecursionError as error:
+        raise TextError(f"{url} is nested too deeply") from error

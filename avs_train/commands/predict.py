@@ -46,6 +46,10 @@ def command(
     from avs_train.losses import upsample
     from avs_train.pictures import overlay
 
+    target = out or image.with_name(f"{image.stem}-overlay.png")
+    for written in filter(None, (target, mask)):
+        if not written.suffix or not cv2.haveImageWriter(str(written)):
+            raise AvsError(f"{written}: give the name of a picture, such as out.png")
     settings, _ = assembly.open_settings(model, overrides)
     device = choose_device(settings.train.device)
     network = assembly.open_model(settings, device).eval()
@@ -64,7 +68,6 @@ def command(
         small = predict(batch, heard, torch.zeros(1, side, side, dtype=torch.uint8, device=device))
         logits = upsample(small, side)[0].cpu().numpy()
     found = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR) > 0
-    target = out or image.with_name(f"{image.stem}-overlay.png")
     _write(target, cv2.cvtColor(overlay(photo, found), cv2.COLOR_RGB2BGR))
     if mask:
         _write(mask, found.astype(np.uint8) * 255)
@@ -76,4 +79,4 @@ def _write(path: Path, picture: "np.ndarray") -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture):
-        raise AvsError(f"{path} cannot be written: is its name that of a picture, such as out.png?")
+        raise AvsError(f"{path} cannot be written")

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from label_maps import LabelMap
 from pipelines.build import finish, parts, runner
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
@@ -17,7 +15,7 @@ from pipelines.build.index import IndexResult, Progress, index, sources
 from pipelines.build.match import label_map_of
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.recipes.recipe import Recipe
-from shards import format, manifest, storage
+from shards import format, manifest, storage, tables
 from shards.errors import AvsError
 
 
@@ -112,8 +110,7 @@ def _near(corpora: str, name: str) -> bool:
 def _near_videos(corpora: str) -> dict[str, str]:
     if not _near(corpora, NEAR_CLIPS):
         return {}
-    with storage.open_read(storage.join(near_duplicates(corpora), f"{NEAR_CLIPS}.parquet")) as file:
-        return linked_videos(pq.read_table(file))
+    return linked_videos(tables.read(storage.join(near_duplicates(corpora), f"{NEAR_CLIPS}.parquet")))
 
 
 def _indexed(found: IndexResult) -> finish.Counts:

@@ -11,7 +11,7 @@ import click
 
 from label_maps.label_map import path_of
 from pipelines.commands import options
-from pipelines.review import agreement, application, labels, log_csv, proposals, rejected
+from pipelines.review import agreement, log_csv, proposals, rejected
 from pipelines.review.proposals import Proposal, ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import RELATIONS, Answer, Item
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from label_maps import LabelMap
     from pipelines.corpora.labels import NamedLabel
 
+LINK = click.IntRange(1, 2**63 - 1)  # a number that SQLite can hold
 queue_option = click.option(
     "--queue", "queue_path", default="review.sqlite", show_default=True, help="The queue's SQLite file."
 )
@@ -250,7 +251,7 @@ def list_(
 
 
 @command.command()
-@click.argument("link", type=int)
+@click.argument("link", type=LINK)
 @queue_option
 @map_option
 def show(link: int, queue_path: str, map_name: str) -> None:
@@ -276,7 +277,7 @@ def _decision_command(verdict: str, about: str, example: str) -> click.Command:
                 decision = queue.decide(link, reviewer, answer)
                 click.echo(f"link {link}: {verdict} by {reviewer}, decision {decision.id}")
 
-    made: Any = click.argument("links", type=int, nargs=-1, required=True)(decide)
+    made: Any = click.argument("links", type=LINK, nargs=-1, required=True)(decide)
     made = click.option("--note", default="", help="Why; goes into the map as evidence.")(
         reviewer_option(queue_option(made))
     )
@@ -306,7 +307,7 @@ for each in (
 @queue_option
 @reviewer_option
 @click.option(
-    "--decision", type=int, help="A decision to take back, also another reviewer's; `show` lists them."
+    "--decision", type=LINK, help="A decision to take back, also another reviewer's; `show` lists them."
 )
 def undo(queue_path: str, reviewer: str, decision: int | None) -> None:
     """Take back your newest decision; repeat to go further back. The log keeps both.
@@ -333,6 +334,8 @@ def apply(queue_path: str, map_name: str, dry_run: bool, skip_clashes: bool) -> 
 
     Example: avs-data review apply --dry-run
     """
+    from pipelines.review import application, labels
+
     with Queue(queue_path) as queue:
         planned = application.plan(queue, path_of(map_name), labels.synsets(queue))
     for clash in planned.clashes:
@@ -450,6 +453,7 @@ def _load_labels(
     from pipelines.corpora import labels as corpus_labels
     from pipelines.corpora.labels import NamedLabel
     from pipelines.matching import corpora_vocabularies, vocabularies
+    from pipelines.review import labels
 
     others = tuple(name for name in ("audioset", "fsd50k") if name in audio.split(","))
     if labels_dir:

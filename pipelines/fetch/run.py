@@ -23,14 +23,14 @@ from pipelines.fetch import annotations, clips, fingerprints, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure
 from pipelines.fetch.http import Client, web_address
-from pipelines.fetch.items import Item, Kind, from_table, to_table
+from pipelines.fetch.items import SCHEMA, Item, Kind, from_table, to_table
 from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Access, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
 from pipelines.fetch.workers import Done, Tally, Workers
 from pipelines.recipes.recipe import Recipe
-from shards import storage
+from shards import storage, tables
 from shards.errors import AvsError
 
 ITEMS = "items.parquet"
@@ -351,4 +351,4 @@ def read_items(corpora: str) -> list[Item]:
         raise FetchError(
             f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch run RECIPE --corpora {corpora}` first"
         )
-    return from_table(pq.read_table(io.BytesIO(storage.read_bytes(url))))
+    return from_table(tables.read(url, SCHEMA.names))

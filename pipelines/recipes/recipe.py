@@ -106,7 +106,7 @@ def load(name_or_path: str) -> Recipe:
         raise RecipeError(
             f"{name_or_path}: {error.strerror}; give the path of a TOML file or one of: {shipped}"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     return parse(table, text, str(path))
 

@@ -8,7 +8,6 @@ import click
 from pipelines.commands import options
 
 if TYPE_CHECKING:
-    from pipelines.build.match import label_map_of
     from pipelines.fetch.ledger import Attempt
 
 
@@ -41,6 +40,7 @@ def command(
 
     Example: avs-data fetch run avs_synthetic --corpora corpora
     """
+    from pipelines.build.match import label_map_of
     from pipelines.commands.fetch.ledger import print_ledger
     from pipelines.fetch import access
     from pipelines.fetch import options as fetch_options
