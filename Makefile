@@ -26,7 +26,7 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corpora, in out/demo.
-	$(VENV)/bin/avs-data demo-corpora out/demo-corpora
+	$(VENV)/bin/avs-data demo-corpora --out out/demo-corpora --workers 2
 	$(VENV)/bin/avs-data build demo --corpora out/demo-corpora --out out/demo --workers 2
 	$(VENV)/bin/avs-data verify out/demo
 	$(VENV)/bin/avs-data stats out/demo
@@ -44,7 +44,7 @@ lint: $(TEST_VENV)/.ready  ## Check style, types and the floors of the house.
 	$(TEST_VENV)/bin/lint-imports
 
 train-demo: $(VENV)/.train-ready  ## Train the tiny model on generated data, on a CPU, and measure it with swapped sound.
-	$(VENV)/bin/avs-data demo-corpora out/train-corpora --images 700
+	$(VENV)/bin/avs-data demo-corpora --out out/train-corpora --images 700 --workers 2
 	$(VENV)/bin/avs-data build train_demo --corpora out/train-corpora --out out/train-data --workers 2
 	$(VENV)/bin/avs-train fit tiny --data out/train-data --out out/runs/tiny
 	$(VENV)/bin/avs-train eval out/runs/tiny --data out/train-data --robustness

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from avs_train.models import ModelConfig
+from avs_train.model_config import ModelConfig
 from shards.errors import AvsError
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -5,7 +5,9 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from shards import terminal
 
 _SHOWN = {
     "train/loss": "loss {:.4f}",
@@ -21,11 +23,12 @@ class Bar:
     """Progress of one piece of work; silent when `shown` is False, as on all ranks but the first."""
 
     def __init__(self, title: str, *, shown: bool = True, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or terminal.console(stderr=True)
         self._shown = shown
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"), console=self.console, disable=not shown or not self.console.is_terminal,
+            terminal.column(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            terminal.column("{task.fields[text]}"), console=self.console,
+            disable=not shown or not self.console.is_terminal,
         )  # fmt: skip
         self._task = self._progress.add_task(title, total=None, text="")
         self._text = ""
@@ -63,4 +66,4 @@ class Bar:
 
     def say(self, text: str) -> None:
         if self._shown:
-            self._progress.console.print(text, highlight=False, soft_wrap=True)
+            self._progress.console.print(text, soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Any
 from avs_train.metrics import VARIANTS
 from shards import storage
 from shards.errors import AvsError
+from shards.text import read_json
 
 PUBLISHED = Path(__file__).parent / "published.toml"
 UNTRAINED = "untrained"
@@ -91,7 +92,7 @@ def read_evaluated(paths: Iterable[Path]) -> list[Evaluated]:
     for path in paths:
         for file in sorted(path.rglob("eval-*.json")) if path.is_dir() else [path]:
             try:
-                result = Evaluated(**json.loads(file.read_text()))
+                result = Evaluated(**read_json(str(file)))
                 missing = [variant for variant in VARIANTS if variant not in result.summary["mF"]]
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise ReportError(f"{file} is no result of `avs-train eval`: {error}") from error

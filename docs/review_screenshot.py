@@ -35,7 +35,7 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     shipped = label_maps.load("avs")
     shutil.copy(Path(label_maps.__file__).with_name("avs.toml"), folder)
     write(map_path, [link for link in shipped.links if link.category != MISSING])
-    avs_data("demo-corpora", corpora)
+    avs_data("demo-corpora", "--out", corpora)
     avs_data("index", "--corpora", corpora, "--out", folder / "index")
     avs_data("match", "--corpora", corpora, "--out", folder / "proposals.csv")
     options = ("--queue", queue, "--map", map_path, "--corpora", corpora, "--index", folder / "index")

@@ -11,3 +11,11 @@ class StorageError(AvsError, OSError):
     A name under which no regular file lies (missing, a link to nothing, a folder, a pipe, a device) is a
     FileNotFoundError instead.
     """
+
+
+def of_a_store(kind: type) -> bool:
+    """Whether errors of this type tell of files and stores; the stores' clients have families of their own."""
+    return issubclass(kind, OSError) or any(
+        parent.__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp", "asyncio", "gcsfs")
+        for parent in kind.__mro__
+    )

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from shards import format, records, storage
+from shards import format, records, storage, tables
 from shards.manifest import DatasetError, Manifest
 from shards.manifest import load as load_manifest
 from shards.records import ClipRecord
@@ -54,10 +53,12 @@ class Dataset:
         self.manifest: Manifest = load_manifest(self.url)
 
     def table(self, name: str = format.SAMPLES, columns: list[str] | None = None) -> pa.Table:
-        """A table beside the shards (`samples.parquet`, `pool.parquet`, `rejections.parquet`)."""
-        with storage.open_read(storage.join(self.url, name)) as file:
-            # Arrow's threads over a Python file may abort the interpreter as it exits.
-            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
+        """A table beside the shards (`samples.parquet`, `pool.parquet`, `rejections.parquet`).
+
+        Raises:
+            TableError: it is damaged.
+        """
+        return tables.read(storage.join(self.url, name), columns)
 
     def read_member(self, row: dict[str, Any], extension: str) -> bytes:
         """The content of one member of a row of samples.parquet or pool.parquet, by one range read.

@@ -64,7 +64,10 @@ def join(base: str, *parts: str) -> str:
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
-    return fsspec.core.url_to_fs(url)
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise StorageError(f"{url}: {error}; give a folder, or a URL such as s3://bucket/folder") from error
 
 
 @contextmanager

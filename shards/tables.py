@@ -1,8 +1,46 @@
 """The Arrow schemas of the tables beside the shards; `shards/README.md` says what each column holds."""
 
-import pyarrow as pa
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from shards import format
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards import format, storage
+from shards.errors import AvsError
+
+
+class TableError(AvsError):
+    """A file that is not the Parquet table it should be; the message names it."""
+
+
+@contextmanager
+def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """A Parquet file at a path or URL that has these columns, while the block runs.
+
+    Raises:
+        TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
+    """
+    with storage.open_read(url) as file:
+        try:
+            found = pq.ParquetFile(file)
+            if missing := [name for name in columns if name not in found.schema_arrow.names]:
+                raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
+            yield found
+        except pa.ArrowException as error:
+            told = " ".join(str(error).split())
+            raise TableError(f"{url} is damaged, or no Parquet table: {told}; make it again") from error
+
+
+def read(url: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole table, or some of its columns.
+
+    Raises:
+        TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
+    """
+    with opened(url, columns or ()) as file:
+        # Arrow's threads over a Python file may abort the interpreter as it exits.
+        return file.read(None if columns is None else list(columns), use_threads=False)
 
 
 def _members(extensions: tuple[str, ...]) -> dict[str, pa.DataType]:

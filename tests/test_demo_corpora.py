@@ -288,7 +288,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
         generator.DemoCorporaError, match=r"holds files that are not generated corpora .* new or empty"
     ):
         write_demo_corpora(str(tmp_path), images=1, clips=1)
-    failed = CliRunner().invoke(main, ["demo-corpora", str(tmp_path)])
+    failed = CliRunner().invoke(main, ["demo-corpora", "--out", str(tmp_path)])
     assert failed.exit_code == 1
     assert "name a new or empty folder" in failed.output
     assert files(tmp_path).keys() == {"lvis/lvis_v1_train.json"}

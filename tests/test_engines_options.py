@@ -31,7 +31,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     arguments: list[str], message: str, corpora: str, tmp_path: Path
 ) -> None:
     options = run.BuildOptions(corpora, str(tmp_path / "out"), beam=tuple(arguments))
-    with pytest.raises(run.BuildError, match=message):
+    with pytest.raises(runner.RunnerError, match=message):
         run.build(recipe.load("demo"), options)
     assert not (tmp_path / "out").exists()
 
@@ -86,13 +86,34 @@ class Lost(grpc.RpcError, grpc.Call):
     ids=["traceback", "lines", "nothing", "lost"],
 )  # fmt: skip
 def test_an_error_of_a_runner_is_told_in_one_line(error: Exception, told: str) -> None:
+    line = runner.told(error, PipelineOptions(["--job_endpoint", "localhost:9"]))
+    assert line.startswith(told)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (RuntimeError("failed:\nPermissionError: [Errno 13] /x [while running 'Write']\n"), True),
+        (RuntimeError("shards.manifest.DatasetError: damaged [while running 'Write']"), True),
+        (RuntimeError("botocore.exceptions.NoCredentialsError: none [while running 'Write']"), True),
+        (RuntimeError("SDK worker disconnected"), True),
+        (Lost(), True),
+        (RuntimeError("KeyError: 'category' [while running 'Select']"), False),
+        (RuntimeError("nosuch.module.Error: x [while running 'Select']"), False),
+        (TypeError("drawn wrongly"), False),
+    ],
+)
+def test_only_a_store_or_an_engine_ends_a_build_in_one_line(error: Exception, stops: bool) -> None:
+    """A fault of the code keeps its traceback, and says that what is written stays good."""
+
     class Pipeline:
         def run(self) -> None:
             raise error
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner.beam, "Pipeline", lambda options: Pipeline())
-        with pytest.raises(runner.Stopped) as caught:
+        with pytest.raises(runner.BuildStopped if stops else type(error)) as caught:
             runner.run(PipelineOptions(["--job_endpoint", "localhost:9"]), lambda pipeline: None)
-    assert str(caught.value).startswith(told)
-    assert "\n" not in str(caught.value)
+    told = str(caught.value) if stops else caught.value.__notes__[0]
+    assert "run the same command" in told

@@ -101,14 +101,14 @@ def site(mirror) -> Iterator[str]:
 def test_fetch_then_build_then_verify_then_one_more_category(site, mirror, tmp_path) -> None:
     corpora = tmp_path / "corpora"
     small = recipe(tmp_path / "small.toml", site, ["dog"])
-    refused = run("fetch", small, "--corpora", corpora, "--plan", expect=1)
+    refused = run("fetch", "plan", small, "--corpora", corpora, expect=1)
     assert "--only annotations" in refused.output
-    run("fetch", small, "--corpora", corpora, "--only", "annotations")
-    planned = run("fetch", small, "--corpora", corpora, "--plan").output
+    run("fetch", "run", small, "--corpora", corpora, "--only", "annotations")
+    planned = run("fetch", "plan", small, "--corpora", corpora).output
     assert "lvis photos" in planned
     assert "vggsound clips" in planned
     assert not (corpora / "lvis" / "images").exists()
-    run("fetch", small, "--corpora", corpora)
+    run("fetch", "run", small, "--corpora", corpora)
     for folder, source in (
         ("lvis/images/train2017", "coco/train2017"),
         ("open_images/images", "photos/train"),
@@ -129,15 +129,15 @@ def test_fetch_then_build_then_verify_then_one_more_category(site, mirror, tmp_p
     assert sum(split["samples"] for split in counts.values()) > 5
 
     before = local_site.stats(site)["requests"]
-    run("fetch", small, "--corpora", corpora)
+    run("fetch", "run", small, "--corpora", corpora)
     assert local_site.stats(site)["requests"] == before
     larger = recipe(tmp_path / "larger.toml", site, ["dog", "cat"])
-    run("fetch", larger, "--corpora", corpora)
+    run("fetch", "run", larger, "--corpora", corpora)
     after = local_site.stats(site)["requests"]
     asked = {path for path in after if after[path] > before.get(path, 0)}
     assert asked
     assert not {path for path in asked if path in before}
-    shown = run("ledger", corpora).output
+    shown = run("fetch", "ledger", "--corpora", corpora).output
     assert "cat" in shown
     assert "100.0%" in shown
     items = pq.read_table(corpora / "_fetch" / "items.parquet")
@@ -154,20 +154,20 @@ def test_drift_is_refused_and_may_be_accepted(mirror, tmp_path) -> None:
     corpora = tmp_path / "corpora"
     with local_site.start(moving) as address:
         settings = recipe(tmp_path / "recipe.toml", address, ["dog"], 'corpora = ["vggsound"]')
-        run("fetch", settings, "--corpora", corpora, "--only", "annotations")
+        run("fetch", "run", settings, "--corpora", corpora, "--only", "annotations")
         (corpora / "vggsound" / "vggsound.csv").unlink()
         table = moving / "vggsound" / "vggsound.csv"
         table.write_text(table.read_text() + "new_video_id,0,dog barking,train\n")
     with local_site.start(moving) as address:
         settings = recipe(tmp_path / "recipe.toml", address, ["dog"], 'corpora = ["vggsound"]')
-        refused = run("fetch", settings, "--corpora", corpora, "--only", "annotations", expect=1)
+        refused = run("fetch", "run", settings, "--corpora", corpora, "--only", "annotations", expect=1)
         assert "changed" in refused.output
         assert "--accept-drift" in refused.output
         assert not (corpora / "vggsound" / "vggsound.csv").exists()
-        run("fetch", settings, "--corpora", corpora, "--only", "annotations", "--accept-drift")
+        run("fetch", "run", settings, "--corpora", corpora, "--only", "annotations", "--accept-drift")
         assert (corpora / "vggsound" / "vggsound.csv").read_text() == table.read_text()
         (corpora / "vggsound" / "vggsound.csv").write_text("edited,0,dog barking,train\n")
-        edited = run("fetch", settings, "--corpora", corpora, "--only", "annotations", expect=1)
+        edited = run("fetch", "run", settings, "--corpora", corpora, "--only", "annotations", expect=1)
         assert "it was changed here" in edited.output
 
 
@@ -178,14 +178,14 @@ def test_retry_touches_the_named_causes_only(mirror, tmp_path) -> None:
     (root / "coco" / "train2017").rename(root / "coco" / "away")
     with local_site.start(root) as address:
         settings = recipe(tmp_path / "recipe.toml", address, ["dog"], 'corpora = ["lvis"]')
-        run("fetch", settings, "--corpora", corpora)  # photos are gone: 404, permanent
-        lost = run("ledger", corpora, "--cause", "not-found").output
+        run("fetch", "run", settings, "--corpora", corpora)  # photos are gone: 404, permanent
+        lost = run("fetch", "ledger", "--corpora", corpora, "--cause", "not-found").output
         assert "never again" in lost
         before = local_site.stats(address)["requests"]
-        told = run("retry", corpora, "--cause", "not-found,timeout", "--recipe", settings).output
+        told = run("fetch", "retry", settings, "--corpora", corpora, "--cause", "not-found,timeout").output
         assert "failed for good and were left alone" in told
         assert local_site.stats(address)["requests"] == before
-    unknown = run("retry", corpora, "--cause", "tired", expect=1)
+    unknown = run("fetch", "retry", settings, "--corpora", corpora, "--cause", "tired", expect=1)
     assert "tired is no cause" in unknown.output
 
 
@@ -208,7 +208,7 @@ exec = "rm -rf /"
 concurrency = 0
 """
     )
-    output = run("fetch", path, "--corpora", tmp_path / "corpora", expect=1).output
+    output = run("fetch", "run", path, "--corpora", tmp_path / "corpora", expect=1).output
     for fault in (
         "imagenet",
         "holds no credentials",
@@ -227,7 +227,7 @@ def test_doctor_says_what_to_do(tmp_path, monkeypatch) -> None:
     jar = tmp_path / "cookies.txt"
     jar.write_text("127.0.0.1 FALSE / verysecret\n")
     recipe(tmp_path / "recipe.toml", "http://127.0.0.1:1", ["dog"])
-    words = ("doctor", "--corpora", tmp_path, "--recipe", tmp_path / "recipe.toml", "--cookies", jar)
+    words = ("fetch", "doctor", tmp_path / "recipe.toml", "--corpora", tmp_path, "--cookies", jar)
     monkeypatch.setenv("COLUMNS", "200")
     output = run(*words, expect=1).output
     assert "Netscape" in output
@@ -242,6 +242,6 @@ def test_doctor_says_what_to_do(tmp_path, monkeypatch) -> None:
 
 
 def test_missing_folder_and_ledger(tmp_path) -> None:
-    output = run("ledger", tmp_path / "nowhere", expect=1).output
+    output = run("fetch", "ledger", "--corpora", tmp_path / "nowhere", expect=1).output
     assert "run `avs-data fetch" in output
     assert not (tmp_path / "nowhere").exists()

@@ -189,7 +189,8 @@ def test_the_estimate_follows_the_budget(tmp_path) -> None:
     clips = [item for item in items if item.kind is Kind.CLIP] * 1000
     todo = Due((), (), (), tuple((item, 1, 0.0) for item in clips))
     (line,) = estimate.estimate(clips, todo, options.parse({"youtube": {"videos_per_hour": 250}}), 2, 1000.0)
-    assert (line.what, line.needed, line.to_fetch, line.hours) == ("vggsound clips", 4000, 4000, 8.0)
+    assert (line.what, line.needed, line.to_fetch, line.seconds / 3600) == ("vggsound clips", 4000, 4000, 8.0)
+    assert line.limited_by == "YouTube's budget"
     masks = Due((), (), (), tuple((item, 1, 0.0) for item in items if item.kind is Kind.MASK))
     assert estimate.archives(masks) == [
         "https://storage.googleapis.com/openimages/v5/train-masks/train-masks-a.zip"

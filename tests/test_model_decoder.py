@@ -10,8 +10,8 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import Tensor, nn
 
 from avs_train import checkpoints
+from avs_train.model_config import SIZES
 from avs_train.models import ModelConfig, build_model
-from avs_train.models.build import SIZES
 from avs_train.models.proposals import ProposalOptions, oracle, propose
 from avs_train.models.sam import Sam as OurSam
 

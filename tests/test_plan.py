@@ -1,9 +1,7 @@
 """Plans against plain loops, properties that any plan has, and made cases whose limit is known."""
 
 import csv
-import heapq
 import json
-from collections import Counter
 from dataclasses import fields, replace
 
 import pytest
@@ -13,15 +11,16 @@ from hypothesis import strategies as st
 
 import label_maps
 from pipelines import cli
-from pipelines.planning import measure, model, rates, workload
-from pipelines.planning.model import Cluster, Step, duration, plan
+from pipelines.build.match import label_map_of
+from pipelines.planning import forecast, workload
+from pipelines.planning.forecast import Place
 from pipelines.recipes import recipe
 
 MAP = label_maps.load("avs")
 RECIPE = recipe.load("avs_synthetic")
-RATES, PRICES = rates.load_rates(), rates.load_prices()
+UNCAPPED = replace(RECIPE, select=replace(RECIPE.select, per_class_cap=0))
+RATES = forecast.load_rates()
 FULL = workload.published(MAP)
-SAMPLE_BUILDS = st.floats(0.001, 300)
 WORKERS = st.integers(1, 5_000)
 
 
@@ -31,141 +30,93 @@ def run(*arguments, ok=True):
     return result.output
 
 
-def by_name(made):
-    return {line.step.name: line for line in made.lines}
+def seconds(made):
+    return {step.name: seconds for step, seconds, _ in made.steps}
 
 
-def listed(tasks, workers):
-    """Seconds until all tasks are done, each taken by the worker that is free first."""
-    free = [0.0] * workers
-    for seconds in tasks:
-        heapq.heappush(free, heapq.heappop(free) + seconds)
-    return max(free)
-
-
-@given(st.integers(1, 60), st.integers(1, 40), st.floats(1, 8), st.floats(0.1, 100), st.integers(0, 59))
-def test_no_order_of_tasks_takes_longer_than_planned_nor_shorter_than_shared_out(
-    tasks, workers, straggler, total, at
-):
-    mean = total / tasks
-    longest = min(total, straggler * mean)
-    sizes = [(total - longest) / max(1, tasks - 1)] * (tasks - 1)
-    sizes.insert(min(at, tasks - 1), longest)
-    planned, _ = duration(
-        Step("made", tasks, "task", tasks, total), Cluster(workers, straggler=straggler, latency_s=0)
-    )
-    done = listed(sizes, workers)
-    assert total / min(workers, tasks) * (1 - 1e-9) <= done <= planned * (1 + 1e-9)
-    assert planned <= total * (1 + 1e-9)
-
-
-@given(SAMPLE_BUILDS, WORKERS, WORKERS, st.floats(1, 10))
-def test_more_workers_are_never_slower(factor, some, more, straggler):
+@given(st.floats(0.001, 300), WORKERS, WORKERS, st.booleans())
+def test_more_workers_are_never_slower_nor_faster_than_in_line(factor, some, more, local):
     few, many = sorted((some, more))
-    slow = plan(FULL.scaled(factor), RECIPE, RATES, Cluster(few, straggler=straggler), PRICES)
-    fast = plan(FULL.scaled(factor), RECIPE, RATES, Cluster(many, straggler=straggler), PRICES)
-    for one, other in zip(slow.lines, fast.lines, strict=True):
-        assert other.seconds <= one.seconds * (1 + 1e-9), one.step.name
-    assert fast.money >= slow.money * (1 - 1e-9)  # nor cheaper: nothing is superlinear
+    place = Place if local else Place.object_store
+    slow, fast = (
+        seconds(forecast.forecast(FULL.scaled(factor), RECIPE, RATES, place(count))) for count in (few, many)
+    )
+    for name in slow:
+        assert fast[name] <= slow[name] * (1 + 1e-9), name
+        assert fast[name] * many >= slow[name] * few * (1 - 1e-9), name
 
 
-@given(SAMPLE_BUILDS)
-def test_twice_the_data_is_twice_the_work_but_for_shuffles(factor):
-    once = plan(FULL.scaled(factor), RECIPE, RATES, Cluster(1), PRICES)
-    twice = by_name(plan(FULL.scaled(2 * factor), RECIPE, RATES, Cluster(1), PRICES))
-    for line in once.lines:
-        name, step, double = line.step.name, line.step, twice[line.step.name].step
-        if name in ("group", "link", "reject", "gather clips", "plan pool", "plan shards"):
-            few = 60 * RATES.seconds.slice  # tables and buckets are whole numbers
-            assert 2 * step.cpu_s - few <= double.cpu_s <= 4 * step.cpu_s + few
-            continue
-        if name not in ("start", "finish"):
-            assert double.cpu_s == pytest.approx(2 * step.cpu_s)
-        assert double.read == pytest.approx(2 * step.read)
-        assert double.written == pytest.approx(2 * step.written)
-    assert twice["start"].seconds == by_name(once)["start"].seconds
+@given(st.floats(0.01, 300))
+def test_twice_the_data_is_twice_the_work(factor):
+    once, twice = (
+        forecast.forecast(FULL.scaled(times), UNCAPPED, RATES, Place(1)) for times in (factor, 2 * factor)
+    )
+    assert twice.samples == pytest.approx(2 * once.samples)
+    assert twice.dataset_bytes == pytest.approx(2 * once.dataset_bytes)
+    for (one, _, _), (other, _, _) in zip(once.steps, twice.steps, strict=True):
+        assert other.bytes == pytest.approx(2 * one.bytes)
+        if one.name not in ("start", "finish"):  # a build starts once; shards are whole numbers
+            assert other.cpu_s == pytest.approx(2 * one.cpu_s)
 
 
 def test_work_is_what_a_loop_over_items_adds_up():
     small = workload.Workload(
         lvis_masks=7, open_images_masks=5, clips=6, annotation_bytes=1_000, matched_masks=8, mask_files=3, photos=4,
-        candidates=5, matched_clips=4, photo_bytes=100, clip_bytes=50,
+        candidates={"dog": 4, "cat": 1}, matched_clips=4, photo_bytes=100, clip_bytes=50,
     )  # fmt: skip
-    one = rates.Rates(
-        seconds=rates.Seconds(**{f.name: 2.0**-i for i, f in enumerate(fields(rates.Seconds))}),
-        bytes=rates.Bytes(**{f.name: 10.0 * i for i, f in enumerate(fields(rates.Bytes), 1)}),
-        kept=rates.Kept(1.0, 0.8, 0.75),
+    one = forecast.Rates(
+        forecast.Seconds(**{f.name: 2.0**-i for i, f in enumerate(fields(forecast.Seconds))}),
+        forecast.Bytes(**{f.name: 10.0 * i for i, f in enumerate(fields(forecast.Bytes), 1)}),
+        forecast.Kept(1.0, 0.75, 0.75),
     )
     s, b = one.seconds, one.bytes
-    cpu, read, written = dict.fromkeys(("index", "measure", "convert", "shard", "clips"), 0.0), {}, {}
-    read |= {"measure": 0.0, "convert": 0.0, "shard": 0.0}
-    written |= {"convert": 0.0, "shard": 0.0}
+    cpu = dict.fromkeys(("index", "measure", "convert", "shard"), 0.0)
+    moved = dict.fromkeys(("measure", "convert", "shard"), 0.0)
     for _ in range(7):
         cpu["index"] += s.index_lvis
     for _ in range(5):
         cpu["index"] += s.index_open_images
     for _ in range(6):
         cpu["index"] += s.index_vggsound
-        cpu["clips"] += s.clips
     for number in range(8):
         cpu["measure"] += s.measure
-        read["measure"] += (100 if number < 4 else 0) + (b.mask_png if number < 3 else 0)
+        moved["measure"] += (100 if number < 4 else 0) + (b.mask_png if number < 3 else 0)
     for number in range(4):
         cpu["convert"] += s.convert
-        read["convert"] += 50
-        written["convert"] += b.flac if number < 3 else 0
-    for _ in range(4):  # five candidates, four paired
+        moved["convert"] += 50 + (b.flac if number < 3 else 0)
+    for _ in range(3):  # four candidates under a cap of three dogs, three of them paired
         cpu["shard"] += s.shard
-        read["shard"] += 100 + b.flac
-        written["shard"] += 100 + b.flac + b.mask_png + b.record
-    made = by_name(plan(small, RECIPE, one, Cluster(1), PRICES))
-    for name, seconds in cpu.items():
-        assert made[name].step.cpu_s == pytest.approx(seconds), name
-    assert {name: made[name].step.read for name in read} == pytest.approx(read)
-    assert {name: made[name].step.written for name in written} == pytest.approx(written)
+        moved["shard"] += 100 + b.flac + 100 + b.flac + b.mask_png + b.record
+    capped = replace(RECIPE, select=replace(RECIPE.select, per_class_cap=3))
+    made = forecast.forecast(small, capped, one, Place(1))
+    steps = {step.name: step for step, _, _ in made.steps}
+    assert made.samples == 3
+    assert {name: steps[name].cpu_s for name in cpu} == pytest.approx(cpu)
+    assert {name: steps[name].bytes for name in moved} == pytest.approx(moved)
+    assert made.dataset_bytes == 3 * (100 + b.flac + b.mask_png + b.record) + 3 * b.flac
 
 
 def quick(**slow):
-    """Rates of a machine that does everything in a microsecond, but for `slow`."""
-    return replace(
-        RATES,
-        start_s=0.0,
-        seconds=rates.Seconds(**{f.name: slow.get(f.name, 1e-9) for f in fields(rates.Seconds)}),
-    )
+    """Rates of a machine that does everything in a nanosecond, but for `slow`."""
+    costs = {f.name: slow.get(f.name, 1e-9) for f in fields(forecast.Seconds)}
+    return replace(RATES, seconds=forecast.Seconds(**costs))
 
 
 @pytest.mark.parametrize(
-    ("slow", "cluster", "step", "bound"),
+    ("slow", "place", "step", "bound"),
     [
-        ({"convert": 10.0}, {"workers": 4, "latency_s": 0.0}, "convert", "processor"),
-        ({"index_open_images": 1.0}, {"workers": 500, "latency_s": 0.0}, "index", "one process"),
-        ({"finish_sample": 1.0}, {"workers": 500, "latency_s": 0.0}, "finish", "one process"),
-        ({"load_pool": 1.0}, {"workers": 100, "latency_s": 0.0}, "pair", "side input"),
-        ({"convert": 10.0}, {"workers": 500, "latency_s": 0.0}, "convert", "tasks"),
-        ({}, {"workers": 2, "latency_s": 60.0, "requests_per_s": 1e9}, "measure", "network"),
-        ({}, {"workers": 2, "latency_s": 0.0, "worker_mbit": 1.0, "storage_mbit": 1e9}, "shard", "network"),
-        (
-            {},
-            {"workers": 300, "latency_s": 0.0, "worker_mbit": 1e6, "storage_mbit": 10.0},
-            "shard",
-            "storage",
-        ),
-        ({}, {"workers": 300, "latency_s": 0.0, "requests_per_s": 1.0}, "measure", "storage"),
+        ({"convert": 10.0}, Place(4), "convert", "processor"),
+        ({"index_open_images": 1.0}, Place(500), "index", "one process"),
+        ({"finish_sample": 1.0}, Place(500), "finish", "one process"),
+        ({"convert": 10.0}, Place(500), "convert", "tasks"),
+        ({}, Place(2, latency_s=60.0), "measure", "network"),
+        ({}, Place(2, worker_mbit=1.0), "shard", "network"),
+        ({}, Place(200, requests_per_s=1.0), "measure", "store"),
     ],
 )
-def test_the_limit_is_found_where_it_was_put(slow, cluster, step, bound):
-    limit = plan(FULL, RECIPE, quick(**slow), Cluster(**cluster), PRICES).limit
-    assert (limit.step.name, limit.bound) == (step, bound)
-
-
-def test_shards_money_and_memory_follow_from_the_samples():
-    made = plan(FULL, RECIPE, RATES, Cluster(10), rates.Prices("EUR", 3.0, 0.5, 2.0))
-    samples, clips = FULL.samples(RATES.kept), FULL.matched_clips * RATES.kept.clips
-    assert made.shards == -(-samples // 1_000) + -(-clips // 2_000)
-    assert made.money == pytest.approx(made.seconds / 3600 * 10 * 3.0)
-    assert made.store_month == pytest.approx(made.dataset_bytes / 1e9 * 0.5)
-    assert made.egress == pytest.approx(made.dataset_bytes / 1e9 * 2.0)
-    assert made.pool_bytes == pytest.approx(clips * RATES.bytes.pool_row)
+def test_the_limit_is_found_where_it_was_put(slow, place, step, bound):
+    limit, _, found = forecast.forecast(FULL, UNCAPPED, quick(**slow), place).limit
+    assert (limit.name, found) == (step, bound)
 
 
 def test_published_sizes_are_the_lists_own():
@@ -180,21 +131,10 @@ def test_published_sizes_are_the_lists_own():
             clips += int(row["count"]) if row["source"] == "vggsound" else 0
     assert sum(int(row["count"]) for row in rows if row["source"] == "vggsound") == FULL.clips == 199_176
     assert FULL.matched_clips == clips
-    assert FULL.candidates > pairs > 50_000
-    per_category = Counter()
-    for link in filter(MAP.is_used, MAP.links):
-        if link.source == "open_images":
-            per_category[link.category] += 200  # the mean class has more
-        if link.source == "lvis":
-            per_category[link.category] += sum(
-                int(row["count"])
-                for row in rows
-                if (row["source"], row["source_id"]) == ("lvis", link.source_id)
-            )
-    assert workload.published(MAP, 200).candidates == sum(min(200, n) for n in per_category.values())
+    assert sum(FULL.candidates.values()) > pairs > 50_000
     dog = workload.published(MAP.restricted(("dog",)))
     assert dog.masks == FULL.masks  # all annotations are read for one category too
-    assert 0 < dog.candidates < FULL.candidates / 20
+    assert dog.candidates == {"dog": FULL.candidates["dog"]}
 
 
 def test_counted_corpora_are_what_was_put_there(tmp_path):
@@ -239,58 +179,28 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
     )
     assert workload.counted(str(tmp_path), MAP) == workload.Workload(
         lvis_masks=5, open_images_masks=0, clips=3, annotation_bytes=size, matched_masks=4, mask_files=0, photos=2,
-        candidates=3, matched_clips=2, photo_bytes=2_000, clip_bytes=500,
+        candidates={first.category: 2, other.category: 1}, matched_clips=2, photo_bytes=2_000, clip_bytes=500,
     )  # fmt: skip
-    assert workload.counted(str(tmp_path), MAP, per_class_cap=1).candidates == 2
 
 
-def test_a_plan_for_so_many_samples_has_so_many():
-    made = json.loads(run("avs_synthetic", "--samples", 5_000_000, "--workers", 64, "--json"))
-    assert made["samples"] == pytest.approx(5_000_000)
-    assert made["seconds"] == pytest.approx(sum(step["seconds"] for step in made["steps"]))
-    slowest = max(made["steps"], key=lambda step: step["seconds"])
-    assert made["limit"] == slowest["name"]
+def test_the_command_counts_the_corpora_that_are_there(corpora):
+    made = json.loads(run("demo", "--corpora", corpora, "--json"))
+    work = workload.counted(corpora, label_map_of(recipe.load("demo").labels))
+    again = forecast.forecast(work, recipe.load("demo"), RATES, Place(1))
+    assert made == json.loads(json.dumps(again.plain()))
+    assert made["hours"] == pytest.approx(sum(step["hours"] for step in made["steps"]))
+    assert made["limit"] == max(made["steps"], key=lambda step: step["hours"])["name"]
 
 
-def test_rates_are_measured_written_and_given_back(corpora, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "_start", lambda rates: 1.25)  # a whole build: seconds
-    made = run("demo", "--corpora", corpora, "--measure", tmp_path / "mine.toml", "--workers", 2)
-    assert "limits:" in made
-    mine = rates.load_rates(tmp_path / "mine.toml")
-    assert mine.start_s == 1.25
-    for name in ("match", "measure", "select", "convert", "pair", "shard", "finish_shard", "slice"):
-        assert getattr(mine.seconds, name) > 0, name
-    for f in fields(rates.Bytes):
-        assert getattr(mine.bytes, f.name) > 0, f.name
-    assert mine.seconds.index_lvis == RATES.seconds.index_lvis  # too few rows to tell
-    assert rates.dump(mine) == (tmp_path / "mine.toml").read_text()
-    again = json.loads(run("demo", "--rates", tmp_path / "mine.toml", "--json"))
-    assert again["rates"]["command"].startswith("avs-data plan demo")
+def test_the_command_says_what_limits():
+    one, many = run("avs_synthetic"), run("avs_synthetic", "--workers", 64)
+    assert "with 1 worker(s)" in one
+    assert "measure limits" in many
+    assert "limited by store" in many
 
 
-def test_faults_are_told_together_with_their_rule(tmp_path):
-    text = rates.dump(replace(RATES, start_s=6.5)).replace("convert =", "konvert =")
-    text = text.replace("start_s = 6.5", "start_s = -1.0")
-    (tmp_path / "bad.toml").write_text(text)
-    with pytest.raises(rates.RatesError) as caught:
-        rates.load_rates(tmp_path / "bad.toml")
-    for words in (
-        "3 fault(s)",
-        "seconds.convert is missing",
-        "konvert is unknown",
-        "start_s = -1.0: must be at least 0",
-    ):
-        assert words in str(caught.value)
-    assert "bad.toml" in run("demo", "--rates", tmp_path / "bad.toml", ok=False)
-    assert "nowhere.toml: No such file" in run("demo", "--prices", tmp_path / "nowhere.toml", ok=False)
-    assert "--measure needs --corpora" in run("demo", "--measure", tmp_path / "x.toml", ok=False)
+def test_a_recipe_without_anything_to_build_is_told(tmp_path, corpora):
+    (tmp_path / "empty.toml").write_text('name = "empty"\n[labels]\ncategories = ["zebra"]\n')
+    told = run(tmp_path / "empty.toml", "--corpora", corpora, ok=False)
+    assert "no label of" in told or "has no category 'zebra'" in told
     assert "no corpus here" in run("demo", "--corpora", tmp_path, ok=False)
-
-
-def test_the_tasks_are_those_of_the_build():
-    """What the model takes for the number of tasks is what the build's own constants say."""
-    from pipelines.build import graph, index
-
-    assert (model.MASKS_PER_GROUP, model.CLIPS_PER_GROUP) == (index.MASKS_PER_GROUP, index.CLIPS_PER_GROUP)
-    tasks = {line.step.name: line.step.tasks for line in plan(FULL, RECIPE, RATES, Cluster(1), PRICES).lines}
-    assert tasks["select"] == 1 + int(FULL.masks) // graph.MASKS_PER_BUCKET

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.recipes import recipe
+from shards.text import TextError
 
 
 def test_the_recipes_that_ship_load() -> None:
@@ -52,7 +53,10 @@ def test_rules_between_fields() -> None:
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(recipe.RecipeError, match="one of: avs_synthetic"):
         recipe.load("nothing_here")
-    for content in (b"name = ", b"\xff\xfe"):
+    for content, error, said in (
+        (b"name = ", recipe.RecipeError, "is not TOML"),
+        (b"name = 'caf\xe9'", TextError, "line 1, byte 11: 0xe9 is not UTF-8"),
+    ):
         (tmp_path / "r.toml").write_bytes(content)
-        with pytest.raises(recipe.RecipeError, match="is not TOML"):
+        with pytest.raises(error, match=said):
             recipe.load(str(tmp_path / "r.toml"))

@@ -1,8 +1,6 @@
 """The commands as a user calls them, on generated shards, in one process."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -143,10 +141,6 @@ def test_a_frozen_encoder_without_weights_is_refused(dataset, tmp_path):
     assert "train.sam_checkpoint is empty" in said
 
 
-def test_help_is_instant_and_teaches():
-    code = "import sys; from avs_train.cli import main; main(['--help'], standalone_mode=False); "
-    code += "assert 'torch' not in sys.modules"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert all(name in said for name in cli.COMMANDS)
+def test_help_lists_configurations_and_keys():
     assert "few_shot_10" in call("fit", "--help")
     assert "train.lr=0.0002" in call("fit", "--help")

@@ -2,28 +2,24 @@
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from avs_train import config as configuration
-from avs_train.audio import open_encoder
-from avs_train.data import decode
-from avs_train.data.embeddings import Embeddings, load_embeddings
-from avs_train.data.samples import Member, open_split
-from avs_train.display import Bar
-from avs_train.distributed import choose_device
-from shards import format, storage
-from shards.manifest import DatasetError
-from shards.reader import Dataset
+from avs_train.commands import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from avs_train.data.samples import Member
 
 _SAVE_EVERY = 5000  # clips
 
 
 @click.command()
 @click.argument("config")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--data", required=True, metavar="DATASET", help="Dataset: a folder or a URL.")
+@options.OVERRIDES
+@options.DATA
 @click.option(
     "--out", required=True, metavar="FILE", help="Parquet table; clips that it holds already are kept."
 )
@@ -32,7 +28,19 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
 
     Give the table to training with `audio.embeddings=FILE`. Without one, training embeds each clip when it first
     hears it: the numbers are the same. A killed command goes on where it last saved.
+
+    Example: avs-train embed sama_avs --data out/avs --out embeddings.parquet
     """
+    from avs_train import config as configuration
+    from avs_train.audio import open_encoder
+    from avs_train.data.embeddings import Embeddings, load_embeddings
+    from avs_train.data.samples import open_split
+    from avs_train.display import Bar
+    from avs_train.distributed import choose_device
+    from shards import format, storage
+    from shards.manifest import DatasetError
+    from shards.reader import Dataset
+
     settings = configuration.load(config, overrides)
     encoder = open_encoder(settings.audio, choose_device(settings.train.device))
     table = load_embeddings(out, encoder) if storage.exists(out) else Embeddings(encoder)
@@ -66,7 +74,10 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
         bar.say(f"{out}: {len(table)} clips, encoder {encoder.fingerprint}")
 
 
-def _waveform(data: str, member: Member) -> np.ndarray:
+def _waveform(data: str, member: "Member") -> "np.ndarray":
+    from avs_train.data import decode
+    from shards import storage
+
     url = storage.join(data, member.shard)
     content = storage.read_range(url, member.offset, member.size)
     try:

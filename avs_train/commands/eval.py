@@ -1,29 +1,30 @@
 """`avs-train eval`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from avs_train import assembly
-from avs_train.config import Config
-from avs_train.data.loader import Batch, Loader
-from avs_train.data.pairing import Hearing
-from avs_train.data.samples import open_split
-from avs_train.display import Bar
-from avs_train.distributed import joined
-from avs_train.evaluate import evaluate
-from avs_train.report import UNTRAINED, Evaluated, write_evaluated
-from avs_train.robustness import measure
-from shards import storage
+from avs_train.commands import options
+
+if TYPE_CHECKING:
+    from avs_train.config import Config
+    from avs_train.data.loader import Batch, Loader
+    from avs_train.data.pairing import Hearing
+    from avs_train.report import Evaluated
 
 
 @click.command()
 @click.argument("model")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--data", required=True, metavar="DATASET", help="Dataset: a folder or a URL.")
-@click.option("--split", default="test", show_default=True, help="train, val or test.")
+@options.OVERRIDES
+@options.DATA
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="What to measure on.",
+)
 @click.option("--robustness", is_flag=True, help="Also with swapped and with silent audio.")
 @click.option("--out", metavar="FILE", help="JSON result.  [default: beside the checkpoint]")
 def command(
@@ -33,7 +34,17 @@ def command(
 
     mJ and mF are the per-frame protocol of AVSBench at the model's input size; `evaluate.resolution=224` measures at
     AVSBench's own size. mF comes in three variants that must not be compared with each other.
+
+    Example: avs-train eval out/runs/tiny --data out/train-data --robustness
     """
+    from avs_train import assembly
+    from avs_train.data.samples import open_split
+    from avs_train.display import Bar
+    from avs_train.distributed import joined
+    from avs_train.evaluate import evaluate
+    from avs_train.report import Evaluated, write_evaluated
+    from avs_train.robustness import measure
+
     settings, step = assembly.open_settings(model, overrides)
     with joined(settings.train.device) as place, Bar(f"eval {split}", shown=place.first) as bar:
         found = open_split(data, split)
@@ -42,10 +53,10 @@ def command(
         predict = assembly.open_predict(settings, network, place.device)
         seen = 0
 
-        def open_loader(hearing: Hearing | None = None) -> Loader:
+        def open_loader(hearing: "Hearing | None" = None) -> "Loader":
             return assembly.open_loader(settings, found, embeddings, place.device, hearing)
 
-        def count(batch: Batch, logits: object) -> None:
+        def count(batch: "Batch", logits: object) -> None:
             nonlocal seen
             seen += len(batch.keys) * place.world
             bar.step(min(seen, len(found)), {})
@@ -72,37 +83,40 @@ def command(
             _show(result, target)
 
 
-def _weights(model: str, settings: Config) -> str:
+def _weights(model: str, settings: "Config") -> str:
     """What was measured, where it is no run: nothing trained, or a checkpoint's file name. SAM alone trains nothing."""
+    from avs_train.report import UNTRAINED
+
     if Path(model).is_dir() or settings.model.name == "sam":
         return ""
     return Path(settings.train.init).name if Path(settings.train.init).is_file() else UNTRAINED
 
 
 def _beside(model: str, dataset: str, split: str, weights: str) -> str:
+    from shards import storage
+
     folder = model if Path(model).is_dir() else f"runs/{Path(model).stem}"
     return storage.join(folder, "-".join(["eval", dataset, split, *([weights] if weights else [])]) + ".json")
 
 
-def _show(result: Evaluated, target: Path) -> None:
-    console = Console()
+def _show(result: "Evaluated", target: Path) -> None:
+    from rich.table import Table
+
+    from shards import terminal
+
     table = Table("category", "samples", "mJ", "mF (dataset)")
     for category, values in result.summary["categories"].items():
         table.add_row(category, str(values["samples"]), f"{values['mJ']:.4f}", f"{values['mF_dataset']:.4f}")
-    console.print(table)
+    terminal.console().print(table)
     variants = ", ".join(f"{name} {value:.4f}" for name, value in result.summary["mF"].items())
-    console.print(
-        f"mJ {result.summary['mJ']:.4f}; mF {variants}; {result.summary['samples']} samples", highlight=False
-    )
+    click.echo(f"mJ {result.summary['mJ']:.4f}; mF {variants}; {result.summary['samples']} samples")
     if result.robustness:
         scores, same = result.robustness["mJ"], result.robustness["agreement"]
         for name in ("swapped", "silent"):
-            console.print(
+            click.echo(
                 f"{name} audio: mJ {scores[name]:.4f} (true audio {scores['true']:.4f}); "
-                f"IoU with the mask under true audio {same[name]:.4f}",
-                highlight=False,
-                soft_wrap=True,
+                f"IoU with the mask under true audio {same[name]:.4f}"
             )
     for key, reason in result.summary["corrupt"].items():
-        console.print(f"left out, corrupt: {key}: {reason}", highlight=False, soft_wrap=True)
-    console.print(f"written to {target}", highlight=False, soft_wrap=True)
+        click.echo(f"left out, corrupt: {key}: {reason}")
+    click.echo(f"written to {target}")

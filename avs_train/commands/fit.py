@@ -5,9 +5,7 @@ from dataclasses import fields
 import click
 
 from avs_train import config as configuration
-from avs_train.display import Bar
-from avs_train.distributed import joined
-from avs_train.loop import fit
+from avs_train.commands import options
 
 
 def _epilog() -> str:
@@ -21,13 +19,13 @@ def _epilog() -> str:
 
 @click.command(epilog=_epilog())
 @click.argument("config")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--data", required=True, metavar="DATASET", help="Dataset: a folder or a URL.")
+@options.OVERRIDES
+@options.DATA
 @click.option("--out", metavar="RUN", help="Run folder.  [default: runs/CONFIG]")
 def command(config: str, overrides: tuple[str, ...], data: str, out: str | None) -> None:
     """Train CONFIG (a name below, or a TOML file) on the shards of DATASET.
 
-    Alone, or on several GPUs and nodes:
+    Examples, alone and on several GPUs:
 
     \b
       avs-train fit sama_avs --data s3://bucket/avs-synthetic
@@ -35,6 +33,10 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str | None)
 
     The same command again goes on from the last checkpoint, also with another number of GPUs.
     """
+    from avs_train.display import Bar
+    from avs_train.distributed import joined
+    from avs_train.loop import fit
+
     settings = configuration.load(config, overrides)
     with joined(settings.train.device) as place, Bar(settings.name, shown=place.first) as bar:
         run = out or f"runs/{settings.name}"

@@ -3,18 +3,14 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import cv2
-import numpy as np
 
-from avs_train import assembly, predict
-from avs_train.data import decode, sound
-from avs_train.display import Bar
-from avs_train.pictures import overlay
-from avs_train.video import VideoError, Writer, is_photo, open_video
-from shards import storage
-from shards.sound import RATE_HZ
+from shards.errors import AvsError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command()
@@ -67,10 +63,21 @@ def command(
     video's, for each frame the 0.975 s around it. The video keeps its size, its times and its sound.
 
     \b
+    Examples:
       avs-train predict clip.mp4 --model runs/sama_avs --out overlay.mp4 --masks masks.json
       avs-train predict photo.jpg dog.wav --model runs/sama_avs
       avs-train predict frames/ sound.wav --fps 25 --model runs/sama_avs
     """
+    import cv2
+    import numpy as np
+
+    from avs_train import assembly, predict
+    from avs_train.data import decode, sound
+    from avs_train.display import Bar
+    from avs_train.pictures import overlay
+    from avs_train.video import VideoError, Writer, is_photo, open_video
+    from shards.sound import RATE_HZ
+
     sounds = [Path(each) for each in rest if "=" not in each or Path(each).is_file()]
     overrides = [each for each in rest if Path(each) not in sounds]
     if len(sounds) > 1 or not all(each.is_file() for each in sounds):
@@ -82,6 +89,9 @@ def command(
         raise VideoError(f"{target} is what is read: give another --out")
     if mask and not photo:
         raise VideoError("--mask is for a photo: ask for --masks JSON")
+    for written in (target, mask) if photo else ():
+        if written and not (written.suffix and cv2.haveImageWriter(str(written))):
+            raise AvsError(f"{written}: give the name of a picture, such as out.png")
     settings, _ = assembly.open_settings(model, ["model.compile=false", *overrides])
     if photo:
         if heard is None:
@@ -124,13 +134,15 @@ def command(
 
 
 def _write_masks(path: Path | None, seen: Path, masks: list[dict[str, object]]) -> None:
+    from shards import storage
+
     if path:
         storage.write_atomic(str(path), json.dumps({"of": seen.name, "masks": masks}).encode())
 
 
-def _write(path: Path, picture: np.ndarray) -> None:
+def _write(path: Path, picture: "np.ndarray") -> None:
+    import cv2
+
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture):
-        raise click.ClickException(
-            f"{path} cannot be written: is its name that of a picture, such as out.png?"
-        )
+        raise AvsError(f"{path} cannot be written")

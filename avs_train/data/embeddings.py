@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from shards import storage
+from shards import storage, tables
 from shards.errors import AvsError
 
 EMBEDDING_SIZE = 128
@@ -72,8 +72,7 @@ def load_embeddings(path: str, encoder: AudioEncoder) -> Embeddings:
     Raises:
         EmbeddingError: the table comes from another encoder, or is none.
     """
-    with storage.open_read(path) as file:
-        table = pq.read_table(file)
+    table = tables.read(path)
     made_by = (table.schema.metadata or {}).get(b"encoder", b"").decode()
     if set(table.column_names) != {"clip_id", "embedding"} or made_by != encoder.fingerprint:
         raise EmbeddingError(

@@ -8,23 +8,6 @@ AUDIO_DIM = 128  # a VGGish embedding
 HIDDEN_DIM = 512
 
 
-def placement(depth: int, count: int) -> tuple[int, ...]:
-    """Indexes of the `count` blocks, evenly spaced from block 0, that get an adapter (paper, Table 7).
-
-    Raises:
-        ValueError: `count` does not divide `depth`, so no even spacing exists.
-    """
-    if count == 0:
-        return ()
-    if count < 0 or count > depth or depth % count:
-        fitting = ", ".join(str(n) for n in range(1, depth + 1) if depth % n == 0)
-        raise ValueError(
-            f"adapters={count}: even spacing needs a divisor of the {depth} encoder blocks; "
-            f"use 0 or one of {fitting}"
-        )
-    return tuple(range(0, depth, depth // count))
-
-
 class AudioAdapters(nn.Module):
     """A first layer for each adapted block, and one second layer that all of them share.
 

@@ -22,7 +22,6 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from avs_train.models.layers import Linear
 
-PATHS = ("flash", "narrow", "flex")
 WIDTH_MULTIPLE = 8  # fused kernels want head widths in multiples of 8
 WIDEST_FLASH = 256  # PyTorch's flash kernel takes no wider heads
 # Where PyTorch's flash kernel refuses to train heads wider than 192 and up to 224: too little shared memory.

@@ -1,88 +1,25 @@
 """One builder that knows the sizes: a `ModelConfig` in, a model out."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-from avs_train.models.adapters import AudioAdapters, placement
+from avs_train.model_config import FROZEN_DTYPES, PATCH, SIZES, ModelConfig, Size, placement
+from avs_train.models.adapters import AudioAdapters
 from avs_train.models.ap_sam import ApSam
-from avs_train.models.attention import PATHS, WindowAttention, choose
+from avs_train.models.attention import WindowAttention, choose
 from avs_train.models.decoder import MaskDecoder
 from avs_train.models.encoder import ImageEncoder
 from avs_train.models.prompt_encoder import PromptEncoder
 from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
 
-PATCH = 16  # pixels a side
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # of ImageNet, 0-255, as SAM has them
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-@dataclass(frozen=True)
-class Size:
-    """Widths and depths of one model size."""
-
-    dim: int  # of encoder tokens
-    depth: int  # encoder blocks
-    heads: int
-    global_blocks: tuple[int, ...]  # blocks that attend over the whole grid
-    window: int = 14  # tokens a side
-    out_dim: int = 256  # of image embeddings, prompts and the decoder
-    decoder_heads: int = 8
-    decoder_hidden: int = 2048
-
-
-SIZES = {
-    "tiny": Size(96, 4, 3, (1, 3), window=4, out_dim=64, decoder_heads=4, decoder_hidden=128),
-    "vit_b": Size(768, 12, 12, (2, 5, 8, 11)),
-    "vit_l": Size(1024, 24, 16, (5, 11, 17, 23)),
-    "vit_h": Size(1280, 32, 16, (7, 15, 23, 31)),
-}
-MODELS = ("sama", "ap_sam", "sam")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What to build. Every field is checked at once by `faults`."""
-
-    name: str = "sama"  # sama | ap_sam | sam
-    size: str = "vit_h"  # vit_b | vit_l | vit_h | tiny
-    image_size: int = 1024  # pixels a side, a multiple of 16; SAM's weights are of 1024 and are interpolated
-    adapters: int | None = None  # evenly spaced audio adapters; None: one for each encoder block
-    train_encoder: bool = False  # train the image encoder too (for `tiny`, which starts from nothing)
-    frozen_dtype: str = "float32"  # storage of the frozen encoder's projections: float32 | bfloat16
-    checkpointing: bool = False  # recompute encoder blocks in the backward pass: less memory, more time
-    compile: bool | None = None  # torch.compile each encoder block; left out: on a GPU
-    attention: str = "auto"  # of the encoder: auto | flash | narrow | flex (models/attention.py)
-
-    def compiled(self, device: torch.device) -> bool:
-        """Whether blocks are compiled on this device."""
-        return device.type == "cuda" if self.compile is None else self.compile
-
-    def faults(self) -> list[str]:
-        """Everything that is wrong with this configuration, each with its remedy; empty when it is fine."""
-        found = []
-        if self.name not in MODELS:
-            found.append(f"name={self.name!r}: no such model; use one of {', '.join(MODELS)}")
-        if self.size not in SIZES:
-            found.append(f"size={self.size!r}: no such size; use one of {', '.join(SIZES)}")
-        if self.image_size <= 0 or self.image_size % PATCH:
-            found.append(f"image_size={self.image_size}: use a multiple of {PATCH}, the pixels of a patch")
-        if self.frozen_dtype not in DTYPES:
-            found.append(f"frozen_dtype={self.frozen_dtype!r}: use one of {', '.join(DTYPES)}")
-        if self.attention not in ("auto", *PATHS):
-            found.append(f"attention={self.attention!r}: use one of auto, {', '.join(PATHS)}")
-        if self.size in SIZES and self.adapters is not None:
-            if self.name != "sama" and self.adapters:
-                found.append(f"adapters={self.adapters}: only sama has them; leave it out for {self.name}")
-            try:
-                placement(SIZES[self.size].depth, self.adapters)
-            except ValueError as error:
-                found.append(str(error))
-        return found
+DTYPES = {name: getattr(torch, name) for name in FROZEN_DTYPES}
 
 
 CPU = torch.device("cpu")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from avs_train.models.build import PATCH, SIZES, ModelConfig
+from avs_train.model_config import PATCH, SIZES, ModelConfig
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-import pyarrow.parquet as pq
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from label_maps import LabelMap
 from pipelines.build import finish, runner
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
@@ -16,7 +13,7 @@ from pipelines.build.index import IndexResult, Progress, index, sources, unit
 from pipelines.build.match import label_map_of
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.recipes.recipe import Recipe
-from shards import manifest, new_dataset, storage
+from shards import manifest, new_dataset, storage, tables
 from shards.claims import WORK
 from shards.errors import AvsError
 from shards.manifest import HeldOutList
@@ -24,18 +21,6 @@ from shards.manifest import HeldOutList
 
 class BuildError(AvsError):
     """A build that cannot start; the message says what to do."""
-
-
-class BuildStopped(AvsError):
-    """A build that a worker's error ended; its cause is the runner's error. The same command goes on from there.
-
-    Attributes:
-        outside: a process of the engine went away: no fault of the code, so its traceback says nothing.
-    """
-
-    def __init__(self, message: str, outside: bool = False) -> None:
-        super().__init__(message)
-        self.outside = outside
 
 
 @dataclass(frozen=True)
@@ -61,13 +46,12 @@ def build(
         progress: called while the annotations are read.
 
     Raises:
-        BuildError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is written.
-        BuildStopped, NoSamples: later.
+        BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is
+            written.
+        BuildStopped: a store or an engine failed later; the same command goes on from there.
+        NoSamples: later, too.
     """
-    try:
-        chosen = runner.options(options.beam, options.workers)
-    except runner.RunnerError as error:
-        raise BuildError(str(error)) from error
+    chosen = runner.options(options.beam, options.workers)
     if options.dry_run and not runner.is_local(chosen):
         raise BuildError("--dry-run counts on this machine: leave --runner out")
     options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
@@ -78,12 +62,12 @@ def build(
         with tempfile.TemporaryDirectory() as folder:
             job = _job(recipe, label_map, options, folder, held_out, lists, progress)
             job = replace(job, report=storage.join(folder, "report.json"))
-            _run(job, chosen)
+            runner.run(chosen, partial(wire, job=job))
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
     work = storage.join(options.out, WORK)
     job = _job(recipe, label_map, options, work, held_out, lists, progress)
-    _run(job, chosen)
+    runner.run(chosen, partial(wire, job=job))
     empty = storage.join(work, finish.EMPTY)
     told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
     for name in ("index", "parked", "rejections", finish.EMPTY):
@@ -132,8 +116,7 @@ def _near(corpora: str, name: str) -> bool:
 def _near_videos(corpora: str) -> dict[str, str]:
     if not _near(corpora, NEAR_CLIPS):
         return {}
-    with storage.open_read(storage.join(near_duplicates(corpora), f"{NEAR_CLIPS}.parquet")) as file:
-        return linked_videos(pq.read_table(file))
+    return linked_videos(tables.read(storage.join(near_duplicates(corpora), f"{NEAR_CLIPS}.parquet")))
 
 
 def _indexed(found: IndexResult) -> finish.Counts:
@@ -171,10 +154,3 @@ def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
         "shards": _pinned(options),
     }
     new_dataset.begin(options.out, mine)
-
-
-def _run(job: Job, chosen: PipelineOptions) -> None:
-    try:
-        runner.run(chosen, partial(wire, job=job))
-    except runner.Stopped as error:
-        raise BuildStopped(str(error), error.outside) from error

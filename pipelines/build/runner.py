@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pydoc
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,27 +22,20 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser,
 )
 
-from shards.errors import AvsError
+from shards.errors import AvsError, of_a_store
 
 LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
+_REMEDY = "What is written stays good: remove the cause and run the same command."
 
 
 class RunnerError(AvsError):
     """The runner cannot be asked for this; the message says what to do."""
 
 
-class Stopped(Exception):
-    """The runner's job ended with an error, told in one line; its cause is the runner's own.
-
-    Attributes:
-        outside: the job server or a worker went away.
-    """
-
-    def __init__(self, message: str, outside: bool) -> None:
-        super().__init__(message)
-        self.outside = outside
+class BuildStopped(AvsError):
+    """A store or an engine ended the build, told in one line; the same command goes on from there."""
 
 
 def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
@@ -77,7 +71,8 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
     """Draw the job on a pipeline and wait for its end.
 
     Raises:
-        Stopped: whatever a worker or the job server met.
+        BuildStopped: a store failed, or the job server or a worker went away. What else a worker met is a fault of the
+            code and comes as the runner's own error.
     """
     with _quiet():
         pipeline = beam.Pipeline(options=options)
@@ -85,8 +80,11 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:  # a runner wraps it in its own way
-            outside = isinstance(error, grpc.RpcError) or "SDK worker disconnected" in str(error)
-            raise Stopped(_told(error, options), outside) from error
+            line = told(error, options)
+            if _outside(error) or _of_a_store(line):
+                raise BuildStopped(f"the build stopped: {line}\n{_REMEDY}") from error
+            error.add_note(_REMEDY)
+            raise
 
 
 def _named() -> str:
@@ -154,7 +152,7 @@ def _check_answers(option: str, address: str, remedy: str) -> None:
         raise RunnerError(f"nothing answers at {option} {address} ({error}): {remedy}") from error
 
 
-def _told(error: BaseException, options: PipelineOptions) -> str:
+def told(error: BaseException, options: PipelineOptions) -> str:
     """The one line that matters of a runner's error, which may be a page of tracebacks from two languages."""
     if isinstance(error, grpc.RpcError):
         details = error.details() if isinstance(error, grpc.Call) else str(error)
@@ -166,6 +164,19 @@ def _told(error: BaseException, options: PipelineOptions) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     raised = [line for line in lines if "[while running" in line]
     return (raised or lines or [type(error).__name__])[-1]
+
+
+def _outside(error: Exception) -> bool:
+    """Whether a process of the engine went away."""
+    return isinstance(error, grpc.RpcError | grpc.FutureTimeoutError) or "SDK worker disconnected" in str(
+        error
+    )
+
+
+def _of_a_store(line: str) -> bool:
+    """Whether the line that a worker's error ends with names an error that a person can act on."""
+    kind = pydoc.locate(line.partition(":")[0])
+    return isinstance(kind, type) and (issubclass(kind, AvsError) or of_a_store(kind))
 
 
 @contextmanager

@@ -5,8 +5,6 @@ id, COCO id, Flickr id, near-duplicate found by `fetch`). A video's split follow
 videos and every held-out video are heard in val or test only. Nothing else decides, so a new category moves no sample.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable
 
@@ -15,8 +13,15 @@ import pyarrow.compute as pc
 
 from pipelines.build.outcome import Outcome
 from pipelines.recipes.recipe import Split
-from shards import hashing, storage
+from shards import hashing
+from shards.errors import AvsError
 from shards.rejections import Reason, rejection
+from shards.text import read_rows
+
+
+class HeldOutError(AvsError, ValueError):
+    """A list of held-out videos that names none, or something else; the message says where."""
+
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
@@ -137,20 +142,23 @@ def read_held_out(url: str) -> frozenset[str]:
     AVSBench writes `<id>_<start>` there.
 
     Raises:
-        ValueError: no header, or ids that are no YouTube ids.
+        HeldOutError: no video, or ids that are no YouTube ids. TextError: no CSV in UTF-8. OSError: no such file.
     """
-    rows = list(csv.DictReader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"))))
+    rows = list(read_rows(url))
     if not rows:
-        raise ValueError(f"{url} lists no video; it is a CSV with a header and a column `video_id` or `name`")
-    column = next((name for name in ("video_id", "name", "id") if name in rows[0]), next(iter(rows[0])))
+        raise HeldOutError(
+            f"{url} lists no video; it is a CSV with a header and a column `video_id` or `name`"
+        )
+    names = rows[0][1]
+    column = next((name for name in ("video_id", "name", "id") if name in names), next(iter(names)))
     found = set()
-    for number, row in enumerate(rows, start=2):
-        if (row.get("split") or "").strip().lower() == "train":
+    for line, row in rows:
+        if row.get("split", "").lower() == "train":
             continue
-        head = _YOUTUBE_ID.match((row[column] or "").strip())
+        head = _YOUTUBE_ID.match(row[column])
         if not head:
-            raise ValueError(
-                f"{url}:{number}: {column} = {row[column]!r} starts with no YouTube id (11 characters)"
+            raise HeldOutError(
+                f"{url}:{line}: {column} = {row[column]!r} starts with no YouTube id (11 characters)"
             )
         found.add(head.group())
     return frozenset(found)

@@ -1,50 +1,42 @@
 """`avs-data build`."""
 
+from typing import TYPE_CHECKING
+
 import click
-from rich.console import Console
-from rich.table import Table
 
-from label_maps import LabelMapError
-from pipelines.build import finish, run
-from pipelines.commands.progress import BuildProgress
-from pipelines.corpora.source import CorpusError
-from pipelines.recipes import recipe
-from shards import format, guard, manifest, new_dataset
+from pipelines.commands import options
+from shards.errors import AvsError
 
-CONTEXT = {"ignore_unknown_options": True}
+if TYPE_CHECKING:
+    from shards import manifest
 
-
-@click.command(context_settings=CONTEXT)
-@click.argument("recipe_file", metavar="RECIPE")
-@click.option(
-    "--corpora",
-    required=True,
-    help="Folder or URL with lvis/, open_images/ and vggsound/; each may be absent.",
+_SMALL = (
+    1_000  # samples; below it, starting processes takes longer than they save (docker/README.md measured it)
 )
-@click.option(
-    "--out", required=True, help="Folder or URL of the dataset. A stopped build goes on where it was."
-)
-@click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes of the local runner."
-)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@options.RECIPE
+@options.CORPORA
+@options.OUT
+@options.WORKERS
 @click.option(
     "--limit",
     type=click.IntRange(0),
     default=0,
     help="Keep that many samples, the same ones each time. 0: all.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the counts per stage and category; write nothing.")
-@click.option(
-    "--held-out", multiple=True, help="CSV of videos that training must not hear, besides the recipe's lists."
-)
+@options.DRY_RUN
+@options.HELD_OUT
 @click.option(
     "--base",
     default="",
+    metavar="DATASET",
     help="Dataset that this one follows: keeps its number of shards, so few of them change.",
 )
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
 def command(
-    recipe_file: str,
+    recipe_name: str,
     corpora: str,
     out: str,
     workers: int,
@@ -61,8 +53,11 @@ def command(
     CORPORA/open_images/  official CSV files, masks/, images/
     CORPORA/vggsound/     vggsound.csv, clips/<id>_<start>.<any audio or video>, or <id>_<start>_<end>
 
-    The same input gives the same bytes, with any number of workers and after any interruption. Every dropped item is in
-    OUT/rejections.parquet with its reason.
+    The same input gives the same bytes, with any number of workers and after any interruption: a stopped build goes on
+    with the same command. Every dropped item is in OUT/rejections.parquet with its reason. --held-out comes on top of
+    the recipe's own lists.
+
+    Example: avs-data build avs_synthetic --corpora corpora --out out/avs --workers 8
 
     Other options go to Apache Beam. On an engine, CORPORA and OUT must mean the same on every worker (s3://, or a
     folder that all of them mount), and each worker needs avs-data installed:
@@ -73,39 +68,45 @@ def command(
         --runner PortableRunner --job_endpoint HOST:PORT \\
         --environment_type EXTERNAL --environment_config localhost:50000
     """
-    options = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
-    console = Console(stderr=True)
-    try:
-        loaded = recipe.load(recipe_file)
-        with BuildProgress(console, out) as progress:
-            counts = run.build(loaded, options, progress.indexing)
-        if counts is not None:
-            funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
-        else:
-            found = manifest.load(out)
-            funnel = found.funnel
-            per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
-            for entry in found.held_out:
-                if entry["videos"] is None:
-                    console.print(
-                        f"No {entry['list']} below {corpora}: its videos are not held out of training."
-                    )
-    except (recipe.RecipeError, LabelMapError, CorpusError, run.BuildError, manifest.DatasetError) as error:
-        raise click.ClickException(str(error)) from error
-    except run.BuildStopped as error:
-        if "OSError" not in str(error) and "StorageError" not in str(error) and not error.outside:
-            console.print_exception()
-        remedy = "What is written stays good: remove the cause and run the same command."
-        raise click.ClickException(f"the build stopped: {error}\n{remedy}") from error
+    from pipelines.build import finish, run
+    from pipelines.commands.progress import BuildProgress
+    from pipelines.recipes import recipe
+    from shards import format, guard, manifest, new_dataset
+
+    loaded = recipe.load(recipe_name)
+    asked = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
+    with BuildProgress(out) as progress:
+        counts = run.build(loaded, asked, progress.indexing)
+    if counts is not None:
+        funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
+    else:
+        found = manifest.load(out)
+        funnel = found.funnel
+        per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
+        for entry in found.held_out:
+            if entry["videos"] is None:
+                click.echo(
+                    f"No {entry['list']} below {corpora}: its videos are not held out of training.", err=True
+                )
     _print(funnel, per_category)
-    if not any(per_category.values()):
+    samples = sum(sum(categories.values()) for categories in per_category.values())
+    if not samples:
         raise new_dataset.NoSamples(new_dataset.emptied(funnel))
     if counts is None and (said := guard.report(out)):
-        raise click.ClickException(said)
+        raise AvsError(said)
+    if workers > 1 and samples < _SMALL:
+        click.echo(
+            f"{samples} samples: below about {_SMALL:,} one worker is faster than {workers}, whose processes take "
+            "longer to start than they save.",
+            err=True,
+        )
 
 
-def _print(funnel: tuple[manifest.Step, ...], per_category: dict[str, dict[str, int]]) -> None:
-    console = Console()
+def _print(funnel: "tuple[manifest.Step, ...]", per_category: dict[str, dict[str, int]]) -> None:
+    from rich.table import Table
+
+    from shards import terminal
+
     samples = Table(title="Samples")
     samples.add_column("category")
     for split in per_category:
@@ -114,17 +115,12 @@ def _print(funnel: tuple[manifest.Step, ...], per_category: dict[str, dict[str, 
         samples.add_row(category, *(str(counts.get(category, 0)) for counts in per_category.values()))
     samples.add_section()
     samples.add_row("all", *(str(sum(counts.values())) for counts in per_category.values()))
-    console.print(samples)
     steps = Table(title="Funnel")
-    for name, justify in (
-        ("stage", "left"),
-        ("of", "left"),
-        ("in", "right"),
-        ("kept", "right"),
-        ("rejected", "left"),
-    ):
-        steps.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name in ("stage", "of", "in", "kept", "rejected"):
+        steps.add_column(name, justify="right" if name in ("in", "kept") else "left")
     for step in funnel:
         reasons = ", ".join(f"{reason} {number}" for reason, number in step["rejected"].items())
         steps.add_row(step["stage"], step["unit"], str(step["in"]), str(step["kept"]), reasons)
+    console = terminal.console()
+    console.print(samples)
     console.print(steps)

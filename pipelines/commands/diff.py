@@ -1,15 +1,12 @@
 """`avs-data diff`."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from pipelines.publish import changelog
-from pipelines.publish.diff import Diff, diff
-from shards.manifest import DatasetError
-from shards.reader import Dataset
+if TYPE_CHECKING:
+    from pipelines.publish.diff import Diff
 
 
 @click.command()
@@ -31,10 +28,11 @@ def command(a: str, b: str, form: str) -> None:
 
     Example: avs-data diff s3://bucket/avs/1.0.0 out/avs --format markdown
     """
-    try:
-        found = diff(Dataset(a), Dataset(b))
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
+    from pipelines.publish import changelog
+    from pipelines.publish.diff import diff
+    from shards.reader import Dataset
+
+    found = diff(Dataset(a), Dataset(b))
     if form == "json":
         click.echo(json.dumps(found.plain(), indent=1, ensure_ascii=False))
     elif form == "markdown":
@@ -43,9 +41,12 @@ def command(a: str, b: str, form: str) -> None:
         _print(found)
 
 
-def _print(found: Diff) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(
+def _print(found: "Diff") -> None:
+    from rich.table import Table
+
+    from shards import terminal
+
+    click.echo(
         f"{found.samples_a:,} samples in A, {found.samples_b:,} in B, {found.unchanged:,} unchanged; "
         f"{found.shards_same:,} shards the same ({found.bytes_same:,} bytes), {found.shards_changed:,} not "
         f"({found.bytes_changed:,} bytes)"
@@ -57,10 +58,9 @@ def _print(found: Diff) -> None:
     for name in sorted({name for counts in found.counts().values() for name in counts}):
         classes.add_row(name, *(f"{counts.get(name, 0):,}" for counts in found.counts().values()))
     if found.changes:
+        console = terminal.console()
         console.print(causes)
         console.print(classes)
     for change in found.changes:
         arrow = f" {change.before} -> {change.after}" if change.before and change.after else ""
-        console.print(
-            f"{change.kind}: {change.sample_id}{arrow} ({change.cause}: {change.detail})", markup=False
-        )
+        click.echo(f"{change.kind}: {change.sample_id}{arrow} ({change.cause}: {change.detail})")

@@ -1,20 +1,16 @@
 """`avs-data export`."""
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from pipelines.publish.exports import LAYOUTS, export
-from shards.manifest import DatasetError
-from shards.reader import Dataset
+from pipelines.commands import options
 
 
 @click.command()
-@click.argument("dataset")
+@options.DATASET
 @click.option(
-    "--format", "layout", type=click.Choice(sorted(LAYOUTS)), required=True, help="The layout to write."
+    "--format", "layout", type=click.Choice(["coco", "fiftyone"]), required=True, help="The layout to write."
 )
-@click.option("--out", required=True, help="A new folder.")
+@options.OUT
 def command(dataset: str, layout: str, out: str) -> None:
     """Write DATASET (a folder or URL) in another tool's layout, sounds and licences with it.
 
@@ -22,16 +18,17 @@ def command(dataset: str, layout: str, out: str) -> None:
     coco      OUT/annotations/instances_SPLIT.json, OUT/SPLIT/images/, OUT/SPLIT/audio/
     fiftyone  OUT/samples.json, metadata.json, data/, audio/; open it with
               fiftyone.Dataset.from_dir(OUT, dataset_type=fiftyone.types.FiftyOneDataset)
+
+    OUT is new or empty, or holds what a stopped export left.
+
+    Example: avs-data export out/avs --format coco --out out/avs-coco
     """
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("Writing samples", total=None)
-            number = export(
-                Dataset(dataset),
-                layout,
-                out,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
+    from pipelines.publish.exports import export
+    from shards.reader import Dataset
+    from shards.terminal import Bars
+
+    with Bars() as bars:
+        number = export(
+            Dataset(dataset), layout, out, lambda done, total: bars.show("Writing samples", done, total)
+        )
     click.echo(f"{out}: {number:,} samples")

@@ -1,23 +1,16 @@
 """`avs-data import`."""
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from pipelines.imports import avs_synthetic, avsbench, dataset
-from pipelines.imports.planned import LayoutError
-from shards import guard
-
-_READERS = {"avsbench": avsbench.read, "avs-synthetic": avs_synthetic.read}
+from pipelines.commands import options
+from shards.errors import AvsError
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(sorted(_READERS)))
+@click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench"]))
 @click.argument("folder")
-@click.option("--out", required=True, metavar="DATASET", help="Folder or URL of the dataset to write.")
-@click.option(
-    "--workers", default=2, show_default=True, type=click.IntRange(1), help="Threads that write shards."
-)
+@options.OUT
+@options.WORKERS
 def command(kind: str, folder: str, out: str, workers: int) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
@@ -27,21 +20,19 @@ def command(kind: str, folder: str, out: str, workers: int) -> None:
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
     same command again goes on where it was stopped.
+
+    Example: avs-data import avsbench AVSBench/S4 --out out/avsbench-s4
     """
-    console = Console(stderr=True)
-    try:
-        found = _READERS[kind](folder)
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("Shards", total=None)
-            counts = dataset.write(
-                found, folder, out, workers=workers,
-                progress=lambda done, of: progress.update(task, completed=done, total=of),
-            )  # fmt: skip
-    except LayoutError as error:
-        raise click.ClickException(str(error)) from error
+    from pipelines.imports import avs_synthetic, avsbench, dataset
+    from shards import guard
+    from shards.terminal import Bars
+
+    found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
+    with Bars() as bars:
+        counts = dataset.write(
+            found, folder, out, workers=workers, progress=lambda done, of: bars.show("Shards", done, of)
+        )
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
-    console.print(
-        f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", soft_wrap=True
-    )
+    click.echo(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", err=True)
     if said := guard.report(out):
-        raise click.ClickException(said)
+        raise AvsError(said)

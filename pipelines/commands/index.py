@@ -1,23 +1,13 @@
 """`avs-data index`: corpora to Parquet."""
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from pipelines.build import index as indexing
-from shards import claims
-from shards.errors import AvsError
+from pipelines.commands import options
 
 
 @click.command()
-@click.option(
-    "--corpora",
-    required=True,
-    metavar="DIR",
-    help="Folder or URL that holds lvis/, open_images/ and vggsound/ (each optional) in official layouts.",
-)
-@click.option("--out", required=True, metavar="DIR", help="Folder or URL for the tables; made if missing.")
+@options.CORPORA
+@options.OUT
 def command(corpora: str, out: str) -> None:
     """Read corpora into Parquet tables of masks, clips, photos and rejections.
 
@@ -36,38 +26,22 @@ def command(corpora: str, out: str) -> None:
 
     Example: avs-data index --corpora corpora --out out/index
     """
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    tasks: dict[str, TaskID] = {}
+    from rich.table import Table
 
-    def show(done: indexing.Progress) -> None:
-        path = done.source.path
-        if path not in tasks:
-            tasks[path] = bar.add_task(path, total=done.bytes_total)
-        bar.update(tasks[path], completed=done.bytes_done)
+    from pipelines.build.index import index
+    from shards import claims, terminal
 
-    try:
-        claims.claim(out, {"command": "index"})
-        with bar:
-            result = indexing.index(corpora, out, show)
-    except (AvsError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    console.print(_counts(result))
-    for note in result.notes:
-        console.print(note, soft_wrap=True, markup=False, highlight=False)
-    for path in (result.masks, result.clips, result.photos, result.unmarked, result.rejections):
-        click.echo(path)
-
-
-def _counts(result: indexing.IndexResult) -> Table:
+    claims.claim(out, {"command": "index"})
+    with terminal.Bars("bytes") as bars:
+        result = index(
+            corpora, out, lambda read: bars.show(read.source.path, read.bytes_done, read.bytes_total)
+        )
     table = Table("corpus", "rows", "kept", "rejected")
     for corpus, count in result.counts.items():
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in count.rejected.items()) or "none"
         table.add_row(corpus, f"{count.rows:,}", f"{count.kept:,}", reasons)
-    return table
+    terminal.console(stderr=True).print(table)
+    for note in result.notes:
+        click.echo(note, err=True)
+    for path in (result.masks, result.clips, result.photos, result.unmarked, result.rejections):
+        click.echo(path)

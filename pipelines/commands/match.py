@@ -1,21 +1,17 @@
 """`avs-data match`: proposals for the label map."""
 
-from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from pipelines.commands.vocabulary_options import audio_option, visual_option
-from pipelines.matching import proposals, sources
-from pipelines.matching.explain import explain
-from pipelines.matching.matcher import Matcher
-from pipelines.matching.proposals import DECISIONS, Proposal
-from pipelines.matching.sources import Source
-from pipelines.matching.vocabularies import AudioLabel, Vocabularies
-from pipelines.review import decided
-from shards.errors import AvsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipelines.matching.proposals import Proposal
+    from pipelines.matching.sources import Source
+    from pipelines.matching.vocabularies import AudioLabel, Vocabularies
 
 
 @click.command()
@@ -43,8 +39,8 @@ def command(
     corpora: str | None,
     labels: str | None,
     out: str,
-    audio: tuple[Source, ...],
-    visual: tuple[Source, ...],
+    audio: "tuple[Source, ...]",
+    visual: "tuple[Source, ...]",
     decisions: str | None,
     explained: str | None,
     semantic: bool,
@@ -69,42 +65,58 @@ def command(
     `synonyms`, `definition` (several parents or synonyms with `;`).
 
     \b
-    avs-data match --labels labels --out proposals.csv
-    avs-data match --labels labels --audio audioset,fsd50k --audio mine=sounds.csv
-    avs-data match --labels labels --decisions avs
-    avs-data match --labels labels --audio audioset --explain "Bicycle bell"
+    Examples:
+      avs-data match --labels labels --out proposals.csv
+      avs-data match --labels labels --audio audioset,fsd50k --audio mine=sounds.csv
+      avs-data match --labels labels --decisions avs
+      avs-data match --labels labels --audio audioset --explain "Bicycle bell"
     """
-    console = Console(stderr=True)
-    try:
-        vocabularies = sources.read(labels, corpora, audio, visual)
-        known = decided.read(decisions) if decisions else []
-        with console.status("Indexing the visual vocabulary"):
-            matcher = Matcher(vocabularies.visual, decided=known, semantic=semantic)
-        if explained:
-            for label in _named(explained, vocabularies):
-                click.echo("\n".join(explain(matcher, label)))
-            return
-        labels_read = track(vocabularies.audio, "Matching", console=console, transient=True)
-        rows = list(proposals.rows(matcher, labels_read))
-        proposals.write(out, rows)
-    except (AvsError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    from rich.progress import track
+    from rich.text import Text
+
+    from pipelines.matching import proposals, sources
+    from pipelines.matching.explain import explain
+    from pipelines.matching.matcher import Matcher
+    from pipelines.review import decided
+    from shards import terminal
+
+    console = terminal.console(stderr=True)
+    vocabularies = sources.read(labels, corpora, audio, visual)
+    known = decided.read(decisions) if decisions else []
+    with console.status(Text("Indexing the visual vocabulary")):
+        matcher = Matcher(vocabularies.visual, decided=known, semantic=semantic)
+    if explained:
+        for label in _named(explained, vocabularies):
+            click.echo("\n".join(explain(matcher, label)))
+        return
+    labels_read = track(vocabularies.audio, "Matching", console=console, transient=True)
+    rows = list(proposals.rows(matcher, labels_read))
+    proposals.write(out, rows)
     unknown, groups = sources.unknown_groups(vocabularies.audio)
     if unknown:
-        console.print(
-            f"Groups of sounds that say nothing, being unknown: {', '.join(unknown)}. Known: {', '.join(groups)}."
+        click.echo(
+            f"Groups of sounds that say nothing, being unknown: {', '.join(unknown)}. Known: {', '.join(groups)}.",
+            err=True,
         )
     console.print(_summary(vocabularies, rows))
-    console.print(f"{len(rows)} rows in {out}")
+    click.echo(f"{len(rows)} rows in {out}", err=True)
 
 
-def _named(text: str, vocabularies: Vocabularies) -> list[AudioLabel]:
+def _named(text: str, vocabularies: "Vocabularies") -> "list[AudioLabel]":
     """The labels of this text, whatever its case; one of no vocabulary where none has it."""
+    from pipelines.matching.vocabularies import AudioLabel
+
     found = [label for label in vocabularies.audio if label.label.casefold() == text.casefold()]
     return found or [AudioLabel(text, "no vocabulary")]
 
 
-def _summary(vocabularies: Vocabularies, rows: list[Proposal]) -> Table:
+def _summary(vocabularies: "Vocabularies", rows: "list[Proposal]") -> "Table":
+    from collections import Counter
+
+    from rich.table import Table
+
+    from pipelines.matching.proposals import DECISIONS
+
     counts = Counter((row.source, row.decision) for row in rows)
     table = Table(title=f"{len(vocabularies.audio)} sounds against {len(vocabularies.visual)} visual labels")
     table.add_column("source")

@@ -3,22 +3,21 @@
 import threading
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from pipelines.build.index import Progress
-from shards import format, storage
+from shards import format, storage, terminal
 from shards.claims import WORK
 
 
 class BuildProgress:
-    """Bars on `console` while the block runs; shards are counted in the work folder, whoever writes them."""
+    """Bars on stderr while the block runs; shards are counted in the work folder, whoever writes them."""
 
-    def __init__(self, console: Console, out: str) -> None:
+    def __init__(self, out: str) -> None:
         self._out = out
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        self._bars = Bars(*columns, console=console, transient=True)
+        columns = (terminal.column(), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        self._bars = Bars(*columns, console=terminal.console(stderr=True), transient=True)
         self._indexing = self._bars.add_task("Indexing", total=None)
         self._writing = self._bars.add_task("Shards written", total=None, visible=False)
         self._stop = threading.Event()
@@ -28,7 +27,7 @@ class BuildProgress:
         text = f"Indexing {read.source.path} ({read.rows:,} rows)"
         self._bars.update(self._indexing, description=text, completed=read.bytes_done, total=read.bytes_total)
         for note in read.notes:
-            self._bars.console.print(note, soft_wrap=True, markup=False, highlight=False)
+            self._bars.console.print(note, soft_wrap=True)
 
     def __enter__(self) -> "BuildProgress":
         self._bars.start()

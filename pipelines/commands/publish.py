@@ -1,17 +1,12 @@
 """`avs-data publish`."""
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from pipelines.publish.edition import Profile, PublishError
-from pipelines.publish.release import Options, publish
-from pipelines.publish.version import Version, VersionError
-from shards.manifest import DatasetError
+from pipelines.commands import options
 
 
 @click.command()
-@click.argument("dataset")
+@options.DATASET
 @click.option("--version", required=True, help="MAJOR.MINOR.PATCH (semver), above every published one.")
 @click.option("--to", required=True, metavar="URL", help="Folder, s3://, gs:// or hf://datasets/ORG/NAME.")
 @click.option(
@@ -24,17 +19,12 @@ from shards.manifest import DatasetError
     type=click.Choice(["audio"]),
     help="Leave the sounds out: YouTube ids, times and hashes stay; `rehydrate` rebuilds the rest.",
 )
+@options.HELD_OUT
 @click.option(
-    "--held-out",
-    multiple=True,
-    metavar="CSV",
-    help="Refuse if training hears a video of this list's val or test.",
+    "--corpora", metavar="DIR", help="The fetched corpora; their ledger becomes the availability snapshot."
 )
-@click.option("--corpora", help="The fetched corpora; their ledger becomes the availability snapshot.")
-@click.option(
-    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes that verify."
-)
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be sent; write nothing.")
+@options.WORKERS
+@options.DRY_RUN
 def command(
     dataset: str,
     version: str,
@@ -50,25 +40,24 @@ def command(
 
     The dataset is verified first; afterwards everything is read back and checked. What an earlier version has is copied
     in the store, not sent. A stopped publish goes on where it was. The newest version's name is in URL/latest.json.
+    With --dry-run everything is checked and what would be sent is told. A dataset whose training hears a video of a
+    --held-out list is refused.
 
     \b
-    avs-data publish out/avs --version 1.0.0 --to s3://bucket/avs
-    avs-data publish out/avs --version 1.0.0 --to hf://datasets/ORG/NAME --licences cc0,cc-by
+    Examples:
+      avs-data publish out/avs --version 1.0.0 --to s3://bucket/avs
+      avs-data publish out/avs --version 1.0.0 --to hf://datasets/ORG/NAME --licences cc0,cc-by
     """
+    from pipelines.publish.edition import Profile
+    from pipelines.publish.release import Options, publish
+    from pipelines.publish.version import Version
+    from shards.terminal import Bars
+
     names = tuple(sorted({name.strip().lower() for name in licences.split(",") if name.strip()}))
     profile = Profile(names, (reference_only,) if reference_only else ())
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    try:
-        options = Options(Version.parse(version), to, profile, held_out, corpora, workers, dry_run)
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("Opening", total=None)
-            report = publish(
-                dataset,
-                options,
-                lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
-            )
-    except (PublishError, DatasetError, VersionError) as error:
-        raise click.ClickException(str(error)) from error
+    asked = Options(Version.parse(version), to, profile, held_out, corpora, workers, dry_run)
+    with Bars("bytes") as bars:
+        report = publish(dataset, asked, bars.show)
     sent = report.sent
     click.echo(
         f"{report.url}: {report.state}; {len(report.publication.files)} files, {report.publication.bytes:,} bytes: "

@@ -3,40 +3,30 @@
 import getpass
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-import label_maps
-from label_maps import LabelMap
+from label_maps.label_map import path_of
+from pipelines.commands import options
 from pipelines.commands.vocabulary_options import audio_option, visual_option
-from pipelines.corpora import labels as corpus_labels
-from pipelines.corpora.labels import NamedLabel
-from pipelines.matching import gold, proposals, sources
+from pipelines.matching import proposals
 from pipelines.matching.proposals import Proposal
-from pipelines.matching.sources import Source
-from pipelines.review import (
-    agreement,
-    application,
-    corpus_index,
-    describe,
-    intake,
-    labels,
-    log_csv,
-    rejected,
-)
+from pipelines.review import agreement, log_csv, rejected
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import RELATIONS, Answer, Item
 from shards import storage
-from shards.errors import AvsError
+from shards.command_line import CommandGroup
 
+if TYPE_CHECKING:
+    from label_maps import LabelMap
+    from pipelines.corpora.labels import NamedLabel
+    from pipelines.matching.sources import Source
+
+LINK = click.IntRange(1, 2**63 - 1)  # a number that SQLite can hold
 queue_option = click.option(
     "--queue", "queue_path", default="review.sqlite", show_default=True, help="The queue's SQLite file."
 )
@@ -47,27 +37,26 @@ map_option = click.option(
     show_default=True,
     help="A label map that ships, or the path of its CSV.",
 )
+
+
+def _login_name() -> str:
+    try:
+        return os.environ.get("AVS_REVIEWER") or getpass.getuser()
+    except (KeyError, OSError) as error:  # a user without a name, as in a container
+        raise click.UsageError("who reviews? Give --reviewer NAME, or set AVS_REVIEWER") from error
+
+
 reviewer_option = click.option(
     "--reviewer",
-    default=lambda: os.environ.get("AVS_REVIEWER") or getpass.getuser(),
+    default=_login_name,
     show_default="$AVS_REVIEWER or the login name",
     help="In whose name.",
 )
 
 
-class ReviewGroup(click.Group):
-    """Turns what a person can put right into one line on stderr and exit code 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (AvsError, FileNotFoundError) as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=ReviewGroup)
+@click.group(cls=CommandGroup)
 def command() -> None:
-    """Review proposed links between sounds and sights, and write those accepted into the label map.
+    """Review proposed links between sounds and visual labels, and write those accepted into the label map.
 
     \b
     avs-data match --corpora DIR --out proposals.csv
@@ -82,12 +71,24 @@ def command() -> None:
 @click.argument("proposals_csv")
 @queue_option
 @map_option
-@click.option("--corpora", help="Corpora folder: photos and clips for the page, and the labels' definitions.")
-@click.option("--labels", "labels_dir", help="Folder of vocabulary files, instead of the corpora's own.")
+@click.option(
+    "--corpora",
+    metavar="DIR",
+    help="Folder or URL of corpora: photos and clips for the page, and the labels' definitions.",
+)
+@click.option(
+    "--labels",
+    "labels_dir",
+    metavar="DIR",
+    help="Vocabulary files, instead of the corpora's own; see `match`.",
+)
 @audio_option
 @visual_option
 @click.option(
-    "--index", "index_dir", help="Folder that `avs-data index` wrote: impact and examples come from it."
+    "--index",
+    "index_dir",
+    metavar="DIR",
+    help="Folder that `avs-data index` wrote: impact and examples come from it.",
 )
 @click.option(
     "--reviewers", type=click.IntRange(1, 2), default=1, show_default=True, help="Votes a new link needs."
@@ -95,6 +96,7 @@ def command() -> None:
 @click.option(
     "--gold",
     "gold_csv",
+    metavar="CSV",
     help="CSV of known answers, mixed in unseen: audio_label,source,visual_label,relation.",
 )
 @click.option("--gold-rate", default=0.1, show_default=True, help="Gold links per link asked.")
@@ -109,8 +111,8 @@ def import_(
     map_name: str,
     corpora: str | None,
     labels_dir: str | None,
-    audio: tuple[Source, ...],
-    visual: tuple[Source, ...],
+    audio: "tuple[Source, ...]",
+    visual: "tuple[Source, ...]",
     index_dir: str | None,
     reviewers: int,
     gold_csv: str | None,
@@ -123,35 +125,39 @@ def import_(
 
     What the queue, the label map or its list of rejected links decided is not asked again, unless the
     proposal changed. Rows that the matcher rejected are kept but not asked.
+
+    Example: avs-data review import proposals.csv --corpora corpora --index out/index
     """
-    console = Console(stderr=True)
-    options = intake.IntakeOptions(reviewers, gold_rate, boundary, trust_accepts, seed)
+    import label_maps
+    from pipelines.corpora import labels as corpus_labels
+    from pipelines.matching import gold
+    from pipelines.review import corpus_index, intake
+
+    asked = intake.IntakeOptions(reviewers, gold_rate, boundary, trust_accepts, seed)
     rows = proposals.read(proposals_csv)
     truth = gold.read(gold_csv) if gold_csv else None
-    map_path = _map_path(map_name)
+    map_path = path_of(map_name)
     label_map = label_maps.load(map_path)
-    with console.status("Reading what the files call their labels"):
-        corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
-    with Queue(queue_path, create=True) as queue, console.status("Reading") as status:
+    corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
+    with Queue(queue_path, create=True) as queue:
         if labels_dir or corpora or any(source.file for source in audio + visual):
-            status.update("Reading the vocabularies")
             _load_labels(queue, labels_dir, corpora, audio, visual, label_map)
         if index_dir:
-            status.update("Counting photos and clips of every label")
             found = corpus_index.load_index(queue, index_dir)
-            console.print(
+            click.echo(
                 f"Index: {found.visual_labels:,} visual labels on {found.images:,} images, "
-                f"{found.audio_labels:,} sounds with {found.clips:,} clips."
+                f"{found.audio_labels:,} sounds with {found.clips:,} clips.",
+                err=True,
             )
         if corpora:
-            queue.set_meta("corpora", corpora if "://" in corpora else os.path.abspath(corpora))
-        status.update("Importing proposals")
+            queue.set_meta("corpora", storage.absolute(corpora))
         refused = rejected.read(rejected.path_for(map_path))
-        report = intake.import_proposals(queue, rows, options, label_map, refused, truth)
-    console.print(
+        report = intake.import_proposals(queue, rows, asked, label_map, refused, truth)
+    click.echo(
         f"{len(rows):,} proposals: {report.new:,} new ({report.settled:,} settled by the map), {report.unchanged:,} "
         f"unchanged, {report.changed:,} changed ({report.reopened:,} asked again). The queue asks "
-        f"{report.asked:,} links, {report.gold:,} of them gold, most uncertain first (boundary {report.boundary:.3f})."
+        f"{report.asked:,} links, {report.gold:,} of them gold, most uncertain first (boundary {report.boundary:.3f}).",
+        err=True,
     )
 
 
@@ -163,9 +169,12 @@ def import_(
     type=click.Choice(["waiting", "third", "changed", "accept", "reject", "not-asked", "all"]),
     default="waiting",
     show_default=True,
+    help="Only links that wait, wait for a third vote, changed, were decided so, or are not asked.",
 )
-@click.option("--label", help="Only sounds or sights whose name holds this.")
-@click.option("--limit", default=50, show_default=True, help="At most so many; 0: all.")
+@click.option("--label", help="Only sounds or visual labels whose name holds this.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=50, show_default=True, help="At most so many; 0: all."
+)
 @click.option("--impact", "with_impact", is_flag=True, help="Also what each link would add.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(
@@ -177,7 +186,15 @@ def list_(
     with_impact: bool,
     as_json: bool,
 ) -> None:
-    """List links, in the order they are asked."""
+    """List links, in the order they are asked.
+
+    Example: avs-data review list --state accept --label dog --limit 0
+    """
+    from rich.table import Table
+
+    from pipelines.review import describe
+    from shards import terminal
+
     keep: dict[str, Callable[[Item], bool]] = {
         "waiting": lambda item: item.asked and item.state in ("open", "third"),
         "third": lambda item: item.state == "third",
@@ -196,45 +213,60 @@ def list_(
             and needle in f"{item.proposal.audio_label}\n{item.proposal.visual_label}".lower()
         ]
         shown = found[:limit] if limit else found
-        impacts = describe.impacts(queue, _map_path(map_name), shown) if with_impact else {}
+        impacts = describe.impacts(queue, path_of(map_name), shown) if with_impact else {}
     if as_json:
         for item in shown:
             row = {"link": item.id, **asdict(item.proposal), "state": item.state, "changed": item.changed}
-            print(json.dumps(row | ({"impact": impacts[item.id]} if with_impact else {}), ensure_ascii=False))
+            click.echo(
+                json.dumps(row | ({"impact": impacts[item.id]} if with_impact else {}), ensure_ascii=False)
+            )
         return
     table = Table(box=None, header_style="bold")
-    for name in ("link", "sound", "sight", "score", "matcher", "state", *(["impact"] if with_impact else [])):
+    for name in (
+        "link",
+        "sound",
+        "visual label",
+        "score",
+        "matcher",
+        "state",
+        *(["impact"] if with_impact else []),
+    ):
         table.add_column(name, justify="right" if name in ("link", "score") else "left", overflow="fold")
     for item in shown:
         p = item.proposal
         score = "" if p.score is None else f"{p.score:.2f}"
         mark = "changed" if item.changed else item.state
-        sight = f"{p.visual_label} [{p.source}]".replace("[", "\\[")
+        visual = f"{p.visual_label} [{p.source}]"
         table.add_row(
             str(item.id),
             p.audio_label,
-            sight,
+            visual,
             score,
             p.decision,
             mark,
             *([impacts[item.id]] if with_impact else []),
         )
-    Console().print(table)
+    terminal.console().print(table)
     if len(shown) < len(found):
-        print(f"{len(found) - len(shown):,} more: raise --limit")
+        click.echo(f"{len(found) - len(shown):,} more: raise --limit")
 
 
 @command.command()
-@click.argument("link", type=int)
+@click.argument("link", type=LINK)
 @queue_option
 @map_option
 def show(link: int, queue_path: str, map_name: str) -> None:
-    """Show LINK: what the matcher says, what it would add, and every decision about it."""
+    """Show LINK: what the matcher says, what it would add, and every decision about it.
+
+    Example: avs-data review show 17
+    """
+    from pipelines.review import describe
+
     with Queue(queue_path) as queue:
-        print(describe.link(queue, _map_path(map_name), queue.item(link)))
+        click.echo(describe.link(queue, path_of(map_name), queue.item(link)))
 
 
-def _decision_command(verdict: str, about: str) -> click.Command:
+def _decision_command(verdict: str, about: str, example: str) -> click.Command:
     """`accept`, `reject` and `defer` differ in one word, and in that only accepts name a category."""
 
     def decide(
@@ -244,9 +276,9 @@ def _decision_command(verdict: str, about: str) -> click.Command:
         with Queue(queue_path) as queue:
             for link in links:
                 decision = queue.decide(link, reviewer, answer)
-                print(f"link {link}: {verdict} by {reviewer}, decision {decision.id}")
+                click.echo(f"link {link}: {verdict} by {reviewer}, decision {decision.id}")
 
-    made: Any = click.argument("links", type=int, nargs=-1, required=True)(decide)
+    made: Any = click.argument("links", type=LINK, nargs=-1, required=True)(decide)
     made = click.option("--note", default="", help="Why; goes into the map as evidence.")(
         reviewer_option(queue_option(made))
     )
@@ -257,31 +289,41 @@ def _decision_command(verdict: str, about: str) -> click.Command:
         made = click.option(
             "--relation", type=click.Choice(RELATIONS), help="Of the sound to the category (same by default)."
         )(made)
-    return click.command(verdict, help=about)(made)
+    return click.command(verdict, help=f"{about}\n\nExample: avs-data review {verdict} {example}")(made)
 
 
-command.add_command(_decision_command("accept", "Accept LINKS: the sight is what makes the sound."))
-command.add_command(_decision_command("reject", "Reject LINKS: they are not the same thing."))
-command.add_command(_decision_command("defer", "Defer LINKS: they go to the end of your queue."))
+for each in (
+    _decision_command(
+        "accept",
+        "Accept LINKS: what is seen is what makes the sound.",
+        "17 18 --category dog --relation kind_of",
+    ),
+    _decision_command("reject", "Reject LINKS: they are not the same thing.", '19 --note "a toy, not a car"'),
+    _decision_command("defer", "Defer LINKS: they go to the end of your queue.", "20"),
+):
+    command.add_command(each)
 
 
 @command.command()
 @queue_option
 @reviewer_option
 @click.option(
-    "--decision", type=int, help="A decision to take back, also another reviewer's; `show` lists them."
+    "--decision", type=LINK, help="A decision to take back, also another reviewer's; `show` lists them."
 )
 def undo(queue_path: str, reviewer: str, decision: int | None) -> None:
-    """Take back your newest decision; repeat to go further back. The log keeps both."""
+    """Take back your newest decision; repeat to go further back. The log keeps both.
+
+    Example: avs-data review undo --decision 41
+    """
     with Queue(queue_path) as queue:
         taken_back = queue.undo(reviewer, decision)
-    print(f"link {taken_back.item_id}: {taken_back.verdict} by {taken_back.reviewer} is taken back")
+    click.echo(f"link {taken_back.item_id}: {taken_back.verdict} by {taken_back.reviewer} is taken back")
 
 
 @command.command()
 @queue_option
 @map_option
-@click.option("--dry-run", is_flag=True, help="Show the diff and write nothing.")
+@options.DRY_RUN
 @click.option(
     "--skip-clashes", is_flag=True, help="Write the links that fit and leave those that clash in the queue."
 )
@@ -290,12 +332,16 @@ def apply(queue_path: str, map_name: str, dry_run: bool, skip_clashes: bool) -> 
 
     Prints the diff. Rows carry reviewer, date and evidence; decisions taken back take their rows along;
     applying twice changes nothing. Links that would put one label into two categories stop it, and are named.
+
+    Example: avs-data review apply --dry-run
     """
+    from pipelines.review import application, labels
+
     with Queue(queue_path) as queue:
-        planned = application.plan(queue, _map_path(map_name), labels.synsets(queue))
+        planned = application.plan(queue, path_of(map_name), labels.synsets(queue))
     for clash in planned.clashes:
         click.echo(f"clash: {clash}", err=True)
-    print(planned.diff(), end="")
+    click.echo(planned.diff(), nl=False)
     if planned.clashes and not skip_clashes and not dry_run:
         raise ReviewError(
             f"{len(planned.clashes)} clashes: nothing was written. --skip-clashes writes the rest"
@@ -316,13 +362,18 @@ def apply(queue_path: str, map_name: str, dry_run: bool, skip_clashes: bool) -> 
 
 @command.command()
 @queue_option
-@click.option("--out", default="-", help="A file or URL; - is the terminal.", show_default=True)
+@click.option(
+    "--out", default="-", show_default=True, metavar="CSV", help="A file or URL to write; - is the terminal."
+)
 def export(queue_path: str, out: str) -> None:
-    """Write the whole log as CSV: every decision of everybody, undone ones too."""
+    """Write the whole log as CSV: every decision of everybody, undone ones too.
+
+    Example: avs-data review export --out decisions.csv
+    """
     with Queue(queue_path) as queue:
         text = log_csv.to_csv(queue)
     if out == "-":
-        sys.stdout.write(text)
+        click.echo(text, nl=False)
     else:
         storage.write_atomic(out, text.encode())
 
@@ -330,16 +381,21 @@ def export(queue_path: str, out: str) -> None:
 @command.command("agreement")
 @queue_option
 def agreement_(queue_path: str) -> None:
-    """Cohen's kappa of every two reviewers, and how each did on gold."""
+    """Cohen's kappa of every two reviewers, and how each did on gold.
+
+    Example: avs-data review agreement
+    """
     with Queue(queue_path) as queue:
         pairs, scores = agreement.pairs(queue), agreement.gold_scores(queue)
     if not pairs and not scores:
-        print("nothing to compare yet: no two reviewers judged the same link, and nobody judged gold")
+        click.echo("nothing to compare yet: no two reviewers judged the same link, and nobody judged gold")
     for pair in pairs:
         kappa = "undefined" if pair.kappa is None else f"{pair.kappa:.3f}"
-        print(f"{pair.first} and {pair.second}: agree on {pair.agreed} of {pair.links} links, kappa {kappa}")
+        click.echo(
+            f"{pair.first} and {pair.second}: agree on {pair.agreed} of {pair.links} links, kappa {kappa}"
+        )
     for score in scores:
-        print(
+        click.echo(
             f"{score.reviewer}: {score.right} of {score.links} gold links right, {score.false_accepts} false accepts"
         )
 
@@ -347,32 +403,45 @@ def agreement_(queue_path: str) -> None:
 @command.command()
 @queue_option
 @map_option
-@click.option("--corpora", help="Corpora folder; by default the one given at import.")
+@click.option(
+    "--corpora", metavar="DIR", help="Folder or URL of corpora.  [default: the one given at import]"
+)
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     help="Address to listen on; another one asks for a token.",
 )
-@click.option("--port", default=8710, show_default=True, help="0 takes a free one.")
-@click.option("--allow-host", multiple=True, help="A further name under which browsers reach this machine.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    help="A further name under which browsers reach this machine; may be repeated.",
+)
 def serve(
     queue_path: str, map_name: str, corpora: str | None, host: str, port: int, allow_host: tuple[str, ...]
 ) -> None:
-    """Open the review page in a browser of this machine: keyboard only, photos and sounds side by side."""
+    """Open the review page in a browser of this machine: keyboard only, photos and sounds side by side.
+
+    Example: avs-data review serve --port 0
+    """
     from pipelines.review.server.run import serve as run
 
     with Queue(queue_path) as queue:
         corpora = corpora or queue.meta("corpora")
-    run(queue_path, _map_path(map_name), corpora, host, port, allow_host)
+    run(queue_path, path_of(map_name), corpora, host, port, allow_host)
 
 
 def _named(
     proposals_csv: str, rows: list[Proposal], corpora: str | None, index_dir: str | None
-) -> Iterator[NamedLabel]:
+) -> "Iterator[NamedLabel]":
     """What the files of an import call their labels."""
+    from pipelines.corpora import labels as corpus_labels
+
     for row in rows:
-        yield NamedLabel(proposals_csv, row.source, row.visual_id, row.visual_label)
+        yield corpus_labels.NamedLabel(proposals_csv, row.source, row.visual_id, row.visual_label)
     if corpora:
         yield from corpus_labels.declared(corpora)
     if index_dir and storage.exists(storage.join(index_dir, "masks.parquet")):
@@ -383,11 +452,16 @@ def _load_labels(
     queue: Queue,
     labels_dir: str | None,
     corpora: str | None,
-    audio: tuple[Source, ...],
-    visual: tuple[Source, ...],
-    label_map: LabelMap,
+    audio: "tuple[Source, ...]",
+    visual: "tuple[Source, ...]",
+    label_map: "LabelMap",
 ) -> None:
     """VGGSound's labels are their own ids: nothing is to be known of them. Without a folder, files alone are read."""
+    from pipelines.corpora import labels as corpus_labels
+    from pipelines.corpora.labels import NamedLabel
+    from pipelines.matching import sources
+    from pipelines.review import labels
+
     folder = labels_dir or corpora
     found = sources.read(
         labels_dir,
@@ -406,10 +480,3 @@ def _load_labels(
     corpus_labels.check([*seen, *heard], label_map)
     labels.load_labels(queue, found.visual)
     labels.load_sounds(queue, found.audio)
-
-
-def _map_path(name_or_path: str) -> Path:
-    if name_or_path.endswith(".csv"):
-        return Path(name_or_path)
-    label_maps.load(name_or_path)  # its message names the maps that ship
-    return Path(label_maps.__file__).parent / f"{name_or_path}.csv"

@@ -1,15 +1,12 @@
 """`avs-data stats`: a dataset at a glance."""
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from pipelines.stats import StatsError, write_stats
-from shards.manifest import DatasetError
+from pipelines.commands import options
 
 
 @click.command()
-@click.argument("dataset")
+@options.DATASET
 @click.option(
     "--out", metavar="DIR", help="Folder or URL to write to, not inside DATASET.  [default: DATASET.stats]"
 )
@@ -34,18 +31,9 @@ def command(dataset: str, out: str | None, samples: int) -> None:
 
     Example: avs-data stats out/demo
     """
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    tasks: dict[str, TaskID] = {}
-    try:
-        with Progress(*columns, console=console, transient=True) as bar:
+    from pipelines.stats import write_stats
+    from shards.terminal import Bars
 
-            def show(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bar.add_task(what, total=total)
-                bar.update(tasks[what], completed=done)
-
-            page = write_stats(dataset, out, samples, show)
-    except (DatasetError, StatsError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    with Bars() as bars:
+        page = write_stats(dataset, out, samples, bars.show)
     click.echo(page)

@@ -2,19 +2,21 @@
 
 import click
 
-from pipelines.publish import takedown
-from shards.manifest import DatasetError
-from shards.reader import Dataset
+from pipelines.commands import options
 
 
 @click.command()
-@click.argument("dataset")
+@options.DATASET
 @click.option(
-    "--image", "images", multiple=True, metavar="ID", help="Photo, by image id or any of its names."
+    "--image",
+    "images",
+    multiple=True,
+    metavar="ID",
+    help="Photo, by image id or any of its names; may be repeated.",
 )
-@click.option("--video", "videos", multiple=True, metavar="ID", help="Video, by YouTube id.")
+@click.option("--video", "videos", multiple=True, metavar="ID", help="Video, by YouTube id; may be repeated.")
 @click.option("--reason", required=True, help="Why; recorded with every item and published.")
-@click.option("--out", required=True, help="Folder of the dataset without them.")
+@options.OUT
 def command(dataset: str, images: tuple[str, ...], videos: tuple[str, ...], reason: str, out: str) -> None:
     """Write DATASET (a folder, or the URL of a published version) to OUT without some photos or videos.
 
@@ -24,12 +26,12 @@ def command(dataset: str, images: tuple[str, ...], videos: tuple[str, ...], reas
 
     Example: avs-data takedown out/avs --video 3Bn-Nt_8aG4 --reason "the owner asked" --out out/avs-1.1.1
     """
+    from pipelines.publish.takedown import takedown
+    from shards.reader import Dataset
+
     if not images and not videos:
         raise click.UsageError("name at least one --image or --video")
-    try:
-        made = takedown.takedown(Dataset(dataset), out, images, videos, reason)
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
+    made = takedown(Dataset(dataset), out, images, videos, reason)
     for sample_id in made.dropped:
         click.echo(f"removed    {sample_id}")
     for sample_id in made.repaired:

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from label_maps import LabelMap, Link
 from pipelines.corpora import lvis, open_images
 from pipelines.corpora.source import CorpusError
 from pipelines.matching.wording import name_key
-from shards import storage
+from shards import tables
 
 # Some of COCO 2017's categories whose ids LVIS v1 gives to other things.
 _COCO = {
@@ -58,8 +57,8 @@ def indexed(url: str) -> Iterator[NamedLabel]:
     """Every label of a masks.parquet that `avs-data index` wrote, with each of its names."""
     columns = ["corpus", "label_id", "label"]
     found: set[tuple[str, str, str]] = set()
-    with storage.open_read(url) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+    with tables.opened(url, columns) as file:
+        for batch in file.iter_batches(columns=columns):
             distinct = pa.table(batch).group_by(columns).aggregate([])
             found.update((row["corpus"], row["label_id"], row["label"] or "") for row in distinct.to_pylist())
     for corpus, label_id, label in sorted(found):

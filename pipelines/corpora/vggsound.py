@@ -27,6 +27,7 @@ from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections
 from shards import storage
 from shards.rejections import Reason
+from shards.text import decoded
 
 LAYOUT = "vggsound/vggsound.csv"
 _FOLDER = "vggsound"
@@ -168,11 +169,7 @@ class _Terms:
         path, url = f"{_FOLDER}/{_LICENCES}", storage.join(folder, _LICENCES)
         if not storage.exists(url):
             return
-        try:
-            text = storage.read_bytes(url).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise CorpusError(path, f"byte {error.start}", "not UTF-8 text", "Save it as UTF-8") from error
-        lines = csv.reader(io.StringIO(text, newline=""))
+        lines = csv.reader(io.StringIO(decoded(storage.read_bytes(url), path), newline=""))
         header = next(lines, [])
         if header != _LICENCES_COLUMNS:
             rule = f"expected the columns {', '.join(_LICENCES_COLUMNS)}; found {', '.join(header) or 'none'}"

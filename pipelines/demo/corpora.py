@@ -17,6 +17,7 @@ from typing import Any
 from pipelines.demo import lvis, open_images, plan, vggsound
 from shards import claims, storage
 from shards.errors import AvsError
+from shards.text import read_json
 
 IMAGES = 240
 CLIPS = 12
@@ -68,8 +69,7 @@ def write_demo_corpora(
 
 def _state(root: str, marker: str) -> dict[str, Any] | None:
     if os.path.exists(marker):
-        with open(marker, encoding="utf-8") as file:
-            return json.load(file)
+        return read_json(marker)
     if claims.occupants(root) or os.path.isfile(root):
         raise DemoCorporaError(
             f"{root} holds files that are not generated corpora (it has no {_MARKER}): name a new or empty folder"

@@ -7,19 +7,24 @@ import os
 from collections.abc import Sequence
 
 from pipelines.fetch.politeness import Access
+from shards.errors import AvsError
 
 PROXIES = "AVS_DATA_PROXIES"
+
+
+class CookieError(AvsError):
+    """A cookie file that cannot be used; its content is never told."""
 
 
 def sessions(cookies: Sequence[str]) -> list[Access]:
     """One session for each cookie file or each proxy, whichever are more; the shorter list is used round.
 
     Raises:
-        ValueError: a cookie file that is missing or not in Netscape's format.
+        CookieError: a cookie file that is missing or not in Netscape's format.
     """
     for path in cookies:
         if fault := cookie_fault(path):
-            raise ValueError(fault)
+            raise CookieError(fault)
     proxies = os.environ.get(PROXIES, "").split()
     count = max(len(cookies), len(proxies), 1)
     return [

@@ -11,6 +11,7 @@ from pipelines.fetch.ledger import FOLDER
 from pipelines.fetch.options import FetchOptions
 from shards import storage
 from shards.errors import AvsError
+from shards.text import read_json
 
 MAX_BYTES = 8_000_000_000
 
@@ -72,7 +73,7 @@ class Pins:
     def __init__(self, corpora: str) -> None:
         self._url = storage.join(corpora, FOLDER, "pins.json")
         self._lock = threading.Lock()
-        rows = json.loads(storage.read_bytes(self._url)) if storage.exists(self._url) else {}
+        rows = read_json(self._url) if storage.exists(self._url) else {}
         self._pins = {path: Pin(**row) for path, row in rows.items()}
 
     def get(self, path: str) -> Pin | None:

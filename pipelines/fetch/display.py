@@ -2,7 +2,6 @@
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -10,12 +9,12 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TaskID,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from pipelines.fetch.workers import Tally
+from shards import terminal
 
 
 class _Rate(ProgressColumn):
@@ -27,17 +26,17 @@ class _Rate(ProgressColumn):
 
 
 class FetchDisplay:
-    """Bars while the block runs; `watch` is what `Fetch` calls."""
+    """Bars on stderr while the block runs; `watch` is what `Fetch` calls."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.description:<13}"),
+            terminal.column("{task.description:<13}"),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[failures]}", style="yellow"),
-            console=console,
+            terminal.column("{task.fields[failures]}", style="yellow"),
+            console=terminal.console(stderr=True),
             speed_estimate_period=120.0,
         )
         self._tasks: dict[tuple[str, str], TaskID] = {}

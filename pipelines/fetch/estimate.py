@@ -18,7 +18,7 @@ _MASK_BYTES = 2_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """One line of a plan. `hours` are of this kind alone; kinds of different hosts run at the same time."""
+    """One line of a plan. `seconds` are of this kind alone; kinds of different hosts run at the same time."""
 
     what: str
     needed: int
@@ -26,7 +26,8 @@ class Estimate:
     lost: int
     to_fetch: int
     bytes: int
-    hours: float
+    seconds: float
+    limited_by: str  # bandwidth | YouTube's budget; "" where nothing is to fetch
 
 
 def estimate(
@@ -34,7 +35,7 @@ def estimate(
 ) -> list[Estimate]:
     """Lines by corpus and kind.
 
-    Bytes are means times counts; hours follow from the bandwidth and the budget.
+    Bytes are means times counts; seconds follow from the bandwidth and the budget.
     """
     needed = Counter(_what(item) for item in items)
     there = Counter(_what(item) for item in (*due.vouched, *due.unknown))
@@ -43,10 +44,12 @@ def estimate(
     for what, count in sorted(needed.items()):
         wanted = [item for item, _, _ in due.wanted if _what(item) == what]
         size = sum(_MASK_BYTES if item.kind is Kind.MASK else _BYTES[_corpus(item)] for item in wanted)
-        hours = size * 8 / (mbit_per_s * 1e6) / HOUR_S
+        seconds, bound = size * 8 / (mbit_per_s * 1e6), "bandwidth" if wanted else ""
         if wanted and wanted[0].kind is Kind.CLIP:
-            hours = max(hours, len(wanted) / (options.youtube.videos_per_hour * sessions))
-        lines.append(Estimate(what, count, there[what], lost[what], len(wanted), size, hours))
+            budget_s = HOUR_S * len(wanted) / (options.youtube.videos_per_hour * sessions)
+            if budget_s > seconds:
+                seconds, bound = budget_s, "YouTube's budget"
+        lines.append(Estimate(what, count, there[what], lost[what], len(wanted), size, seconds, bound))
     return lines
 
 

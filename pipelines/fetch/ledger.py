@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from pipelines.fetch.causes import Cause, scrub
 from shards import storage
+from shards.errors import AvsError
 
 FOLDER = "_fetch"
 _TYPES = {"str": ("TEXT", pa.string()), "int": ("INTEGER", pa.int64()), "float": ("REAL", pa.float64())}
@@ -83,6 +84,10 @@ def exists(corpora: str) -> bool:
     return kept or bool(storage.names(storage.join(corpora, FOLDER, "ledger")))
 
 
+class LedgerError(AvsError):
+    """A file that is no ledger; the message says what to do."""
+
+
 class Ledger:
     """The attempts at one corpora folder. Thread-safe. Use it as a context manager.
 
@@ -122,8 +127,18 @@ class Ledger:
             isolation_level=None,
             timeout=60,
         )
-        if not read_only:
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _CREATE)
+        try:
+            if not read_only:
+                self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _CREATE)
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            self._db.close()
+            raise LedgerError(
+                f"{self.folder}/ledger.sqlite cannot be used as a ledger ({found}): put a copy back, or remove it; "
+                "what is stored stays, and is checked and written down again"
+            )
         if self.remote:
             self._read_segments()
 

@@ -17,6 +17,7 @@ from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import Clips, FetchOptions
 from pipelines.recipes.recipe import Select
 from shards import storage
+from shards.text import read_rows, read_text
 
 _MASK_COLUMNS = [
     "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "mask_path",
@@ -160,21 +161,12 @@ def _excluded(options: Clips, corpora: str) -> set[str]:
     """Names of clips (`<video>_<start %06d>`) or videos that the lists exclude."""
     names: set[str] = set()
     for path in options.exclude:
-        names |= {row[0].strip() for row in csv.reader(_text(corpora, path)) if row}
+        lines = csv.reader(io.StringIO(read_text(storage.join(corpora, path)), newline=""))
+        names |= {row[0].strip() for row in lines if row}
     if options.modality_list:
-        reader = csv.DictReader(_text(corpora, options.modality_list))
-        missing = {"video_id", "modality"} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(
-                f"{options.modality_list} has no column {', '.join(sorted(missing))}; see fetch.clips.modality_list"
-            )
         heard: dict[str, bool] = defaultdict(bool)
-        for line in reader:
-            still = (line.get("static_image") or "").strip().lower() in ("true", "1", "yes")
+        for _, line in read_rows(storage.join(corpora, options.modality_list), ["video_id", "modality"]):
+            still = line.get("static_image", "").lower() in ("true", "1", "yes")
             heard[line["video_id"]] |= line["modality"] in options.modalities and not still
         names |= {name for name, keep in heard.items() if not keep}
     return names
-
-
-def _text(corpora: str, path: str) -> io.StringIO:
-    return io.StringIO(storage.read_bytes(storage.join(corpora, path)).decode("utf-8-sig"), newline="")

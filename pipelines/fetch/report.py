@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pipelines.fetch.causes import Cause
 from pipelines.fetch.items import Item
 from pipelines.fetch.ledger import Attempt
+from shards.errors import AvsError
+
+
+class UnknownCause(AvsError, ValueError):
+    """A name that is none of the causes; the message lists them."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,13 @@ def waiting(latest: dict[str, Attempt]) -> dict[str, list[Attempt]]:
 def parse_causes(text: str) -> frozenset[Cause]:
     """Causes of a comma-separated list.
 
-    ValueError names each unknown one. `bot-check` and `bot_check` are the same.
+    UnknownCause names each unknown one. `bot-check` and `bot_check` are the same.
     """
     words = [word.strip().replace("-", "_") for word in text.split(",") if word.strip()]
     known = {cause.value for cause in Cause if cause is not Cause.OK}
     unknown = sorted(set(words) - known)
     if unknown or not words:
-        raise ValueError(
+        raise UnknownCause(
             f"{', '.join(unknown) or 'an empty list'} is no cause; causes: {', '.join(sorted(known))}"
         )
     return frozenset(Cause(word) for word in words)

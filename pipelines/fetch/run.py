@@ -23,14 +23,14 @@ from pipelines.fetch import annotations, clips, fingerprints, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
 from pipelines.fetch.http import Client, web_address
-from pipelines.fetch.items import Item, Kind, from_table, to_table
+from pipelines.fetch.items import SCHEMA, Item, Kind, from_table, to_table
 from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Access, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
 from pipelines.fetch.workers import Done, Tally, Workers
 from pipelines.recipes.recipe import Recipe
-from shards import storage
+from shards import storage, tables
 from shards.errors import AvsError
 
 ITEMS = "items.parquet"
@@ -61,6 +61,13 @@ def locked(ledger: Ledger) -> Iterator[None]:
         except OSError as error:
             raise FetchError(f"another fetch works on {ledger.corpora}: wait for it or stop it") from error
         yield
+
+
+def missing_annotations(corpora: str, options: FetchOptions) -> list[str]:
+    """Paths of the annotation files that are not there."""
+    paths = [file.path for file in annotations.files(options)]
+    sizes = Store(corpora).sizes(paths)
+    return [path for path in paths if path not in sizes]
 
 
 def due(items: Sequence[Item], store: Store, latest: dict[str, Attempt]) -> Due:
@@ -107,12 +114,6 @@ class Fetch:
         self._recorder = recorder or clips.Recorder(options.clip_rules, extra=options.youtube.yt_dlp)
         self._parts = os.path.join(ledger.folder, "parts")
         os.makedirs(self._parts, exist_ok=True)
-
-    def missing_annotations(self) -> list[str]:
-        """Paths of the annotation files that are not there."""
-        paths = [file.path for file in annotations.files(self._options)]
-        sizes = self.store.sizes(paths)
-        return [path for path in paths if path not in sizes]
 
     def annotations(self) -> None:
         """Fetch the annotation files; each is pinned. FetchError names those that could not be had."""
@@ -342,6 +343,6 @@ def read_items(corpora: str) -> list[Item]:
     url = storage.join(corpora, FOLDER, ITEMS)
     if not storage.exists(url):
         raise FetchError(
-            f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch RECIPE --corpora {corpora}` first"
+            f"{corpora} has no {FOLDER}/{ITEMS}: run `avs-data fetch run RECIPE --corpora {corpora}` first"
         )
-    return from_table(pq.read_table(io.BytesIO(storage.read_bytes(url))))
+    return from_table(tables.read(url, SCHEMA.names))

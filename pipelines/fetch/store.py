@@ -6,8 +6,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 
-import fsspec
-
 from shards import storage
 
 
@@ -69,7 +67,7 @@ class Store:
                     return [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
             except FileNotFoundError:
                 return []
-        filesystem, root = fsspec.core.url_to_fs(url)
+        filesystem, root = storage._filesystem(url)
         found = filesystem.find(root, maxdepth=1, detail=True)
         return [(name.rpartition("/")[2], int(entry["size"])) for name, entry in found.items()]
 

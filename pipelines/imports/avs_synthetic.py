@@ -22,7 +22,7 @@ def read(folder: str) -> Found:
         LayoutError: no annotations.csv, or a column is missing.
     """
     found = Found("avs_synthetic")
-    for where, row in rows(folder, ["annotations.csv"], _COLUMNS):
+    for where, row in rows(found, folder, ["annotations.csv"], _COLUMNS):
         instance, image, category, split, audio = (row[name] for name in _COLUMNS)
         audio = audio.removesuffix(".wav")
         if split not in SPLITS or not all((instance, image, category, audio)):

@@ -30,9 +30,11 @@ def read(folder: str) -> Found:
         LayoutError: neither.
     """
     if storage.exists(storage.join(folder, "s4_meta_data.csv")):
-        return _read(folder, "avsbench_s4", _s4(folder), ["s4_data"])
+        found = Found("avsbench_s4")
+        return _read(found, folder, _s4(found, folder), "s4_data")
     if storage.exists(storage.join(folder, "ms3_meta_data.csv")):
-        return _read(folder, "avsbench_ms3", _ms3(folder), ["ms3_data"])
+        found = Found("avsbench_ms3")
+        return _read(found, folder, _ms3(found, folder), "ms3_data")
     raise LayoutError(
         f"{folder} has neither s4_meta_data.csv nor ms3_meta_data.csv: give the folder of S4 or of MS3"
     )
@@ -43,8 +45,8 @@ Video = tuple[
 ]  # where, name, category, split, files, audio
 
 
-def _s4(folder: str) -> Iterator[Video]:
-    for where, row in rows(folder, ["s4_meta_data.csv"], ["name", "category", "split"]):
+def _s4(found: Found, folder: str) -> Iterator[Video]:
+    for where, row in rows(found, folder, ["s4_meta_data.csv"], ["name", "category", "split"]):
         name, below = row["name"], f"{row['split']}/{row['category']}/{row['name']}"
 
         def files(frame: int, name: str = name, below: str = below) -> tuple[str, str]:
@@ -53,8 +55,8 @@ def _s4(folder: str) -> Iterator[Video]:
         yield where, name, row["category"], row["split"], files, f"audio_wav/{below}.wav"
 
 
-def _ms3(folder: str) -> Iterator[Video]:
-    for where, row in rows(folder, ["ms3_meta_data.csv"], ["video_id", "split"]):
+def _ms3(found: Found, folder: str) -> Iterator[Video]:
+    for where, row in rows(found, folder, ["ms3_meta_data.csv"], ["video_id", "split"]):
         name, split = row["video_id"], row["split"]
 
         def files(frame: int, name: str = name, split: str = split) -> tuple[str, str]:
@@ -66,10 +68,9 @@ def _ms3(folder: str) -> Iterator[Video]:
         yield where, name, MS3_CATEGORY, split, files, f"audio_wav/{split}/{name}.wav"
 
 
-def _read(folder: str, dataset: str, videos: Iterator[Video], data: list[str]) -> Found:
-    found = Found(dataset)
-    root = next((name for name in data if storage.exists(storage.join(folder, name))), "")
-    prefix = f"{root}/" if root else ""
+def _read(found: Found, folder: str, videos: Iterator[Video], data: str) -> Found:
+    dataset = found.name
+    prefix = f"{data}/" if storage.exists(storage.join(folder, data)) else ""
     for where, name, category, split, files, audio in videos:
         if split not in SPLITS or not name or "/" in name or not category:
             found.bad_row(

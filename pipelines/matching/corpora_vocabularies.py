@@ -6,7 +6,6 @@ hierarchy JSON, and for further sounds `audioset/` and `fsd50k/` with the files 
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from pipelines.corpora.json_stream import JsonStream
 from pipelines.matching import vocabularies
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel, Vocabularies, VocabularyError
 from shards import storage
+from shards.text import read_json, read_text
 
 
 def read_corpora(
@@ -78,8 +78,8 @@ def _open_images(folder: str) -> tuple[dict[str, str], dict[str, Any] | None]:
     for name in storage.names(folder):
         url = storage.join(folder, name)
         if "class-descriptions" in name and name.endswith(".csv"):
-            rows = csv.reader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
+            rows = csv.reader(io.StringIO(read_text(url), newline=""))
             classes |= {row[0]: row[1] for row in rows if len(row) == 2 and row[0].startswith("/")}
         elif "hierarchy" in name and name.endswith(".json"):
-            hierarchy = json.loads(storage.read_bytes(url))
+            hierarchy = read_json(url)
     return classes, hierarchy

@@ -10,6 +10,7 @@ from pipelines.matching.matcher import Matcher
 from pipelines.matching.vocabularies import AudioLabel
 from shards import storage
 from shards.errors import AvsError
+from shards.text import read_text
 
 DECISIONS = ("accept", "review", "reject")
 SOURCE_RULE = re.compile(r"[a-z][a-z0-9_]*")
@@ -88,7 +89,7 @@ def read(url: str) -> list[Proposal]:
     Raises:
         ProposalsError: naming every row that does not fit: its line, the value, the rule.
     """
-    reader = csv.DictReader(io.StringIO(_text(url), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(url), newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise ProposalsError(
             f"{url}: the header is {reader.fieldnames}; a proposals file starts with "
@@ -110,13 +111,6 @@ def read(url: str) -> list[Proposal]:
         more = f"\n  and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
         raise ProposalsError(f"{len(faults)} rows of {url} do not fit; nothing was read:\n  {shown}{more}")
     return list(found.values())
-
-
-def _text(url: str) -> str:
-    try:
-        return storage.read_bytes(url).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ProposalsError(f"{url}: {error}: save the file as UTF-8") from error
 
 
 def _fault(row: dict[str, str]) -> str:

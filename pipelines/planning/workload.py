@@ -4,7 +4,7 @@ import csv
 import tempfile
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from label_maps import LabelMap
 from pipelines.build import index
 from pipelines.build.match import match
-from pipelines.planning.rates import Bytes, Kept
 from shards import storage
 
 HERE = Path(__file__).parent
@@ -34,7 +33,7 @@ class Workload:
     matched_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
     photos: float  # with a matched mask
-    candidates: float  # pairs of a photo and a category, up to the recipe's cap of each category
+    candidates: dict[str, float]  # category -> photos with a matched mask of it
     matched_clips: float
     photo_bytes: float = 0
     clip_bytes: float = 0
@@ -43,48 +42,36 @@ class Workload:
     def masks(self) -> float:
         return self.lvis_masks + self.open_images_masks
 
-    def samples(self, kept: Kept) -> float:
-        return self.candidates * kept.samples * kept.paired
-
     def scaled(self, factor: float) -> "Workload":
         """The same mixture, `factor` times as much."""
-        means = ("photo_bytes", "clip_bytes")
-        return replace(
-            self, **{f.name: getattr(self, f.name) * factor for f in fields(self) if f.name not in means}
-        )
-
-    def known(self, sizes: Bytes) -> Bytes:
-        """`sizes` with the corpora's own means where they were counted."""
-        return replace(sizes, photo=self.photo_bytes or sizes.photo, clip=self.clip_bytes or sizes.clip)
+        alone = ("candidates", "photo_bytes", "clip_bytes")
+        numbers = {f.name: getattr(self, f.name) * factor for f in fields(self) if f.name not in alone}
+        candidates = {name: count * factor for name, count in self.candidates.items()}
+        return replace(self, **numbers, candidates=candidates)
 
 
-def published(label_map: LabelMap, per_class_cap: int = 0) -> Workload:
-    """What the categories of a label map have in the published corpora (published.toml, published.csv).
-
-    Args:
-        per_class_cap: samples of one category at most; 0: no cap.
-    """
+def published(label_map: LabelMap) -> Workload:
+    """What the categories of a label map have in the published corpora (published.toml, published.csv)."""
     facts = tomllib.loads((HERE / "published.toml").read_text())
     with open(HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
-    linked = {
-        source: [
-            link.source_id for link in label_map.links if link.source == source and label_map.is_used(link)
-        ]
-        for source in ("lvis", "open_images", "vggsound")
-    }
     lvis, open_images = facts["lvis"], facts["open_images"]
-    pairs = sum(counts.get(("lvis", label), 0) for label in linked["lvis"])
+    masks_of_class = open_images["masks"] / open_images["classes"]
+    pairs = clips = 0
+    masks = 0.0
+    candidates: dict[str, float] = defaultdict(float)
+    for link in filter(label_map.is_used, label_map.links):
+        count = counts.get((link.source, link.source_id), 0)
+        if link.source == "lvis":
+            pairs += count
+            candidates[link.category] += count
+        elif link.source == "open_images":
+            masks += masks_of_class
+            candidates[link.category] += masks_of_class / open_images["masks_per_pair"]
+        elif link.source == "vggsound":
+            clips += count
     all_pairs = sum(count for (source, _), count in counts.items() if source == "lvis")
     lvis_masks = pairs * lvis["masks"] / all_pairs
-    masks_per_class = open_images["masks"] / open_images["classes"]
-    masks = len(linked["open_images"]) * masks_per_class
-    per_category: dict[str, float] = defaultdict(float)
-    for link in filter(label_map.is_used, label_map.links):
-        if link.source == "open_images":
-            per_category[link.category] += masks_per_class / open_images["masks_per_pair"]
-        elif link.source == "lvis":
-            per_category[link.category] += counts.get((link.source, link.source_id), 0)
     return Workload(
         lvis_masks=lvis["masks"],
         open_images_masks=open_images["masks"],
@@ -93,21 +80,15 @@ def published(label_map: LabelMap, per_class_cap: int = 0) -> Workload:
         matched_masks=lvis_masks + masks,
         mask_files=masks,
         photos=min(pairs, lvis["photos"]) + min(masks / open_images["masks_per_pair"], open_images["photos"]),
-        candidates=_capped(per_category.values(), per_class_cap),
-        matched_clips=sum(counts.get(("vggsound", label), 0) for label in linked["vggsound"]),
+        candidates=dict(candidates),
+        matched_clips=clips,
     )
 
 
 def counted(
-    corpora: str,
-    label_map: LabelMap,
-    progress: Callable[[index.Progress], None] | None = None,
-    per_class_cap: int = 0,
+    corpora: str, label_map: LabelMap, progress: Callable[[index.Progress], None] | None = None
 ) -> Workload:
     """What the corpora below a folder or URL have: reads all annotations, and the sizes of a few files.
-
-    Args:
-        per_class_cap: samples of one category at most; 0: no cap.
 
     Raises:
         CorpusError: no corpus there, or one that cannot be read.
@@ -117,6 +98,7 @@ def counted(
         masks = _matched(found.masks, label_map, "mask_id", "label_id",
                          ["image_id", "image_path", "category", "mask_path"])  # fmt: skip
         clips = _matched(found.clips, label_map, "clip_id", "label", ["clip_path"])
+    pairs = masks.group_by(["image_id", "category"]).aggregate([])
     listed = {corpus: float(count.kept) for corpus, count in found.counts.items()}
     sources = index.sources(corpora)
     return Workload(
@@ -127,18 +109,11 @@ def counted(
         matched_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
         photos=len(pc.unique(masks["image_id"])),
-        candidates=_capped(
-            Counter(masks.group_by(["image_id", "category"]).aggregate([])["category"].to_pylist()).values(),
-            per_class_cap,
-        ),
+        candidates=dict(Counter(pairs["category"].to_pylist())),
         matched_clips=len(clips),
         photo_bytes=_mean_size(corpora, masks["image_path"]),
         clip_bytes=_mean_size(corpora, clips["clip_path"]),
     )
-
-
-def _capped(pairs: Iterable[float], per_class_cap: int) -> float:
-    return sum(min(number, per_class_cap or number) for number in pairs)
 
 
 def _matched(url: str, label_map: LabelMap, item: str, label_id: str, columns: list[str]) -> pa.Table:

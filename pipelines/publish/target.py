@@ -15,6 +15,7 @@ import fsspec
 from pipelines.publish.edition import PUBLICATION, Publication, PublishError, parse
 from pipelines.publish.version import Version, VersionError
 from shards import storage
+from shards.errors import of_a_store
 
 LATEST = "latest.json"
 
@@ -153,20 +154,12 @@ class Target:
         except FileNotFoundError as error:
             raise PublishError(f"{self.url}: {_text(error)}. Create the bucket or folder first") from error
         except Exception as error:
-            if not isinstance(error, OSError) and not _is_client_error(error):
+            if not of_a_store(type(error)):
                 raise
             raise PublishError(
                 f"{self.url} did not take or give a file ({type(error).__name__}: {_text(error)}). "
                 "What is there stays good: run the same command to resume"
             ) from error
-
-
-def _is_client_error(error: Exception) -> bool:
-    """Errors of the stores' clients, which derive from Exception alone: connection lost, no credentials."""
-    return any(
-        parent.__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp", "gcsfs", "asyncio")
-        for parent in type(error).__mro__
-    )
 
 
 def _text(error: Any) -> str:

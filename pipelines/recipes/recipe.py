@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from shards import text as texts
 from shards.errors import AvsError
 
 RECIPES = Path(__file__).parent
@@ -101,14 +102,14 @@ def load(name_or_path: str) -> Recipe:
     if not path.exists() and (RECIPES / f"{name_or_path}.toml").exists():
         path = RECIPES / f"{name_or_path}.toml"
     try:
-        text = path.read_bytes().decode()
+        text = texts.read_text(str(path))
         table = tomllib.loads(text)
     except OSError as error:
         shipped = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
         raise RecipeError(
             f"{name_or_path}: {error.strerror}; give the path of a TOML file or one of: {shipped}"
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     return parse(table, text, str(path))
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipelines.review import schema
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from shards import hashing, storage
+from shards import hashing, storage, tables
 
 PHOTOS_PER_LABEL = 6
 CLIPS_PER_LABEL = 5
@@ -53,9 +53,8 @@ def load_index(queue: Queue, index: str) -> IndexReport:
 
 
 def _load_masks(queue: Queue, url: str) -> tuple[int, int, int]:
-    with storage.open_read(url) as file:
-        parquet = pq.ParquetFile(file)
-        columns = ["corpus", "label_id", "label", "image_id", "image_path"]
+    columns = ["corpus", "label_id", "label", "image_id", "image_path"]
+    with tables.opened(url, columns) as parquet:
         table = parquet.read(columns=columns)
         if not table.num_rows:
             return 0, 0, 0
@@ -137,8 +136,7 @@ def _mask(row: dict) -> list:
 
 
 def _load_clips(queue: Queue, url: str) -> tuple[int, int]:
-    with storage.open_read(url) as file:
-        table = pq.read_table(file, columns=["clip_id", "label", "clip_path", "licence", "author"])
+    table = tables.read(url, ["clip_id", "label", "clip_path", "licence", "author"])
     if not table.num_rows:
         return 0, 0
     codes, names = _encode(table["label"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipelines.matching.proposals import LinkKey
 from pipelines.review.errors import ReviewError
+from shards.text import read_text
 
 
 @dataclass(frozen=True, order=True)
@@ -42,7 +43,7 @@ def read(path: Path) -> list[RejectedLink]:
     """The rows of the file; none where there is no file."""
     if not path.is_file():
         return []
-    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    rows = list(csv.reader(io.StringIO(read_text(str(path)), newline="")))
     if not rows or tuple(rows[0]) != COLUMNS:
         raise ReviewError(f"{path}: the header must be {','.join(COLUMNS)}; restore it")
     for number, row in enumerate(rows[1:], start=2):

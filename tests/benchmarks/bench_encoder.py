@@ -17,7 +17,8 @@ import torch
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
-from avs_train.models.adapters import AudioAdapters, placement
+from avs_train.model_config import placement
+from avs_train.models.adapters import AudioAdapters
 from avs_train.models.build import (
     PATCH,
     SIZES,

@@ -177,7 +177,16 @@ def main() -> None:
         print("|---|---|---|---|---|---|")
         base = root / "base"
         if asked.corpora is None:
-            drawing = ["avs-data", "demo-corpora", str(base), "--images", "60", "--clips-per-category", "6"]
+            drawing = [
+                "avs-data",
+                "demo-corpora",
+                "--out",
+                str(base),
+                "--images",
+                "60",
+                "--clips-per-category",
+                "6",
+            ]
             subprocess.run(drawing, check=True, capture_output=True)
         scales = [1] if asked.corpora else [int(text) for text in asked.scales.split(",")]
         for scale in scales:

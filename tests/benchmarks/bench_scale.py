@@ -2,13 +2,13 @@
 
     python tests/benchmarks/bench_scale.py [--builds 1,10,60] [--samples 100000,...] [--workers 16,100,1000]
 
-First the rates of this machine are measured on the generated corpora, and builds of corpora that are so many times as
-large (see bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall time. Then
-the steps of the plan are run task by task on simulated workers of which some straggle and some die; every draw is a
-hash, so the same call prints the same tables. Two ways to survive a dead worker: only its task is done again (a runner
-that keeps finished stages), or the whole job starts again and finds the shards that were written (a runner whose
-stages all run at once). The last table says from what size on which limit is met. `--builds ''` leaves the first part
-out.
+First the rates of this machine are measured on the generated corpora (bench_rates.py), and builds of corpora that are
+so many times as large (bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall
+time. Then the steps of the plan are run task by task on simulated workers of which some straggle and some die; every
+draw is a hash, so the same call prints the same tables. Two ways to survive a dead worker: only its task is done again
+(a runner that keeps finished stages), or the whole job starts again and finds the shards that were written (a runner
+whose stages all run at once). The last table counts what the plan leaves out: slices of tables in shuffles, and the
+pool of clips that every worker holds. `--builds ''` leaves the first part out.
 """
 
 import argparse
@@ -20,29 +20,31 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench_build import build, grow
+from bench_rates import measure
 
-import label_maps
+from pipelines.build import graph
+from pipelines.build.index import MASKS_PER_GROUP
+from pipelines.build.match import label_map_of
 from pipelines.demo import write_demo_corpora
-from pipelines.planning import rates, workload
-from pipelines.planning.measure import measure
-from pipelines.planning.model import Cluster, Plan, Prices, Step, duration, plan
+from pipelines.planning import workload
+from pipelines.planning.forecast import Forecast, Place, Step, forecast, load_rates
 from pipelines.recipes import recipe
 from shards.hashing import unit
 
 SEED = 0
 HOUR_S = 3600
-STRAGGLERS, SLOWER = 0.01, 5.0  # so many tasks take so many times as long
+SPREAD, STRAGGLERS, SLOWER = 0.25, 0.01, 5.0  # of a task's time; so many tasks take so many times as long
 DEATHS_PER_HOUR = 0.001  # of one worker: once in six weeks; spot machines die more often
 BACK_S = 120  # until another worker has taken a dead one's place
 BEFORE = ("start", "index")  # done before the job begins
 KEPT = ("convert", "shard")  # a restarted job finds their finished tasks
 GIVE_UP = 50  # restarts
-WORKER_GB = 4.0
+POOL_ROW = 185  # bytes of a clip in the memory of every worker that pairs
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def spread(step: Step, task: int, attempt: int) -> float:
     a, b = unit(SEED, step.name, task, "a"), unit(SEED, step.name, task, "b")
     normal = math.sqrt(-2 * math.log(1 - a)) * math.cos(2 * math.pi * b)
     straggles = unit(SEED, step.name, task, attempt, "straggles") < STRAGGLERS
-    return math.exp(0.25 * normal - 0.03125) * (SLOWER if straggles else 1)
+    return math.exp(SPREAD * normal - SPREAD**2 / 2) * (SLOWER if straggles else 1)
 
 
 class Machines:
@@ -83,16 +85,13 @@ class Machines:
 
 
 def run_step(
-    step: Step, cluster: Cluster, machines: Machines, begin: float, left: list[int], all_again: bool
+    step: Step, place: Place, machines: Machines, begin: float, left: list[int], all_again: bool
 ) -> tuple[float, int, list[int], bool]:
     """One step from `begin`: when it ends or breaks off, tasks done again, tasks still to do, whether it broke off."""
-    total = step.cpu_s + step.waiting_s(cluster)
-    parallel = 1 if step.serial else min(cluster.workers, len(left))
-    least = max(
-        (step.read + step.written) * 8 / (cluster.storage_mbit * 1e6), step.requests / cluster.requests_per_s
-    )
-    mean = duration(step, cluster)[0] if step.serial else total / step.tasks
-    free = [(begin + (0 if step.serial else step.each_s), worker) for worker in range(parallel)]
+    alone = Place(1, place.worker_mbit, place.latency_s)
+    mean = step.seconds(alone)[0] / step.tasks
+    least = step.requests / place.requests_per_s
+    free = [(begin, worker) for worker in range(min(place.workers, len(left)))]
     heapq.heapify(free)
     waiting = [(task, 0) for task in reversed(left)]
     done: dict[int, float] = {}
@@ -100,18 +99,18 @@ def run_step(
     while waiting:
         now, worker = heapq.heappop(free)
         task, attempt = waiting.pop()
-        seconds = mean * (1 if step.serial else spread(step, task, attempt))
+        seconds = mean * (1 if step.tasks == 1 else spread(step, task, attempt))
         died = machines.dies[worker]
         if not all_again and died < now + seconds:
             if died > now:  # else it died idle
                 again += 1
             waiting.append((task, attempt + (died > now)))
-            heapq.heappush(free, (max(now, machines.replace(worker, died)) + step.each_s, worker))
+            heapq.heappush(free, (max(now, machines.replace(worker, died)), worker))
             continue
         done[task] = now + seconds
         heapq.heappush(free, (now + seconds, worker))
     end = max(done.values())
-    if end < begin + least:  # no sooner than the storage has answered everything
+    if end < begin + least:  # no sooner than the store has answered everything
         stretch = least / (end - begin)
         done = {task: begin + (at - begin) * stretch for task, at in done.items()}
         end = begin + least
@@ -123,18 +122,18 @@ def run_step(
     return end, again, [], False
 
 
-def simulate(made: Plan, cluster: Cluster, all_again: bool) -> Outcome:
+def simulate(made: Forecast, place: Place, all_again: bool) -> Outcome:
     """A whole build on workers that straggle and die."""
-    machines, now, again, restarts = Machines(cluster.workers), 0.0, 0, 0
-    plans = [line.step for line in made.lines]
-    left = {step.name: list(range(step.tasks)) for step in plans}
+    machines, now, again, restarts = Machines(place.workers), 0.0, 0, 0
+    steps = [step for step, _, _ in made.steps]
+    left = {step.name: list(range(step.tasks)) for step in steps}
     number = 0
-    while number < len(plans):
-        step = plans[number]
+    while number < len(steps):
+        step = steps[number]
         tasks = left[step.name] if step.name in KEPT else list(range(step.tasks))
         broke = False
         if tasks:
-            now, more, left[step.name], broke = run_step(step, cluster, machines, now, tasks, all_again)
+            now, more, left[step.name], broke = run_step(step, place, machines, now, tasks, all_again)
             again += more
         number += 1
         if broke:
@@ -149,17 +148,16 @@ def builds(scales: list[int]) -> Iterator[str]:
     yield ("| corpora | samples, planned | samples | s, planned | s of processor | ratio | s of wall | MB |")
     yield "|---|---|---|---|---|---|---|---|"
     demo = recipe.load("demo")
-    label_map = label_maps.load(demo.labels.map)
-    alone = Cluster(1, 1e9, 1e9, 0.0, 1e9)
+    label_map = label_map_of(demo.labels)
     root = Path(tempfile.mkdtemp())
     try:
         write_demo_corpora(str(root / "base"), images=60, clips=6, workers=1)
         grow(root / "base", root / "sample", 10)
-        mine = measure(str(root / "sample"), demo, label_map, rates.load_rates(), lambda _: None)
+        mine = measure(str(root / "sample"), demo, label_map, load_rates())
         for scale in scales:
             corpora = root / str(scale)
             grow(root / "base", corpora, scale)
-            made = plan(workload.counted(str(corpora), label_map), demo, mine, alone, Prices())
+            made = forecast(workload.counted(str(corpora), label_map), demo, mine, Place(1))
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds, peak, samples = build(corpora, root / "out", 1)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -181,60 +179,38 @@ def simulated(samples: list[int], workers: list[int]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for number in samples:
         for count in workers:
-            cluster = Cluster(count)
-            made = full(number, cluster)
-            one, other = (simulate(made, cluster, all_again) for all_again in (False, True))
+            place = Place.object_store(count)
+            made, _ = full(number, place)
+            one, other = (simulate(made, place, all_again) for all_again in (False, True))
             never = "never" if math.isinf(other.seconds) else f"{other.seconds / HOUR_S:.2f}"
-            limit = f"{made.limit.step.name} ({made.limit.bound})"
+            step, _, bound = made.limit
             yield (
-                f"| {number:,} | {count:,} | {made.seconds / HOUR_S:.2f} | {limit} | "
+                f"| {number:,} | {count:,} | {made.seconds / HOUR_S:.2f} | {step.name} ({bound}) | "
                 f"{one.seconds / HOUR_S:.2f} | {one.again} | {never} | {other.restarts} |"
             )
 
 
-def full(samples: float, cluster: Cluster) -> Plan:
+def full(samples: float, place: Place) -> tuple[Forecast, workload.Workload]:
     """The published corpora's mixture, made as large."""
-    chosen = recipe.load("avs_synthetic")
-    known = rates.load_rates()
-    whole = workload.published(label_maps.load(chosen.labels.map))
-    return plan(
-        whole.scaled(samples / whole.samples(known.kept)), chosen, known, cluster, rates.load_prices()
-    )
+    chosen, rates = recipe.load("avs_synthetic"), load_rates()
+    whole = workload.published(label_map_of(chosen.labels))
+    work = whole.scaled(samples / forecast(whole, chosen, rates, place).samples)
+    return forecast(work, chosen, rates, place), work
 
 
-def breaks() -> Iterator[str]:
-    """The smallest size, to a tenth, from which on a limit is met."""
-    crowd = Cluster(1_000)
-
-    def share(name: str) -> Callable[[Plan], float]:
-        return lambda made: sum(line.seconds for line in made.lines if line.step.name == name) / made.seconds
-
-    def pool(made: Plan) -> float:
-        return made.pool_bytes / 1e9
-
-    def slices(made: Plan) -> float:
-        shuffles = ("group", "link", "reject", "gather clips", "plan pool", "plan shards")
-        return sum(share(name)(made) for name in shuffles)
-
-    rules = [
-        (f"the pool of clips fills a worker of {WORKER_GB:g} GB", pool, WORKER_GB),
-        ("clips: a quarter of the time on 1,000 workers", share("clips"), 0.25),
-        ("measure: a quarter of the time on 1,000 workers", share("measure"), 0.25),
-        ("index, in one process: a tenth of the time on 1,000 workers", share("index"), 0.1),
-        ("finish, in one process: a tenth of the time on 1,000 workers", share("finish"), 0.1),
-        ("slices of tables in shuffles: half of the time on 1,000 workers", slices, 0.5),
-    ]
-    yield "| what | from about so many samples | there |"
-    yield "|---|---|---|"
-    for what, measure_of, limit in rules:
-        sizes = [10 ** (step / 10) for step in range(40, 96)]
-        met = next((size for size in sizes if measure_of(full(size, crowd)) >= limit), None)
-        value = (
-            f"{measure_of(full(met, crowd)):.2f}"
-            if met
-            else f"{max(measure_of(full(s, crowd)) for s in sizes):.2f} at most"
+def left_out(samples: list[int]) -> Iterator[str]:
+    """What the plan has no step for. A shuffle cuts T tables into B slices: where both grow, T x B requests."""
+    yield "| samples | slices of one shuffle of all masks | h, at 5,000 requests a second | pool in a worker, GB |"
+    yield "|---|---|---|---|"
+    for number in samples:
+        place = Place.object_store(1_000)
+        made, work = full(number, place)
+        cut = math.ceil(work.masks / MASKS_PER_GROUP) * (1 + int(work.masks) // graph.MASKS_PER_BUCKET)
+        cut = min(work.masks, cut)
+        yield (
+            f"| {number:,} | {cut:,.0f} | {cut / place.requests_per_s / HOUR_S:,.2f} | "
+            f"{made.clips * POOL_ROW / 1e9:.2f} |"
         )
-        yield f"| {what} | {f'{met:,.0f}' if met else 'never'} | {value} |"
 
 
 def main() -> None:
@@ -254,11 +230,11 @@ def main() -> None:
         for row in builds(scales):
             print(row, flush=True)
         print()
-    print("Simulated, from the shipped rates, S3-like storage\n")
+    print("Simulated, from the shipped rates, S3-like store\n")
     for row in simulated(samples, workers):
         print(row, flush=True)
     print()
-    for row in breaks():
+    for row in left_out(samples):
         print(row, flush=True)
 
 

@@ -19,6 +19,8 @@ def serve(
     Raises:
         ReviewError: the address cannot be listened on.
     """
+    if not host:
+        raise ReviewError("--host is empty: give an address to listen on, such as 127.0.0.1")
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     names = (
         "localhost",

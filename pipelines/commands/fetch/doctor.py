@@ -1,0 +1,39 @@
+"""`avs-data fetch doctor`."""
+
+import sys
+
+import click
+
+from pipelines.commands import options
+from shards.command_line import FOUND_WRONG
+
+
+@click.command()
+@click.argument("recipe_name", metavar="[RECIPE]", required=False)
+@options.CORPORA
+@options.COOKIES
+def command(recipe_name: str | None, corpora: str, cookies: tuple[str, ...]) -> None:
+    """Check that this machine can fetch to CORPORA: write access, disk, DNS, decoders, yt-dlp's age, cookie files.
+
+    With RECIPE, the sources that its [fetch] names are checked, else the official ones. Exit code 1 where something
+    needs doing. Downloads nothing.
+
+    Example: avs-data fetch doctor avs_synthetic --corpora corpora
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipelines.fetch import doctor
+    from pipelines.fetch import options as fetch_options
+    from pipelines.recipes import recipe
+    from shards import terminal
+
+    table_of_recipe = recipe.load(recipe_name).fetch if recipe_name else {}
+    settings = fetch_options.parse(table_of_recipe, recipe_name or "defaults")
+    findings = doctor.examine(corpora, settings, cookies)
+    table = Table("", "check", "seen", "what to do")
+    for finding in findings:
+        mark = Text("✗", style="red") if finding.remedy else Text("✓", style="green")
+        table.add_row(mark, finding.check, finding.seen, finding.remedy)
+    terminal.console().print(table)
+    sys.exit(FOUND_WRONG if any(finding.remedy for finding in findings) else 0)

@@ -1,0 +1,89 @@
+"""`avs-data fetch ledger`."""
+
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.commands import options
+
+if TYPE_CHECKING:
+    from pipelines.fetch.items import Item
+    from pipelines.fetch.ledger import Attempt
+
+
+@click.command()
+@options.CORPORA
+@click.option(
+    "--cause", help="List the items whose last attempt has one of these causes (a comma between them)."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print every attempt as CSV.")
+def command(corpora: str, cause: str | None, as_csv: bool) -> None:
+    """Say what became of each item of CORPORA: counts per cause, survival per category, what waits.
+
+    Permanent causes are never tried again. The others are, after a wait that doubles: by the next fetch, or
+    at once with avs-data fetch retry.
+
+    Example: avs-data fetch ledger --corpora corpora --cause removed,private
+    """
+    from pipelines.fetch import report
+    from pipelines.fetch.ledger import Attempt, Ledger
+    from pipelines.fetch.run import read_items
+
+    wanted = report.parse_causes(cause) if cause is not None else None
+    items = read_items(corpora)
+    with Ledger(corpora) as ledger:
+        rows, latest = ledger.rows(), ledger.latest()
+    if as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(field.name for field in fields(Attempt))
+        writer.writerows(astuple(row) for row in rows)
+        return
+    if wanted is None:
+        print_ledger(rows, latest, items)
+        return
+    for row in sorted(latest.values(), key=lambda row: (row.cause, row.item)):
+        if row.cause in wanted:
+            again = "never again" if row.permanent else _clock(row.next_at)
+            click.echo(f"{row.item}  {row.cause}  attempt {row.attempt}  {again}  {row.detail}")
+
+
+def print_ledger(rows: "Sequence[Attempt]", latest: "dict[str, Attempt]", items: "Sequence[Item]") -> None:
+    """Causes and survival. Without `rows` the column of attempts is left out."""
+    from rich.table import Table
+
+    from pipelines.fetch import report
+    from shards import terminal
+
+    causes = Table(title="Causes")
+    for name in ("kind", "cause"):
+        causes.add_column(name)
+    numbers = ("attempts", "items", "never again") if rows else ("items", "never again")
+    for name in numbers:
+        causes.add_column(name, justify="right")
+    for line in report.causes(rows or latest.values(), latest, items):
+        counts = (line.attempts, line.items, line.permanent) if rows else (line.items, line.permanent)
+        causes.add_row(line.kind, line.cause, *(f"{count:,}" for count in counts))
+    survival = Table(title="Survival")
+    for name in ("category", "kind"):
+        survival.add_column(name)
+    for name in ("needed", "there", "lost", "share there"):
+        survival.add_column(name, justify="right")
+    for one in report.survival(latest, items):
+        share = f"{one.there / one.needed:.1%}"
+        survival.add_row(one.category, one.kind, f"{one.needed:,}", f"{one.there:,}", f"{one.lost:,}", share)
+    console = terminal.console()
+    console.print(causes)
+    console.print(survival)
+    for cause, waiting in report.waiting(latest).items():
+        click.echo(
+            f"{len(waiting):,} wait after {cause}, the first until {_clock(waiting[0].next_at)}: {waiting[0].detail}"
+        )
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

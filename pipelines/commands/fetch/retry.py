@@ -1,0 +1,56 @@
+"""`avs-data fetch retry`."""
+
+import time
+
+import click
+
+from pipelines.commands import options
+
+
+@click.command()
+@options.RECIPE
+@options.CORPORA
+@click.option("--cause", required=True, help="Causes with commas between them, as throttled,timeout.")
+@options.COOKIES
+def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]) -> None:
+    """Try the items of CORPORA again, now, whose last attempt failed for one of these causes - and no others.
+
+    The backoff is passed over; the limits per host and the budget that RECIPE sets are not. What failed for good stays
+    as it is.
+
+    Example: avs-data fetch retry avs_synthetic --corpora corpora --cause throttled,timeout
+    """
+    from pipelines.commands.fetch.ledger import print_ledger
+    from pipelines.fetch import access, report
+    from pipelines.fetch import options as fetch_options
+    from pipelines.fetch.display import FetchDisplay
+    from pipelines.fetch.items import Kind
+    from pipelines.fetch.ledger import Ledger
+    from pipelines.fetch.run import Fetch, locked, read_items
+    from pipelines.recipes import recipe
+
+    wanted = report.parse_causes(cause)
+    settings = fetch_options.parse(recipe.load(recipe_name).fetch, recipe_name)
+    items = read_items(corpora)
+    sessions = access.sessions(cookies)
+    with Ledger(corpora) as ledger, locked(ledger), FetchDisplay() as display:
+        latest = ledger.latest()
+        failed = {name for name, row in latest.items() if row.cause in wanted}
+        again = {name for name in failed if not latest[name].permanent}
+        chosen = [
+            item
+            for item in items
+            if item.name in again
+            or (item.kind is Kind.MASK and f"archive:{item.url.rpartition('/')[2]}" in again)
+        ]
+        ledger.reopen(again, time.time())
+        fetch = Fetch(corpora, settings, ledger, access=sessions, watch=display.watch)
+        fetch.items(chosen)
+        fetch.near_duplicates(items)
+        latest = ledger.latest()
+    now_there = sum(latest[name].ok for name in again)
+    click.echo(
+        f"{len(again):,} item(s) tried again, {now_there:,} now there; "
+        f"{len(failed) - len(again):,} failed for good and were left alone"
+    )
+    print_ledger([], latest, items)

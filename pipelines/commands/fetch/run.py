@@ -1,0 +1,87 @@
+"""`avs-data fetch run`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.commands import options
+from shards.errors import AvsError
+
+if TYPE_CHECKING:
+    from pipelines.fetch.ledger import Attempt
+
+
+@click.command()
+@options.RECIPE
+@options.CORPORA
+@options.ONLY
+@options.COOKIES
+@click.option(
+    "--accept-drift", is_flag=True, help="Take annotation files that changed since they were pinned."
+)
+def command(
+    recipe_name: str, corpora: str, only: tuple[str, ...], cookies: tuple[str, ...], accept_drift: bool
+) -> None:
+    """Download what the categories of RECIPE need: annotation files, photos, masks, clips.
+
+    A stopped fetch goes on where it was; a finished one fetches nothing. Another category fetches only what
+    is new. Each attempt is a row of the ledger (avs-data fetch ledger). What failed for good is never tried
+    again; what failed for now waits its turn, in this run or the next.
+
+    \b
+    CORPORA/lvis/         annotations, images/train2017, images/val2017
+    CORPORA/open_images/  annotations, images/, masks/
+    CORPORA/vggsound/     vggsound.csv, clips/<id>_<start %06d>.flac
+    CORPORA/_fetch/       ledger, items, pins, near duplicates
+
+    YouTube lets a guest see about 300 videos an hour: [fetch.youtube] of the recipe holds the budget,
+    --cookies adds sessions. Proxies come from the environment variable AVS_DATA_PROXIES, one address after
+    another with spaces between.
+
+    Example: avs-data fetch run avs_synthetic --corpora corpora
+    """
+    from pipelines.build.match import label_map_of
+    from pipelines.commands.fetch.ledger import print_ledger
+    from pipelines.fetch import access
+    from pipelines.fetch import options as fetch_options
+    from pipelines.fetch.causes import Cause
+    from pipelines.fetch.display import FetchDisplay
+    from pipelines.fetch.ledger import Ledger
+    from pipelines.fetch.run import Fetch, locked
+    from pipelines.recipes import recipe
+    from shards import guard
+
+    loaded = recipe.load(recipe_name)
+    settings = fetch_options.parse(loaded.fetch, recipe_name)
+    label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
+    sessions = access.sessions(cookies)
+    with Ledger(corpora) as ledger, locked(ledger), FetchDisplay() as display:
+        fetch = Fetch(
+            corpora, settings, ledger, access=sessions, accept_drift=accept_drift, watch=display.watch
+        )
+        fetch.annotations()
+        if only == ("annotations",):
+            return
+        found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
+        chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
+        fetch.items(chosen)
+        near = fetch.near_duplicates(found.items)
+        latest = ledger.latest()
+    click.echo(f"Near duplicates: {near[0]} pairs of photos, {near[1]} pairs of clips", err=True)
+    print_ledger([], latest, found.items)
+    _print_rest([latest.get(item.name) for item in chosen])
+    failed = [row for item in chosen if (row := latest.get(item.name)) and row.cause == Cause.INTERNAL_ERROR]
+    if said := guard.say([f"{row.item}: {row.detail}" for row in failed], "the ledger has them"):
+        raise AvsError(said)
+
+
+def _print_rest(rows: "list[Attempt | None]") -> None:
+    later = [row.next_at for row in rows if row is not None and not row.ok and not row.permanent]
+    if later:
+        minutes = max(0.0, min(later) - time.time()) / 60
+        click.echo(
+            f"{len(later):,} item(s) may come later, the first in {minutes:,.0f} min: run the same command again, "
+            "or avs-data fetch retry to try some causes at once",
+            err=True,
+        )

@@ -1,0 +1,40 @@
+"""Arguments and options that several commands have: one spelling, one default, one meaning."""
+
+import click
+
+RECIPE = click.argument("recipe_name", metavar="RECIPE")
+DATASET = click.argument("dataset", metavar="DATASET")
+CORPORA = click.option(
+    "--corpora",
+    required=True,
+    metavar="DIR",
+    help="Folder or URL (s3://, gs://) that holds lvis/, open_images/ and vggsound/; each may be absent.",
+)
+OUT = click.option("--out", required=True, metavar="DIR", help="Folder or URL to write to; made if missing.")
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many work at the same time on this machine.",
+)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+HELD_OUT = click.option(
+    "--held-out",
+    multiple=True,
+    metavar="CSV",
+    help="List of videos that training must not hear; may be repeated.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+COOKIES = click.option(
+    "--cookies",
+    multiple=True,
+    metavar="FILE",
+    help="Cookie file in Netscape's format; may be repeated: each is a session of its own.",
+)
+ONLY = click.option(
+    "--only",
+    type=click.Choice(["annotations", "photos", "masks", "clips"]),
+    multiple=True,
+    help="These kinds alone; may be repeated.",
+)
