@@ -160,9 +160,7 @@ def test_a_wrong_value_is_told_in_one_line(
                         shutil.copy(source.with_suffix(".toml"), folder)
                     values[key] = str(target)
             right = values[name]
-            values[name] = damage(
-                Path(right) if Path(right).is_absolute() else Path(right), folder / "damaged"
-            )
+            values[name] = damage(Path(right), folder / "damaged")
             words = words_of(path, values)
             result = call(words)
             lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]

@@ -29,6 +29,7 @@ def command(tables: tuple[str, ...], places: tuple[str, ...]) -> None:
     What is trained or measured already is a comment. A dataset without a place is a shell variable.
 
     \b
+    Examples:
       avs-train plan-experiments --table 7
       avs-train plan-experiments --data avsbench_s4=data/s4 --data avsbench_ms3=data/ms3 \\
           --data avs_synthetic=s3://bucket/avs-synthetic > experiments.sh
