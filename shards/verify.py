@@ -2,11 +2,9 @@
 
 import hashlib
 import io
-import multiprocessing
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +15,7 @@ import soundfile
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from shards import format, jpeg, records, storage, tables
+from shards import format, jpeg, processes, records, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
 from shards.records import Audio, ClipRecord, Pairing, SampleRecord
@@ -104,11 +102,8 @@ def verify(
 
 
 def _run(jobs: list[_Job], workers: int) -> Iterator[_ShardCheck]:
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(_check_shard, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_check_shard, jobs)
+    with processes.pool(min(workers, len(jobs))) as each:
+        yield from each(_check_shard, jobs)
 
 
 def _rows_of(table: pa.Table, entry: ShardEntry) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ CALLS = {
     "avs-data review import": "{proposals} --queue {queue} --map {map} --labels {labels} --index {index} --gold {gold}",
     "avs-data review list": "--queue {queue} --map {map} --impact",
     "avs-data review reject": "{link} --queue {queue} --reviewer {reviewer}",
-    "avs-data review serve": "--queue {queue} --map {map} --corpora {corpora} --host {host}",
+    "avs-data review serve": "--queue {queue} --map {map} --host {host}",
     "avs-data review show": "{link} --queue {queue} --map {map}",
     "avs-data review undo": "--queue {queue} --reviewer {reviewer} --decision {link}",
     "avs-data stats": "{dataset} --out {out}",
@@ -43,6 +43,7 @@ CALLS = {
     "avs-train embed": "{config} {override} --data {generated} --out {table}",
     "avs-train eval": "{run} {override} --data {generated} --out {out}",
     "avs-train fit": "{config} {override} --data {generated} --out {run_out}",
+    "avs-train plan-experiments": "--table 7",
     "avs-train predict": "{photo} {sound} {override} --model {run} --out {picture}",
     "avs-train report": "{result} --out {out}",
 }
@@ -129,12 +130,15 @@ def _made(folder: Path) -> Path:
 
 
 def _manifest(change: Callable[[dict], object]) -> Damage:
+    """The manifest changed; of an edition without sounds its own list of files."""
+
     def make(right: Path, folder: Path) -> str:
         target = folder / "dataset"
         shutil.copytree(right, target)
-        record = json.loads((target / "manifest.json").read_text())
+        path = next(target / name for name in LISTS if (target / name).exists())
+        record = json.loads(path.read_text())
         changed = change(record)
-        (target / "manifest.json").write_text(json.dumps(record if changed is None else changed))
+        path.write_text(json.dumps(record if changed is None else changed))
         return str(target)
 
     return make
@@ -161,12 +165,13 @@ def _with(name: str, content: bytes) -> Damage:
     return make
 
 
+LISTS = ("manifest.json", "reference/manifest.json", "publication.json")
 DATASETS: dict[str, Damage] = {
-    "no manifest": _without("manifest.json"),
+    "no manifest": _without("**/*.json"),
     "manifest of another format": _manifest(lambda record: record.update(format="other")),
     "manifest is a list": _manifest(lambda record: []),
     "manifest is empty": _manifest(lambda record: {}),
-    "manifest lacks shards": _manifest(lambda record: record.pop("shards") and None),
+    "manifest lacks shards": _manifest(lambda record: record.pop("shards", None) and None),
     "no samples table": _without("samples.parquet"),
     "samples table is garbage": _with("samples.parquet", GARBAGE),
     "no pool table": _without("pool.parquet"),

@@ -40,7 +40,7 @@ def test_every_experiment_names_its_dataset():
 
 def test_the_plan_is_a_shell_script_that_measures_every_row(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = plan("--data", "avsbench_s4=data/s 4")
+    text = plan("--place", "avsbench_s4=data/s 4")
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     commands = [line for line in text.splitlines() if line.startswith("avs-train")]
     assert len(commands) == len(set(commands))
@@ -63,7 +63,7 @@ def test_what_is_measured_is_left_out_and_a_table_is_chosen(tmp_path, monkeypatc
     assert "\n# measured: runs/loss_bce/eval-avsbench_s4-test.json" in text
     assert "avs-train eval runs/loss_iou" in text
     assert "adapters_2" not in text
-    assert "NAME one of" in plan("--data", "s4=x", ok=False)
+    assert "NAME one of" in plan("--place", "s4=x", ok=False)
 
 
 @pytest.fixture(scope="module")

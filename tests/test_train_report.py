@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import SHARED
+from real_data import DATA
 
 from avs_train import cli
 from avs_train.report import newer, published, s4_columns, table_2
@@ -61,7 +61,7 @@ def test_each_column_of_table_2_is_one_category_of_s4():
     for row in (row for row in published() if row.categories):
         assert sorted(row.categories) == named
     assert len(columns) == 23
-    path = SHARED / "avsbench" / "s4_meta_data.csv"
+    path = DATA / "avsbench" / "s4_meta_data.csv"
     if not path.is_file():
         pytest.skip(f"no real category names at {path}")
     with open(path, newline="") as file:

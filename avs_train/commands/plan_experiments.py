@@ -17,7 +17,7 @@ TABLES = tuple("234567")
     "--table", "tables", multiple=True, type=click.Choice(TABLES), help="Only this table; may be repeated."
 )
 @click.option(
-    "--data",
+    "--place",
     "places",
     multiple=True,
     metavar="NAME=DATASET",
@@ -31,8 +31,8 @@ def command(tables: tuple[str, ...], places: tuple[str, ...]) -> None:
     \b
     Examples:
       avs-train plan-experiments --table 7
-      avs-train plan-experiments --data avsbench_s4=data/s4 --data avsbench_ms3=data/ms3 \\
-          --data avs_synthetic=s3://bucket/avs-synthetic > experiments.sh
+      avs-train plan-experiments --place avsbench_s4=data/s4 --place avsbench_ms3=data/ms3 \\
+          --place avs_synthetic=s3://bucket/avs-synthetic > experiments.sh
     """
     found = experiments.experiments(tables)
     names = {data for each in found for data in (each.config.data.dataset, *(row.data for row in each.rows))}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("seen", type=click.Path(path_type=Path, exists=True))
+@click.argument("seen", type=click.Path(path_type=Path))
 @click.argument("rest", nargs=-1, metavar="[SOUND] [KEY=VALUE]...")
 @click.option("--model", required=True, metavar="RUN", help="Run folder or checkpoint.")
 @click.option(
@@ -83,6 +83,8 @@ def command(
     if len(sounds) > 1 or not all(each.is_file() for each in sounds):
         raise click.UsageError(f"{' '.join(map(str, sounds))}: give one SOUND, a file that is there")
     heard = sounds[0] if sounds else None
+    if not seen.exists():
+        raise AvsError(f"{seen}: no such file or folder; give a photo, a video, or a folder of frames")
     photo = seen.is_file() and is_photo(seen)
     target = out or seen.with_name(f"{seen.stem}-overlay{'.png' if photo else '.mp4'}")
     if target.resolve() in (seen.resolve(), heard and heard.resolve()):

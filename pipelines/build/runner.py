@@ -4,14 +4,18 @@ import json
 import logging
 import os
 import pydoc
+import shlex
 import socket
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     FlinkRunnerOptions,
     PipelineOptions,
     PortableOptions,
@@ -21,12 +25,20 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     _BeamArgumentParser,
 )
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from shards.errors import AvsError, of_a_store
 
 LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
+_WORKER = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
+"""
 _REMEDY = "What is written stays good: remove the cause and run the same command."
 
 
@@ -49,7 +61,7 @@ def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
     if standard.runner is None:
         extra = ["--runner", LOCAL]
         if workers > 1:
-            extra += ["--direct_num_workers", str(workers), "--direct_running_mode", "multi_processing"]
+            extra += ["--direct_num_workers", str(workers)]
         found = PipelineOptions([*arguments, *extra])
     name = found.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
     if name in ("DirectRunner", "SwitchingDirectRunner"):
@@ -75,16 +87,30 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
             code and comes as the runner's own error.
     """
     with _quiet():
-        pipeline = beam.Pipeline(options=options)
+        pipeline = beam.Pipeline(_runner(options), options)
         wire(pipeline)
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:  # a runner wraps it in its own way
             line = told(error, options)
+            if "KeyboardInterrupt" in line:
+                raise KeyboardInterrupt from error
             if _outside(error) or _of_a_store(line):
                 raise BuildStopped(f"the build stopped: {line}\n{_REMEDY}") from error
             error.add_note(_REMEDY)
             raise
+
+
+def _runner(options: PipelineOptions) -> PipelineRunner | None:
+    """The local runner's processes: as Beam starts them, but Ctrl-C ends them without a word.
+
+    None: Beam makes the runner that the options name.
+    """
+    direct = options.view_as(DirectOptions)
+    if not is_local(options) or direct.direct_num_workers < 2 or direct.direct_running_mode != "in_memory":
+        return None
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(_WORKER)}"
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
 
 
 def _named() -> str:
@@ -181,9 +207,13 @@ def _of_a_store(line: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway."""
-    before = logging.root.level
+    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway.
+
+    So does one of a thread that only waits for a worker process.
+    """
+    before, hook = logging.root.level, threading.excepthook
     logging.root.setLevel(logging.CRITICAL)
+    threading.excepthook = lambda failed: None
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
         file.flush()
@@ -193,3 +223,4 @@ def _quiet() -> Iterator[None]:
         finally:
             del os.environ["PIPELINE_OPTIONS_FILE"]
             logging.root.setLevel(before)
+            threading.excepthook = hook

@@ -23,7 +23,7 @@ HELD_OUT = click.option(
     "--held-out",
     multiple=True,
     metavar="CSV",
-    help="List of videos that training must not hear; may be repeated.",
+    help="CSV of videos that training must not hear; may be repeated.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COOKIES = click.option(

@@ -16,12 +16,7 @@ from shards.command_line import FOUND_WRONG
     "--rebuild", is_flag=True, help="Build it again from its recipe and --corpora, and compare every byte."
 )
 @click.option("--corpora", metavar="DIR", help="For --rebuild: what it was built from.")
-@click.option(
-    "--held-out",
-    multiple=True,
-    metavar="CSV",
-    help="A list of videos: one that is heard in train is a fault. With --rebuild also what the build is given.",
-)
+@options.HELD_OUT
 def command(
     dataset: str, workers: int, rebuild: bool, corpora: str | None, held_out: tuple[str, ...]
 ) -> None:
@@ -29,7 +24,7 @@ def command(
 
     Hashes, counts, tar headers, offsets, that every photo, mask, sound and record decodes and fits the others, and that
     no photograph or video leaks across splits or out of a --held-out list. Prints each fault with its place; exit code
-    1 if there is any.
+    1 if there is any. With --rebuild, the lists are also what the build was given.
 
     \b
     Examples:

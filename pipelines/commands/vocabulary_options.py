@@ -1,17 +1,22 @@
 """`--audio` and `--visual`: which vocabularies a command reads, known ones or files of one's own."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.matching import sources
 from pipelines.matching.vocabularies import AUDIO_SOURCES, VISUAL_SOURCES, VocabularyError
+
+if TYPE_CHECKING:
+    from pipelines.matching.sources import Source
 
 
 def _option(name: str, known: tuple[str, ...], default: tuple[str, ...], help: str) -> Callable:
     def parsed(
         context: click.Context, option: click.Parameter, values: tuple[str, ...]
-    ) -> tuple[sources.Source, ...]:
+    ) -> "tuple[Source, ...]":
+        from pipelines.matching import sources
+
         try:
             return sources.parse(values, known)
         except VocabularyError as error:

@@ -9,13 +9,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 from pipelines.demo import lvis, open_images, plan, vggsound
-from shards import claims, storage
+from shards import claims, processes, storage
 from shards.errors import AvsError
 from shards.text import read_json
 
@@ -79,32 +77,15 @@ def _state(root: str, marker: str) -> dict[str, Any] | None:
 
 def _write(root: str, seed: int, images: int, clips: int, workers: int, progress: Progress) -> None:
     lvis_items, open_images_items = plan.items(images)
-    with _Pool(workers) as pool:
-        shown = partial(pool.run, progress=progress)
+    with processes.pool(workers) as each:
+
+        def shown(what: str, function: Callable[[Any], Any], items: list[Any]) -> Iterator[Any]:
+            for done, result in enumerate(each(function, items), start=1):
+                progress(what, done, len(items))
+                yield result
+
         lvis.write_tables(root, list(shown("LVIS photos", partial(lvis.draw, root, seed), lvis_items)))
         photos = shown("Open Images photos", partial(open_images.draw, root, seed), open_images_items)
         open_images.write_tables(root, list(photos))
         rows = shown("VGGSound clips", partial(vggsound.make, root, seed), vggsound.clips(clips))
         vggsound.write_table(root, [row for pair in rows for row in pair])
-
-
-class _Pool:
-    """Runs a function over items in order, in processes where more than one is wanted."""
-
-    def __init__(self, workers: int) -> None:
-        self._executor = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else None
-
-    def __enter__(self) -> "_Pool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._executor:
-            self._executor.shutdown(cancel_futures=True)
-
-    def run(
-        self, what: str, function: Callable[[Any], Any], items: list[Any], *, progress: Progress
-    ) -> Iterator[Any]:
-        results = self._executor.map(function, items, chunksize=4) if self._executor else map(function, items)
-        for done, result in enumerate(results, start=1):
-            progress(what, done, len(items))
-            yield result

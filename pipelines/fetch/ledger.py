@@ -131,6 +131,7 @@ class Ledger:
             if not read_only:
                 self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _CREATE)
             (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            self._db.execute("SELECT 1 FROM attempts LIMIT 0")
         except sqlite3.DatabaseError as error:
             found = str(error)
         if found != "ok":

@@ -8,7 +8,6 @@ from pipelines.matching.decide import SOUNDING, Judge, Judged
 from pipelines.matching.decisions import Decided, Decisions
 from pipelines.matching.lexicon import Lexicon
 from pipelines.matching.phrases import Mention, Reader, Reading, Role
-from pipelines.matching.semantic import Semantics
 from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.matching.wording import tokens
@@ -37,7 +36,11 @@ class Matcher:
         self._judge = Judge(index, lexicon)
         self._lexicon = lexicon
         self._decisions = Decisions(decided, visual, self._reader, self._finder)
-        self._semantics = Semantics(visual) if semantic else None
+        self._semantics = None
+        if semantic:
+            from pipelines.matching.semantic import Semantics  # numpy, which nothing else here needs
+
+            self._semantics = Semantics(visual)
         self._mids = {
             label.id: number for number, label in enumerate(visual) if label.source == "open_images"
         }

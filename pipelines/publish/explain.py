@@ -67,8 +67,10 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
 def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
     made = dataset.manifest
     record = json.loads(dataset.read_member(row, "json"))
-    text = made.recipe["text"]
-    rules = recipe.parse(recipe.tomllib.loads(text), text, "the manifest's recipe")
+    rules = recipe.recorded(made)
+    imported = {
+        "as published": "imported from the release of a finished dataset, not built by rules of a recipe"
+    }
     image, mask, sound = record["image"], record["mask"], record["audio"]
     return Story(
         f"{row['key']}  {row['sample_id']}",
@@ -93,10 +95,12 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
             "category": {
                 row["category"]: f"label map {made.label_map['name']} {made.label_map['version']}",
                 **{_label(link): _decided(link) for link in (*image["labels"], sound["label"])},
-            },
-            "rules": _rules(row, record, rules),
-            "split": _split(row, rules),
-            "pairing": _pairing(dataset, row, record),
+            }
+            if rules
+            else {row["category"]: "as published"},
+            "rules": _rules(row, record, rules) if rules else imported,
+            "split": _split(row, rules) if rules else {"split": row["split"], **imported},
+            "pairing": _pairing(dataset, row, record) if rules else imported,
             "shard": _shard(made, row),
         },
     )

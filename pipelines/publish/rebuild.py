@@ -45,8 +45,11 @@ def rebuild(
         )
     if differ := differences(made.code):
         raise RebuildError(f"other versions made it: {'; '.join(differ)}; install those and run this again")
-    text = made.recipe["text"]
-    loaded = recipe.parse(recipe.tomllib.loads(text), text, "the manifest's recipe")
+    loaded = recipe.recorded(made)
+    if loaded is None:
+        raise RebuildError(
+            f"{dataset} was imported, not built: import it again to another --out and `diff` the two"
+        )
     label_map = label_map_of(loaded.labels)
     if label_map.sha256 != made.label_map["sha256"]:
         raise RebuildError(

@@ -96,7 +96,12 @@ def _pool_shard(
     paths: dict[str, str | None],
 ) -> list[Missing]:
     """Convert the clips of a shard and write it; where one is missing, only say which."""
-    rules = recipe.parse(recipe.tomllib.loads(made.recipe["text"]), made.recipe["text"], "the recipe").select
+    loaded = recipe.recorded(made)
+    if loaded is None:
+        raise DatasetError(
+            f"{edition} was imported, not built from VGGSound's clips: import it again from its own release"
+        )
+    rules = loaded.select
     missing, sounds = [], {}
     for row in rows:
         path = paths.get(row["clip_id"])

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 
 from shards import text as texts
 from shards.errors import AvsError
+from shards.manifest import Manifest
 
 RECIPES = Path(__file__).parent
 
@@ -112,6 +113,13 @@ def load(name_or_path: str) -> Recipe:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     return parse(table, text, str(path))
+
+
+def recorded(made: Manifest) -> Recipe | None:
+    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built."""
+    text = made.recipe["text"]
+    table = tomllib.loads(text)
+    return None if set(table) == {"import"} else parse(table, text, "the manifest's recipe")
 
 
 def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
