@@ -74,12 +74,14 @@ def dataset(tmp_path_factory):
 def test_a_missing_beginning_says_which_command_makes_it(dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "sama_avs").mkdir(parents=True)  # measured before it was trained: no checkpoint yet
-    settings = configuration.load("few_shot_10_from_synthetic", ["data.dataset=generated"])
+    settings = configuration.load(
+        "few_shot_10_from_synthetic", ["data.dataset=generated", "train.batch_size=1"]
+    )
     with pytest.raises(
         RunError, match=r"runs/sama_avs .*make it first with `avs-train fit sama_avs --data AVS_SYN"
     ):
         loop.fit(settings, dataset, tmp_path / "run", ALONE, Quiet())
-    settings = configuration.load("tiny", ["train.init=elsewhere"])
+    settings = configuration.load("tiny", ["train.init=elsewhere", "train.batch_size=1"])
     with pytest.raises(
         RunError, match=r"tiny begins from elsewhere .*give a run folder, or a checkpoint file"
     ):
