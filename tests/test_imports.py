@@ -64,7 +64,7 @@ def s4(tmp_path):
 
 
 def run(*arguments, ok=True):
-    result = CliRunner().invoke(cli.main, ["import", *map(str, arguments)])
+    result = CliRunner().invoke(cli.main, ["import", "--may-drop", "1", *map(str, arguments)])
     if ok and result.exception:
         raise AssertionError(result.output) from result.exception
     return result.output
@@ -326,4 +326,6 @@ def test_a_folder_of_something_else_is_an_error(tmp_path):
         "avsbench", tmp_path, "--out", tmp_path, ok=False
     )
     (tmp_path / "annotations.csv").write_text("a,b\n1,2\n")
-    assert "has no column inst_id" in run("avs-synthetic", tmp_path, "--out", tmp_path, ok=False)
+    assert "it needs a column split, and the others by their names (inst_id," in run(
+        "avs-synthetic", tmp_path, "--out", tmp_path, ok=False
+    )

@@ -11,12 +11,19 @@ from shards.errors import AvsError
 @click.argument("folder")
 @options.OUT
 @options.WORKERS
-def command(kind: str, folder: str, out: str, workers: int) -> None:
+@click.option(
+    "--may-drop",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Share of a split's samples that may be unusable; more is an error.",
+)
+def command(kind: str, folder: str, out: str, workers: int, may_drop: float) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
     \b
     avsbench       the folder of S4 (s4_meta_data.csv, s4_data/) or of MS3 (ms3_meta_data.csv, ms3_data/)
-    avs-synthetic  the release folder (annotations.csv, images/, masks/, audios/)
+    avs-synthetic  the release folder (annotations.csv, category_for_vggsound_audios.pkl, images/, masks/, audios/)
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
     same command again goes on where it was stopped.
@@ -30,8 +37,9 @@ def command(kind: str, folder: str, out: str, workers: int) -> None:
     found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
     with Bars() as bars:
         counts = dataset.write(
-            found, folder, out, workers=workers, progress=lambda done, of: bars.show("Shards", done, of)
-        )
+            found, folder, out, workers=workers, may_drop=may_drop,
+            progress=lambda done, of: bars.show("Shards", done, of),
+        )  # fmt: skip
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
     click.echo(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", err=True)
     if said := guard.report(out):

@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from pipelines.build.code import code_versions
 from pipelines.imports import media
-from pipelines.imports.planned import Found, PlannedSample
+from pipelines.imports.planned import Found, PlannedClip, PlannedSample
 from pipelines.media import masks
 from shards import format, new_dataset, parts, records, sound, storage, tables
+from shards.errors import AvsError
+from shards.hashing import pair, pool_hashes
 from shards.manifest import Manifest
 from shards.reader import read_clip
 from shards.records import ClipRecord, SampleRecord
@@ -35,27 +37,37 @@ def write(
     out: str,
     *,
     workers: int = 2,
+    may_drop: float = 1.0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Counter[str]:
     """Write the dataset `out` from the files below `folder`.
 
     Args:
+        may_drop: share of a split's samples that may be dropped, in [0, 1].
         progress: told shards done and shards in all.
     Returns:
         Samples that were kept, and dropped items per reason.
     Raises:
-        ClaimError: `out` holds something else. NoSamples: not one sample of the plan can be used.
+        ClaimError: `out` holds something else. NoSamples: not one sample of the plan can be used. TooManyDropped: a
+        split lost more than it may; there is then no dataset, but `rejections.parquet` says why.
     """
-    asked = format.json_bytes({"samples": [asdict(sample) for sample in found.samples]})
+    asked = format.json_bytes(
+        {kind: [asdict(each) for each in getattr(found, kind)] for kind in ("samples", "clips")}
+    )
     new_dataset.begin(
         out,
         {"command": "import", "dataset": found.name, "samples": hashlib.sha256(asked).hexdigest()},
     )
     dropped: dict[str, parts.Rejections] = {"clips": [], "samples": list(found.rejections)}
     samples = list(_unique(found.samples, dropped["samples"]))
-    clips = _planned_clips(samples, folder)
-    pool_cuts, sample_cuts = _cut(clips), _cut(_planned_samples(samples, folder))
-    done, total = 0, len(pool_cuts) + len(sample_cuts)
+    clips = _planned_clips([*samples, *_safe(found.clips, dropped["clips"])], folder)
+    planned = _planned_samples(samples, folder)
+    entered = {
+        "clips": len(clips) + len(dropped["clips"]),
+        "samples": len(found.samples) + len(found.rejections),
+    }
+    pool_cuts = _cut(clips)
+    done, total = 0, len(pool_cuts) + len(_cut(planned))
     shards: list[str] = []
 
     def run(
@@ -74,10 +86,11 @@ def write(
         for rows in run(pool_cuts, "clips", partial(_write_clips, folder=folder, out=out))
         for row in rows.to_pylist()
     }
+    _draw(planned, heard, {row["clip_id"]: row["stamp"] for row in clips})
     writing = partial(_write_samples, folder=folder, out=out, heard=heard)
-    kept = sum(rows.num_rows for rows in run(sample_cuts, "samples", writing))
+    written = [rows for rows in run(_cut(planned), "samples", writing) if rows.num_rows]
+    kept = sum(rows.num_rows for rows in written)
     text = f'import = "{found.name}"\n'
-    entered = {"clips": len(clips), "samples": len(found.samples) + len(found.rejections)}
     reasons = {unit: Counter(str(row["reason"]) for row in rows) for unit, rows in dropped.items()}
     about = Manifest(
         name=found.name,
@@ -88,24 +101,76 @@ def write(
         funnel=tuple(new_dataset.step("import", unit, entered[unit], reasons[unit]) for unit in entered),
     )
     rejected = [tables.rejected(rows, unit) for unit, rows in dropped.items()]
+    lost = _lost(found, Counter(split for rows in written for split in rows["split"].to_pylist()), may_drop)
+    if kept and lost:
+        new_dataset.write_table(out, format.REJECTIONS, tables.REJECTIONS, rejected)
+        raise TooManyDropped(
+            f"dropped {'; '.join(lost)}, and {may_drop:.0%} may be. {storage.join(out, format.REJECTIONS)} says "
+            "why of each; to write the dataset all the same, allow more with --may-drop"
+        )
     new_dataset.complete(out, about, shards, partial(parts.load, out), rejected)
     return reasons["clips"] + reasons["samples"] + Counter({"kept": kept})
+
+
+class TooManyDropped(AvsError):
+    """More of a published dataset cannot be used than may be: it is not what it should be, or not all there."""
+
+
+def _lost(found: Found, kept: Mapping[str, int], may_drop: float) -> list[str]:
+    """Splits that lost a larger share than they may, and all rows together, with those that name no split."""
+    planned: dict[str, int] = Counter(sample.split for sample in found.samples)
+    parts_of = [(split, planned[split], kept.get(split, 0)) for split in format.SPLITS]
+    parts_of.append(("all", sum(planned.values()) + len(found.rejections), sum(kept.values())))
+    return [
+        f"{of - left:,} of {of:,} samples of {split}"
+        for split, of, left in parts_of
+        if of and (of - left) / of > may_drop
+    ]
+
+
+def _draw(
+    planned: Iterable[dict[str, Any]], heard: Mapping[str, Mapping[str, Any]], stamps: Mapping[str, str]
+) -> None:
+    """Give each sample that names no clip one of its category and split, as a trainer draws it in epoch 0."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for clip_id, clip in sorted(heard.items()):
+        for category in clip["categories"]:
+            members.setdefault((clip["split"], category), []).append(clip_id)
+    pools = {place: (ids, pool_hashes(ids)) for place, ids in members.items()}
+    for row in planned:
+        ids, hashes = pools.get((row["split"], row["category"]), ([], None))
+        if not row["clip_id"] and hashes is not None:
+            row["clip_id"] = ids[pair(0, 0, row["sample_id"], hashes)]
+            row["stamp"] += f" {stamps[row['clip_id']]}"
+
+
+def _safe(clips: Iterable[PlannedClip], rejections: parts.Rejections) -> Iterator[PlannedClip]:
+    for clip in clips:
+        if _hostile(clip.audio_path):
+            rejections.append(
+                rejection("import", clip.clip_id, Reason.HOSTILE_NAME, clip.audio_path, clip.category)
+            )
+        else:
+            yield clip
+
+
+def _hostile(*paths: str) -> str:
+    """The first path that leaves its folder; "" for none."""
+    bad = (path for path in paths if ".." in path.split("/") or "\\" in path or path.startswith("/"))
+    return next(bad, "")
 
 
 def _unique(samples: Iterable[PlannedSample], rejections: parts.Rejections) -> Iterator[PlannedSample]:
     seen: set[str] = set()
     for sample in samples:
         sample_id = _sample_id(sample)
-        paths = (sample.image_path, sample.mask_path, sample.audio_path)
-        hostile = [path for path in paths if ".." in path.split("/") or "\\" in path or path.startswith("/")]
+        hostile = _hostile(sample.image_path, sample.mask_path, sample.audio_path)
         if sample_id in seen:
             rejections.append(
                 rejection("import", sample_id, Reason.DUPLICATE_ID, "the first one stays", sample.category)
             )
         elif hostile:
-            rejections.append(
-                rejection("import", sample_id, Reason.HOSTILE_NAME, hostile[0], sample.category)
-            )
+            rejections.append(rejection("import", sample_id, Reason.HOSTILE_NAME, hostile, sample.category))
         else:
             seen.add(sample_id)
             yield sample
@@ -129,7 +194,7 @@ def _planned_samples(samples: Iterable[PlannedSample], folder: str) -> list[dict
 
 def _stamp(folder: str, *paths: str) -> str:
     """Size and time of each file, so that a changed one is written again."""
-    urls = [storage.join(folder, path) for path in paths]
+    urls = [storage.join(folder, path) for path in paths if path]
     return " ".join(_stamp_of(url) for url in urls)
 
 
@@ -140,10 +205,10 @@ def _stamp_of(url: str) -> str:
         return "-"
 
 
-def _planned_clips(samples: Iterable[PlannedSample], folder: str) -> list[dict[str, Any]]:
+def _planned_clips(heard: Iterable[PlannedSample | PlannedClip], folder: str) -> list[dict[str, Any]]:
     """One row a clip and split, with every category that it is heard for."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for sample in samples:
+    for sample in (each for each in heard if each.clip_id):
         row = rows.setdefault(
             (sample.clip_id, sample.split),
             {"clip_id": sample.clip_id, "key": format.key_of(sample.clip_id), "split": sample.split,
@@ -198,7 +263,10 @@ def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, M
     def encode(row: dict[str, Any]) -> parts.Encoded:
         clip = heard.get(row["clip_id"])
         if clip is None:
-            raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} cannot be used")
+            why = (
+                f"its clip {row['clip_id']} cannot be used" if row["clip_id"] else "its category has no clip"
+            )
+            raise Rejected(Reason.NO_CLIP, why)
         if clip["split"] != row["split"]:
             raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} is heard in {clip['split']}")
         source, jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
