@@ -1,4 +1,4 @@
-"""AVS-Synthetic as its authors' loader reads it: columns by position, `validate`, a pickle with the clips of a class."""
+"""AVS-Synthetic as its authors' loader reads it: columns by position, `validate`, and the pickle of each class."""
 
 import collections
 import io
