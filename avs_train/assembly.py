@@ -79,7 +79,9 @@ def open_model(config: Config, device: torch.device, *, begin: bool = True) -> S
         checkpoints.load_sam(model, train.sam_checkpoint)
     if begin and train.init and train.init != train.sam_checkpoint:
         if Path(train.init).is_file():
-            load_trained(trainable_parameters(model), checkpoints.read(train.init), Path(train.init))
+            begun = checkpoints.read(train.init)
+            checkpoints.with_classes(model, begun)
+            load_trained(trainable_parameters(model), begun, Path(train.init))
         else:
             load_saved(model, load_checkpoint(train.init))
     return model.to(device)
@@ -98,6 +100,7 @@ def load_saved(model: nn.Module, saved: Saved) -> None:
             f"{saved.path} was trained with other frozen weights than the model has now, those of {source}: "
             "give the same file as train.sam_checkpoint, or the same train.seed where there was none"
         )
+    checkpoints.with_classes(model, saved.weights)
     load_trained(trainable_parameters(model), saved.weights, saved.path)
 
 

@@ -28,7 +28,10 @@ Tensors = dict[str, Tensor]
 NO_MASK_PROMPTS = ("prompt_encoder.mask_downscaling.",)
 NO_PROMPTS = (*NO_MASK_PROMPTS, "prompt_encoder.point_embeddings.", "prompt_encoder.not_a_point_embed.")
 UNUSED_OF_SAM: dict[type, tuple[str, ...]] = {Sam: NO_MASK_PROMPTS, Sama: NO_PROMPTS, ApSam: NO_PROMPTS}
-NEW_BESIDE_SAM: dict[type, tuple[str, ...]] = {Sam: (), Sama: ("adapters.",), ApSam: ("audio_projection.",)}
+CLASS_TOKENS = "mask_decoder.class_tokens.weight"
+NEW_BESIDE_SAM: dict[type, tuple[str, ...]] = {
+    Sam: (), Sama: ("adapters.", CLASS_TOKENS), ApSam: ("audio_projection.",)
+}  # fmt: skip
 UNUSED_OF_VGGISH = ("pproc.",)  # the PCA after the network
 
 
@@ -166,7 +169,16 @@ def load_sam(model: Sam | Sama | ApSam, path: str | Path) -> None:
         tensors, _ = from_released(tensors, path)
     kind = type(model)
     new = NEW_BESIDE_SAM[kind] if layout(tensors) == "sam" else ()
+    with_classes(model, tensors)
     load_strictly(model, resized(model, tensors), path, unused=UNUSED_OF_SAM[kind], new=new)
+
+
+def with_classes(model: nn.Module, tensors: Tensors) -> None:
+    """Let a model's classes begin from the single mask of a checkpoint that knows none: its token, slightly varied."""
+    own = model.state_dict().get(CLASS_TOKENS)
+    token = tensors.get("mask_decoder.mask_tokens.weight")
+    if own is not None and token is not None and CLASS_TOKENS not in tensors:
+        tensors[CLASS_TOKENS] = token[:1] + 0.1 * token[:1].std() * torch.randn(own.shape)
 
 
 def load_vggish(path: str | Path) -> VGGish:

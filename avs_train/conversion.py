@@ -107,7 +107,10 @@ def check(tensors: Tensors, found: str, source: Path) -> None:
             )
         size, side = measure(tensors)
         adapters = len([key for key in tensors if key.startswith("adapters.first.")]) // 2
-        model = build_model(ModelConfig(found, size, side, adapters if found == "sama" else None))
+        classes = len(tensors.get(checkpoints.CLASS_TOKENS, ()))
+        model = build_model(
+            ModelConfig(found, size, side, adapters if found == "sama" else None, classes=classes)
+        )
     checkpoints.check(model, tensors, source, unused=checkpoints.UNUSED_OF_SAM[type(model)])
 
 

@@ -249,6 +249,11 @@ def _fitted(mask: torch.Tensor, size: int) -> Any:
 
 def _refuse_unfit(config: Config, found: str, data: str) -> None:
     wanted = config.data.dataset
+    if config.model.classes:
+        raise RunError(
+            f"{config.name} tells {config.model.classes} classes, and the masks of {data} say only what sounds: shards "
+            "hold no class masks yet; leave model.classes 0"
+        )
     if wanted and found.replace("-", "_") != wanted.replace("-", "_"):
         raise RunError(
             f"{config.name} is for the dataset {wanted}, and {data} holds {found}: give that dataset, choose the "

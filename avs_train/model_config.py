@@ -46,6 +46,7 @@ class ModelConfig:
     frozen_dtype: str = "float32"  # storage of the frozen encoder's projections: float32 | bfloat16
     checkpointing: bool = False  # recompute encoder blocks in the backward pass: less memory, more time
     compile: bool | None = None  # torch.compile each encoder block; left out: on a GPU
+    classes: int = 0  # a mask for each class and background, as 71 of AVSBench-semantic; 0: for what sounds
     attention: str = "auto"  # of the encoder: auto | flash | narrow | flex (models/attention.py)
 
     def compiled(self, device: "torch.device") -> bool:
@@ -63,6 +64,10 @@ class ModelConfig:
             found.append(f"image_size={self.image_size}: use a multiple of {PATCH}, the pixels of a patch")
         if self.frozen_dtype not in FROZEN_DTYPES:
             found.append(f"frozen_dtype={self.frozen_dtype!r}: use one of {', '.join(FROZEN_DTYPES)}")
+        if self.classes < 0 or self.classes == 1:
+            found.append(f"classes={self.classes}: 0, or background and at least one class: 2 or more")
+        if self.classes and self.name != "sama":
+            found.append(f"classes={self.classes}: only sama tells classes; leave it out for {self.name}")
         if self.attention not in ("auto", *ATTENTION):
             found.append(f"attention={self.attention!r}: use one of auto, {', '.join(ATTENTION)}")
         if self.size in SIZES and self.adapters is not None:

@@ -75,7 +75,7 @@ def test_ap_sam_encoder_does_not_hear_and_sama_encoder_does() -> None:
     torch.manual_seed(0)
     image, audio = torch.randn(2, 3, 128, 128), torch.rand(2, 128)
     deaf = build_model(replace(TINY, name="ap_sam"))
-    assert torch.equal(deaf(image, audio), deaf.decode(deaf.embed(image), audio))
+    assert torch.equal(deaf(image, audio), deaf(deaf.embed(image), audio))
     for name in ("ap_sam", "sama"):
         model = build_model(replace(TINY, name=name))
         assert not torch.allclose(model(image, audio), model(image, audio.flip(0)))

@@ -26,7 +26,8 @@ CPU = torch.device("cpu")
 
 
 def build_model(config: ModelConfig, device: torch.device = CPU) -> nn.Module:
-    """A model with random weights: forward(image (B, 3, S, S), audio (B, 128)) -> logits (B, 1, S/4, S/4).
+    """A model with random weights: forward(image (B, 3, S, S), audio (B, 128)) -> logits (B, 1, S/4, S/4), or
+    (B, classes, S/4, S/4).
 
     What is trained requires gradients; everything else is frozen. Load a checkpoint with
     `avs_train.checkpoints`.
@@ -79,7 +80,9 @@ def assemble(config: ModelConfig, size: Size) -> Sama | ApSam | Sam:
         checkpointing=config.checkpointing,
     )
     prompts = PromptEncoder(size.out_dim, grid, config.image_size, points=config.name == "sam")
-    decoder = MaskDecoder(size.out_dim, size.decoder_heads, size.decoder_hidden, iou_hidden=size.out_dim)
+    decoder = MaskDecoder(
+        size.out_dim, size.decoder_heads, size.decoder_hidden, iou_hidden=size.out_dim, classes=config.classes
+    )
     if config.name == "sam":
         return Sam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder)
     if config.name == "ap_sam":

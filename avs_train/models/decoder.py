@@ -16,10 +16,15 @@ class MaskDecoder(nn.Module):
         dim: width of embeddings and prompts; a multiple of 8 and of twice `heads`.
         hidden: width of the transformer's MLPs.
         iou_hidden: width of the head that predicts each mask's IoU.
+        classes: a mask for each of so many classes instead of the single one; 0 for the single one. Each class has a
+            token of its own, and all share the single mask's read-out.
     """
 
-    def __init__(self, dim: int, heads: int, hidden: int, iou_hidden: int) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int, iou_hidden: int, classes: int = 0) -> None:
         super().__init__()
+        self.classes = classes
+        if classes:
+            self.class_tokens = nn.Embedding(classes, dim)
         self.transformer = TwoWayTransformer(dim, heads, hidden)
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(1 + PROPOSALS, dim)
@@ -36,7 +41,7 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = MLP(dim, iou_hidden, 1 + PROPOSALS, 3)
 
     def forward(self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> Tensor:
-        """The single mask: logits (B, 1, 4h, 4w).
+        """The single mask, logits (B, 1, 4h, 4w), or that of each class, (B, classes, 4h, 4w).
 
         Args:
             image: (B, dim, h, w) from the encoder; B may be 1 for many prompts of one image.
@@ -45,8 +50,8 @@ class MaskDecoder(nn.Module):
             dense: (B or 1, dim, h or 1, w or 1), added to the image embedding.
         """
         tokens, pixels = self._decode(image, image_pe, sparse, dense)
-        weights = self.output_hypernetworks_mlps[0](tokens[:, 1:2])
-        return _masks(weights, pixels)
+        mine = tokens[:, 2 + PROPOSALS :][:, : self.classes] if self.classes else tokens[:, 1:2]
+        return _masks(self.output_hypernetworks_mlps[0](mine), pixels)
 
     def propose(
         self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
@@ -60,8 +65,10 @@ class MaskDecoder(nn.Module):
     def _decode(
         self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Output tokens (B, n, dim) in the order IoU, masks, prompts; pixel features (B, dim/8, 4h, 4w)."""
+        """Output tokens (B, n, dim) in the order IoU, masks, classes, prompts; pixel features (B, dim/8, 4h, 4w)."""
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        if self.classes:
+            own = torch.cat([own, self.class_tokens.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         grid = image.shape[2:]
         image = (image + dense).expand(len(sparse), -1, -1, -1)
