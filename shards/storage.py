@@ -180,11 +180,11 @@ def litter(name: str) -> Owner | None:
 
 def sweep(folder: str) -> None:
     """Remove from a local folder what dead processes left unfinished; what a living one writes stays."""
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             whose = litter(entry.name)
             if whose and _is_left(entry.path, whose):
-                with suppress(FileNotFoundError):  # others sweep too
+                with suppress(OSError):  # others sweep too, and it may be somebody else's
                     if entry.is_dir(follow_symlinks=False):
                         shutil.rmtree(entry.path)
                     else:

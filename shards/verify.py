@@ -127,7 +127,7 @@ def _table_faults(
     else:
         try:
             table = dataset.table(name)
-        except (pa.ArrowException, ValueError, OSError) as error:
+        except (tables.TableError, ValueError, OSError) as error:
             yield Fault(name, f"no readable Parquet: {error}")
             return
         if table.schema.remove_metadata() != schemas[name]:

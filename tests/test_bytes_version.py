@@ -71,7 +71,7 @@ def planned_sample(clip: dict[str, Any]) -> dict[str, Any]:
             "split": "train", "category": "dog", "component": "lvis:1", "corpus": "lvis", "image_id": "lvis:1",
             "image_path": "photo.jpg", "image_stamp": "1:1", "image_url": None, "photo_keys": ["coco:1"],
             "width": WIDTH, "height": HEIGHT, "licence": "cc-by-2.0", "licence_url": None, "author": None,
-            "mask_ids": ["lvis:1_1", "lvis:1_2"], "label_ids": ["378"], "labels": ["dog"],
+            "mask_ids": ["lvis:1_1", "lvis:1_2"], "label_ids": ["378"], "labels": ["dog"], "exhaustive": True,
             "counts": coco_mask.encode(mask)["counts"],
             "area_px": area, "area_fraction": area / mask.size, "bbox_x": 6, "bbox_y": 4, "bbox_w": 25, "bbox_h": 10,
             **heard}  # fmt: skip

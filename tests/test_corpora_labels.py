@@ -180,7 +180,7 @@ def test_plan_refuses(coco: str, tmp_path: Path) -> None:
 def test_fetch_refuses(coco: str, tmp_path: Path) -> None:
     fetch = '[fetch]\ncorpora = ["lvis", "vggsound"]\nsplits = ["train"]\n'
     (tmp_path / "r.toml").write_text(RECIPE + fetch)
-    result = CliRunner().invoke(main, ["fetch", str(tmp_path / "r.toml"), "--corpora", coco, "--plan"])
+    result = CliRunner().invoke(main, ["fetch", "plan", str(tmp_path / "r.toml"), "--corpora", coco])
     assert result.exit_code == 1
     assert SAYS in result.output
 

@@ -8,30 +8,34 @@ from pathlib import Path
 
 import s3_server
 
-from pipelines.build import parts
-from shards import storage
+from shards import format, parts, storage
 
 ATTEMPT = """
 import hashlib, os, sys, time
 import pyarrow as pa
-from pipelines.build import parts
+from shards import format, parts
+from shards.records import NO_LABEL, ClipRecord
 from shards.writer import Content
 
 out, signal, mine = sys.argv[1:]
-keys = [f"{number:06d}" for number in range(200)]
-table = pa.table({"key": keys, "shard": ["train/train-000000.tar"] * len(keys)})
+ids = [f"vggsound:{number:011d}_000000" for number in range(200)]
+plan = pa.Table.from_pylist([
+    {"key": format.key_of(name), "clip_id": name, "category": "dog", "shard": "pool/pool-000000.tar"} for name in ids
+])
 
-def encode(row, rejections):
+def encode(row):
     time.sleep(0.002)  # both write for a while
-    return row["key"], {"bin": Content.of(hashlib.sha256(row["key"].encode()).digest() * 1000)}
-
-def describe(row, members):
-    return {"key": row["key"], "bin_offset": members["bin"].offset}
+    sound = Content.of(hashlib.sha256(row["key"].encode()).digest() * 1000)
+    record = ClipRecord(
+        id=row["clip_id"], key=row["key"], video_id=row["clip_id"][9:20], start_s=0.0, duration_s=1.0, label=NO_LABEL,
+        official_split="train", sha256=sound.sha256, categories=("dog",), split="train",
+    )
+    return record, {"flac": sound}
 
 open(mine, "w").close()
 while not os.path.exists(signal):
     pass
-kept = parts.write(table, out, pa.schema({"key": pa.string(), "bin_offset": pa.int64()}), encode, describe).kept
+kept, _ = parts.write(plan, out, "convert", encode, {"code": "1"})
 print(kept.num_rows, hashlib.sha256(str(kept.to_pydict()).encode()).hexdigest())
 """
 
@@ -57,13 +61,14 @@ def race(out: str, folder: Path, attempts: int) -> set[str]:
 def check(out: str, told: set[str]) -> None:
     (said,) = told
     assert said.startswith("200 ")
-    assert storage.names(storage.join(out, "train")) == ["train-000000.tar"]
-    content = storage.read_bytes(storage.join(out, "train/train-000000.tar"))
-    for number in range(200):
-        assert content.count(hashlib.sha256(f"{number:06d}".encode()).digest() * 1000) == 1
-    part = parts.load(out, "train/train-000000.tar")
+    assert storage.names(storage.join(out, "pool")) == ["pool-000000.tar"]
+    content = storage.read_bytes(storage.join(out, "pool/pool-000000.tar"))
+    keys = sorted(format.key_of(f"vggsound:{number:011d}_000000") for number in range(200))
+    for key in keys:
+        assert content.count(hashlib.sha256(key.encode()).digest() * 1000) == 1
+    part = parts.load(out, "pool/pool-000000.tar")
     assert (part.sha256, part.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert part.rows["key"].to_pylist() == [f"{number:06d}" for number in range(200)]
+    assert part.rows["key"].to_pylist() == keys
 
 
 def test_two_attempts_in_a_folder(tmp_path: Path) -> None:

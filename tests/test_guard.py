@@ -16,7 +16,7 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from pipelines.build import run, samples, select
+from pipelines.build import run, runner, samples, select
 from pipelines.cli import main
 from pipelines.fetch import options, photos
 from pipelines.fetch.causes import Cause, Failure
@@ -101,7 +101,7 @@ def test_a_build_with_a_fault_of_its_own_ends_whole_and_says_so(
 ) -> None:
     """A bug that one photo, one mask and one shard's sample meet each."""
     row = Dataset(dataset).table().to_pylist()[0]
-    first = {"image": select._image, "rle": select._rle, "contents": samples._contents}
+    first = {"image": select._image, "rle": select._rle, "record": samples.sample_record}
     photos_of = sorted(
         {found["image_id"] for found in Dataset(dataset).table().to_pylist()} - {row["image_id"]}
     )
@@ -116,14 +116,14 @@ def test_a_build_with_a_fault_of_its_own_ends_whole_and_says_so(
             raise AttributeError("a bug of masks")
         return first["rle"](found, *arguments)
 
-    def contents(found: dict, *arguments: object) -> object:
+    def record(found: dict, *arguments: object) -> object:
         if found["sample_id"] == row["sample_id"]:
             raise IndexError("a bug of samples")
-        return first["contents"](found, *arguments)
+        return first["record"](found, *arguments)
 
     monkeypatch.setattr(select, "_image", image)
     monkeypatch.setattr(select, "_rle", rle)
-    monkeypatch.setattr(samples, "_contents", contents)
+    monkeypatch.setattr(samples, "sample_record", record)
     out = str(tmp_path / "out")
     done = CliRunner().invoke(main, ["build", "demo", "--corpora", corpora, "--out", out])
     assert done.exit_code == 1
@@ -153,7 +153,7 @@ def test_a_store_that_fails_stops_a_build(
 
     monkeypatch.setattr(storage, "read_range", fails)
     out = tmp_path / "out"
-    with pytest.raises(run.BuildStopped, match="Input/output error"):
+    with pytest.raises(runner.BuildStopped, match="Input/output error"):
         run.build(recipe.load("demo"), run.BuildOptions(corpora, str(out)))
     assert not (out / "manifest.json").exists()
 

@@ -193,7 +193,7 @@ def test_plan_and_fetch_agree_with_the_build(
     rows, pool = dataset.table().to_pylist(), dataset.table("pool.parquet").to_pylist()
     label_map = label_map_of(loaded.labels, corpora)
     counted = workload.counted(corpora, label_map)
-    assert counted.candidates == len(rows)
+    assert sum(counted.candidates.values()) == len(rows)
     assert counted.matched_clips == len(pool)
     assert counted.photos == len({row["image_id"] for row in rows})
     tables = index.index(corpora, str(tmp_path / "index"))

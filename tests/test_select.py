@@ -398,7 +398,7 @@ def test_held_out_lists_in_avsbench_layouts(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"bad\.csv:2: video_id = 'short' starts with no YouTube id"):
         split.read_held_out(str(tmp_path / "bad.csv"))
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(ValueError, match="lists no video"):
+    with pytest.raises(ValueError, match="is empty or its first line is"):
         split.read_held_out(str(tmp_path / "empty.csv"))
 
 

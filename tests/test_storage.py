@@ -243,6 +243,14 @@ def test_litter_of_the_dead_goes_when_somebody_writes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["b", mine.name, "thesis.tmp"])
 
 
+def test_litter_that_cannot_be_removed_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = left(tmp_path, dead())
+    monkeypatch.setattr(os, "remove", refused)
+    storage.sweep(str(tmp_path))
+    monkeypatch.undo()
+    assert gone.exists()
+
+
 def test_a_process_killed_while_it_writes_leaves_nothing_for_long(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from shards import storage\n"

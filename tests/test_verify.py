@@ -216,6 +216,8 @@ ONLY_IN_THE_RECORD = {
     "image.author",
     "image.url",
     "image.labels",
+    "image.source_sha256",
+    "mask.exhaustive",
     "mask.policy",
     "author",
     "url",

@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from avs_train import experiments
-from avs_train.experiments import RUNS, Experiment
+if TYPE_CHECKING:
+    from avs_train.experiments import Experiment
 
 TABLES = tuple("234567")
 
@@ -34,6 +35,8 @@ def command(tables: tuple[str, ...], places: tuple[str, ...]) -> None:
       avs-train plan-experiments --place avsbench_s4=data/s4 --place avsbench_ms3=data/ms3 \\
           --place avs_synthetic=s3://bucket/avs-synthetic > experiments.sh
     """
+    from avs_train import experiments
+
     found = experiments.experiments(tables)
     names = {data for each in found for data in (each.config.data.dataset, *(row.data for row in each.rows))}
     where: dict[str, str] = {}
@@ -48,13 +51,15 @@ def command(tables: tuple[str, ...], places: tuple[str, ...]) -> None:
             click.echo(line)
 
 
-def _lines(each: Experiment, where: Mapping[str, str]) -> Iterator[str]:
+def _lines(each: "Experiment", where: Mapping[str, str]) -> Iterator[str]:
+    from avs_train import experiments
+
     name = each.config.name
-    run = f"{RUNS}/{name}"
+    run = f"{experiments.RUNS}/{name}"
     tables = f"Table {', '.join(each.tables)}" if each.tables else "others begin from it"
     yield f"\n# {each.config.description} [{tables}]"
     if before := experiments.predecessor(each.config):
-        yield f"# begins from {RUNS}/{before}"
+        yield f"# begins from {experiments.RUNS}/{before}"
     for data in each.measured(untrained=True):
         yield _unless(
             Path(run, f"eval-{data}-test-untrained.json"),

@@ -76,7 +76,7 @@ def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
 
 def is_local(options: PipelineOptions) -> bool:
     """Whether the job runs on this machine alone."""
-    return options.view_as(StandardOptions).runner.rsplit(".", 1)[-1] == LOCAL
+    return (options.view_as(StandardOptions).runner or "").rsplit(".", 1)[-1] == LOCAL
 
 
 def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None:
@@ -95,7 +95,7 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
             line = told(error, options)
             if "KeyboardInterrupt" in line:
                 raise KeyboardInterrupt from error
-            if _outside(error) or _of_a_store(line):
+            if isinstance(error, AvsError) or _outside(error) or _of_a_store(line):
                 raise BuildStopped(f"the build stopped: {line}\n{_REMEDY}") from error
             error.add_note(_REMEDY)
             raise

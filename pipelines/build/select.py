@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from label_maps import LabelMap
-from pipelines.build.match import match
 from pipelines.build.outcome import Outcome
 from pipelines.media import images, masks
 from pipelines.recipes.recipe import Select
@@ -189,20 +188,14 @@ def unmarked_objects(table: pa.Table, label_map: LabelMap) -> pa.Table:
     An object of a kind is one of the wider categories, too. `category` is null where the label is not certain: such a
     row is about every category of its photo. Labels that the map does not link are about none.
     """
-    certain = table.filter(pc.is_valid(table["label_id"]))
-    matched = match(certain, label_map, item="item", label_id="label_id").kept
-    unknown = table.filter(pc.is_null(table["label_id"]))
-    belongs = [_and_wider(category, label_map) for category in matched["category"].to_pylist()]
+    links = {(link.source, link.source_id): _and_wider(link.category, label_map) for link in label_map.links}
+    labels = zip(table["corpus"].to_pylist(), table["label_id"].to_pylist(), strict=True)
+    belongs = [
+        (None,) if label_id is None else links.get((corpus, label_id), ()) for corpus, label_id in labels
+    ]
     rows = [row for row, categories in enumerate(belongs) for _ in categories]
-    categories = pa.array([category for categories in belongs for category in categories], pa.string())
-    found = pa.concat_tables(
-        [
-            matched.drop_columns("category")
-            .take(pa.array(rows, pa.int64()))
-            .append_column("category", categories),
-            unknown.append_column("category", pa.nulls(len(unknown), pa.string())),
-        ]
-    )
+    categories = pa.array([category for found in belongs for category in found], pa.string())
+    found = table.take(pa.array(rows, pa.int64())).append_column("category", categories)
     why = pc.binary_join_element_wise(found["item"], found["reason"], " was rejected: ")
     columns = {"image_id": found["image_id"], "category": found["category"], "unmarked": why}
     return pa.table(

@@ -60,7 +60,9 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     media = _Media.of(names.tree(storage.join(folder, "clips")), _listed(url))
     terms = _Terms(folder)
     if terms.faults or media.notes():
-        yield Part(batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, media.notes())
+        yield Part(
+            batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, notes=media.notes()
+        )
     with storage.open_read(url) as file:
         fitting = 0
         for lines in _stretches(file):

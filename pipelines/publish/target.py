@@ -15,9 +15,10 @@ import fsspec
 from pipelines.publish.edition import PUBLICATION, Publication, PublishError, parse
 from pipelines.publish.version import Version, VersionError
 from shards import storage
-from shards.errors import of_a_store
+from shards.errors import StorageError, of_a_store
 
 LATEST = "latest.json"
+_NOT_DONE = "{} did not take or give a file ({}). What is there stays good: run the same command to resume"
 
 
 class Target:
@@ -146,7 +147,9 @@ class Target:
             yield
         except (ImportError, ValueError) as error:
             raise PublishError(f"cannot reach {self.url}: {error}") from error
-        except PermissionError as error:
+        except (PermissionError, StorageError) as error:
+            if not isinstance(error.__cause__ or error, PermissionError):
+                raise PublishError(_NOT_DONE.format(self.url, _text(error))) from error
             raise PublishError(
                 f"{self.url} refuses: {_text(error)}. Check the credentials (for S3 AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and that they may list, read and write there"
@@ -156,10 +159,8 @@ class Target:
         except Exception as error:
             if not of_a_store(type(error)):
                 raise
-            raise PublishError(
-                f"{self.url} did not take or give a file ({type(error).__name__}: {_text(error)}). "
-                "What is there stays good: run the same command to resume"
-            ) from error
+            told = f"{type(error).__name__}: {_text(error)}"
+            raise PublishError(_NOT_DONE.format(self.url, told)) from error
 
 
 def _text(error: Any) -> str:
