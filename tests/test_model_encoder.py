@@ -9,7 +9,8 @@ import torch
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
-from avs_train.models.attention import PATHS, WindowAttention, choose
+from avs_train.model_config import ATTENTION
+from avs_train.models.attention import WindowAttention, choose
 from avs_train.models.build import compile_blocks
 from avs_train.models.encoder import ImageEncoder
 
@@ -115,7 +116,7 @@ def test_encoder_without_additions_is_upstreams_own_forward() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", ATTENTION)
 @pytest.mark.parametrize("window", [4, 0])
 def test_every_path_is_plain_attention_with_a_bias(
     path: str, window: int, monkeypatch: pytest.MonkeyPatch
@@ -189,8 +190,8 @@ def test_the_rule_for_the_whole_grid(
     assert choose(cuda, width, 64, training=training) == path
     assert choose(cuda, width, 14, training=training) == "flash"  # windows
     assert (
-        choose(cuda, width, 96, training=training) == "narrow"
-    )  # 1536 pixels: wider than the flash kernel takes
+        choose(cuda, width, 112, training=training) == "narrow"
+    )  # 1792 pixels: wider than the flash kernel takes
     assert choose(torch.device("cpu"), width, 64, training=training) == "flash"
 
 
