@@ -326,6 +326,6 @@ def test_a_folder_of_something_else_is_an_error(tmp_path):
         "avsbench", tmp_path, "--out", tmp_path, ok=False
     )
     (tmp_path / "annotations.csv").write_text("a,b\n1,2\n")
-    assert "it needs a column split, and the others by their names (inst_id," in run(
+    assert "has no column split: it must be a CSV" in run(
         "avs-synthetic", tmp_path, "--out", tmp_path, ok=False
     )

@@ -190,8 +190,8 @@ def test_the_rule_for_the_whole_grid(
     assert choose(cuda, width, 64, training=training) == path
     assert choose(cuda, width, 14, training=training) == "flash"  # windows
     assert (
-        choose(cuda, width, 96, training=training) == "narrow"
-    )  # 1536 pixels: wider than the flash kernel takes
+        choose(cuda, width, 112, training=training) == "narrow"
+    )  # 1792 pixels: wider than the flash kernel takes
     assert choose(torch.device("cpu"), width, 64, training=training) == "flash"
 
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from avs_train.assembly import ready
 from avs_train.losses import mask_loss, upsample
+from avs_train.model_config import ATTENTION
 from avs_train.models import SIZES, ModelConfig, build_model, trainable_parameters
-from avs_train.models.attention import PATHS, choose
+from avs_train.models.attention import choose
 from avs_train.models.build import PATCH
 from avs_train.models.flops import flops_per_image
 from avs_train.speed import peak_flops, peak_memory_gb
@@ -67,7 +68,7 @@ def rows(size: str, args: argparse.Namespace, device: torch.device, end: float) 
     start = weights(plain, device)
     exact_logits, exact_gradients = in_float64(plain, start, inputs, device)
     for compiled in (False, True):
-        for path in PATHS if compiled or device.type == "cpu" else PATHS[:2]:
+        for path in ATTENTION if compiled or device.type == "cpu" else ATTENTION[:2]:
             config = replace(plain, compile=compiled, attention=path)
             model = loaded(config, start, device)
             step = training(model, inputs)
