@@ -112,7 +112,7 @@ def test_only_a_store_or_an_engine_ends_a_build_in_one_line(error: Exception, st
             raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner.beam, "Pipeline", lambda options: Pipeline())
+        patch.setattr(runner.beam, "Pipeline", lambda *_: Pipeline())
         with pytest.raises(runner.BuildStopped if stops else type(error)) as caught:
             runner.run(PipelineOptions(["--job_endpoint", "localhost:9"]), lambda pipeline: None)
     told = str(caught.value) if stops else caught.value.__notes__[0]

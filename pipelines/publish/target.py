@@ -148,7 +148,7 @@ class Target:
         except (ImportError, ValueError) as error:
             raise PublishError(f"cannot reach {self.url}: {error}") from error
         except (PermissionError, StorageError) as error:
-            if not isinstance(error.__cause__ or error, PermissionError):
+            if not _is_refusal(error):
                 raise PublishError(_NOT_DONE.format(self.url, _text(error))) from error
             raise PublishError(
                 f"{self.url} refuses: {_text(error)}. Check the credentials (for S3 AWS_ACCESS_KEY_ID and "
@@ -161,6 +161,19 @@ class Target:
                 raise
             told = f"{type(error).__name__}: {_text(error)}"
             raise PublishError(_NOT_DONE.format(self.url, told)) from error
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether a store's answer, under whatever wraps it, is that it does not let this user in."""
+    while error is not None:
+        answer = getattr(error, "response", None)
+        status = (
+            answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
+        )
+        if isinstance(error, PermissionError) or status in (401, 403):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _text(error: Any) -> str:
