@@ -261,9 +261,9 @@ def test_unmarked_objects_become_categories_through_the_map() -> None:
     found = select.unmarked_objects(pa.Table.from_pylist(rows, UNMARKED), label_map).to_pylist()
     assert [(row["image_id"], row["category"], row["unmarked"]) for row in found] == [
         ("i", "dog", "a was rejected: bad_row"),
+        ("j", None, "c was rejected: bad_row"),
         ("i", "cat", "d was rejected: bad_row"),
         ("i", "dog", "e was rejected: bad_row"),
-        ("j", None, "c was rejected: bad_row"),
     ]
     masks = [
         {"mask_id": f"{image}{n}", "image_id": image, "category": category}
