@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import soundfile
-from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from shards import format, jpeg, processes, records, storage, tables
 from shards.manifest import ShardEntry, TableEntry
@@ -381,7 +381,7 @@ def _check_pictures(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[st
     with JpegImageFile(io.BytesIO(parts["jpg"])) as photo:
         photo.load()
         size = photo.size
-    with Image.open(io.BytesIO(parts["mask.png"])) as mask:
+    with PngImageFile(io.BytesIO(parts["mask.png"])) as mask:
         mode, pixels = mask.mode, np.asarray(mask)
     if size != (row["width"], row["height"]):
         yield f"jpg: {size[0]} x {size[1]}; the table says {row['width']} x {row['height']}"

@@ -53,5 +53,7 @@ def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPE
             return None
         image.draft("L", (64, 64))  # the whole stream is read, but only the low frequencies are computed
         return np.packbits(imagehash.phash(image).hash.reshape(-1)).tobytes()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise Failure(Cause.TOO_LARGE, str(error)) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise Failure(Cause.DECODE_ERROR, f"{type(error).__name__}: {error}") from error
