@@ -16,7 +16,6 @@ resumes from a complete checkpoint. Nothing is pickled. Random numbers need no s
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from shards import storage
 from shards.errors import AvsError
 
 _FORMAT = 1
@@ -82,7 +82,7 @@ class RunFolder:
     ) -> Path:
         """Write one checkpoint folder, complete or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
-        target, temporary = self.path / name, self.path / f".{name}.{secrets.token_hex(4)}.tmp"
+        target, temporary = self.path / name, Path(storage.temporary(str(self.path / f".{name}")))
         temporary.mkdir()
         save_file(_contiguous(weights), temporary / "weights.safetensors")
         save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
@@ -107,11 +107,10 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove what a killed process left half written."""
-        for temporary in self.path.glob(".*.tmp"):
-            shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink()
+        storage.sweep(str(self.path))
 
     def _point(self, link: str, name: str) -> None:
-        temporary = self.path / f".{link}.{secrets.token_hex(4)}.tmp"
+        temporary = storage.temporary(str(self.path / f".{link}"))
         os.symlink(name, temporary)
         os.replace(temporary, self.path / link)
 

@@ -24,7 +24,15 @@ from shards.verify import verify
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _COMMANDS = ("takedown", "rehydrate", "publish", "export", "stats", "build")
-_CONTEXT.set_forkserver_preload(["pytest", *(f"pipelines.commands.{name}" for name in _COMMANDS)])
+_MODULES = (
+    "build.run",
+    "stats",
+    "publish.exports",
+    "publish.rehydrate",
+    "publish.release",
+    "publish.takedown",
+)
+_CONTEXT.set_forkserver_preload(["pytest", *(f"pipelines.{name}" for name in _MODULES)])
 
 
 def work(arguments: list[str], folder: str, seam: str, number: int, told: Any) -> None:

@@ -21,6 +21,7 @@ from avs_train.data.order import SettingError
 from avs_train.distributed import DeviceError, Place, choose_device
 from avs_train.run_folder import RunError, RunFolder, load_checkpoint
 from avs_train.schedule import learning_rate
+from shards import owner
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -94,6 +95,20 @@ def test_a_killed_run_goes_on_to_the_same_end(dataset, finished, tmp_path):
     ]
     assert steps == sorted(steps)
     assert not list((tmp_path / "run").glob(".*.tmp"))
+
+
+def test_what_a_kill_left_of_a_moving_link_is_removed(tmp_path):
+    """Not what it leads to: a link to a folder is no folder."""
+    folder, saved = RunFolder(tmp_path), tmp_path / "step-00000001"
+    saved.mkdir()
+    (saved / "weights.safetensors").touch()
+    me = owner.mine()
+    gone = owner.Owner(me.host, me.machine, me.process, me.started + 1)  # the id was given out again
+    os.symlink(saved.name, tmp_path / f".last.{gone}-0.tmp")
+    os.symlink(saved.name, tmp_path / f".best.{me}-1.tmp")
+    folder.clean()
+    assert sorted(os.listdir(tmp_path)) == [f".best.{me}-1.tmp", "step-00000001"]
+    assert os.listdir(saved) == ["weights.safetensors"]
 
 
 def test_calling_again_after_the_end_changes_nothing(dataset, finished):
