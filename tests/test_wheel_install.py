@@ -55,7 +55,10 @@ def test_the_base_alone_reads_and_verifies_a_dataset(options, wheel, dataset, tm
         each["samples"] for each in load(dataset).counts.values()
     )
     call(bin_ / "avs-data", "verify", dataset, cwd=tmp_path)
-    for words, extra in (("avs-data fetch ledger .", "fetch"), ("avs-train fit tiny", "train")):
+    for words, extra in (
+        ("avs-data fetch ledger --corpora .", "fetch"),
+        (f"avs-train fit tiny --data {dataset} --out run", "train"),
+    ):
         program, *rest = words.split()
         done = subprocess.run([bin_ / program, *rest], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1
