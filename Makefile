@@ -37,7 +37,7 @@ test: $(TEST_VENV)/.ready  ## Run the suite, all but the tests marked slow.
 test-slow: $(TEST_VENV)/.ready  ## Run the tests marked slow.
 	$(TEST_VENV)/bin/pytest -m slow
 
-lint: $(TEST_VENV)/.ready  ## Check style, types and the floors of the house.
+lint: $(TEST_VENV)/.ready  ## Check style, types, and which package may import which.
 	$(TEST_VENV)/bin/ruff check .
 	$(TEST_VENV)/bin/ruff format --check .
 	$(TEST_VENV)/bin/mypy

@@ -12,7 +12,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
         "convert": "Convert official SAM, SAMA-AVS and VGGish checkpoints, both ways.",
         "embed": "Compute the audio embedding of every clip once, into a table.",
         "eval": "Measure a trained model on a split: mJ, mF, per category, under other sounds.",
-        "fit": "Train, alone or under torchrun; the same command again goes on where it stopped.",
+        "fit": "Train, alone or under torchrun; the same command again resumes where it stopped.",
         "plan-experiments": "Print every run behind the paper's tables, in order.",
         "predict": "Mark what sounds in a photo, a video or a folder of frames.",
         "report": "Put measured results beside the paper's tables.",

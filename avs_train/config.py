@@ -143,7 +143,7 @@ SECTIONS: dict[str, type] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
 }
-# What may change between a checkpoint and the run that goes on from it: nothing here moves a number.
+# What may change between a checkpoint and the run that resumes from it: nothing here moves a number.
 FREE_ON_RESUME = {
     "model.checkpointing", "model.compile", "model.attention", "audio.checkpoint", "audio.embeddings", "data.dataset",
     "data.workers", "data.prefetch", "data.cache_dir", "data.cache_gb", "data.image_embeddings_gb",
@@ -199,7 +199,7 @@ def to_values(config: Config) -> dict[str, Any]:
 
 
 def to_toml(config: Config) -> str:
-    """The whole configuration as a TOML file that `load` reads back."""
+    """The full configuration as a TOML file that `load` reads back."""
     lines = [f"description = {_toml(config.description)}"]
     for section, values in to_values(config).items():
         if section in SECTIONS:

@@ -61,7 +61,7 @@ class Bar:
             self.say(f"step {step}: {text}")
 
     def note(self, text: str) -> None:
-        """Show what goes on right now; not kept in a log."""
+        """Show what happens right now; not kept in a log."""
         self._progress.update(self._task, text=text)
 
     def say(self, text: str) -> None:

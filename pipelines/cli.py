@@ -26,7 +26,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
         "review": "Review proposed links in a browser; write the accepted into the label map.",
         "stats": "Write a self-contained HTML page and plots about a dataset.",
         "takedown": "Write a dataset without a photo or video, with the reason recorded.",
-        "verify": "Re-read a whole dataset and say what is wrong and where.",
+        "verify": "Re-read all of a dataset and say what is wrong and where.",
     },
     moved={name: f"avs-data fetch {name}" for name in ("doctor", "ledger", "retry")},
 )

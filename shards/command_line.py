@@ -107,14 +107,15 @@ class CommandGroup(click.Group):
         except (click.Abort, KeyboardInterrupt) as error:
             if isinstance(error.__cause__, EOFError):  # click takes one for Ctrl-D; nothing here asks
                 raise error.__cause__ from None
-            _fail("interrupted; the same command goes on from what is written", INTERRUPTED)
+            _fail("interrupted; the same command resumes from what is written", INTERRUPTED)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except AvsError as error:
             _fail(str(error), FOUND_WRONG)
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
-            if not (wanted := extra_of(package)):
+            half = self._package.partition(".")[0].rpartition("_")[2]
+            if not (wanted := extra_of(package, [*(sys.argv[1:] if args is None else args)[:1], half])):
                 raise
             _fail(
                 f"{package} is not installed; it comes with: pip install '{DISTRIBUTION}[{wanted}]'",
@@ -177,16 +178,21 @@ def _of_a_disk(error: Exception) -> bool:
     return code & 0xFF in {getattr(sqlite3, f"SQLITE_{name}") for name in names}
 
 
-def extra_of(package: str) -> str | None:
-    """The extra of this distribution that installs an imported package; None where none does."""
+def extra_of(package: str, preferred: Sequence[str] = ()) -> str | None:
+    """The extra of this distribution that installs an imported package; None where none does.
+
+    Args:
+        preferred: of several extras one with such a name: `fetch` for `avs-data fetch`.
+    """
     wanted = re.sub(r"[-_.]+", "-", _IMPORTED_AS.get(package, package)).lower()
+    found = []
     for requirement in metadata.requires(DISTRIBUTION) or ():
         name, _, condition = requirement.partition(";")
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", condition)
         name = re.match(r"[\w.-]+", name)[0]  # type: ignore[index]
-        if extra and re.sub(r"[-_.]+", "-", name).lower() == wanted:
-            return extra[1]
-    return None
+        if extra and extra[1] not in ("all", "test") and re.sub(r"[-_.]+", "-", name).lower() == wanted:
+            found.append(extra[1])
+    return min(found, key=lambda extra: extra not in preferred, default=None)
 
 
 def _fail(text: str, code: int) -> NoReturn:

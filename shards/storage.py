@@ -63,10 +63,22 @@ def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *parts])
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+_EXTRAS = {"s3": "s3", "gs": "gcs", "hf": "hub"}  # of this distribution, by the kind of URL
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """fsspec's view of the store that holds a URL, and the path in it.
+
+    Raises:
+        StorageError: a kind of URL that nobody knows, or whose package is not installed.
+    """
     try:
         return fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError) as error:
+    except ImportError as error:
+        extra = _EXTRAS.get(url.partition("://")[0])
+        remedy = f"it comes with: pip install 'avs-data[{extra}]'" if extra else str(error)
+        raise StorageError(f"{url}: the package for such URLs is not installed; {remedy}") from error
+    except ValueError as error:
         raise StorageError(f"{url}: {error}; give a folder, or a URL such as s3://bucket/folder") from error
 
 
@@ -117,7 +129,7 @@ def open_read(url: str) -> io.BufferedReader:
     """A seekable binary file."""
     if is_local(url):
         return _open_local(url)
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     file = fs.open(path, "rb", block_size=CHUNK)
     return io.BufferedReader(file)  # fsspec's own cannot read a line of at most n bytes
 
@@ -127,7 +139,7 @@ def read_bytes(url: str) -> bytes:
     if is_local(url):
         with _open_local(url) as file:
             return file.read()
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     return fs.cat_file(path)
 
 
@@ -138,7 +150,7 @@ def read_range(url: str, start: int, length: int) -> bytes:
         with _open_local(url) as file:
             file.seek(start)
             return file.read(length)
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     return fs.cat_file(path, start=start, end=start + length)
 
 
@@ -263,7 +275,7 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
             if durable:
                 settle(os.path.dirname(path) or ".")
             return
-        fs, path = _filesystem(url)
+        fs, path = filesystem(url)
         file = fs.open(path, "wb")
         try:
             yield file
@@ -322,7 +334,7 @@ def _create_local(path: str, data: bytes) -> bool:
 
 
 def _upload_new(url: str, data: bytes) -> bool:
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     try:
         fs.pipe_file(path, data, mode="create")
     except FileExistsError:
@@ -352,7 +364,7 @@ def link(source: str, target: str) -> None:
 def exists(url: str) -> bool:
     if is_local(url):
         return os.path.exists(local_path(url))
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     return fs.exists(path)
 
 
@@ -360,7 +372,7 @@ def exists(url: str) -> bool:
 def size(url: str) -> int:
     if is_local(url):
         return os.path.getsize(local_path(url))
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     return int(fs.size(path))
 
 
@@ -380,7 +392,7 @@ def listing(url: str) -> tuple[list[str], list[str]]:
                 for entry in entries:
                     (folders if os.path.isdir(entry) else files).append(entry.name)
         else:
-            fs, path = _filesystem(url)
+            fs, path = filesystem(url)
             for entry in fs.ls(path, detail=True):
                 name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
                 (folders if entry["type"] == "directory" else files).append(name)
@@ -391,7 +403,7 @@ def listing(url: str) -> tuple[list[str], list[str]]:
 def remove(url: str) -> None:
     """Remove a file or a whole folder; a name that is not there is fine."""
     if exists(url):
-        fs, path = _filesystem(url)
+        fs, path = filesystem(url)
         fs.rm(path, recursive=True)
 
 
@@ -403,6 +415,6 @@ def stamp(url: str) -> str:
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", url)
         return f"{status.st_size}:{status.st_mtime_ns}"
-    fs, path = _filesystem(url)
+    fs, path = filesystem(url)
     info = fs.info(path)
     return f"{info['size']}:{info.get('ETag') or info.get('etag') or info.get('mtime') or ''}"

@@ -58,7 +58,7 @@ FromAStore.__module__ = "botocore.exceptions"
         (FromAStore("Unable to locate credentials"), 1, "Error: Unable to locate credentials\n"),
         (click.UsageError("give exactly one."), 2, "Error: give exactly one (see `"),
         (click.ClickException("not so"), 1, "Error: not so\n"),
-        (KeyboardInterrupt(), 130, "Error: interrupted; the same command goes on from what is written\n"),
+        (KeyboardInterrupt(), 130, "Error: interrupted; the same command resumes from what is written\n"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "pip install 'avs-data[train]'\n"),
         (ModuleNotFoundError("No module named 'cv2.x'", name="cv2.x"), 1, "cv2 is not installed"),
         (Refused("a\x1b[31m \udcff\nnext"), 1, "Error: a\\x1b[31m \\udcff\nnext\n"),

@@ -1,6 +1,7 @@
 """What a stranger gets: the wheel's files, its metadata and extras, and what reading a dataset imports."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from email import message_from_bytes
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
@@ -18,6 +20,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from trove_classifiers import classifiers
+
+from avs_train import cli as train_cli
+from pipelines import cli as data_cli
+from shards import storage
+from shards.command_line import extra_of
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -28,6 +35,7 @@ EXTRAS = {
 }
 BASE = [Requirement(line) for line in PROJECT["dependencies"]]
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+OWNERS = packages_distributions()
 UNPINNED = ("all", "gcs", "semantic", "wandb")  # extras that the test environment does not install
 
 
@@ -140,7 +148,7 @@ def missing(start: str, extras: Iterable[str] = ()) -> set[str]:
     """What a module of ours imports, by any chain of imports, and neither the base nor these extras bring."""
     requirements = [*BASE, *(each for extra in extras for each in EXTRAS[extra])]
     brought = {canonicalize_name(each.name) for each in requirements}
-    owners = packages_distributions()
+    owners = OWNERS
     todo, seen, found = [start], set(), set()
     while todo:
         module = todo.pop()
@@ -163,3 +171,42 @@ def test_reading_needs_the_base_alone(module):
     heavy = {"apache_beam", "av", "torch", "urllib3", "yt_dlp"}
     code = f"import sys, {module}; print(*({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == []
+
+
+def commands(
+    group: click.Group, half: str, words: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The module of every command, and what says which extra is meant for it: its first word, and its half."""
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from commands(command, half, (*words, name))
+            else:
+                yield command.callback.__module__, ((*words, name)[0], half)
+
+
+COMMANDS = dict([*commands(data_cli.main, "pipelines"), *commands(train_cli.main, "train")])
+ON_REQUEST = {
+    "huggingface_hub": "hub",
+    "wandb": "wandb",
+    "wordllama": "semantic",
+}  # for one kind of URL or option
+WITH_BEAM = {"grpc"}
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_one_extra_brings_what_a_command_imports_and_is_the_one_told(module):
+    for name in missing(module) - WITH_BEAM:
+        told = extra_of(name, COMMANDS[module])
+        if name in ON_REQUEST:
+            assert told == ON_REQUEST[name]
+        else:
+            assert missing(module, [told]) <= ON_REQUEST.keys() | WITH_BEAM
+
+
+def test_a_store_without_its_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(importlib.import_module("fsspec.registry")._registry, "s3", raising=False)
+    with pytest.raises(storage.StorageError, match=r"^s3://b/avs: .* not installed; .*'avs-data\[s3\]'$"):
+        storage.exists("s3://b/avs")

@@ -61,6 +61,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(found), target
 
 
+FILES = [str(path) for path in ROOT.rglob("*.*") if ".venv" not in str(path)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_prose_names_are_there(page: Path) -> None:
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py|(?:[a-z_]+/)+[a-z_]+\.(?:csv|toml|yaml|js))`", prose))
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in FILES)} == set()
+
+
 def test_every_extra_and_every_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

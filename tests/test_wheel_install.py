@@ -55,6 +55,15 @@ def test_the_base_alone_reads_and_verifies_a_dataset(options, wheel, dataset, tm
         each["samples"] for each in load(dataset).counts.values()
     )
     call(bin_ / "avs-data", "verify", dataset, cwd=tmp_path)
+    for words, extra in (
+        ("avs-data fetch ledger --corpora .", "fetch"),
+        (f"avs-train fit tiny --data {dataset} --out run", "train"),
+    ):
+        program, *rest = words.split()
+        done = subprocess.run([bin_ / program, *rest], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.endswith(f"is not installed; it comes with: pip install 'avs-data[{extra}]'\n")
+        assert done.stderr.count("\n") == 1
     for heavy in ("apache_beam", "av", "torch", "uvicorn", "yt_dlp"):
         found = subprocess.run([bin_ / "python", "-c", f"import {heavy}"], capture_output=True, text=True)
         assert f"No module named '{heavy}'" in found.stderr

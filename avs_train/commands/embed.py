@@ -27,7 +27,7 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
     """Compute the embedding of every clip of DATASET's pool with CONFIG's encoder.
 
     Give the table to training with `audio.embeddings=FILE`. Without one, training embeds each clip when it first
-    hears it: the numbers are the same. A killed command goes on where it last saved.
+    hears it: the numbers are the same. A killed command resumes where it last saved.
 
     Example: avs-train embed sama_avs --data out/avs --out embeddings.parquet
     """

@@ -31,7 +31,7 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str | None)
       avs-train fit sama_avs --data s3://bucket/avs-synthetic
       torchrun --nproc-per-node 4 -m avs_train fit sama_avs_s4 --data data/s4 train.lr=1e-4
 
-    The same command again goes on from the last checkpoint, also with another number of GPUs.
+    The same command again resumes from the last checkpoint, also with another number of GPUs.
     """
     from avs_train.display import Bar
     from avs_train.distributed import joined

@@ -48,7 +48,7 @@ def build(
     Raises:
         BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is
             written.
-        BuildStopped: a store or an engine failed later; the same command goes on from there.
+        BuildStopped: a store or an engine failed later; the same command resumes from there.
         NoSamples: later, too.
     """
     chosen = runner.options(options.beam, options.workers)

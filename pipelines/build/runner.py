@@ -47,7 +47,7 @@ class RunnerError(AvsError):
 
 
 class BuildStopped(AvsError):
-    """A store or an engine ended the build, told in one line; the same command goes on from there."""
+    """A store or an engine ended the build, told in one line; the same command resumes from there."""
 
 
 def options(arguments: Sequence[str], workers: int) -> PipelineOptions:

@@ -53,7 +53,7 @@ def command(
     CORPORA/open_images/  official CSV files, masks/, images/
     CORPORA/vggsound/     vggsound.csv, clips/<id>_<start>.<any audio or video>, or <id>_<start>_<end>
 
-    The same input gives the same bytes, with any number of workers and after any interruption: a stopped build goes on
+    The same input gives the same bytes, with any number of workers and after any interruption: a stopped build resumes
     with the same command. Every dropped item is in OUT/rejections.parquet with its reason. --held-out comes on top of
     the recipe's own lists.
 

@@ -26,7 +26,7 @@ def command(kind: str, folder: str, out: str, workers: int, may_drop: float) -> 
     avs-synthetic  the release folder (annotations.csv, category_for_vggsound_audios.pkl, images/, masks/, audios/)
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
-    same command again goes on where it was stopped.
+    same command again resumes where it was stopped.
 
     Example: avs-data import avsbench AVSBench/S4 --out out/avsbench-s4
     """

@@ -39,7 +39,7 @@ def command(
     """Publish DATASET (a folder) as an immutable version, with card, changelog, croissant.json and attribution.
 
     The dataset is verified first; afterwards everything is read back and checked. What an earlier version has is copied
-    in the store, not sent. A stopped publish goes on where it was. The newest version's name is in URL/latest.json.
+    in the store, not sent. A stopped publish resumes where it was. The newest version's name is in URL/latest.json.
     With --dry-run everything is checked and what would be sent is told. A dataset whose training hears a video of a
     --held-out list is refused.
 

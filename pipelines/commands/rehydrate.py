@@ -17,7 +17,7 @@ def command(edition: str, corpora: str, out: str) -> None:
 
     The clips are those of CORPORA/vggsound/. The result is byte-identical to the original: every sound, shard and table
     is checked against its hash. Clips that are missing or differ are listed, exit code 1; fetch them and run the same
-    command again, which goes on where it was.
+    command again, which resumes where it was.
 
     Example: avs-data rehydrate s3://bucket/avs-audio-free/1.0.0 --corpora corpora --out out/avs
     """

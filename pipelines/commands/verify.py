@@ -45,7 +45,7 @@ def command(
     if faults:
         click.echo(f"{dataset}: {len(faults)} fault(s)", err=True)
         sys.exit(FOUND_WRONG)
-    click.echo(f"{dataset}: whole")
+    click.echo(f"{dataset}: OK")
     if rebuild and corpora:
         _rebuild(dataset, corpora, held_out, workers)
 

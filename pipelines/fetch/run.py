@@ -1,4 +1,4 @@
-"""The whole fetch, a page of steps: annotation files, index, plan, what is there already, download, near
+"""A fetch from start to end, a page of steps: annotation files, index, plan, what is there already, download, near
 duplicates.
 """
 
@@ -39,7 +39,7 @@ Watch = Callable[[str, dict[str, int], Tally], None]  # stage, items to fetch by
 
 
 class FetchError(AvsError):
-    """A fetch that cannot go on; the message says why and what to do."""
+    """A fetch that cannot continue; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Store:
                     return [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
             except FileNotFoundError:
                 return []
-        filesystem, root = storage._filesystem(url)
+        filesystem, root = storage.filesystem(url)
         found = filesystem.find(root, maxdepth=1, detail=True)
         return [(name.rpartition("/")[2], int(entry["size"])) for name, entry in found.items()]
 

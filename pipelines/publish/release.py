@@ -145,7 +145,7 @@ def _end(target: Target, newest: Version, progress: upload.Progress) -> None:
 
 
 def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> None:
-    """Refuse what is not whole, or leaks."""
+    """Refuse what is damaged or leaks."""
     entries = (*dataset.manifest.shards, *dataset.manifest.pool_shards)
     total = sum(entry.bytes for entry in entries)
     unchecked = [entry["list"] for entry in dataset.manifest.held_out if entry["videos"] is None]

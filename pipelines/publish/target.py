@@ -1,6 +1,6 @@
 """Where versions go: a folder, S3, GCS or any other store that fsspec reaches.
 
-TARGET/VERSION/ holds a whole dataset; TARGET/latest.json names the newest one.
+TARGET/VERSION/ holds a complete dataset; TARGET/latest.json names the newest one.
 """
 
 import json
@@ -9,8 +9,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-
-import fsspec
 
 from pipelines.publish.edition import PUBLICATION, Publication, PublishError, parse
 from pipelines.publish.version import Version, VersionError
@@ -31,7 +29,7 @@ class Target:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         with self._explained():
-            self._fs, root = fsspec.core.url_to_fs(self.url)
+            self._fs, root = storage.filesystem(self.url)
         self._root = root.rstrip("/")
         self._local = storage.is_local(self.url)
 

@@ -1,1 +1,1 @@
-"""The review of proposed links between sounds and sights: queue, impact, agreement, page, application."""
+"""The review of proposed links between sounds and images: queue, impact, agreement, page, application."""

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Download what the categories of RECIPE need: annotation files, photos, masks, clips.
 
-    A stopped fetch goes on where it was; a finished one fetches nothing. Another category fetches only what
+    A stopped fetch resumes where it was; a finished one fetches nothing. Another category fetches only what
     is new. Each attempt is a row of the ledger (avs-data fetch ledger). What failed for good is never tried
     again; what failed for now waits its turn, in this run or the next.
 
