@@ -25,7 +25,7 @@ _SYNSET = re.compile(r"\S+\.[nvasr]\.\d\d")
 
 
 @dataclass(frozen=True)
-class Fault:
+class BrokenRule:
     """One broken rule. `row` counts as a spreadsheet does (the header is 1); 0 is the file as a whole."""
 
     row: int
@@ -39,7 +39,7 @@ class Fault:
         return f"{where}, {self.column} {self.value!r}: {self.rule}; {self.remedy}"
 
 
-def parse(data: bytes) -> tuple[list[Row], list[Fault]]:
+def parse(data: bytes) -> tuple[list[Row], list[BrokenRule]]:
     """The rows that a CSV file holds, in its order, and what keeps others from being read.
 
     Only the shape of the file is looked at here (text, columns, completeness); `check` judges the content.
@@ -48,11 +48,13 @@ def parse(data: bytes) -> tuple[list[Row], list[Fault]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         bad = data[error.start : error.start + 8].hex(" ")
-        return [], [Fault(0, "bytes", bad, f"byte {error.start} is not UTF-8", "save the file as UTF-8")]
-    faults: list[Fault] = []
+        return [], [BrokenRule(0, "bytes", bad, f"byte {error.start} is not UTF-8", "save the file as UTF-8")]
+    faults: list[BrokenRule] = []
     if not text.endswith("\n"):
         rule = "the file ends with a line end; without one it may be cut short"
-        faults.append(Fault(0, "end", text[-40:], rule, "restore the missing rows, or end the last line"))
+        faults.append(
+            BrokenRule(0, "end", text[-40:], rule, "restore the missing rows, or end the last line")
+        )
     rows: list[Row] = []
     number = 0
     try:
@@ -61,21 +63,23 @@ def parse(data: bytes) -> tuple[list[Row], list[Fault]]:
                 if tuple(values) != COLUMNS:
                     rule = f"the header is {','.join(COLUMNS)}"
                     remedy = "name and order the columns so"
-                    return [], [*faults, Fault(1, "header", ",".join(values), rule, remedy)]
+                    return [], [*faults, BrokenRule(1, "header", ",".join(values), rule, remedy)]
             elif len(values) != len(COLUMNS):
                 rule = f"a row has {len(COLUMNS)} values and this one has {len(values)}"
-                faults.append(Fault(number, "row", ",".join(values), rule, "quote values that hold a comma"))
+                faults.append(
+                    BrokenRule(number, "row", ",".join(values), rule, "quote values that hold a comma")
+                )
             else:
                 rows.append((number, Link(*values)))
     except csv.Error as error:
         remedy = "close the quote, or restore the rows that were cut off"
-        faults.append(Fault(number + 1, "row", "", f"not readable as CSV ({error})", remedy))
+        faults.append(BrokenRule(number + 1, "row", "", f"not readable as CSV ({error})", remedy))
     return rows, faults
 
 
 def check(
     rows: Sequence[Row], *, ordered: bool = True, whole: bool = True, kinds: Kinds = NO_KINDS
-) -> list[Fault]:
+) -> list[BrokenRule]:
     """Every broken rule of rows in file order, sorted by row number.
 
     Args:
@@ -83,12 +87,14 @@ def check(
         whole: also ask that every category has both sides; not to be asked where rows could not be read.
         kinds: of the map; with `whole` they are checked too.
     """
-    faults: list[Fault] = []
+    faults: list[BrokenRule] = []
     for number, link in rows:
         faults += _check_fields(number, link)
     faults += _check_duplicates(rows)
     if whole and not rows:
-        faults.append(Fault(0, "rows", "none", "a map has at least one link", "add rows below the header"))
+        faults.append(
+            BrokenRule(0, "rows", "none", "a map has at least one link", "add rows below the header")
+        )
     if whole:
         faults += _check_kinds(rows, kinds)
         faults += _check_both_sides(rows, kinds)
@@ -97,46 +103,48 @@ def check(
     return sorted(faults, key=lambda fault: fault.row)
 
 
-def _check_fields(row: int, link: Link) -> Iterator[Fault]:
+def _check_fields(row: int, link: Link) -> Iterator[BrokenRule]:
     for column in COLUMNS:
         value = getattr(link, column)
         if value != value.strip() or not value.isprintable():
             rule = "no spaces at the ends, no line breaks or control characters"
-            yield Fault(row, column, value, rule, f"write {' '.join(value.split())!r}")
+            yield BrokenRule(row, column, value, rule, f"write {' '.join(value.split())!r}")
         if not value and column not in ("synset", "note"):
-            yield Fault(row, column, value, "must not be empty", f"fill in the {column}")
+            yield BrokenRule(row, column, value, "must not be empty", f"fill in the {column}")
     if link.category and not _SNAKE_CASE.fullmatch(link.category):
         name = re.sub(r"[^a-z0-9]+", "_", link.category.lower()).strip("_")
         rule = "a category is snake_case: a-z, 0-9 and single underscores, a letter first"
-        yield Fault(row, "category", link.category, rule, f"rename it, for instance to {name!r}")
+        yield BrokenRule(row, "category", link.category, rule, f"rename it, for instance to {name!r}")
     if link.source and link.source not in SOURCES:
-        yield Fault(
+        yield BrokenRule(
             row, "source", link.source, f"a source is one of {', '.join(SOURCES)}", "use one of these"
         )
     if link.relation and link.relation not in RELATIONS:
         rule = f"a relation is one of {', '.join(RELATIONS)}"
-        yield Fault(row, "relation", link.relation, rule, "use one of these")
+        yield BrokenRule(row, "relation", link.relation, rule, "use one of these")
     if link.decided_on and not _is_date(link.decided_on):
         rule = "a decision's date is a calendar day written YYYY-MM-DD"
-        yield Fault(row, "decided_on", link.decided_on, rule, "write the day of the decision")
+        yield BrokenRule(row, "decided_on", link.decided_on, rule, "write the day of the decision")
     yield from _check_ids(row, link)
 
 
-def _check_ids(row: int, link: Link) -> Iterator[Fault]:
+def _check_ids(row: int, link: Link) -> Iterator[BrokenRule]:
     pattern, rule = _SOURCE_ID.get(link.source, (None, ""))
     if link.source_id and pattern and not pattern.fullmatch(link.source_id):
-        yield Fault(row, "source_id", link.source_id, rule, "copy it from the source's own list")
+        yield BrokenRule(row, "source_id", link.source_id, rule, "copy it from the source's own list")
     if link.source == "vggsound" and link.source_id != link.label:
         rule = "a VGGSound label is its own id"
-        yield Fault(row, "source_id", link.source_id, rule, f"write the label {link.label!r} in both columns")
+        yield BrokenRule(
+            row, "source_id", link.source_id, rule, f"write the label {link.label!r} in both columns"
+        )
     if link.source == "lvis" and not _SYNSET.fullmatch(link.synset):
         rule = "an LVIS row names its WordNet synset, such as dog.n.01"
-        yield Fault(row, "synset", link.synset, rule, "copy the synset from LVIS's categories")
+        yield BrokenRule(row, "synset", link.synset, rule, "copy the synset from LVIS's categories")
     if link.source in SOURCES and link.source != "lvis" and link.synset:
-        yield Fault(row, "synset", link.synset, "only LVIS rows have a synset", "leave it empty")
+        yield BrokenRule(row, "synset", link.synset, "only LVIS rows have a synset", "leave it empty")
 
 
-def _check_duplicates(rows: Sequence[Row]) -> Iterator[Fault]:
+def _check_duplicates(rows: Sequence[Row]) -> Iterator[BrokenRule]:
     first: dict[tuple[str, str], tuple[int, Link]] = {}
     for row, link in rows:
         earlier_row, earlier = first.setdefault((link.source, link.source_id), (row, link))
@@ -145,23 +153,23 @@ def _check_duplicates(rows: Sequence[Row]) -> Iterator[Fault]:
                 f"{link.source} {link.source_id!r} is already in {earlier.category!r}, row {earlier_row}: "
                 "one label belongs to one category"
             )
-            yield Fault(row, "category", link.category, rule, "keep one of the two rows")
+            yield BrokenRule(row, "category", link.category, rule, "keep one of the two rows")
 
 
-def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[Fault]:
+def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]:
     categories = {link.category for _, link in rows}
     for kind, wider in sorted(kinds.wider.items()):
         for name in (kind, wider):
             if name not in categories:
                 rule = f"{kind} = {wider!r}: both are categories that have links"
-                yield Fault(0, "kind_of", name, rule, "add its links, or correct the name")
+                yield BrokenRule(0, "kind_of", name, rule, "add its links, or correct the name")
         if wider == kind or kind in kinds.above(wider):
             rule = f"{kind} = {wider!r} makes a category a kind of itself"
-            yield Fault(0, "kind_of", kind, rule, "remove one step of the circle")
+            yield BrokenRule(0, "kind_of", kind, rule, "remove one step of the circle")
     sounds = {link.source_id: link.category for _, link in rows if SOURCES.get(link.source) == "audio"}
     for sound, named in sorted(kinds.heard_over.items()):
         if sound not in sounds:
-            yield Fault(
+            yield BrokenRule(
                 0, "heard_over", sound, "must be a sound of the map", "correct the label, or remove it"
             )
             continue
@@ -170,10 +178,10 @@ def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[Fault]:
         for other in sorted(set(named) - known):
             rule = f"{sound!r} is a sound of {category}: only its kinds and what it is a kind of may share it"
             remedy = f"name some of {', '.join(sorted(known)) or 'none'}, or leave the list empty"
-            yield Fault(0, "heard_over", other, rule, remedy)
+            yield BrokenRule(0, "heard_over", other, rule, remedy)
 
 
-def _check_both_sides(rows: Sequence[Row], kinds: Kinds) -> Iterator[Fault]:
+def _check_both_sides(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]:
     """Whatever has masks must be able to hear something, and whatever sounds to be seen: itself or through kinds."""
     visual = {link.category for _, link in rows if SOURCES.get(link.source) == "visual"}
     unsure = {link.category for _, link in rows if link.source not in SOURCES}
@@ -195,15 +203,17 @@ def _check_both_sides(rows: Sequence[Row], kinds: Kinds) -> Iterator[Fault]:
             rule = f"a category has at least one {side} link ({sources}) and this one has none"
             if kinds.above(category) or kinds.below(category):
                 rule += ", nor one that a category above or below it shares"
-            yield Fault(first_row[category], "category", category, rule, "add a link, or remove the category")
+            yield BrokenRule(
+                first_row[category], "category", category, rule, "add a link, or remove the category"
+            )
 
 
-def _check_order(rows: Sequence[Row]) -> Iterator[Fault]:
+def _check_order(rows: Sequence[Row]) -> Iterator[BrokenRule]:
     for (row_before, before), (row, link) in pairwise(rows):
         if link < before:
             rule = f"rows are sorted by category, source, source_id; this one belongs before row {row_before}"
             remedy = "run `python -m label_maps --sort FILE`"
-            yield Fault(row, "source_id", link.source_id, rule, remedy)
+            yield BrokenRule(row, "source_id", link.source_id, rule, remedy)
             return  # one row out of place says it; the remedy sorts them all
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from label_maps import Kinds, LabelMap
 from label_maps.links import Link
 from pipelines.build import pair, select, slices, split, stages
-from pipelines.build.match import match
+from pipelines.build.categorize import categorize
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.recipes.recipe import Select, Split
 from shards import hashing
@@ -253,7 +253,7 @@ def test_match_drops_what_no_sample_can_have() -> None:
     ]
 
     def fates(rows: pa.Table, item: str, label_id: str, narrower_sounds: bool) -> dict[str, str]:
-        outcome = match(
+        outcome = categorize(
             rows, replace(label_map, narrower_sounds=narrower_sounds), item=item, label_id=label_id
         )
         kept = {row[item]: row["category"] for row in outcome.kept.to_pylist()}
@@ -282,7 +282,7 @@ def test_match_against_a_plain_loop() -> None:
     rows = [mask(f"lvis:{n}", label_id=str(n % 10)) for n in range(30)]
     rows += [mask(f"open_images:{n}", corpus="open_images", label_id=str(n % 10)) for n in range(30)]
     known = {(one.source, one.source_id): one.category for one in links}
-    outcome = match(
+    outcome = categorize(
         table(*rows).drop_columns(["category"]),
         LabelMap("x", "1", links),
         item="mask_id",

@@ -17,7 +17,7 @@ from pipelines.matching.proposals import Proposal
 from pipelines.review import agreement, log_csv, rejected
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import RELATIONS, Answer, Item
+from pipelines.review.records import RELATIONS, Answer, QueuedLink
 from shards import storage
 from shards.command_line import CommandGroup
 
@@ -195,7 +195,7 @@ def list_(
     from pipelines.review import describe
     from shards import terminal
 
-    keep: dict[str, Callable[[Item], bool]] = {
+    keep: dict[str, Callable[[QueuedLink], bool]] = {
         "waiting": lambda item: item.asked and item.state in ("open", "third"),
         "third": lambda item: item.state == "third",
         "changed": lambda item: item.changed,

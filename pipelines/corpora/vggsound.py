@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from pipelines.corpora import licences, names
 from pipelines.corpora.records import CLIPS
-from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections
+from pipelines.corpora.source import Chunk, CorpusError, Source, batch, joined, rejections
 from shards import storage
 from shards.rejections import Reason
 from shards.text import decoded
@@ -51,7 +51,7 @@ def sources(corpora: str) -> list[Source]:
     return [Source("vggsound", path, None)] if storage.exists(storage.join(corpora, path)) else []
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of the list, a few thousand at a time, in the file's order.
 
     `author` is the origin that the clip's row in `clip_licences.csv` names: whom to credit.
@@ -60,7 +60,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     media = _Media.of(names.tree(storage.join(folder, "clips")), _listed(url))
     terms = _Terms(folder)
     if terms.faults or media.notes():
-        yield Part(
+        yield Chunk(
             batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, notes=media.notes()
         )
     with storage.open_read(url) as file:
@@ -253,7 +253,7 @@ def _stretches(file: IO[bytes]) -> Iterator[list[tuple[int, bytes | None]]]:
 
 def _part(
     lines: list[tuple[int, bytes | None]], path: str, media: dict[str, str], terms: _Terms, position: int
-) -> Part:
+) -> Chunk:
     rows: list[dict[str, object]] = []
     rejected: list[pa.RecordBatch] = []
     for number, line in lines:
@@ -284,4 +284,4 @@ def _part(
                 "url": f"https://www.youtube.com/watch?v={video}" if _YOUTUBE_ID.fullmatch(video) else None,
             }
         )
-    return Part(pa.RecordBatch.from_pylist(rows, schema=CLIPS), joined(rejected), len(lines), position)
+    return Chunk(pa.RecordBatch.from_pylist(rows, schema=CLIPS), joined(rejected), len(lines), position)

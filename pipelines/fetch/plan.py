@@ -27,7 +27,7 @@ _CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label", "clip_path
 
 
 @dataclass(frozen=True)
-class Plan:
+class FetchPlan:
     """`items`: by name. `own`: files that the user put under another name; they are used as they are, not fetched."""
 
     items: tuple[Item, ...]
@@ -37,7 +37,7 @@ class Plan:
 
 def plan(
     masks: str, clips: str, label_map: LabelMap, options: FetchOptions, select: Select, corpora: str
-) -> Plan:
+) -> FetchPlan:
     """Everything that the label map's categories can use and `select`'s rules on labels and licences do not drop.
 
     Args:
@@ -54,7 +54,9 @@ def plan(
             select.audio_licences and row["licence"] not in select.audio_licences
         ):
             maker.clip(row, excluded)
-    return Plan(tuple(sorted(maker.items(), key=lambda item: item.name)), maker.own, tuple(maker.listed_out))
+    return FetchPlan(
+        tuple(sorted(maker.items(), key=lambda item: item.name)), maker.own, tuple(maker.listed_out)
+    )
 
 
 def _rows(path: str, columns: list[str], key: str, wanted: set[str]) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import index
-from pipelines.build.match import match
+from pipelines.build.categorize import categorize
 from shards import storage
 
 HERE = Path(__file__).parent
@@ -30,11 +30,11 @@ class Workload:
     open_images_masks: float
     clips: float
     annotation_bytes: float
-    matched_masks: float  # in the label map
+    categorized_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
-    photos: float  # with a matched mask
-    candidates: dict[str, float]  # category -> photos with a matched mask of it
-    matched_clips: float
+    photos: float  # with a categorized mask
+    candidates: dict[str, float]  # category -> photos with a categorized mask of it
+    categorized_clips: float
     photo_bytes: float = 0
     clip_bytes: float = 0
 
@@ -77,11 +77,11 @@ def published(label_map: LabelMap) -> Workload:
         open_images_masks=open_images["masks"],
         clips=facts["vggsound"]["clips"],
         annotation_bytes=sum(each["annotation_bytes"] for each in facts.values()),
-        matched_masks=lvis_masks + masks,
+        categorized_masks=lvis_masks + masks,
         mask_files=masks,
         photos=min(pairs, lvis["photos"]) + min(masks / open_images["masks_per_pair"], open_images["photos"]),
         candidates=dict(candidates),
-        matched_clips=clips,
+        categorized_clips=clips,
     )
 
 
@@ -95,9 +95,9 @@ def counted(
     """
     with tempfile.TemporaryDirectory() as folder:
         found = index.index(corpora, folder, progress)
-        masks = _matched(found.masks, label_map, "mask_id", "label_id",
+        masks = _categorized(found.masks, label_map, "mask_id", "label_id",
                          ["image_id", "image_path", "category", "mask_path"])  # fmt: skip
-        clips = _matched(found.clips, label_map, "clip_id", "label", ["clip_path"])
+        clips = _categorized(found.clips, label_map, "clip_id", "label", ["clip_path"])
     pairs = masks.group_by(["image_id", "category"]).aggregate([])
     listed = {corpus: float(count.kept) for corpus, count in found.counts.items()}
     sources = index.sources(corpora)
@@ -106,22 +106,22 @@ def counted(
         open_images_masks=listed.get("open_images", 0),
         clips=listed.get("vggsound", 0),
         annotation_bytes=sum(storage.size(storage.join(corpora, source.path)) for source in sources),
-        matched_masks=len(masks),
+        categorized_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
         photos=len(pc.unique(masks["image_id"])),
         candidates=dict(Counter(pairs["category"].to_pylist())),
-        matched_clips=len(clips),
+        categorized_clips=len(clips),
         photo_bytes=_mean_size(corpora, masks["image_path"]),
         clip_bytes=_mean_size(corpora, clips["clip_path"]),
     )
 
 
-def _matched(url: str, label_map: LabelMap, item: str, label_id: str, columns: list[str]) -> pa.Table:
+def _categorized(url: str, label_map: LabelMap, item: str, label_id: str, columns: list[str]) -> pa.Table:
     needed = sorted({*columns, item, label_id, "label", "corpus"} - {"category"})
     parts: list[pa.Table] = []
     with storage.open_read(url) as file:
         for batch in pq.ParquetFile(file).iter_batches(columns=needed):
-            kept = match(pa.Table.from_batches([batch]), label_map, item=item, label_id=label_id).kept
+            kept = categorize(pa.Table.from_batches([batch]), label_map, item=item, label_id=label_id).kept
             parts.append(kept.select(columns))
     return (
         pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in columns})

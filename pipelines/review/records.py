@@ -17,7 +17,7 @@ class Conflict(ReviewError):
 
 
 @dataclass(frozen=True)
-class Item:
+class QueuedLink:
     """A link in the queue, with the proposal that is asked and, where it changed, the one that was decided."""
 
     id: int

@@ -21,7 +21,7 @@ from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import RELATIONS, Answer, Conflict, Item, check_reviewer
+from pipelines.review.records import RELATIONS, Answer, Conflict, QueuedLink, check_reviewer
 from pipelines.review.server import views
 from pipelines.review.server.leases import Leases
 from pipelines.review.server.security import Guard
@@ -206,7 +206,7 @@ class Page:
             return _lasting(FileResponse(storage.local_path(url), media_type=kind))
         return _lasting(Response(storage.read_bytes(url), media_type=kind))
 
-    def _link_json(self, queue: Queue, item: Item, reviewer: str, **more: Any) -> Response:
+    def _link_json(self, queue: Queue, item: QueuedLink, reviewer: str, **more: Any) -> Response:
         with queue.reading():
             item = queue.item(item.id)
             view = views.link_view(queue, item, reviewer, self.snapshots.take(queue))

@@ -1,4 +1,4 @@
-"""Stage match: labels to categories, through the label map."""
+"""Stage categorize: labels to categories, through the label map."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def label_map_of(labels: Labels, corpora: str = "") -> LabelMap:
     return whole.restricted(labels.categories) if labels.categories else whole
 
 
-def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:
+def categorize(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:
     """Add `category` to masks or clips; rejected are labels that the map does not link, or not for any sample.
 
     Args:
@@ -51,7 +51,7 @@ def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> 
     reasons = pc.if_else(pc.is_valid(idle), Reason.NARROWER_SOUND.value, Reason.LABEL_NOT_IN_MAP.value)
     rejected = pa.table(
         {
-            "stage": pa.repeat("match", len(lost)),
+            "stage": pa.repeat("categorize", len(lost)),
             "unit": pa.nulls(len(lost), pa.string()),
             "item": lost[item],
             "reason": reasons,
