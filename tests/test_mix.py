@@ -60,7 +60,10 @@ def test_a_mix_is_the_sum_that_fits(found: list[mix.Track], how: tuple[int, str]
     assert made.scale * 65536 == int(made.scale * 65536)
     if made.scale == 1:
         assert made.clipped == 0
-        assert np.abs(made.pcm.reshape(right.shape) - right).max() <= 1 + 1e-5 * np.abs(right).max()
+        # Each factor is off by half of 1/65536 at most: a quarter of a step of the loudest sample, and in stereo a
+        # quarter of the gain besides.
+        off = sum(0.26 + (how[0] - 1) * 0.26 * 10 ** (track.gain_db / 20) for track in found)
+        assert np.abs(made.pcm.reshape(right.shape) - right).max() <= 0.51 + off
     else:
         assert (
             abs(made.clipped - over.sum())
