@@ -11,7 +11,7 @@ from pipelines.publish.diff import Diff, diff
 from pipelines.publish.edition import File, Profile
 from pipelines.publish.profiles import AnyDataset
 from pipelines.stats import write_stats
-from shards import storage
+from shards import storage, text
 from shards.reader import Dataset
 
 CHANGELOG = "CHANGELOG.md"
@@ -72,7 +72,7 @@ def documents(
         changed = diff(AnyDataset(before.url), dataset, before.version, version)
         found["diff.json"] = (json.dumps(changed.plain(), indent=1, ensure_ascii=False) + "\n").encode()
         log = storage.join(before.url, CHANGELOG)
-        old = storage.read_bytes(log).decode() if storage.exists(log) else ""
+        old = text.read_text(log) if storage.exists(log) else ""
     section = changelog.entry(version, changed, facts.samples, len(facts.categories))
     found[CHANGELOG] = changelog.prepend(section, old).encode()
     found["README.md"] = card.card(facts).encode()

@@ -6,6 +6,9 @@ TAKEDOWNS (`takedowns.json`) travels with every later version: `publish` refuses
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Literal
+
+import msgspec
 
 from pipelines.publish import records, subset
 from shards import format, storage
@@ -14,26 +17,33 @@ from shards.reader import Dataset
 from shards.rejections import Reason
 
 TAKEDOWNS = "takedowns.json"
+_MAX_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, order=True)
 class Takedown:
-    """One request. `kind`: image | video; `names`: every name of the photograph, or the video's id."""
+    """One request. `names`: every name of the photograph, or the video's id."""
 
-    kind: str
+    kind: Literal["image", "video"]
     names: tuple[str, ...]
     reason: str
 
 
 def load(dataset: str) -> tuple[Takedown, ...]:
-    """The takedowns that a dataset carries; none where it has no such file."""
+    """The takedowns that a dataset carries; none where it has no such file.
+
+    Raises:
+        DatasetError: a damaged list, so that nobody knows what was taken down.
+    """
     url = storage.join(dataset, TAKEDOWNS)
     if not storage.exists(url):
         return ()
-    return tuple(
-        Takedown(row["kind"], tuple(row["names"]), row["reason"])
-        for row in json.loads(storage.read_bytes(url))
-    )
+    try:
+        return msgspec.json.decode(storage.read_small(url, _MAX_BYTES), type=tuple[Takedown, ...])
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{url} is damaged ({error}), so nobody knows what was taken down: put it back from the version before"
+        ) from error
 
 
 def dump(takedowns: Iterable[Takedown]) -> bytes:
@@ -86,7 +96,9 @@ def takedown(
 
 def returned(dataset: Dataset, takedowns: Iterable[Takedown]) -> list[str]:
     """Names taken down that the dataset has all the same, each with the reason."""
-    by_name = {(one.kind, name): one for one in takedowns for name in one.names}
+    by_name: dict[tuple[str, str], Takedown] = {
+        (one.kind, name): one for one in takedowns for name in one.names
+    }
     if not by_name:
         return []
     found = {

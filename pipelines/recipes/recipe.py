@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from shards import format
 from shards import text as texts
 from shards.errors import AvsError
 from shards.manifest import Manifest
@@ -42,7 +43,7 @@ class Select:
     min_area_fraction: float = number(0.005, 0, 1)  # of the image, after instances are joined
     max_area_fraction: float = number(0.95, 0, 1)
     min_side_px: int = number(128, 1)  # the image's shorter side
-    max_image_pixels: int = number(50_000_000, 1)
+    max_image_pixels: int = number(50_000_000, 1, format.MAX_PIXELS)
     not_exhaustive: bool = (
         False  # keep unions where the corpus says that more may be seen than is annotated (LVIS)
     )
@@ -116,9 +117,16 @@ def load(name_or_path: str) -> Recipe:
 
 
 def recorded(made: Manifest) -> Recipe | None:
-    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built."""
+    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built.
+
+    Raises:
+        RecipeError: it is none.
+    """
     text = made.recipe["text"]
-    table = tomllib.loads(text)
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"the manifest's recipe is not TOML: {error}") from error
     return None if set(table) == {"import"} else parse(table, text, "the manifest's recipe")
 
 
