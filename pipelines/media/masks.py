@@ -179,6 +179,11 @@ def to_png(rle: Rle) -> bytes:
 
 def png(mask: np.ndarray) -> bytes:
     """(height, width) bool to an 8-bit PNG of 0 and 255."""
+    return grey_png(mask.astype(np.uint8) * np.uint8(255))
+
+
+def grey_png(values: np.ndarray) -> bytes:
+    """(height, width) uint8 to an 8-bit PNG of one channel."""
     buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(buffer, "PNG", compress_level=3)
+    Image.fromarray(values).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
