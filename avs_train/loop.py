@@ -254,7 +254,10 @@ def _refuse_unfit(config: Config, found: str, data: str) -> None:
             f"{config.name} tells {config.model.classes} classes, and the masks of {data} say only what sounds: shards "
             "hold no class masks yet; leave model.classes 0"
         )
-    if wanted and found.replace("-", "_") != wanted.replace("-", "_"):
+    name, prefix = (each.replace("-", "_") for each in (found, wanted))
+    if (
+        wanted and name != prefix and not name.startswith(f"{prefix}_")
+    ):  # avs_synthetic_paper is an avs_synthetic
         raise RunError(
             f"{config.name} is for the dataset {wanted}, and {data} holds {found}: give that dataset, choose the "
             f"configuration for this one, or say data.dataset={found} to train on it all the same"

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shards.command_line import NOTHING, Command
+
 if TYPE_CHECKING:
     from avs_train.experiments import Experiment
 
 TABLES = tuple("234567")
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @click.option(
     "--table", "tables", multiple=True, type=click.Choice(TABLES), help="Only this table; may be repeated."
 )

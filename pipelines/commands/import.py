@@ -3,10 +3,13 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 from shards.errors import AvsError
 
 
-@click.command()
+@click.command(
+    cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
+)
 @click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench"]))
 @click.argument("folder")
 @options.OUT
@@ -18,7 +21,8 @@ from shards.errors import AvsError
     show_default=True,
     help="Share of a split's samples that may be unusable; more is an error.",
 )
-def command(kind: str, folder: str, out: str, workers: int, may_drop: float) -> None:
+@options.JSON
+def command(kind: str, folder: str, out: str, workers: int, may_drop: float, as_json: bool) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
     \b
@@ -30,17 +34,23 @@ def command(kind: str, folder: str, out: str, workers: int, may_drop: float) -> 
 
     Example: avs-data import avsbench AVSBench/S4 --out out/avsbench-s4
     """
-    from pipelines.imports import avs_synthetic, avsbench, dataset
-    from shards import guard
-    from shards.terminal import Bars
+    from shards import guard, terminal
+    from shards.display import Display
 
-    found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
-    with Bars() as bars:
+    with Display(
+        f"Turn {folder} into shards in {out}", {"Read the lists": "", "Write shards": "shards"}
+    ) as display:
+        display.show("Read the lists")
+        from pipelines.imports import avs_synthetic, avsbench, dataset
+
+        found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
         counts = dataset.write(
             found, folder, out, workers=workers, may_drop=may_drop,
-            progress=lambda done, of: bars.show("Shards", done, of),
+            progress=lambda done, of: display.show("Write shards", done, of),
         )  # fmt: skip
+    if as_json:
+        terminal.out_json({"out": out, "name": found.name, **counts})
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
-    click.echo(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", err=True)
+    terminal.say(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}")
     if said := guard.report(out):
         raise AvsError(said)
