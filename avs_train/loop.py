@@ -20,10 +20,10 @@ from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
 from avs_train.experiments import check_begins
 from avs_train.finite import FiniteWatch, Step
+from avs_train.flops import flops_per_image
 from avs_train.losses import mask_loss, upsample
 from avs_train.metrics import mean_iou
 from avs_train.models import trainable_parameters
-from avs_train.flops import flops_per_image
 from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
 from avs_train.schedule import learning_rate
 from avs_train.speed import Speedometer

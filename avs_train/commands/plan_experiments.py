@@ -36,7 +36,8 @@ TABLES = tuple("234567")
 def command(tables: tuple[str, ...], places: tuple[str, ...], tflops: float) -> None:
     """Print every run behind Tables 2 to 7 of the paper, each after the one it begins from, as a shell script.
 
-    Each run says how many hours it takes at --tflops. What is trained or measured already is a comment. A dataset without a place is a shell variable.
+    Each run says how many hours it takes at --tflops. What is trained or measured already is a comment. A dataset
+    without a place is a shell variable.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import RELATIONS, Answer, QueuedLink
 from shards import storage
-from shards.command_line import CommandGroup
+from shards.command_line import Command, CommandGroup
 
 if TYPE_CHECKING:
     from label_maps import LabelMap
@@ -289,7 +289,9 @@ def _decision_command(verdict: str, about: str, example: str) -> click.Command:
         made = click.option(
             "--relation", type=click.Choice(RELATIONS), help="Of the sound to the category (same by default)."
         )(made)
-    return click.command(verdict, help=f"{about}\n\nExample: avs-data review {verdict} {example}")(made)
+    return click.command(
+        verdict, cls=Command, help=f"{about}\n\nExample: avs-data review {verdict} {example}"
+    )(made)
 
 
 for each in (
