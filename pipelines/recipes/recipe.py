@@ -87,6 +87,7 @@ class Recipe:
     split: Split = Split()
     shards: Shards = Shards()
     fetch: dict[str, Any] = field(default_factory=dict)  # read by `avs-data fetch` alone
+    about: str = ""  # what `plan` and `fetch plan` say of it
     text: str = field(default="", metadata={"internal": True})
 
     @property
