@@ -110,6 +110,14 @@ class Queue:
         ).fetchone()
         return self.item(row["id"]) if row else None
 
+    def of_one_vote(self, item_ids: Collection[int]) -> set[int]:
+        """Those of these links that one reviewer decides alone, so that a second one need not look at them."""
+        among = ",".join(str(int(item_id)) for item_id in item_ids)
+        rows = self.connection.execute(
+            f"SELECT id FROM items WHERE id IN ({among}) AND reviewers = 1 AND gold IS NULL"
+        )
+        return {row["id"] for row in rows}
+
     def progress(self, reviewer: str) -> Progress:
         row = self.connection.execute(
             f"""SELECT count(*) FILTER (WHERE asked),
