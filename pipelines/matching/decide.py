@@ -92,12 +92,24 @@ class Judge:
     def score(self, evidence: Evidence) -> float:
         role = ROLE[evidence.mention.role]
         score = evidence.trust * (role if evidence.mention.close else min(role, LIKELY))
-        domain = self._index.domains[evidence.number]
-        too_wide = self._index.keys[evidence.number][0] in self._lexicon.general or domain == "body"
-        silent = evidence.method == "head" and domain in _SILENT
-        if evidence.method not in ("mid", "decision") and (too_wide or silent):
+        too_wide = self.too_wide(evidence.number)
+        silent = evidence.method == "head" and self._index.domains[evidence.number] in _SILENT
+        told = evidence.method in ("mid", "decision") or self._names_itself(evidence)
+        if not told and (too_wide or silent):
             score = min(score, GENERAL)
         return round(score, 4)
+
+    def too_wide(self, number: int) -> bool:
+        """Whether a visual label is a class too wide, or a part of the body too small, to say what sounds."""
+        return self._index.keys[number][0] in self._lexicon.general or self._index.domains[number] == "body"
+
+    def _names_itself(self, evidence: Evidence) -> bool:
+        """Whether the label says the class's name and no more, so that both are as wide: *insects*; not *glass*, of
+        whose senses LVIS has one.
+        """
+        mention, senses = evidence.mention, self._index.visual[evidence.number].senses
+        named = evidence.method == "name" and mention.alone and mention.role is Role.SOURCE
+        return named and not any(senses[:1])
 
     def _one(self, evidence: Evidence) -> Judged:
         score, role = self.score(evidence), evidence.mention.role
@@ -219,7 +231,7 @@ class Judge:
 
 
 # Ways that lead to no wider class: by what is known of words, and by what others say of the sound.
-_OF_WORDS = ("has_part", "part_of", "form", "form_of", "narrower", "similar_to")
+_OF_WORDS = ("has_part", "part_of", "form", "form_of", "family", "narrower", "similar_to")
 _BESIDE = frozenset([*_OF_WORDS, "parent", "child", "decision", "semantic"])
 _RANK = {"accept": 2, "review": 1, "reject": 0}
 # Domains that share no name with another by kinship.
