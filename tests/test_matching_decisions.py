@@ -426,6 +426,25 @@ def test_a_decision_settles_its_link_and_speaks_for_others_of_the_thing() -> Non
     assert own["Lion"].decision == "accept"
 
 
+def test_a_decision_on_a_kind_needs_its_thing_in_the_label() -> None:
+    matcher = learnt(("dog barking", "wolf", True))
+    assert "accepted for 'dog barking'" in decided("bow-wow", matcher=matcher)["review"]["wolf"]
+    assert {"dog", "Dog"} <= decided("bow-wow", matcher=matcher)["accept"].keys()
+
+
+def test_a_kind_is_sure_once_it_was_accepted_for_several_sounds_of_the_thing() -> None:
+    sounds = [(f"bird {act}", "crow", True) for act in ("squawking", "pecking", "singing")]
+    assert "crow" in decided("bird fluttering", matcher=learnt(*sounds))["accept"]
+    assert "crow" in decided("bird fluttering", matcher=learnt(*sounds[:2]))["review"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_decision_on_the_thing_itself_makes_no_wider_class_of_it_certain(accepted: bool) -> None:
+    matcher = learnt(("chicken clucking", "chicken_(animal)", accepted))
+    heard = matcher.propose(AudioLabel("chicken clucking", "mine"))
+    assert {VISUAL[one.number].name: one.decision for one in heard}.get("bird") == "reject"
+
+
 def test_decisions_that_differ_leave_it_to_people() -> None:
     matcher = learnt(("dog barking", "wolf", True), ("dog whining", "wolf", False))
     found = decided("dog howling", matcher=matcher)["review"]["wolf"]

@@ -62,12 +62,14 @@ class Judge:
 
     def decide(self, label: AudioLabel, reading: Reading, found: Iterable[Evidence]) -> list[Judged]:
         """One decision for each visual label found, best first: by `precedence`, then the vocabulary's order."""
-        found = [self._in_sense(one) for one in self._settled(list(found))]
+        sensed = [self._in_sense(one) for one in found]
+        found = self._settled(sensed)
+        overruled = [one for one in sensed if one not in found]
         found = self._in_context(label, reading, found)
         # A guess from meaning that its domain refutes was never a candidate.
         found = [one for one in found if not (one.refused and one.method == "semantic")]
         best: dict[int, Judged] = {}
-        for evidence in self._nearest(found):
+        for evidence in self._nearest(found, overruled):
             judged = self._one(evidence)
             before = best.get(evidence.number)
             if before is None or precedence(judged) < precedence(before):
@@ -120,14 +122,14 @@ class Judge:
         reason = f"{evidence.why}; {_PLAYS[role]}"
         return Judged(evidence.number, score, evidence.method, decision, reason, role)
 
-    def _nearest(self, found: list[Evidence]) -> list[Evidence]:
-        """Refuses wider classes of a source that has the mentioned thing itself.
+    def _nearest(self, found: list[Evidence], overruled: list[Evidence]) -> list[Evidence]:
+        """Refuses wider classes of a source that has the mentioned thing itself, whatever people decided on that one.
 
         A rooster is called a chicken, too, and Open Images draws many a man or woman as `Person`: these stay.
         """
         visual = self._index.visual
         direct: dict[tuple[tuple[str, ...], str], Evidence] = {}
-        for evidence in found:
+        for evidence in (*found, *overruled):
             own = evidence.direct or evidence.method == "form_of"
             if own and not evidence.refused and evidence.trust >= STEP["synonym"]:
                 place = evidence.mention.words, visual[evidence.number].source
@@ -136,12 +138,22 @@ class Judge:
         for evidence in found:
             nearer = direct.get((evidence.mention.words, visual[evidence.number].source))
             wider = not evidence.direct and evidence.method not in _BESIDE and not evidence.refused
-            if nearer and wider and self._index.keys[evidence.number][0] != "person":
+            if (
+                nearer
+                and wider
+                and self._akin(nearer, evidence)
+                and self._index.keys[evidence.number][0] != "person"
+            ):
                 evidence = replace(
                     evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer"
                 )
             result.append(evidence)
         return result
+
+    def _akin(self, one: Evidence, other: Evidence) -> bool:
+        """Whether two visual labels can be of one domain: that a mouse is no computer's makes it no less a rodent."""
+        domains = {self._index.domains[one.number], self._index.domains[other.number]}
+        return len(domains) == 1 or "" in domains
 
     def _in_sense(self, evidence: Evidence) -> Evidence:
         """Refuses what the label itself rules out: a toy, or a sense other than the one in its brackets."""
