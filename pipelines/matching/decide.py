@@ -138,12 +138,8 @@ class Judge:
         for evidence in found:
             nearer = direct.get((evidence.mention.words, visual[evidence.number].source))
             wider = not evidence.direct and evidence.method not in _BESIDE and not evidence.refused
-            if (
-                nearer
-                and wider
-                and self._akin(nearer, evidence)
-                and self._index.keys[evidence.number][0] != "person"
-            ):
+            person = self._index.keys[evidence.number][0] == "person"
+            if nearer and wider and not person and self._akin(nearer, evidence):
                 evidence = replace(
                     evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer"
                 )

@@ -83,7 +83,7 @@ class Matcher:
             return found
         trust = STEP["narrower"]
         return [
-            replace(one, method="narrower", trust=trust) if one.number in family else one for one in found
+            replace(one, method="narrower", trust=trust) if one.method == "family" else one for one in found
         ]
 
     def _from_parents(self, label: AudioLabel, reading: Reading) -> Iterator[Evidence]:
