@@ -20,9 +20,9 @@ from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
 from avs_train.experiments import check_begins
 from avs_train.finite import FiniteWatch, Step
+from avs_train.flops import flops_per_image
 from avs_train.losses import loss_of
 from avs_train.models import trainable_parameters
-from avs_train.models.flops import flops_per_image
 from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
 from avs_train.schedule import learning_rate
 from avs_train.speed import Speedometer
@@ -252,7 +252,10 @@ def _refuse_unfit(config: Config, split: Split) -> None:
             f"data.audio = repaired hears another clip of one category, and the sound of {data} is of all that sounds "
             "at once: say data.audio=frozen"
         )
-    if wanted and found.replace("-", "_") != wanted.replace("-", "_"):
+    name, prefix = (each.replace("-", "_") for each in (found, wanted))
+    if (
+        wanted and name != prefix and not name.startswith(f"{prefix}_")
+    ):  # avs_synthetic_paper is an avs_synthetic
         raise RunError(
             f"{config.name} is for the dataset {wanted}, and {data} holds {found}: give that dataset, choose the "
             f"configuration for this one, or say data.dataset={found} to train on it all the same"

@@ -3,6 +3,7 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 from shards.errors import AvsError
 
 _LEAKS = {
@@ -12,7 +13,9 @@ _LEAKS = {
 }
 
 
-@click.command()
+@click.command(
+    cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
+)
 @click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench"]))
 @click.argument("folder")
 @options.OUT
@@ -32,7 +35,10 @@ _LEAKS = {
     help="Of avsbench, what is done with clips whose video is in several splits: kept as released, which `verify` "
     "tells; dropped, but for those of the split that is measured last; or moved there.",
 )
-def command(kind: str, folder: str, out: str, workers: int, may_drop: float, leaks: str) -> None:
+@options.JSON
+def command(
+    kind: str, folder: str, out: str, workers: int, may_drop: float, leaks: str, as_json: bool
+) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
     \b
@@ -50,23 +56,29 @@ def command(kind: str, folder: str, out: str, workers: int, may_drop: float, lea
       avs-data import avsbench AVSBench/S4 --out out/avsbench-s4
       avs-data import avsbench AVSBench/MS3 --out out/avsbench-ms3 --leaks drop
     """
-    from pipelines.imports import avs_synthetic, avsbench, dataset
-    from pipelines.imports.leaks import settle
-    from shards import guard
-    from shards.terminal import Bars
+    from shards import guard, terminal
+    from shards.display import Display
 
     if kind != "avsbench" and leaks != "keep":
         raise click.UsageError(f"--leaks {leaks} is for avsbench: the photos of {kind} are of no video")
-    found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
-    leaking = settle(found, leaks) if kind == "avsbench" else []
-    with Bars() as bars:
+    with Display(
+        f"Turn {folder} into shards in {out}", {"Read the lists": "", "Write shards": "shards"}
+    ) as display:
+        display.show("Read the lists")
+        from pipelines.imports import avs_synthetic, avsbench, dataset
+        from pipelines.imports.leaks import settle
+
+        found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
+        leaking = settle(found, leaks) if kind == "avsbench" else []
         counts = dataset.write(
             found, folder, out, workers=workers, may_drop=may_drop,
-            progress=lambda done, of: bars.show("Shards", done, of),
+            progress=lambda done, of: display.show("Write shards", done, of),
         )  # fmt: skip
+    if as_json:
+        terminal.out_json({"out": out, "name": found.name, **counts})
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
-    click.echo(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", err=True)
+    terminal.say(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}")
     for line in leaking:
-        click.echo(f"leak: {line} ({_LEAKS[leaks]})", err=True)
+        terminal.say(f"leak: {line} ({_LEAKS[leaks]})")
     if said := guard.report(out):
         raise AvsError(said)

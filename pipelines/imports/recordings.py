@@ -7,11 +7,12 @@ import numpy as np
 
 from pipelines.media import masks
 from shards import format, records
+from shards.manifest import Target
 from shards.parts import Encoded
 from shards.records import SampleRecord
 from shards.writer import Content
 
-TARGETS = ("binary", "classes")
+TARGETS: tuple[Target, ...] = ("binary", "classes")
 
 
 def told(

@@ -153,6 +153,11 @@ def union(rles: list[Rle]) -> Rle:
     return _rle(places[turning], height, width)
 
 
+def overlap_px(one: Rle, other: Rle) -> int:
+    """Pixels that are in both of two masks of one size."""
+    return area_px(one) + area_px(other) - area_px(union([one, other]))
+
+
 def area_px(rle: Rle) -> int:
     return int(coco.area(rle))
 
