@@ -2,25 +2,26 @@
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from label_maps.faults import Fault, check, parse
 from label_maps.kinds import NO_KINDS, Kinds
-from label_maps.links import SOURCES, Link, to_csv
+from label_maps.links import SIDES, SOURCES, Link, Source, to_csv
 from shards import storage
 from shards.errors import AvsError
 
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KEYS = ("name", "version", "licence", "description")
-_TABLES = ("kind_of", "heard_over")
+_TABLES = ("kind_of", "heard_over", "sources")
 
 
 class LabelMapError(AvsError, ValueError):
@@ -43,6 +44,7 @@ class LabelMap:
     Attributes:
         kinds: which categories are kinds of others.
         narrower_sounds: whether what a kind sounds is heard over masks that may show other kinds, too.
+        sources: the vocabularies that it may link, those of its own `[sources]` too.
     """
 
     name: str
@@ -50,11 +52,18 @@ class LabelMap:
     links: tuple[Link, ...]
     kinds: Kinds = NO_KINDS
     narrower_sounds: bool = False
+    sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
 
     @cached_property
     def sha256(self) -> str:
-        """Hex sha256 of the canonical CSV of the links (`label_maps.links.to_csv`) and of the kinds, if any."""
-        return hashlib.sha256(to_csv(self.links) + self.kinds.to_bytes()).hexdigest()
+        """Hex sha256 of the canonical CSV of the links (`links.to_csv`), and of kinds and own sources, if any."""
+        own = {name: source.side for name, source in self.sources.items() if name not in SOURCES}
+        text = json.dumps({"sources": own}, sort_keys=True).encode() if own else b""
+        return hashlib.sha256(to_csv(self.links) + self.kinds.to_bytes() + text).hexdigest()
+
+    def is_sound(self, link: Link) -> bool:
+        """Whether a link is one of a sound's label; else it is one of a label of things that can be seen."""
+        return self.sources[link.source].side == "audio"
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -64,7 +73,7 @@ class LabelMap:
     @cached_property
     def shown(self) -> frozenset[str]:
         """Categories that have visual labels of their own: only these make samples."""
-        return frozenset(link.category for link in self.links if SOURCES[link.source] == "visual")
+        return frozenset(link.category for link in self.links if not self.is_sound(link))
 
     @cached_property
     def _by_id(self) -> Mapping[tuple[str, str], Link]:
@@ -89,12 +98,12 @@ class LabelMap:
     @cached_property
     def hearing(self) -> frozenset[str]:
         """Categories over whose masks at least one sound is heard."""
-        sounds = (link for link in self.links if SOURCES[link.source] == "audio")
+        sounds = (link for link in self.links if self.is_sound(link))
         return frozenset(category for link in sounds for category in self.heard(link))
 
     def is_used(self, link: Link) -> bool:
         """Whether items of a label can come into a dataset: its sound is heard over masks, its masks hear sounds."""
-        if SOURCES[link.source] == "audio":
+        if self.is_sound(link):
             return bool(self.heard(link))
         return not self.hearing.isdisjoint((link.category, *self.kinds.above(link.category)))
 
@@ -121,7 +130,7 @@ class LabelMap:
 
         def stays(link: Link) -> bool:
             return link.category in wanted or (
-                SOURCES[link.source] == "audio" and not wanted.isdisjoint(self.heard(link))
+                self.is_sound(link) and not wanted.isdisjoint(self.heard(link))
             )
 
         links = tuple(link for link in self.links if stays(link))
@@ -139,7 +148,7 @@ class LabelMap:
         if family & self.shown & self.hearing:
             return
         about = f"label map {self.name} {self.version} makes no samples of {category!r}"
-        sounds = [link for link in self.links if SOURCES[link.source] == "audio" and link.category in family]
+        sounds = [link for link in self.links if self.is_sound(link) and link.category in family]
         over = (
             sorted(set(self.kinds.above(category)) & self.shown) if category not in self.shown else [category]
         )
@@ -163,12 +172,13 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
     path = path_of(name_or_path)
     faults: list[Fault] = []
     about = _read_about(path.with_suffix(".toml"), path.stem, faults)
-    kinds = _read_kinds(about, path.with_suffix(".toml"), faults)
+    kinds, sources = _read_tables(about, path.with_suffix(".toml"), faults)
     rows, unreadable = parse(path.read_bytes())
-    faults += unreadable + check(rows, whole=not unreadable, kinds=kinds)
+    faults += unreadable + check(rows, whole=not unreadable, kinds=kinds, sources=sources)
     if faults:
         raise LabelMapError(path, faults)
-    return LabelMap(about["name"], about["version"], tuple(link for _, link in rows), kinds)
+    links = tuple(link for _, link in rows)
+    return LabelMap(about["name"], about["version"], links, kinds, sources=sources)
 
 
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
@@ -183,8 +193,8 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     ordered = sorted(links)
     faults: list[Fault] = []
     about = _read_about(target.with_suffix(".toml"), target.stem, faults)
-    kinds = _read_kinds(about, target.with_suffix(".toml"), faults)
-    if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds):
+    kinds, sources = _read_tables(about, target.with_suffix(".toml"), faults)
+    if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds, sources=sources):
         raise LabelMapError(target, faults)
     storage.write_atomic(str(target), to_csv(ordered))
 
@@ -226,9 +236,12 @@ def _read_about(path: Path, stem: str, faults: list[Fault]) -> dict[str, Any]:
     return about
 
 
-def _read_kinds(about: dict[str, Any], path: Path, faults: list[Fault]) -> Kinds:
+def _read_tables(
+    about: dict[str, Any], path: Path, faults: list[Fault]
+) -> tuple[Kinds, Mapping[str, Source]]:
+    """The kinds, and the sources that may be linked."""
     found: dict[str, dict[str, Any]] = {}
-    rules = {"kind_of": "a category's name", "heard_over": "a list of kinds"}
+    rules = {"kind_of": "a category's name", "heard_over": "a list of kinds", "sources": " or ".join(SIDES)}
     for name in _TABLES:
         table = about.get(name, {})
         if not isinstance(table, dict):
@@ -238,10 +251,17 @@ def _read_kinds(about: dict[str, Any], path: Path, faults: list[Fault]) -> Kinds
             table = {}
         found[name] = {}
         for key, value in table.items():
-            texts = [value] if name == "kind_of" else value
-            if isinstance(texts, list) and all(isinstance(text, str) and text for text in texts):
-                found[name][key] = value if name == "kind_of" else tuple(value)
+            texts = value if name == "heard_over" else [value]
+            fits = isinstance(texts, list) and all(isinstance(text, str) and text for text in texts)
+            if fits and (name != "sources" or value in SIDES):
+                found[name][key] = tuple(value) if name == "heard_over" else value
             else:
                 rule = f"{key} takes {rules[name]}"
                 faults.append(Fault(0, f"{path.name} {name}", str(value), rule, "write it so"))
-    return Kinds(found["kind_of"], found["heard_over"])
+    for name in sorted(found["sources"].keys() & SOURCES.keys()):
+        rule = "this source is known to every map"
+        faults.append(
+            Fault(0, f"{path.name} sources", name, rule, "remove it, or give your own another name")
+        )
+    own = {name: Source(name, side) for name, side in found["sources"].items() if name not in SOURCES}
+    return Kinds(found["kind_of"], found["heard_over"]), {**SOURCES, **own}

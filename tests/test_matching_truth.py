@@ -12,7 +12,8 @@ from pipelines.matching.gold import GoldError
 from pipelines.matching.matcher import Matcher
 from pipelines.matching.proposals import Proposal
 from pipelines.matching.semantic import SemanticExtraMissing
-from pipelines.matching.vocabularies import AUDIO_SOURCES, Vocabularies, read_labels
+from pipelines.matching.sources import read_labels
+from pipelines.matching.vocabularies import Vocabularies
 
 GOLD = LABELS / "gold_links_sample.csv"
 DATA = Path(__file__).parent / "data"
@@ -81,7 +82,7 @@ def test_a_faulty_truth_is_refused(tmp_path: Path, text: str, says: str) -> None
 
 @pytest.fixture(scope="module")
 def vocabularies() -> Vocabularies:
-    return read_labels(str(LABELS), AUDIO_SOURCES)
+    return read_labels(str(LABELS), ("vggsound", "audioset", "fsd50k"))
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ FUNNEL = (
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),
+    ("merge", "samples"),
     ("cap", "samples"),
     ("limit", "samples"),
     ("split", "samples"),

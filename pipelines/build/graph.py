@@ -13,8 +13,8 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from label_maps import LabelMap
-from pipelines.build import finish, pair, pool, select, split
-from pipelines.build.match import match
+from pipelines.build import finish, merge, pair, pool, select, split
+from pipelines.build.match import match_clips, match_masks
 from pipelines.build.samples import write_samples
 from pipelines.build.stages import (
     Accounts,
@@ -53,6 +53,8 @@ class Job:
     held_out_lists: tuple[HeldOutList, ...] = ()  # where they come from, for the manifest
     near_photos: bool = False  # corpora/_fetch/near_duplicate_photos.parquet is there
     near_videos: dict[str, str] = field(default_factory=dict)  # videos with near-duplicate clips, by group
+    # corpus -> id space of its photos, where two that are read share one: `merge` brings their samples together
+    id_spaces: dict[str, str] = field(default_factory=dict)
     limit: int = 0  # samples at most; 0: all
     pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
     report: str = ""  # a dry run writes its counts here, and nothing else
@@ -94,7 +96,7 @@ def wire(p: beam.Pipeline, job: Job) -> None:
 def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to those with a category, media and a split."""
     recipe = job.recipe
-    matched = partial(match, label_map=job.label_map, item="clip_id", label_id="label")
+    matched = partial(match_clips, label_map=job.label_map)
     selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
     return (
@@ -126,7 +128,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    matched = partial(match, label_map=job.label_map, item="mask_id", label_id="label_id")
+    matched = partial(match_masks, label_map=job.label_map)
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     selected = partial(select.select, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
@@ -168,6 +170,14 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
         | "Tell what is unmarked" >> beam.Map(select.tell_unmarked).with_output_types(pa.Table)
         | "Select samples" >> Apply(accounts, "select", "masks", selected)
     )
+    if job.id_spaces:
+        samples = (
+            samples
+            | "Name photographs"
+            >> beam.Map(merge.name_photographs, job.id_spaces).with_output_types(pa.Table)
+            | "Bring photographs together" >> Regroup(job.parked, "photograph", buckets)
+            | "Merge corpora" >> Apply(accounts, "merge", "samples", merge.merge)
+        )
     if recipe.select.per_class_cap:
         cap = {"": recipe.select.per_class_cap}
         samples = samples | "Cap classes" >> KeepLowest(accounts, "cap", "category", cap, recipe.seed)

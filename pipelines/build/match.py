@@ -1,24 +1,27 @@
 """Stage match: labels to categories, through the label map."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import label_maps
-from label_maps import SOURCES, LabelMap, Link
+from label_maps import LabelMap, Link
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import labels as corpus_labels
 from pipelines.recipes.recipe import Labels
-from shards.rejections import Reason
+from shards.rejections import Reason, Rejected, rejection
 from shards.tables import REJECTIONS
 
 
-def label_map_of(labels: Labels, corpora: str = "") -> LabelMap:
+def label_map_of(labels: Labels, corpora: str = "", names: Iterable[str] = ()) -> LabelMap:
     """A recipe's label map, cut to the categories that the recipe names.
 
     Args:
         corpora: a folder or URL, whose files must mean by the map's ids what the map means.
+        names: of the corpora that are used; none: all.
 
     Raises:
         LabelMapError, CategoryError, FileNotFoundError: no such map or category.
@@ -26,20 +29,16 @@ def label_map_of(labels: Labels, corpora: str = "") -> LabelMap:
     """
     whole = replace(label_maps.load(labels.map), narrower_sounds=labels.narrower_sounds)
     if corpora:
-        corpus_labels.check(corpus_labels.declared(corpora), whole)
+        corpus_labels.check(corpus_labels.declared(corpora, names), whole)
     return whole.restricted(labels.categories) if labels.categories else whole
 
 
-def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:
-    """Add `category` to masks or clips; rejected are labels that the map does not link, or not for any sample.
-
-    Args:
-        item: the column with the row's id. label_id: the column with the id that the label map knows.
-    """
+def match_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
+    """Add `category` to masks; rejected are labels that the map does not link, or not for any sample."""
     categories, idle = pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.string())
     for corpus in pc.unique(table["corpus"]).to_pylist():
         links = [link for link in label_map.links if link.source == corpus]
-        found = pc.index_in(table[label_id], pa.array([link.source_id for link in links], pa.string()))
+        found = pc.index_in(table["label_id"], pa.array([link.source_id for link in links], pa.string()))
         here = pc.equal(table["corpus"], corpus)
         category = pa.array([link.category for link in links], pa.string())
         reason = pa.array([_why_unused(link, label_map) for link in links], pa.string())
@@ -53,7 +52,7 @@ def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> 
         {
             "stage": pa.repeat("match", len(lost)),
             "unit": pa.nulls(len(lost), pa.string()),
-            "item": lost[item],
+            "item": lost["mask_id"],
             "reason": reasons,
             "detail": pc.coalesce(idle, lost["label"]),
             "category": pc.filter(categories, dropped),
@@ -63,11 +62,56 @@ def match(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> 
     return Outcome(table.append_column("category", categories).filter(kept), rejected)
 
 
+def match_clips(table: pa.Table, label_map: LabelMap) -> Outcome:
+    """Add to clips `label_id` and `label`, of all their labels the one that says most, and its `category`.
+
+    A clip whose labels name several categories is of the one that is a kind of all the others. Where none is, two
+    things may be heard, and it is a clip of neither.
+    """
+    links = {(link.source, link.source_id): link for link in label_map.links if label_map.is_sound(link)}
+    rows = table.select(["clip_id", "corpus", "label_ids", "labels"]).to_pylist()
+    made = [_of_labels(row, links, label_map) for row in rows]
+    rejections = [
+        rejection("match", row["clip_id"], found.reason, found.detail, category)
+        for row, (found, category) in zip(rows, made, strict=True)
+        if isinstance(found, Rejected)
+    ]
+    kept = [(found, category) for found, category in made if not isinstance(found, Rejected)]
+    table = table.filter(pa.array([not isinstance(found, Rejected) for found, _ in made], pa.bool_()))
+    for name, values in (
+        ("label_id", [label_id for (label_id, _), _ in kept]),
+        ("label", [label for (_, label), _ in kept]),
+        ("category", [category for _, category in kept]),
+    ):
+        table = table.append_column(name, pa.array(values, pa.string()))
+    return Outcome.of(table, rejections)
+
+
+def _of_labels(
+    row: dict[str, Any], links: dict[tuple[str, str], Link], label_map: LabelMap
+) -> tuple[tuple[str, str] | Rejected, str | None]:
+    """The label of a clip (id, name) and its category; or why it has none, with the category where one is known."""
+    called = dict(zip(row["label_ids"], row["labels"], strict=True))
+    found = [link for label_id in called if (link := links.get((row["corpus"], label_id)))]
+    if not found:
+        return Rejected(Reason.LABEL_NOT_IN_MAP, ", ".join(name or "" for name in called.values())), None
+    categories = {link.category for link in found}
+    narrowest = [one for one in categories if categories <= {one, *label_map.kinds.above(one)}]
+    if not narrowest:
+        heard = " and ".join(sorted(categories))
+        return Rejected(Reason.SEVERAL_SOUNDS, f"its labels name {heard}: one of them is needed"), None
+    said = [link for link in found if link.category == narrowest[0]]
+    link = min(said, key=lambda link: len(label_map.heard(link)))  # of equals the first
+    if why := _why_unused(link, label_map):
+        return Rejected(Reason.NARROWER_SOUND, why), link.category
+    return (link.source_id, called[link.source_id]), link.category
+
+
 def _why_unused(link: Link, label_map: LabelMap) -> str | None:
     """Why no sample can have a label of the map; None: samples may."""
     if label_map.is_used(link):
         return None
     kept = "labels.narrower_sounds = true keeps it"
-    if SOURCES[link.source] == "audio":
+    if label_map.is_sound(link):
         return f"{link.label}: narrower than the masks that could show it; {kept}"
     return f"{link.label}: all sounds of {link.category} are narrower than its masks; {kept}"

@@ -66,8 +66,10 @@ def sample_record(
             url=row["image_url"] or "",
             photo_keys=tuple(sorted({row["image_id"], *row["photo_keys"]})),
             labels=tuple(
-                label_link(label_map, row["corpus"], label_id, label)
-                for label_id, label in zip(row["label_ids"], row["labels"], strict=True)
+                label_link(label_map, corpus, label_id, label)
+                for corpus, label_id, label in zip(
+                    row["label_corpora"], row["label_ids"], row["labels"], strict=True
+                )
             ),
         ),
         mask=records.Mask(

@@ -47,16 +47,17 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     from shards.errors import AvsError
 
     loaded = recipe.load(recipe_name)
-    label_map = label_map_of(loaded.labels, corpora or "")
+    label_map = label_map_of(loaded.labels, corpora or "", loaded.corpora)
     if corpora:
         with terminal.Bars("bytes") as bars:
             work = workload.counted(
                 corpora,
                 label_map,
                 lambda read: bars.show(read.source.path, read.bytes_done, read.bytes_total),
+                loaded.corpora,
             )
     else:
-        work = workload.published(label_map)
+        work = workload.published(label_map, loaded.corpora)
     if not sum(work.candidates.values()):
         raise AvsError(
             f"nothing to build: no label of {recipe_name}'s categories is in {corpora or 'the published corpora'}"

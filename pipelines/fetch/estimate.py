@@ -4,16 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipelines.corpora import registry
 from pipelines.fetch.causes import HOUR_S
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.run import Due
 
-# Means, to plan by: COCO 2017 has 123,287 photos in 19 GB; Open Images photos have 1024 px on the longer
-# side;
-# the audio of a four-minute video at 130 kbit/s; a mask PNG.
-_BYTES = {"lvis": 160_000, "open_images": 330_000, "vggsound": 4_000_000}
-_MASK_BYTES = 2_000
+_MASK_BYTES = 2_000  # a mask PNG, to plan by
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def estimate(
     lines = []
     for what, count in sorted(needed.items()):
         wanted = [item for item, _, _ in due.wanted if _what(item) == what]
-        size = sum(_MASK_BYTES if item.kind is Kind.MASK else _BYTES[_corpus(item)] for item in wanted)
+        size = sum(_MASK_BYTES if item.kind is Kind.MASK else _item_bytes(item) for item in wanted)
         seconds, bound = size * 8 / (mbit_per_s * 1e6), "bandwidth" if wanted else ""
         if wanted and wanted[0].kind is Kind.CLIP:
             budget_s = HOUR_S * len(wanted) / (options.youtube.videos_per_hour * sessions)
@@ -58,8 +55,13 @@ def archives(due: Due) -> list[str]:
     return sorted({item.url for item, _, _ in due.wanted if item.kind is Kind.MASK})
 
 
+def _item_bytes(item: Item) -> int:
+    fetching = registry.get(_corpus(item)).fetching
+    return fetching.item_bytes if fetching else 0
+
+
 def _corpus(item: Item) -> str:
-    return item.path.partition("/")[0]
+    return item.name.partition(":")[0]
 
 
 def _what(item: Item) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.corpora import registry
+
 ATTRIBUTION = "attribution.parquet"
 SCHEMA = pa.schema(
     {
@@ -26,12 +28,15 @@ SCHEMA = pa.schema(
         "audio_start_s": pa.float64(),
     }
 )
-# What LVIS and Open Images ask for their annotations.
-MASK_LICENCES = {"lvis": "cc-by-4.0", "open_images": "cc-by-4.0"}
 _NAMES = {
     "cc0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "public-domain-mark": "https://creativecommons.org/publicdomain/mark/1.0/",
 }
+
+
+def _annotation_licence(corpus: str) -> str | None:
+    known = registry.corpora().get(corpus)
+    return known.annotation_licence or None if known else None
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
         "image_licence_url": image["licence_url"],
         "image_url": image["url"],
         "mask_source": image["corpus"],
-        "mask_licence": MASK_LICENCES.get(image["corpus"]),
+        "mask_licence": _annotation_licence(image["corpus"]),
         "clip_id": audio["id"],
         "audio_author": audio["author"],
         "audio_licence": audio["licence"],

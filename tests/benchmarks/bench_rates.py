@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import finish, index, pair, pool, samples, select, slices, split, stages
-from pipelines.build.match import label_map_of, match
+from pipelines.build.match import label_map_of, match_clips, match_masks
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import forecast, workload
 from pipelines.recipes import recipe
@@ -57,7 +57,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
         listed, clips, indexing = _indexed(corpora, folder)
 
         def matched() -> tuple[pa.Table, pa.Table]:
-            outcome = match(listed, label_map, item="mask_id", label_id="label_id")
+            outcome = match_masks(listed, label_map)
             split.linked_nodes(_shuffled(split.photo_names(listed), "name", folder))
             return outcome.kept, _shuffled(outcome.rejected, "item", folder)
 
@@ -70,7 +70,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
             return select.select(_shuffled(measured, "image_id", folder), recipe.select, label_map).kept
 
         chosen = clock.time("measure", selected)
-        clips = match(clips, label_map, item="clip_id", label_id="label").kept
+        clips = match_clips(clips, label_map).kept
         clips = clips.filter(pc.is_valid(clips["clip_path"])).slice(0, CLIPS)
 
         def stamped() -> pa.Table:

@@ -57,7 +57,7 @@ def command(
         )
     with Ledger(corpora) as ledger, locked(ledger):
         fetch = Fetch(corpora, settings, ledger)
-        found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
+        found = fetch.plan(label_map_of(loaded.labels, corpora, loaded.corpora), loaded)
         chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
         todo = due(chosen, fetch.store, ledger.latest())
     lines = estimate.estimate(chosen, todo, settings, sessions, bandwidth)

@@ -63,7 +63,7 @@ def command(
         fetch.annotations()
         if only == ("annotations",):
             return
-        found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
+        found = fetch.plan(label_map_of(loaded.labels, corpora, loaded.corpora), loaded)
         chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
         fetch.items(chosen)
         near = fetch.near_duplicates(found.items)

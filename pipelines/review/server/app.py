@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from label_maps import LabelMapError
+from pipelines.corpora import registry
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
@@ -30,18 +31,6 @@ from shards import storage
 
 _HERE = Path(__file__).parent
 REVIEWER_COOKIE = "avs_reviewer"
-SOURCE_NAMES = {
-    "vggsound": "VGGSound",
-    "lvis": "LVIS",
-    "open_images": "Open Images",
-    "audioset": "AudioSet",
-    "fsd50k": "FSD50K",
-}
-
-
-def source_name(source: str) -> str:
-    """As people write it; a vocabulary of one's own keeps the name it was given."""
-    return SOURCE_NAMES.get(source, source)
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,7 @@ class Page:
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        self.templates.globals.update(source_name=source_name, relations=RELATIONS)
+        self.templates.globals.update(source_name=registry.title, relations=RELATIONS)
         self.templates.filters["number"] = lambda value: f"{value:,}"
 
     def routes(self) -> list[Route | Mount]:
@@ -139,7 +128,7 @@ class Page:
             [
                 {
                     "source": label.source,
-                    "source_name": source_name(label.source),
+                    "source_name": registry.title(label.source),
                     "source_id": label.source_id,
                     "name": label.name,
                     "about": label.definition or ", ".join(label.parents),
