@@ -331,7 +331,7 @@ def test_files_that_are_no_queue_are_refused(tmp_path):
     Queue(newer, create=True).connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     older = str(tmp_path / "older.sqlite")
     Queue(older, create=True).connection.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
-    with pytest.raises(ReviewError, match="version 1; this program knows 2: apply its decisions"):
+    with pytest.raises(ReviewError, match="version 2; this program knows 3: apply its decisions"):
         Queue(older)
     with pytest.raises(ReviewError, match="newer program"):
         Queue(newer)
