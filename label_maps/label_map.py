@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label_maps.faults import Fault, check, parse
+from label_maps.faults import BrokenRule, check, parse
 from label_maps.kinds import NO_KINDS, Kinds
 from label_maps.links import SIDES, SOURCES, Link, Source, to_csv
 from shards import storage
@@ -27,7 +27,7 @@ _TABLES = ("kind_of", "heard_over", "sources")
 class LabelMapError(AvsError, ValueError):
     """A label map that cannot be used. `faults` holds every broken rule, the message prints them all."""
 
-    def __init__(self, path: Path, faults: Iterable[Fault]) -> None:
+    def __init__(self, path: Path, faults: Iterable[BrokenRule]) -> None:
         self.faults = tuple(faults)
         count = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''}"
         super().__init__("\n  ".join([f"label map {path} has {count}:", *map(str, self.faults)]))
@@ -170,7 +170,7 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
         FileNotFoundError: one of the two files is not there.
     """
     path = path_of(name_or_path)
-    faults: list[Fault] = []
+    faults: list[BrokenRule] = []
     about = _read_about(path.with_suffix(".toml"), path.stem, faults)
     kinds, sources = _read_tables(about, path.with_suffix(".toml"), faults)
     rows, unreadable = parse(path.read_bytes())
@@ -191,7 +191,7 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     """
     target = Path(path)
     ordered = sorted(links)
-    faults: list[Fault] = []
+    faults: list[BrokenRule] = []
     about = _read_about(target.with_suffix(".toml"), target.stem, faults)
     kinds, sources = _read_tables(about, target.with_suffix(".toml"), faults)
     if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds, sources=sources):
@@ -213,31 +213,33 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _read_about(path: Path, stem: str, faults: list[Fault]) -> dict[str, Any]:
+def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, Any]:
     try:
         about = tomllib.loads(path.read_bytes().decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        faults.append(Fault(0, path.name, str(error), "must be TOML in UTF-8", "repair the file"))
+        faults.append(BrokenRule(0, path.name, str(error), "must be TOML in UTF-8", "repair the file"))
         return {}
     for key in _KEYS:
         if not isinstance(about.get(key), str) or not about[key].strip():
-            faults.append(Fault(0, f"{path.name} {key}", str(about.get(key)), "must be text", f"set {key}"))
+            faults.append(
+                BrokenRule(0, f"{path.name} {key}", str(about.get(key)), "must be text", f"set {key}")
+            )
     for key in sorted(set(about) - {*_KEYS, *_TABLES}):
         rule = f"keys are {', '.join((*_KEYS, *_TABLES))}"
-        faults.append(Fault(0, path.name, key, rule, "remove it or correct its spelling"))
+        faults.append(BrokenRule(0, path.name, key, rule, "remove it or correct its spelling"))
     if isinstance(about.get("name"), str) and about["name"] != stem:
         rule = "the name is the file's name without its ending"
         faults.append(
-            Fault(0, f"{path.name} name", about["name"], rule, f"write {stem!r} or rename the files")
+            BrokenRule(0, f"{path.name} name", about["name"], rule, f"write {stem!r} or rename the files")
         )
     if isinstance(about.get("version"), str) and not _SEMVER.fullmatch(about["version"]):
         rule = "a version is MAJOR.MINOR.PATCH"
-        faults.append(Fault(0, f"{path.name} version", about["version"], rule, "write it as in 1.0.0"))
+        faults.append(BrokenRule(0, f"{path.name} version", about["version"], rule, "write it as in 1.0.0"))
     return about
 
 
 def _read_tables(
-    about: dict[str, Any], path: Path, faults: list[Fault]
+    about: dict[str, Any], path: Path, faults: list[BrokenRule]
 ) -> tuple[Kinds, Mapping[str, Source]]:
     """The kinds, and the sources that may be linked."""
     found: dict[str, dict[str, Any]] = {}
@@ -246,7 +248,7 @@ def _read_tables(
         table = about.get(name, {})
         if not isinstance(table, dict):
             faults.append(
-                Fault(0, f"{path.name} {name}", str(table), "must be a table", f"write it as [{name}]")
+                BrokenRule(0, f"{path.name} {name}", str(table), "must be a table", f"write it as [{name}]")
             )
             table = {}
         found[name] = {}
@@ -257,11 +259,11 @@ def _read_tables(
                 found[name][key] = tuple(value) if name == "heard_over" else value
             else:
                 rule = f"{key} takes {rules[name]}"
-                faults.append(Fault(0, f"{path.name} {name}", str(value), rule, "write it so"))
+                faults.append(BrokenRule(0, f"{path.name} {name}", str(value), rule, "write it so"))
     for name in sorted(found["sources"].keys() & SOURCES.keys()):
         rule = "this source is known to every map"
         faults.append(
-            Fault(0, f"{path.name} sources", name, rule, "remove it, or give your own another name")
+            BrokenRule(0, f"{path.name} sources", name, rule, "remove it, or give your own another name")
         )
     own = {name: Source(name, side) for name, side in found["sources"].items() if name not in SOURCES}
     return Kinds(found["kind_of"], found["heard_over"]), {**SOURCES, **own}

@@ -17,8 +17,8 @@ from pycocotools import mask as coco_mask
 
 from label_maps import LabelMap, Link
 from pipelines.build import code
-from pipelines.build.pool import write_clips
-from pipelines.build.samples import write_samples
+from pipelines.build.pool import convert_clips
+from pipelines.build.samples import shard_samples
 from pipelines.recipes.recipe import Recipe
 from shards import format, parts
 from shards.tables import column
@@ -84,9 +84,9 @@ def made(folder: Path) -> dict[str, str]:
     recipe, out = Recipe("golden", seed=7), str(folder / "out")
     write_media(folder)
     plan = pa.Table.from_pylist([planned_clip()])
-    pool = write_clips(plan, str(folder), out, recipe.select, label_map())
+    pool = convert_clips(plan, str(folder), out, recipe.select, label_map())
     (clip,) = pool.kept.to_pylist()
-    samples = write_samples(
+    samples = shard_samples(
         pa.Table.from_pylist([planned_sample(clip)]), str(folder), out, recipe, label_map()
     )
     (sample,) = samples.kept.to_pylist()
@@ -128,7 +128,7 @@ def test_the_version_is_in_the_plan_and_in_the_manifest(
     plan, out = pa.Table.from_pylist([planned_clip()]), str(tmp_path / "out")
 
     def inode() -> int:
-        write_clips(plan, str(tmp_path), out, Recipe("golden").select, label_map())
+        convert_clips(plan, str(tmp_path), out, Recipe("golden").select, label_map())
         return (tmp_path / "out" / "pool" / "pool-000000.tar").stat().st_ino
 
     first = inode()
@@ -151,7 +151,7 @@ def test_a_damaged_part_is_written_again(tmp_path: Path) -> None:
     write_media(tmp_path)
     plan, out = pa.Table.from_pylist([planned_clip()]), str(tmp_path / "out")
     for damage in (b"", b"PAR1", None):
-        pool = write_clips(plan, str(tmp_path), out, Recipe("golden").select, label_map())
+        pool = convert_clips(plan, str(tmp_path), out, Recipe("golden").select, label_map())
         assert pool.kept.num_rows == 1
         part = tmp_path / "out" / ".work" / "parts" / "pool" / "pool-000000.parquet"
         assert parts.load(out, "pool/pool-000000.tar").rows.num_rows == 1

@@ -123,7 +123,9 @@ def test_the_page_adds_a_corpus_from_outside(fresh, corpora, tmp_path, monkeypat
 )
 def test_what_is_no_corpus_is_refused_by_its_package(fresh, tmp_path, monkeypatch, text, message) -> None:
     package(tmp_path, monkeypatch, text, "odd")
-    with pytest.raises(registry.RegistryError, match="odd-corpus brings the corpus odd_corpus:CORPUS") as caught:
+    with pytest.raises(
+        registry.RegistryError, match="odd-corpus brings the corpus odd_corpus:CORPUS"
+    ) as caught:
         registry.corpora()
     assert message in str(caught.value)
 

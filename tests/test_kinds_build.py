@@ -15,7 +15,7 @@ import soundfile
 from PIL import Image
 
 from pipelines.build import finish, index, run
-from pipelines.build.match import label_map_of
+from pipelines.build.categorize import label_map_of
 from pipelines.fetch import options as fetch_options
 from pipelines.fetch import plan as fetch_plan
 from pipelines.planning import workload
@@ -194,7 +194,7 @@ def test_plan_and_fetch_agree_with_the_build(
     label_map = label_map_of(loaded.labels, corpora)
     counted = workload.counted(corpora, label_map)
     assert sum(counted.candidates.values()) == len(rows)
-    assert counted.matched_clips == len(pool)
+    assert counted.categorized_clips == len(pool)
     assert counted.photos == len({row["image_id"] for row in rows})
     tables = index.index(corpora, str(tmp_path / "index"))
     for url in (tables.masks, tables.clips):  # as if no media were there: all is fetched

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import label_maps
 from pipelines import cli
-from pipelines.build.match import label_map_of
+from pipelines.build.categorize import label_map_of
 from pipelines.planning import forecast, workload
 from pipelines.planning.forecast import Place
 from pipelines.recipes import recipe
@@ -62,8 +62,8 @@ def test_twice_the_data_is_twice_the_work(factor):
 def test_work_is_what_a_loop_over_items_adds_up():
     small = workload.Workload(
         listed={"lvis": 7, "open_images": 5, "vggsound": 6}, masks=12, clips=6,
-        annotation_bytes=1_000, matched_masks=8, mask_files=3, photos=4,
-        candidates={"dog": 4, "cat": 1}, matched_clips=4, photo_bytes=100, clip_bytes=50,
+        annotation_bytes=1_000, categorized_masks=8, mask_files=3, photos=4,
+        candidates={"dog": 4, "cat": 1}, categorized_clips=4, photo_bytes=100, clip_bytes=50,
     )  # fmt: skip
     one = forecast.Rates(
         forecast.Seconds(
@@ -135,7 +135,7 @@ def test_published_sizes_are_the_lists_own():
             pairs += int(row["count"]) if row["source"] == "lvis" else 0
             clips += int(row["count"]) if row["source"] == "vggsound" else 0
     assert sum(int(row["count"]) for row in rows if row["source"] == "vggsound") == FULL.clips == 199_176
-    assert FULL.matched_clips == clips
+    assert FULL.categorized_clips == clips
     assert sum(FULL.candidates.values()) > pairs > 50_000
     dog = workload.published(MAP.restricted(("dog",)))
     assert dog.masks == FULL.masks  # all annotations are read for one category too
@@ -184,8 +184,8 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
     )
     assert workload.counted(str(tmp_path), MAP) == workload.Workload(
         listed={"lvis": 5, "vggsound": 3}, masks=5, clips=3,
-        annotation_bytes=size, matched_masks=4, mask_files=0, photos=2,
-        candidates={first.category: 2, other.category: 1}, matched_clips=2, photo_bytes=2_000, clip_bytes=500,
+        annotation_bytes=size, categorized_masks=4, mask_files=0, photos=2,
+        candidates={first.category: 2, other.category: 1}, categorized_clips=2, photo_bytes=2_000, clip_bytes=500,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from label_maps import Kinds, LabelMap
 from label_maps.links import Link
 from pipelines.build import pair, select, slices, split, stages
-from pipelines.build.match import match_clips, match_masks
+from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.recipes.recipe import Select, Split
 from shards import hashing
@@ -253,7 +253,7 @@ def test_match_drops_what_no_sample_can_have() -> None:
     ]
 
     def fates(rows: pa.Table, item: str, narrower_sounds: bool) -> dict[str, str]:
-        stage = match_masks if item == "mask_id" else match_clips
+        stage = categorize_masks if item == "mask_id" else categorize_clips
         outcome = stage(rows, replace(label_map, narrower_sounds=narrower_sounds))
         kept = {row[item]: row["category"] for row in outcome.kept.to_pylist()}
         return kept | {row["item"]: row["reason"] for row in outcome.rejected.to_pylist()}
@@ -281,7 +281,7 @@ def test_match_against_a_plain_loop() -> None:
     rows = [mask(f"lvis:{n}", label_id=str(n % 10)) for n in range(30)]
     rows += [mask(f"open_images:{n}", corpus="open_images", label_id=str(n % 10)) for n in range(30)]
     known = {(one.source, one.source_id): one.category for one in links}
-    outcome = match_masks(table(*rows).drop_columns(["category"]), LabelMap("x", "1", links))
+    outcome = categorize_masks(table(*rows).drop_columns(["category"]), LabelMap("x", "1", links))
     expected = {
         r["mask_id"]: known[r["corpus"], r["label_id"]] for r in rows if (r["corpus"], r["label_id"]) in known
     }

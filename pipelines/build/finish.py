@@ -20,11 +20,11 @@ from shards.tables import REJECTIONS
 # (stage, unit): the funnel's steps, in order.
 FUNNEL = (
     ("index", "masks"),
-    ("match", "masks"),
+    ("categorize", "masks"),
     ("measure", "masks"),
     ("select", "masks"),
     ("index", "clips"),
-    ("match", "clips"),
+    ("categorize", "clips"),
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),

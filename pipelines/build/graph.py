@@ -14,8 +14,8 @@ from apache_beam.pvalue import AsIter, AsSingleton
 
 from label_maps import LabelMap
 from pipelines.build import finish, merge, pair, pool, select, split
-from pipelines.build.match import match_clips, match_masks
-from pipelines.build.samples import write_samples
+from pipelines.build.categorize import categorize_clips, categorize_masks
+from pipelines.build.samples import shard_samples
 from pipelines.build.stages import (
     Accounts,
     Apply,
@@ -96,12 +96,12 @@ def wire(p: beam.Pipeline, job: Job) -> None:
 def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to those with a category, media and a split."""
     recipe = job.recipe
-    matched = partial(match_clips, label_map=job.label_map)
+    categorized = partial(categorize_clips, label_map=job.label_map)
     selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
     return (
         clips
-        | "Match clips" >> Apply(accounts, "match", "clips", matched)
+        | "Categorize clips" >> Apply(accounts, "categorize", "clips", categorized)
         | "Select clips" >> Apply(accounts, "select", "clips", selected)
         | "Name recordings" >> beam.Map(split.name_recordings, job.near_videos).with_output_types(pa.Table)
         | "Bring recordings together" >> Regroup(job.parked, "recording", 1 + job.clips // CLIPS_PER_BUCKET)
@@ -112,10 +112,10 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
 def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to the pool: each decoded once and written to the pool's shards."""
     if job.report:
-        return clips | "Plan pool" >> Apply(accounts, "convert", "clips", pool.planned)
+        return clips | "Plan pool" >> Apply(accounts, "convert", "clips", pool.plan_conversion)
     recipe = job.recipe
     converted = partial(
-        pool.write_clips, corpora=job.corpora, out=job.out, rules=recipe.select, label_map=job.label_map
+        pool.convert_clips, corpora=job.corpora, out=job.out, rules=recipe.select, label_map=job.label_map
     )
     return (
         clips
@@ -128,7 +128,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    matched = partial(match_masks, label_map=job.label_map)
+    categorized = partial(categorize_masks, label_map=job.label_map)
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     selected = partial(select.select, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
@@ -158,7 +158,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     )
     found = (
         masks
-        | "Match masks" >> Apply(accounts, "match", "masks", matched)
+        | "Categorize masks" >> Apply(accounts, "categorize", "masks", categorized)
         | "Tell what is exhaustive"
         >> beam.Map(select.tell_exhaustive, job.label_map).with_output_types(pa.Table)
         | "Measure masks" >> Apply(accounts, "measure", "masks", measured)
@@ -207,7 +207,7 @@ def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
 def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     """Triplets to shards, one worker a shard."""
     written = partial(
-        write_samples, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map
+        shard_samples, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map
     )
     return (
         triplets

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pipelines.corpora import registry
 from pipelines.corpora.keys import Seen, text_keys
 from pipelines.corpora.records import CLIPS, MASKS, PHOTOS, UNMARKED
-from pipelines.corpora.source import CorpusError, Part, Source, joined, rejections, unmarked
+from pipelines.corpora.source import CorpusError, Chunk, Source, joined, rejections, unmarked
 from shards import storage
 from shards.hashing import mix64
 from shards.rejections import Reason
@@ -41,7 +41,7 @@ _ROWS, _KEPT = "rows in", "rows kept"  # keys of a tally beside the reasons
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the reading is: after each part of each file."""
+    """How far the reading is: after each chunk of each file."""
 
     source: Source
     bytes_done: int  # of this file
@@ -100,7 +100,7 @@ def _id(source: Source) -> str:
     return unit(source.corpus).removesuffix("s") + "_id"
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """One annotation file in parts; see the module of its corpus."""
     yield from registry.get(source.corpus).read(source, corpora)
 
@@ -137,21 +137,21 @@ def index(
                 count = tally.setdefault(source.corpus, Counter())
                 known = seen.setdefault(source.corpus, Seen())
                 size = storage.size(storage.join(corpora, source.path))
-                for part in read(source, corpora):
-                    kept, rejected = _without_duplicates(part, source, known, again)
-                    assert part.rows == len(kept) + len(rejected), (
-                        f"{source.path}: rows lost between {part.rows} and {len(kept)}"
+                for chunk in read(source, corpora):
+                    kept, rejected = _without_duplicates(chunk, source, known, again)
+                    assert chunk.rows == len(kept) + len(rejected), (
+                        f"{source.path}: rows lost between {chunk.rows} and {len(kept)}"
                     )
                     write[unit(source.corpus)](kept)
                     write["rejections"](of_unit(rejected, unit(source.corpus)))
-                    write["unmarked"](part.unmarked)
-                    write["photos"](part.photos)
-                    count.update({_ROWS: part.rows, _KEPT: len(kept)})
+                    write["unmarked"](chunk.unmarked)
+                    write["photos"](chunk.photos)
+                    count.update({_ROWS: chunk.rows, _KEPT: len(kept)})
                     count.update(rejected["reason"].to_pylist())
-                    notes += part.notes
+                    notes += chunk.notes
                     if progress:
                         rows = sum(done[_ROWS] for done in tally.values())
-                        progress(Progress(source, part.position, size, rows, part.notes))
+                        progress(Progress(source, chunk.position, size, rows, chunk.notes))
         if again:
             write["unmarked"](_of_other_content(again, paths["masks"]))
     counts = {corpus: _count(count) for corpus, count in tally.items()}
@@ -164,19 +164,19 @@ def _count(tally: Counter[str]) -> Count:
 
 
 def _without_duplicates(
-    part: Part, source: Source, known: Seen, again: list[pa.RecordBatch]
+    chunk: Chunk, source: Source, known: Seen, again: list[pa.RecordBatch]
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Kept and rejected, ids that `known` has met before moved from the first to the second; masks to `again` too."""
-    ids = part.kept[_id(source)]
+    ids = chunk.kept[_id(source)]
     first = known.first(text_keys(ids))
     if first.all():
-        return part.kept, part.rejected
-    repeated = part.kept.filter(pa.array(~first))
+        return chunk.kept, chunk.rejected
+    repeated = chunk.kept.filter(pa.array(~first))
     details = [f"{source.path} lists an id that was listed before; the first row stays"] * len(repeated)
     duplicates = rejections(repeated[_id(source)].to_pylist(), Reason.DUPLICATE_ID, details)
     if unit(source.corpus) == "masks":
         again.append(_contents(repeated))
-    return part.kept.filter(pa.array(first)), joined([part.rejected, duplicates])
+    return chunk.kept.filter(pa.array(first)), joined([chunk.rejected, duplicates])
 
 
 def _contents(masks: pa.RecordBatch) -> pa.RecordBatch:

@@ -74,7 +74,7 @@ def label_link(label_map: LabelMap, source: str, source_id: str, label: str | No
     )
 
 
-def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
+def convert_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
     """Convert the clips of one pool shard and write it; kept rows are `shards.tables.POOL`."""
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
@@ -107,7 +107,7 @@ def write_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_ma
     return Outcome.of(*parts.write(table, out, "convert", encode, code_versions()))
 
 
-def planned(table: pa.Table) -> Outcome:
+def plan_conversion(table: pa.Table) -> Outcome:
     """What a dry run takes for the pool: every selected clip, as if it converted well."""
     columns = {
         field.name: table[field.name]

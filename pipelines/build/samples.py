@@ -18,7 +18,7 @@ from shards.rejections import Reason
 from shards.writer import Content
 
 
-def write_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
+def shard_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
     """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`."""
 
     def encode(row: dict[str, Any]) -> parts.Encoded:

@@ -40,7 +40,7 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
       avs-data plan avs_synthetic --workers 16
       avs-data plan avs_synthetic --corpora corpora
     """
-    from pipelines.build.match import label_map_of
+    from pipelines.build.categorize import label_map_of
     from pipelines.planning import forecast, workload
     from pipelines.recipes import recipe
     from shards import storage, terminal

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from pipelines.corpora import clip_lists
 from pipelines.corpora.clip_files import ClipFiles
 from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
-from pipelines.corpora.source import CorpusError, Part, Source
+from pipelines.corpora.source import CorpusError, Chunk, Source
 from pipelines.matching.vocabularies import AudioLabel, csv_rows, ontology_labels, read_ontology
 from shards import storage
 from shards.rejections import Reason, Rejected
@@ -56,7 +56,7 @@ def labels(corpora: str) -> Iterator[NamedLabel]:
             yield NamedLabel(f"{_FOLDER}/{_CLASSES}", "audioset", mid, name)
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of one list, a few thousand at a time, in its order."""
     known = _classes(corpora)
     every = _listed(corpora)
@@ -76,7 +76,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
                 except Rejected as error:
                     clips.reject(number, error)
             fitting += len(clips.rows)
-            yield clips.part(file.tell())
+            yield clips.chunk(file.tell())
     if not fitting:
         rule = 'no row is `id, start, end, "MID,MID"`'
         raise CorpusError(

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.corpora.records import CLIPS
-from pipelines.corpora.source import CorpusError, Part, joined, rejections
+from pipelines.corpora.source import CorpusError, Chunk, joined, rejections
 from shards import storage
 from shards.rejections import Reason, Rejected
 from shards.text import TextError, decoded
@@ -36,10 +36,10 @@ class Clips:
         self.lines += 1
         self.rejected.append(rejections([f"{self.path}:{line}"], error.reason, [error.detail]))
 
-    def part(self, position: int, notes: tuple[str, ...] = ()) -> Part:
+    def chunk(self, position: int, notes: tuple[str, ...] = ()) -> Chunk:
         """What came since the last part."""
         kept = pa.RecordBatch.from_pylist(self.rows, schema=CLIPS)
-        part = Part(kept, joined(self.rejected), self.lines, position, notes=notes)
+        part = Chunk(kept, joined(self.rejected), self.lines, position, notes=notes)
         self.rows, self.rejected, self.lines = [], [], 0
         return part
 

@@ -22,7 +22,7 @@ from pipelines.corpora.corpus import NamedLabel, Need, Row
 from pipelines.corpora.json_stream import Block, JsonStream, fields
 from pipelines.corpora.keys import Positions
 from pipelines.corpora.records import MASKS, PHOTOS
-from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections, sift, unmarked
+from pipelines.corpora.source import CorpusError, Chunk, Source, batch, joined, rejections, sift, unmarked
 from shards import storage
 from shards.rejections import Reason
 
@@ -115,7 +115,7 @@ class CocoJson:
     image_type: type[_Image]
     folders: tuple[str, ...]
 
-    def read(self, source: Source, corpora: str) -> Iterator[Part]:
+    def read(self, source: Source, corpora: str) -> Iterator[Chunk]:
         """MASKS of one annotation file, a block at a time, in the file's order.
 
         The file is read once where `annotations` come after the three tables they point into, else twice.
@@ -209,14 +209,14 @@ def _array(ids: Sequence[int] | None) -> Sequence[int] | None:
 
 def _annotations(
     stream: JsonStream, source: Source, tables: Tables, photos: dict[str, str]
-) -> Iterator[Part]:
+) -> Iterator[Chunk]:
     categories, images = _CategoryTable(tables["categories"]), _Images(source, tables, photos)
     for key in sorted(tables):
         for block in tables[key]:
             if block.faults:
                 rejected = _faults(block, f"{source.path}:{key}")
-                yield Part(batch({}, MASKS), rejected, len(block.faults), stream.position)
-    yield Part(batch({}, MASKS), joined([]), 0, stream.position, photos=images.photos(source.split))
+                yield Chunk(batch({}, MASKS), rejected, len(block.faults), stream.position)
+    yield Chunk(batch({}, MASKS), joined([]), 0, stream.position, photos=images.photos(source.split))
     for block in stream.array(_Annotation):
         yield _part(block, source, categories, images, stream.position)
 
@@ -315,7 +315,7 @@ def _photo_keys(image: _Image) -> list[str]:
 
 def _part(
     block: Block[_Annotation], source: Source, categories: _CategoryTable, images: _Images, position: int
-) -> Part:
+) -> Chunk:
     rows = block.rows
     ids = pa.array([row.id for row in rows], pa.int64())
     image_ids = pa.array([row.image_id for row in rows], pa.int64())
@@ -378,7 +378,7 @@ def _part(
     columns["annotation_split"] = pa.repeat(pa.scalar(source.split, pa.string()), len(chosen))
     told = [fields(fault.raw, ("image_id", "category_id")) for fault in block.faults]
     faulty = _faults(block, f"{source.path}:annotations")
-    return Part(
+    return Chunk(
         batch(columns, MASKS),
         joined([faulty, rejected]),
         len(rows) + len(block.faults),

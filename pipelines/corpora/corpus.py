@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.corpora.source import Part, Source
+from pipelines.corpora.source import Chunk, Source
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 
 Kind = Literal["images", "sounds"]
@@ -97,7 +97,7 @@ class Corpus:
     kind: Kind
     layout: str
     sources: Callable[[str], list[Source]]
-    read: Callable[[Source, str], Iterator[Part]]
+    read: Callable[[Source, str], Iterator[Chunk]]
     labels: Callable[[str], Iterator[NamedLabel]] = no_labels
     official: str = "Give the files that the map was made for"
     numbered: bool = False

@@ -25,7 +25,7 @@ _LONGEST_LINE = 4 << 10  # of which the values of a faulty line are taken
 
 
 @dataclass(frozen=True)
-class Fault:
+class BadLine:
     """One line that is not a row of its table."""
 
     row: int | None  # counted from 1, the header included; None where only the block is known
@@ -38,7 +38,7 @@ class Rows:
     """A stretch of a table: the columns asked for, as text, and what could not be read."""
 
     columns: pa.RecordBatch  # string columns without nulls
-    faults: list[Fault]
+    faults: list[BadLine]
     position: int  # bytes of the file read so far
 
 
@@ -79,11 +79,11 @@ def read(url: str, name: str, columns: Sequence[str], always_quoted: bool = Fals
             f"found {', '.join(found)[:500]}",
             "Give the official file, with its header",
         )
-    faults: list[Fault] = []
+    faults: list[BadLine] = []
 
     def wrong_length(row: pa_csv.InvalidRow) -> str:
         text = f"{row.actual_columns} values where the header has {row.expected_columns}: {row.text[:200]!r}"
-        faults.append(Fault(row.number, text, row.text[:_LONGEST_LINE].split(",")))
+        faults.append(BadLine(row.number, text, row.text[:_LONGEST_LINE].split(",")))
         return "skip"
 
     with storage.open_read(url) as file:
@@ -177,14 +177,14 @@ def _open(
     )
 
 
-def _text(batch: pa.RecordBatch, faults: list[Fault], position: int) -> Rows:
+def _text(batch: pa.RecordBatch, faults: list[BadLine], position: int) -> Rows:
     """The batch as text; rows with NUL, or bytes that were not UTF-8, become faults."""
     if any(map(_has_nul, batch.columns)):
         rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         good = [not any(b"\0" in value for value in values) for values in rows]
         for values in (values for values, fine in zip(rows, good, strict=True) if not fine):
             text = f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"
-            faults.append(Fault(None, text, [value.decode() for value in values]))
+            faults.append(BadLine(None, text, [value.decode() for value in values]))
         batch = batch.filter(pa.array(good))
     texts = [pc.cast(column, pa.string()) for column in batch.columns]
     return Rows(pa.record_batch(texts, batch.schema.names), faults, position)

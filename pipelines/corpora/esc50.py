@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.corpora import clip_lists, licences
 from pipelines.corpora.corpus import Corpus, NamedLabel, Vocabulary
-from pipelines.corpora.source import Part, Source
+from pipelines.corpora.source import Chunk, Source
 from pipelines.matching.vocabularies import AudioLabel, VocabularyError, csv_rows
 from shards import storage
 from shards.rejections import Reason, Rejected
@@ -41,7 +41,7 @@ def labels(corpora: str) -> Iterator[NamedLabel]:
             yield NamedLabel(_LIST, "esc50", target, category)
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of the list, in its order."""
     there = set(storage.listing(storage.join(corpora, _FOLDER, "audio"))[0])
     terms = _terms(corpora)
@@ -53,7 +53,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
             clips.add(_clip(row, there, terms))
         except Rejected as error:
             clips.reject(line, error)
-    yield clips.part(storage.size(storage.join(corpora, source.path)))
+    yield clips.chunk(storage.size(storage.join(corpora, source.path)))
 
 
 def _clip(row: Mapping[str, str], there: set[str], terms: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

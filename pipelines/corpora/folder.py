@@ -21,7 +21,7 @@ from pipelines.corpora import clip_lists, licences, names
 from pipelines.corpora.clip_files import is_media
 from pipelines.corpora.corpus import Corpus, Vocabulary
 from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import Part, Source, joined, rejections, unmarked
+from pipelines.corpora.source import Chunk, Source, joined, rejections, unmarked
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from shards import storage
 from shards.rejections import Reason, Rejected
@@ -43,7 +43,7 @@ def sound_sources(corpora: str) -> list[Source]:
     return [Source("folder_sounds", _SOUNDS, None)] if storage.exists(storage.join(corpora, _SOUNDS)) else []
 
 
-def read_images(source: Source, corpora: str) -> Iterator[Part]:
+def read_images(source: Source, corpora: str) -> Iterator[Chunk]:
     """MASKS of `images.csv`, in its order. A mask's id is a hash of what its row says of the photo."""
     there = _there(corpora)
     kept: list[dict[str, Any]] = []
@@ -61,11 +61,11 @@ def read_images(source: Source, corpora: str) -> Iterator[Part]:
         [{name: row.get(name) for name in MASKS.names} for row in kept], schema=MASKS
     )
     size = storage.size(storage.join(corpora, source.path))
-    part = Part(batch, joined(rejected), len(kept) + len(rejected), size)
+    part = Chunk(batch, joined(rejected), len(kept) + len(rejected), size)
     yield part._replace(unmarked=pa.concat_batches(lost)) if lost else part
 
 
-def read_sounds(source: Source, corpora: str) -> Iterator[Part]:
+def read_sounds(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of `sounds.csv`, in its order. All clips of a file are of one recording."""
     there = _there(corpora)
     clips = clip_lists.Clips(source.path)
@@ -76,7 +76,7 @@ def read_sounds(source: Source, corpora: str) -> Iterator[Part]:
             clips.add(_clip(row, there))
         except Rejected as error:
             clips.reject(line, error)
-    yield clips.part(storage.size(storage.join(corpora, source.path)))
+    yield clips.chunk(storage.size(storage.join(corpora, source.path)))
 
 
 def _mask(row: Mapping[str, str], corpora: str, there: set[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import msgspec
 
 from pipelines.corpora import clip_lists, licences, names
 from pipelines.corpora.corpus import Corpus, NamedLabel, Vocabulary
-from pipelines.corpora.source import CorpusError, Part, Source
+from pipelines.corpora.source import CorpusError, Chunk, Source
 from pipelines.matching.vocabularies import AudioLabel, csv_rows, ontology_labels, read_ontology
 from shards import storage
 from shards.rejections import Reason, Rejected
@@ -61,7 +61,7 @@ def labels(corpora: str) -> Iterator[NamedLabel]:
             yield NamedLabel(path, "fsd50k", mid, name)
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of one list, a few thousand at a time, in its order."""
     listed = source.path.rpartition("/")[2].removesuffix(".csv")
     about = _About.of(corpora, listed)
@@ -76,7 +76,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
                 clips.add(about.clip(row))
             except Rejected as error:
                 clips.reject(line, error)
-        yield clips.part(storage.size(storage.join(corpora, source.path)))
+        yield clips.chunk(storage.size(storage.join(corpora, source.path)))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
-class Fault:
+class BadObject:
     """One object of an array that is JSON but not of its type."""
 
     index: int  # in its array, from 0
@@ -47,7 +47,7 @@ class Block(Generic[T]):
     """A stretch of an array."""
 
     rows: list[T]
-    faults: list[Fault]
+    faults: list[BadObject]
 
 
 def fields(text: bytes, wanted: Container[str]) -> dict[str, Any]:
@@ -265,9 +265,9 @@ class JsonStream:
                 try:
                     rows.append(msgspec.json.decode(raw, type=row_type))
                 except msgspec.ValidationError as error:
-                    faults.append(Fault(index + row, raw, str(error)))
+                    faults.append(BadObject(index + row, raw, str(error)))
                 except RecursionError:
-                    faults.append(Fault(index + row, raw, "brackets nested too deep"))
+                    faults.append(BadObject(index + row, raw, "brackets nested too deep"))
             return Block(rows, faults)
 
     def _decoded(self, text: bytes, offset: int, value_type: Any) -> Any:

@@ -34,7 +34,7 @@ from pipelines.corpora.open_images_tables import (
     class_rows,
 )
 from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import Part, Source, batch, joined, sift, unmarked
+from pipelines.corpora.source import Chunk, Source, batch, joined, sift, unmarked
 from pipelines.matching.tree import Tree
 from pipelines.matching.vocabularies import VisualLabel, csv_rows, json_file
 from shards import storage
@@ -65,7 +65,7 @@ def _split(name: str) -> str | None:
     return word if word in ("train", "validation", "test") else None
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """MASKS of one segmentation file, a block at a time, in the file's order; width and height are null.
 
     `photo_keys` is empty where no image table names the photo. Where there are tables to join, the file is
@@ -79,9 +79,9 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     boxes = Boxes(folder, _FOLDER, source.split, wanted)
     images = Images(folder, _FOLDER, source.split, wanted)
     for rejected in labels.faults + boxes.faults + images.faults:
-        yield Part(batch({}, MASKS), rejected, len(rejected), 0)
+        yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
     for lost in boxes.unmarked:
-        yield Part(batch({}, MASKS), joined([]), 0, 0, lost)
+        yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
         yield _part(rows, source, wanted, labels, boxes, images, masks_there, photos_there)
 
@@ -95,7 +95,7 @@ def _part(
     images: Images,
     masks_there: names.Listing,
     photos_there: names.Listing,
-) -> Part:
+) -> Chunk:
     mask_paths, image_ids, mids = (rows.columns[name] for name in MASK_COLUMNS[:3])
     coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
     label_at = labels.find(mids)
@@ -176,7 +176,7 @@ def _part(
         ]
     )
     rejected = joined([*faulty, rejected])
-    return Part(batch(columns, MASKS), rejected, len(kept) + len(rows.faults), rows.position, left)
+    return Chunk(batch(columns, MASKS), rejected, len(kept) + len(rows.faults), rows.position, left)
 
 
 def _is_of_other(mask_paths: pa.Array, image_ids: pa.Array, mids: pa.Array) -> np.ndarray:
@@ -219,7 +219,7 @@ def _subcategories(hierarchy: dict[str, Any]) -> list[tuple[str, str]]:
         node = waiting.pop(0)
         below = node.get("Subcategory", [])
         pairs += [(child["LabelName"], node["LabelName"]) for child in below]
-        waiting += [*below, *node.get("Part", [])]
+        waiting += [*below, *node.get("Chunk", [])]
     return pairs
 
 

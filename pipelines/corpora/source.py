@@ -40,7 +40,7 @@ def batch(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """A stretch of a source file: `rows` rows went in, each of them is in `kept` or in `rejected`."""
 
     kept: pa.RecordBatch  # MASKS or CLIPS

@@ -26,7 +26,7 @@ from pipelines.corpora import licences, names
 from pipelines.corpora.clip_files import ClipFiles
 from pipelines.corpora.corpus import Corpus, Fetching, Need, Row, Vocabulary
 from pipelines.corpora.records import CLIPS
-from pipelines.corpora.source import CorpusError, Part, Source, batch, joined, rejections
+from pipelines.corpora.source import CorpusError, Chunk, Source, batch, joined, rejections
 from pipelines.matching.vocabularies import AudioLabel, VocabularyError, csv_rows
 from shards import storage
 from shards.rejections import Reason
@@ -51,7 +51,7 @@ def sources(corpora: str) -> list[Source]:
     return [Source("vggsound", path, None)] if storage.exists(storage.join(corpora, path)) else []
 
 
-def read(source: Source, corpora: str) -> Iterator[Part]:
+def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of the list, a few thousand at a time, in the file's order.
 
     `author` is the origin that the clip's row in `clip_licences.csv` names: whom to credit.
@@ -61,7 +61,7 @@ def read(source: Source, corpora: str) -> Iterator[Part]:
     terms = _Terms(folder)
     notes = media.notes(_FILE, "<video id>_<start>, or <video id>_<start>_<end>,")
     if terms.faults or notes:
-        yield Part(batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, notes=notes)
+        yield Chunk(batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, notes=notes)
     with storage.open_read(url) as file:
         fitting = 0
         for lines in _stretches(file):
@@ -195,7 +195,7 @@ def _stretches(file: IO[bytes]) -> Iterator[list[tuple[int, bytes | None]]]:
 
 def _part(
     lines: list[tuple[int, bytes | None]], path: str, media: dict[str, str], terms: _Terms, position: int
-) -> Part:
+) -> Chunk:
     rows: list[dict[str, object]] = []
     rejected: list[pa.RecordBatch] = []
     for number, line in lines:
@@ -229,7 +229,7 @@ def _part(
                 "url": f"https://www.youtube.com/watch?v={video}" if _YOUTUBE_ID.fullmatch(video) else None,
             }
         )
-    return Part(pa.RecordBatch.from_pylist(rows, schema=CLIPS), joined(rejected), len(lines), position)
+    return Chunk(pa.RecordBatch.from_pylist(rows, schema=CLIPS), joined(rejected), len(lines), position)
 
 
 def vggsound_labels(rows: Iterable[list[str]]) -> list[AudioLabel]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
-from pipelines.build.match import match_clips, match_masks
+from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import registry
 from pipelines.corpora.corpus import Need
@@ -31,7 +31,7 @@ _CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label_ids", "label
 
 
 @dataclass(frozen=True)
-class Plan:
+class FetchPlan:
     """`items`: by name. `own`: files that the user put under another name; they are used as they are, not fetched."""
 
     items: tuple[Item, ...]
@@ -41,7 +41,7 @@ class Plan:
 
 def plan(
     masks: str, clips: str, label_map: LabelMap, options: FetchOptions, select: Select, corpora: str
-) -> Plan:
+) -> FetchPlan:
     """Everything that the label map's categories can use and `select`'s rules on labels and licences do not drop.
 
     Args:
@@ -51,14 +51,16 @@ def plan(
     maker = _Maker(options)
     wanted = [registry.get(name) for name in options.corpora]
     of_kind = {kind: [one.name for one in wanted if one.kind == kind] for kind in ("images", "sounds")}
-    for row in _rows(masks, _MASK_COLUMNS, of_kind["images"], partial(match_masks, label_map=label_map)):
+    for row in _rows(masks, _MASK_COLUMNS, of_kind["images"], partial(categorize_masks, label_map=label_map)):
         if not _dropped(row, select):
             maker.add(row)
     excluded = _excluded(options.clips, corpora)
-    for row in _rows(clips, _CLIP_COLUMNS, of_kind["sounds"], partial(match_clips, label_map=label_map)):
+    for row in _rows(clips, _CLIP_COLUMNS, of_kind["sounds"], partial(categorize_clips, label_map=label_map)):
         if not (select.audio_licences and row["licence"] not in select.audio_licences):
             maker.add(row, excluded)
-    return Plan(tuple(sorted(maker.items(), key=lambda item: item.name)), maker.own, tuple(maker.listed_out))
+    return FetchPlan(
+        tuple(sorted(maker.items(), key=lambda item: item.name)), maker.own, tuple(maker.listed_out)
+    )
 
 
 def _rows(

@@ -25,8 +25,8 @@ class Seconds:
 
     start: float  # a build: imports, drawing the graph, barriers
     index: dict[str, float]  # a mask or clip listed, by corpus; "other": of any that is not named
-    match_mask: float  # a mask listed: matched or rejected, its photo's names brought together
-    match_clip: float  # a clip listed: matched, stamped, split
+    categorize_mask: float  # a mask listed: matched or rejected, its photo's names brought together
+    categorize_clip: float  # a clip listed: matched, stamped, split
     measure: float  # a matched mask: measured, grouped by photo, selected
     convert: float  # a matched clip
     shard: float  # a sample: paired, sent to its shard, written
@@ -151,7 +151,7 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
     photo, clip = work.photo_bytes or b.photo, work.clip_bytes or b.clip
     cap = recipe.select.per_class_cap or inf
     samples = sum(min(cap, pairs * kept.samples) for pairs in work.candidates.values()) * kept.paired
-    clips = work.matched_clips * kept.clips
+    clips = work.categorized_clips * kept.clips
     shards, pool = (
         _tasks(samples, recipe.shards.samples_per_shard),
         _tasks(clips, recipe.shards.clips_per_shard),
@@ -166,17 +166,17 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
             work.annotation_bytes,
         ),
         Step(
-            "match", work.masks + work.clips, "row", groups, work.masks * s.match_mask + work.clips * s.match_clip,
+            "categorize", work.masks + work.clips, "row", groups, work.masks * s.categorize_mask + work.clips * s.categorize_clip,
             work.annotation_bytes / 2, 2 * groups,
         ),
         Step(
-            "measure", work.matched_masks, "mask", groups, work.matched_masks * s.measure,
+            "measure", work.categorized_masks, "mask", groups, work.categorized_masks * s.measure,
             work.photos * min(photo, images.HEADER_BYTES) + work.mask_files * b.mask_png,
             2 * work.photos + 2 * work.mask_files,
         ),
         Step(
-            "convert", work.matched_clips, "clip", pool, work.matched_clips * s.convert,
-            work.matched_clips * clip + clips * b.flac, 3 * work.matched_clips + 3 * pool,
+            "convert", work.categorized_clips, "clip", pool, work.categorized_clips * s.convert,
+            work.categorized_clips * clip + clips * b.flac, 3 * work.categorized_clips + 3 * pool,
         ),
         Step(
             "shard", samples, "sample", shards, samples * s.shard,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import index
-from pipelines.build.match import match_clips, match_masks
+from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import registry
 from shards import storage
@@ -32,11 +32,11 @@ class Workload:
     masks: float  # listed
     clips: float
     annotation_bytes: float
-    matched_masks: float  # in the label map
+    categorized_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
     photos: float  # with a matched mask
     candidates: dict[str, float]  # category -> photos with a matched mask of it
-    matched_clips: float
+    categorized_clips: float
     photo_bytes: float = 0
     clip_bytes: float = 0
 
@@ -84,11 +84,11 @@ def published(label_map: LabelMap, names: Iterable[str] = ()) -> Workload:
         masks=sum(about.get("masks", 0) for about in facts.values()),
         clips=sum(about.get("clips", 0) for about in facts.values()),
         annotation_bytes=sum(each["annotation_bytes"] for each in facts.values()),
-        matched_masks=sum(masks.values()),
+        categorized_masks=sum(masks.values()),
         mask_files=sum(count for name, count in masks.items() if facts[name].get("mask_files")),
         photos=sum(min(count, facts[name]["photos"]) for name, count in pairs.items()),
         candidates=dict(candidates),
-        matched_clips=clips,
+        categorized_clips=clips,
     )
 
 
@@ -111,9 +111,9 @@ def counted(
     """
     with tempfile.TemporaryDirectory() as folder:
         found = index.index(corpora, folder, progress, names)
-        masks = _matched(found.masks, match_masks, label_map,
+        masks = _categorized(found.masks, categorize_masks, label_map,
                          ["mask_id", "corpus", "label_id", "label", "image_id", "image_path", "mask_path"])  # fmt: skip
-        clips = _matched(found.clips, match_clips, label_map,
+        clips = _categorized(found.clips, categorize_clips, label_map,
                          ["clip_id", "corpus", "label_ids", "labels", "clip_path"])  # fmt: skip
     pairs = masks.group_by(["image_id", "category"]).aggregate([])
     listed = {corpus: float(count.kept) for corpus, count in found.counts.items()}
@@ -127,17 +127,17 @@ def counted(
         masks=rows("masks"),
         clips=rows("clips"),
         annotation_bytes=sum(storage.size(storage.join(corpora, source.path)) for source in sources),
-        matched_masks=len(masks),
+        categorized_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
         photos=len(pc.unique(masks["image_id"])),
         candidates=dict(Counter(pairs["category"].to_pylist())),
-        matched_clips=len(clips),
+        categorized_clips=len(clips),
         photo_bytes=_mean_size(corpora, masks["image_path"]),
         clip_bytes=_mean_size(corpora, clips["clip_path"]),
     )
 
 
-def _matched(
+def _categorized(
     url: str, matched: Callable[[pa.Table, LabelMap], Outcome], label_map: LabelMap, columns: list[str]
 ) -> pa.Table:
     """The rows of a table that the label map knows, with their category."""

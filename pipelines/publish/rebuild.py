@@ -6,7 +6,7 @@ from dataclasses import fields
 from pipelines.build import run
 from pipelines.build.code import differences
 from pipelines.build.index import Progress
-from pipelines.build.match import label_map_of
+from pipelines.build.categorize import label_map_of
 from pipelines.publish.profiles import AnyDataset
 from pipelines.recipes import recipe
 from shards import format, storage

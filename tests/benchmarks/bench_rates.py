@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import finish, index, pair, pool, samples, select, slices, split, stages
-from pipelines.build.match import label_map_of, match_clips, match_masks
+from pipelines.build.categorize import label_map_of, categorize_clips, categorize_masks
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import forecast, workload
 from pipelines.recipes import recipe
@@ -57,11 +57,11 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
         listed, clips, indexing = _indexed(corpora, folder)
 
         def matched() -> tuple[pa.Table, pa.Table]:
-            outcome = match_masks(listed, label_map)
+            outcome = categorize_masks(listed, label_map)
             split.linked_nodes(_shuffled(split.photo_names(listed), "name", folder))
             return outcome.kept, _shuffled(outcome.rejected, "item", folder)
 
-        masks, _ = clock.time("match_mask", matched)
+        masks, _ = clock.time("categorize_mask", matched)
         there = pc.unique(masks.filter(pc.is_valid(masks["image_path"]))["image_id"])[:PHOTOS]
         masks = masks.filter(pc.is_in(masks["image_id"], there))
 
@@ -70,7 +70,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
             return select.select(_shuffled(measured, "image_id", folder), recipe.select, label_map).kept
 
         chosen = clock.time("measure", selected)
-        clips = match_clips(clips, label_map).kept
+        clips = categorize_clips(clips, label_map).kept
         clips = clips.filter(pc.is_valid(clips["clip_path"])).slice(0, CLIPS)
 
         def stamped() -> pa.Table:
@@ -79,11 +79,11 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
             )
             return split.split_clips(found, frozenset(), recipe.seed, recipe.split).kept
 
-        stamp = clock.time("match_clip", stamped)
+        stamp = clock.time("categorize_clip", stamped)
         sounds = format.shard_path(format.POOL, 0)
         stamp = stamp.append_column("shard", pa.repeat(sounds, len(stamp)))
         converted = clock.time(
-            "convert", pool.write_clips, stamp, corpora, folder, recipe.select, label_map, runs=1
+            "convert", pool.convert_clips, stamp, corpora, folder, recipe.select, label_map, runs=1
         ).kept
         heard = pair.Pools.of([_of_train(pair.slim(converted))])
         parted = _of_train(split.split_samples(chosen, {}, recipe.seed, recipe.split).kept)
@@ -93,7 +93,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
             paired = pair.pair(parted, heard, recipe.seed).kept
             some = _shuffled(paired, "sample_id", folder).slice(0, SAMPLES)
             some = some.append_column("shard", pa.repeat(shard, len(some)))
-            return len(some), samples.write_samples(some, corpora, folder, recipe, label_map).kept
+            return len(some), samples.shard_samples(some, corpora, folder, recipe, label_map).kept
 
         count, rows = clock.time("shard", written, runs=1)
         clock.time("finish", finish.finish, folder, recipe, label_map, (), {}, [shard], [], runs=1)
@@ -110,8 +110,8 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
     seconds = replace(
         known.seconds,
         **indexing,
-        match_mask=s["match_mask"] / len(listed),
-        match_clip=s["match_clip"] / len(clips),
+        categorize_mask=s["categorize_mask"] / len(listed),
+        categorize_clip=s["categorize_clip"] / len(clips),
         measure=s["measure"] / len(masks),
         convert=s["convert"] / len(clips),
         shard=s["shard"] / count,

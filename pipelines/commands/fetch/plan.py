@@ -38,7 +38,7 @@ def command(
     """
     from rich.table import Table
 
-    from pipelines.build.match import label_map_of
+    from pipelines.build.categorize import label_map_of
     from pipelines.fetch import access, estimate
     from pipelines.fetch import options as fetch_options
     from pipelines.fetch.ledger import Ledger

@@ -41,7 +41,7 @@ def command(
 
     Example: avs-data fetch run avs_synthetic --corpora corpora
     """
-    from pipelines.build.match import label_map_of
+    from pipelines.build.categorize import label_map_of
     from pipelines.commands.fetch.ledger import print_ledger
     from pipelines.fetch import access
     from pipelines.fetch import options as fetch_options

@@ -1,4 +1,4 @@
-"""Stage match: labels to categories, through the label map."""
+"""Stage categorize: labels to categories, through the label map."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -33,7 +33,7 @@ def label_map_of(labels: Labels, corpora: str = "", names: Iterable[str] = ()) -
     return whole.restricted(labels.categories) if labels.categories else whole
 
 
-def match_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
+def categorize_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
     """Add `category` to masks; rejected are labels that the map does not link, or not for any sample."""
     categories, idle = pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.string())
     for corpus in pc.unique(table["corpus"]).to_pylist():
@@ -50,7 +50,7 @@ def match_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
     reasons = pc.if_else(pc.is_valid(idle), Reason.NARROWER_SOUND.value, Reason.LABEL_NOT_IN_MAP.value)
     rejected = pa.table(
         {
-            "stage": pa.repeat("match", len(lost)),
+            "stage": pa.repeat("categorize", len(lost)),
             "unit": pa.nulls(len(lost), pa.string()),
             "item": lost["mask_id"],
             "reason": reasons,
@@ -62,7 +62,7 @@ def match_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
     return Outcome(table.append_column("category", categories).filter(kept), rejected)
 
 
-def match_clips(table: pa.Table, label_map: LabelMap) -> Outcome:
+def categorize_clips(table: pa.Table, label_map: LabelMap) -> Outcome:
     """Add to clips `label_id` and `label`, of all their labels the one that says most, and its `category`.
 
     A clip whose labels name several categories is of the one that is a kind of all the others. Where none is, two
@@ -72,7 +72,7 @@ def match_clips(table: pa.Table, label_map: LabelMap) -> Outcome:
     rows = table.select(["clip_id", "corpus", "label_ids", "labels"]).to_pylist()
     made = [_of_labels(row, links, label_map) for row in rows]
     rejections = [
-        rejection("match", row["clip_id"], found.reason, found.detail, category)
+        rejection("categorize", row["clip_id"], found.reason, found.detail, category)
         for row, (found, category) in zip(rows, made, strict=True)
         if isinstance(found, Rejected)
     ]
