@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 FORMAT = "avs-shards"
@@ -11,7 +11,10 @@ READABLE_VERSIONS = (1, 2)
 SPLITS = ("train", "val", "test")
 POOL = "pool"
 SAMPLE_MEMBERS = ("flac", "jpg", "json", "mask.png")  # in the order of the tar
+CLASSES = "classes.png"  # beside them, where a dataset has the target `classes`
 CLIP_MEMBERS = ("flac", "json")
+TARGETS = ("binary", "classes", "instances")
+IGNORE = 255  # in KEY.classes.png
 MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = (
     "manifest.json",
     "samples.parquet",
@@ -30,6 +33,11 @@ def key_of(item_id: str) -> str:
 
 def sample_id(image_id: str, category: str, mask_id: str | None = None) -> str:
     return "|".join([image_id, category] + ([mask_id] if mask_id else []))
+
+
+def sample_members(targets: Sequence[str]) -> tuple[str, ...]:
+    """The extensions of a sample, in the order of the tar."""
+    return (CLASSES, *SAMPLE_MEMBERS) if "classes" in targets else SAMPLE_MEMBERS
 
 
 def shard_count(samples: int, samples_per_shard: int) -> int:

@@ -71,15 +71,24 @@ class Manifest:
     code: dict[str, str]
     funnel: tuple[Step, ...]
     held_out: tuple[HeldOutList, ...] = ()
+    targets: tuple[str, ...] = ()  # of a dataset of scenes: binary, classes, instances
+    classes: tuple[str, ...] = ()  # categories by their number in KEY.classes.png, which begins with 1
     counts: dict[str, SplitCounts] = field(default_factory=dict)
     shards: tuple[ShardEntry, ...] = ()
     pool_shards: tuple[ShardEntry, ...] = ()
     tables: dict[str, TableEntry] = field(default_factory=dict)
     format_version: int = format.FORMAT_VERSION  # of a dataset cut from an earlier one: that one's
 
+    @property
+    def sample_members(self) -> tuple[str, ...]:
+        """The extensions of a sample, in the order of the tar."""
+        return format.sample_members(self.targets)
+
 
 def dump(manifest: Manifest) -> bytes:
     record = {"format": format.FORMAT, **asdict(manifest)}
+    if not manifest.targets:  # what only datasets of scenes have
+        del record["targets"], record["classes"]
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 

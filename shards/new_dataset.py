@@ -59,7 +59,7 @@ def complete(
     """
     ordered = sorted(paths, key=lambda path: (_ORDER.index(path.split("/")[0]), path))
     parts.sweep(out, ordered)
-    schemas = tables.schemas(about.format_version)
+    schemas = tables.schemas(about.format_version, about.targets)
     names = schemas[format.REJECTIONS].names
     slices = (slice_.select(names) for slice_ in rejections)
     dropped = write_table(out, format.REJECTIONS, schemas[format.REJECTIONS], slices)
@@ -133,13 +133,16 @@ def write_table(out: str, name: str, schema: pa.Schema, rows: Iterable[pa.Table]
 
 def _entry(part: Part) -> ShardEntry:
     rows, split = part.rows, part.path.split("/")[0]
-    names = pc.list_flatten(rows["categories"]) if split == format.POOL else rows["category"]
+    several = "categories" in rows.column_names  # of a clip, of a scene
+    names = pc.list_flatten(rows["categories"]) if several else rows["category"]
     categories = dict(sorted(Counter(names.to_pylist()).items()))
     return ShardEntry(part.path, split, rows.num_rows, part.bytes, part.sha256, categories)
 
 
 def _counts(entries: Iterable[ShardEntry]) -> manifest.SplitCounts:
     categories: Counter[str] = Counter()
+    samples = 0
     for entry in entries:
         categories.update(entry.categories)
-    return {"samples": categories.total(), "categories": dict(sorted(categories.items()))}
+        samples += entry.samples
+    return {"samples": samples, "categories": dict(sorted(categories.items()))}

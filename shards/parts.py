@@ -6,7 +6,7 @@ metadata are the digest of the plan that the shard was written from, the tar's s
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,12 @@ def load(out: str, path: str) -> Part:
 
 
 def write(
-    plan: pa.Table, out: str, stage: str, encode: Callable[[dict[str, Any]], Encoded], code: Mapping[str, str]
+    plan: pa.Table,
+    out: str,
+    stage: str,
+    encode: Callable[[dict[str, Any]], Encoded],
+    code: Mapping[str, str],
+    targets: Sequence[str] = (),
 ) -> tuple[pa.Table, Rejections]:
     """Write the one shard that the column `shard` names, unless it is there and its plan and code are the same.
 
@@ -52,6 +57,7 @@ def write(
         stage: what rejections call this step.
         encode: a planned row to its record and the other members; Rejected where it cannot be used.
         code: versions of everything that decides the bytes.
+        targets: of a dataset of scenes.
     Returns:
         The shard's rows of samples.parquet or pool.parquet, and one rejection for each item that is not among them.
     """
@@ -71,7 +77,8 @@ def write(
             return None
         return made
 
-    part = write_shard_of(out, path, filter(None, storage.together(out, encoded, plan.to_pylist())))
+    made = filter(None, storage.together(out, encoded, plan.to_pylist()))
+    part = write_shard_of(out, path, made, targets)
     rejections.sort(key=lambda row: str(row["item"]))
     meta = {"plan": digest, "bytes": part.bytes, "sha256": part.sha256, "rejections": rejections}
     with storage.open_atomic(_part_url(out, path)) as file:
@@ -79,7 +86,7 @@ def write(
     return part.rows, rejections
 
 
-def write_shard_of(out: str, path: str, made: Iterable[Encoded]) -> Part:
+def write_shard_of(out: str, path: str, made: Iterable[Encoded], targets: Sequence[str] = ()) -> Part:
     """Write records and their other members, keys ascending, as one shard; where there is none, there is no file."""
     written: list[SampleRecord | ClipRecord] = []
 
@@ -92,7 +99,7 @@ def write_shard_of(out: str, path: str, made: Iterable[Encoded]) -> Part:
     if not written:
         storage.remove(storage.join(out, path))
     rows = [records.row(record, path, shard.members[record.key]) for record in written]
-    schema = tables.POOL if path.startswith(f"{format.POOL}/") else tables.SAMPLES
+    schema = tables.POOL if path.startswith(f"{format.POOL}/") else tables.samples(targets)
     return Part(path, shard.bytes, shard.sha256, pa.Table.from_pylist(rows, schema=schema))
 
 

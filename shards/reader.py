@@ -17,13 +17,17 @@ from shards.writer import Content
 
 @dataclass(frozen=True)
 class Sample:
-    """One triplet as stored: encoded bytes and its record (`KEY.json`)."""
+    """One sample as stored: encoded bytes and its record (`KEY.json`).
+
+    classes_png: empty where the dataset has no such target.
+    """
 
     key: str
     flac: bytes
     jpg: bytes
     mask_png: bytes
     record: dict[str, Any]
+    classes_png: bytes = b""
 
 
 def read_clip(url: str, row: Mapping[str, Any]) -> tuple[Content, ClipRecord]:
@@ -88,11 +92,18 @@ class Dataset:
                         current, file = row["shard"], storage.open_read(storage.join(self.url, row["shard"]))
                     assert file is not None
                     contents = {}
-                    for extension in format.SAMPLE_MEMBERS:
+                    for extension in self.manifest.sample_members:
                         file.seek(row[f"{column(extension)}_offset"])
                         contents[extension] = file.read(row[f"{column(extension)}_size"])
                     record = json.loads(contents["json"])
-                    yield Sample(row["key"], contents["flac"], contents["jpg"], contents["mask.png"], record)
+                    yield Sample(
+                        row["key"],
+                        contents["flac"],
+                        contents["jpg"],
+                        contents["mask.png"],
+                        record,
+                        contents.get(format.CLASSES, b""),
+                    )
         finally:
             if file is not None:
                 file.close()

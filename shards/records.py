@@ -1,17 +1,25 @@
 """KEY.json of samples and clips, and their rows of samples.parquet and pool.parquet: all made here, from one record.
 
 The fields are those of `shards/README.md`. A field that a later version of the format adds has `msgspec.UNSET` as its
-default, so that records of earlier versions read, and are written again, without it.
+default, so that records of earlier versions read, and are written again, without it. So have those that only datasets
+of scenes have: `SampleRecord.kind` and `.sources` answer for every sample.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from shards import format, tables
 from shards.errors import AvsError
 from shards.writer import Member
+
+Kind = Literal["single", "mixture", "silence", "noise", "off_screen"]
+NEGATIVES: tuple[Kind, ...] = (
+    "silence",
+    "noise",
+    "off_screen",
+)  # nothing that is seen sounds: the mask is empty
 
 
 class RecordError(AvsError):
@@ -91,18 +99,89 @@ class Pairing(_Part, frozen=True):
     epoch: int = 0
 
 
+class Instance(_Part, frozen=True):
+    """One mask of a corpus before it was joined. counts: COCO's compressed run lengths, at the photo's size."""
+
+    mask_id: str
+    counts: str
+
+
+class Source(_Part, frozen=True):
+    """One thing that is heard: what it is, where it is seen, which part of which clip it is, how loud and from where.
+
+    Noise has no category and no clip, off-screen sound no mask: then `area_px` is 0 and `bbox` zeros.
+    """
+
+    category: str
+    mask_ids: tuple[str, ...]
+    area_px: int
+    bbox: tuple[int, int, int, int]  # x, y, width, height in pixels
+    audio: Audio | None
+    crop_start_s: float = 0.0  # seconds into the clip
+    gain_db: float = 0.0  # to a tenth
+    pan: float = 0.5  # 0: left, 1: right; to a thousandth
+    delay: int = 0  # samples by which the left ear hears later than the right one; negative: the right ear
+    instances: tuple[Instance, ...] | msgspec.UnsetType = msgspec.UNSET  # where the dataset has this target
+
+
+class Sound(_Part, frozen=True):
+    """How the sources of a scene became KEY.flac."""
+
+    rule: str  # of the gains: vpo | equal_rms | snr
+    channels: int  # 1 | 2
+    pan_law: str  # linear | constant_power; empty in mono
+    duration_s: float
+    scale: float  # what the sum was multiplied by so that it fits 16 bits, in 1/65536; 1: it did
+    clipped: int  # values that would not have fitted
+    sha256: str  # of the member
+
+
 class SampleRecord(_Part, frozen=True):
-    """KEY.json of a sample."""
+    """KEY.json of a sample. One of a scene has `kind`, `sources` and `sound`, any other has `audio`."""
 
     key: str
     sample_id: str
     split: str
-    category: str
+    category: str  # of several that are seen and heard, their names joined by `+`; empty where there is none
     component: str
     pairing: Pairing
     image: Image
     mask: Mask
-    audio: Audio
+    audio: Audio | msgspec.UnsetType = msgspec.UNSET
+    scene_kind: Kind | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="kind")
+    scene_sources: tuple[Source, ...] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="sources"
+    )
+    sound: Sound | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        told = [self.scene_kind, self.scene_sources, self.sound]
+        missing = [part is msgspec.UNSET for part in told]
+        if any(missing) != all(missing) or (self.audio is msgspec.UNSET) == all(missing):
+            raise ValueError("a sample has either `audio`, or `kind`, `sources` and `sound`")
+
+    @property
+    def kind(self) -> Kind:
+        """What is heard: one thing that is seen, several of them, or none."""
+        return "single" if self.scene_kind is msgspec.UNSET else self.scene_kind
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Everything that is heard: none in silence, one in noise and in what is not a mixture."""
+        if self.scene_sources is not msgspec.UNSET:
+            return self.scene_sources
+        assert self.audio is not msgspec.UNSET  # or it was not made
+        return (Source(self.category, self.mask.ids, self.mask.area_px, self.mask.bbox, self.audio),)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that are seen and heard, sorted."""
+        return () if self.kind in NEGATIVES else tuple(sorted({source.category for source in self.sources}))
+
+    @property
+    def clips(self) -> tuple[Audio, ...]:
+        """The clips that are heard, in the order of the sources."""
+        return tuple(source.audio for source in self.sources if source.audio)
 
 
 class ClipRecord(Audio, frozen=True, kw_only=True):
@@ -143,6 +222,14 @@ def decode(content: bytes, kind: type[Record]) -> Record:
     return record
 
 
+def sample_id_of(record: SampleRecord) -> str:
+    """The sample id that a record's image, categories, masks and kind give."""
+    if record.kind in NEGATIVES:
+        return format.sample_id(record.image.id, "", record.kind)
+    masks = "+".join(record.mask.ids) if record.mask.policy == "instance" else ""
+    return format.sample_id(record.image.id, record.category, masks)
+
+
 def row(record: SampleRecord | ClipRecord, shard: str, members: Mapping[str, Member]) -> dict[str, Any]:
     """The row of samples.parquet or pool.parquet of a record that lies in `shard` with these members."""
     columns = {"key": record.key, "split": record.split, "shard": shard, **member_columns(members)}
@@ -158,8 +245,9 @@ def row(record: SampleRecord | ClipRecord, shard: str, members: Mapping[str, Mem
             "official_split": record.official_split,
             "licence": record.licence or None,
         }
-    image, mask, audio = record.image, record.mask, record.audio
-    return {
+    image, mask, clips = record.image, record.mask, record.clips
+    one = clips[0] if len(clips) == 1 else None
+    told = {
         **columns,
         "sample_id": record.sample_id,
         "category": record.category,
@@ -172,11 +260,31 @@ def row(record: SampleRecord | ClipRecord, shard: str, members: Mapping[str, Mem
         "area_px": mask.area_px,
         "area_fraction": mask.area_fraction,
         **dict(zip(("bbox_x", "bbox_y", "bbox_w", "bbox_h"), mask.bbox, strict=True)),
-        "clip_id": audio.id,
-        "video_id": audio.video_id,
-        "duration_s": audio.duration_s,
-        "audio_licence": audio.licence or None,
+        "clip_id": one.id if one else None,
+        "video_id": one.video_id if one else None,
+        "duration_s": record.audio.duration_s if record.audio else _sound(record).duration_s,
+        "audio_licence": _licence(clips),
     }
+    if record.scene_kind is msgspec.UNSET:
+        return told
+    return {
+        **told,
+        "kind": record.kind,
+        "categories": list(record.categories),
+        "clip_ids": [clip.id for clip in clips],
+        "video_ids": [clip.video_id for clip in clips],
+    }
+
+
+def _sound(record: SampleRecord) -> Sound:
+    assert record.sound is not msgspec.UNSET  # or it has `audio`
+    return record.sound
+
+
+def _licence(clips: tuple[Audio, ...]) -> str | None:
+    """Of all clips together, as SPDX writes it; None where one is not known. Silence and noise are nobody's."""
+    licences = sorted({clip.licence for clip in clips})
+    return None if "" in licences else " AND ".join(licences) or "cc0"
 
 
 def member_columns(members: Mapping[str, Member]) -> dict[str, Any]:

@@ -105,10 +105,20 @@ REJECTIONS = pa.schema(
 )
 
 
-def schemas(version: int = format.FORMAT_VERSION) -> dict[str, pa.Schema]:
+def samples(targets: Sequence[str] = ()) -> pa.Schema:
+    """SAMPLES, with what datasets of scenes have beside it: those that have targets."""
+    if not targets:
+        return SAMPLES
+    lists = {name: pa.list_(pa.string()) for name in ("categories", "clip_ids", "video_ids")}
+    more = pa.schema({"kind": pa.string(), **lists})
+    classes = _members((format.CLASSES,)) if "classes" in targets else {}
+    return pa.schema([*SAMPLES, *more, *pa.schema(classes)])
+
+
+def schemas(version: int = format.FORMAT_VERSION, targets: Sequence[str] = ()) -> dict[str, pa.Schema]:
     """The tables of a version of the format, by file name. Version 1 did not tell the unit of a rejection."""
     rejections = REJECTIONS if version > 1 else REJECTIONS.remove(REJECTIONS.get_field_index("unit"))
-    return {format.SAMPLES: SAMPLES, format.POOL_TABLE: POOL, format.REJECTIONS: rejections}
+    return {format.SAMPLES: samples(targets), format.POOL_TABLE: POOL, format.REJECTIONS: rejections}
 
 
 def of_unit(rejections: pa.Table | pa.RecordBatch, unit: str) -> pa.Table | pa.RecordBatch:

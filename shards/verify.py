@@ -15,11 +15,11 @@ import soundfile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from shards import format, jpeg, processes, records, storage, tables
+from shards import format, jpeg, processes, records, scene, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
 from shards.records import Audio, ClipRecord, Pairing, SampleRecord
-from shards.sound import MAX_AUDIO_S, RATE_HZ
+from shards.sound import MAX_AUDIO_S, RATE_HZ, pcm_of, pcm_to_flac
 from shards.tables import column
 
 
@@ -40,6 +40,12 @@ class _Job:
     rows: list[dict[str, Any]]
     clips: dict[str, dict[str, Any]]  # rows of the pool that its samples hear, by clip id
     seed: int
+    targets: tuple[str, ...]
+    classes: dict[str, int]
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        return format.CLIP_MEMBERS if self.entry.split == format.POOL else format.sample_members(self.targets)
 
 
 @dataclass
@@ -65,7 +71,7 @@ def verify(
         DatasetError: there is no manifest of this format, so nothing to verify.
     """
     dataset = Dataset(url)
-    schemas = tables.schemas(dataset.manifest.format_version)
+    schemas = tables.schemas(dataset.manifest.format_version, dataset.manifest.targets)
     faults = [
         fault
         for name, entry in dataset.manifest.tables.items()
@@ -82,12 +88,14 @@ def verify(
     faults += _leaks(samples, clips)
     for name, videos in (held_out or {}).items():
         faults += _heard(clips, name, videos)
-    entries = [*dataset.manifest.shards, *dataset.manifest.pool_shards]
+    made = dataset.manifest
+    entries = [*made.shards, *made.pool_shards]
+    classes = {name: number for number, name in enumerate(made.classes, start=1)}
     jobs = []
     for entry in entries:
         rows = _rows_of(samples if entry.split != format.POOL else pool, entry)
-        heard = {row["clip_id"]: clips[row["clip_id"]] for row in rows if row["clip_id"] in clips}
-        jobs.append(_Job(dataset.url, entry, rows, heard, dataset.manifest.seed))
+        heard = {name: clips[name] for row in rows for name in _heard_clips(row) if name in clips}
+        jobs.append(_Job(dataset.url, entry, rows, heard, made.seed, made.targets, classes))
     photos: dict[str, str] = {}
     for number, (entry, check) in enumerate(zip(entries, _run(jobs, workers), strict=True), start=1):
         faults += check.faults
@@ -104,6 +112,11 @@ def verify(
 def _run(jobs: list[_Job], workers: int) -> Iterator[_ShardCheck]:
     with processes.pool(min(workers, len(jobs))) as each:
         yield from each(_check_shard, jobs)
+
+
+def _heard_clips(row: Mapping[str, Any]) -> list[str]:
+    """Clip ids of a row of samples.parquet or pool.parquet, of a dataset of scenes or not."""
+    return row["clip_ids"] if "clip_ids" in row else [row["clip_id"]]
 
 
 def _rows_of(table: pa.Table, entry: ShardEntry) -> list[dict[str, Any]]:
@@ -161,13 +174,15 @@ def _file_faults(dataset: Dataset) -> list[Fault]:
 
 def _count_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
     faults = [] if len(samples) else [Fault(format.SAMPLES, "not one sample: there is nothing to use")]
-    rows = samples.select(["split", "category", "key"]).to_pylist()
-    found = {
-        split: Counter(row["category"] for row in rows if row["split"] == split) for split in format.SPLITS
-    }
-    for split, categories in found.items():
+    several = "categories" in samples.column_names
+    rows = samples.select(["split", "categories" if several else "category", "key"]).to_pylist()
+    for split in format.SPLITS:
+        inside = [row for row in rows if row["split"] == split]
+        categories = Counter(
+            name for row in inside for name in (row["categories"] if several else [row["category"]])
+        )
         told = dataset.manifest.counts.get(split)
-        if told != {"samples": sum(categories.values()), "categories": dict(categories)}:
+        if told != {"samples": len(inside), "categories": dict(categories)}:
             faults.append(
                 Fault(format.MANIFEST, f"counts of {split}: {told}; {format.SAMPLES} has {dict(categories)}")
             )
@@ -205,14 +220,18 @@ def _funnel_faults(dataset: Dataset, samples: pa.Table) -> list[Fault]:
 
 def _leaks(samples: pa.Table, clips: Mapping[str, dict[str, Any]]) -> list[Fault]:
     faults = []
+    scenes = "clip_ids" in samples.column_names
     for name, what in (
         ("image_id", "image"),
         ("component", "photograph"),
-        ("video_id", "video"),
-        ("clip_id", "clip"),
+        ("video_ids" if scenes else "video_id", "video"),
+        ("clip_ids" if scenes else "clip_id", "clip"),
     ):
-        pairs = samples.select([name, "split"]).group_by([name, "split"]).aggregate([])
-        for value, number in Counter(pairs[name].to_pylist()).items():
+        values = zip(samples[name].to_pylist(), samples["split"].to_pylist(), strict=True)
+        pairs = {
+            (one, split) for value, split in values for one in (value if name.endswith("s") else [value])
+        }
+        for value, number in sorted(Counter(value for value, _ in pairs).items()):
             if number > 1:
                 faults.append(Fault(format.SAMPLES, f"{what} {value} is in {number} splits: it leaks"))
     for clip in clips.values():
@@ -223,18 +242,21 @@ def _leaks(samples: pa.Table, clips: Mapping[str, dict[str, Any]]) -> list[Fault
                     f"{clip['clip_id']} is official {clip['official_split']}, heard in train",
                 )
             )
-    for row in samples.select(["key", "split", "category", "clip_id"]).to_pylist():
-        clip, where = clips.get(row["clip_id"], {}), f"{format.SAMPLES}: {row['key']}"
-        if not clip:
-            faults.append(Fault(where, f"hears {row['clip_id']}, which is not in the pool"))
-        elif clip["split"] != row["split"] or row["category"] not in clip["categories"]:
-            faults.append(
-                Fault(
-                    where,
-                    f"{row['category']} in {row['split']} hears {row['clip_id']}, which the pool has for "
-                    f"{', '.join(clip['categories'])} in {clip['split']}",
+    columns = ["key", "split"] + (["clip_ids"] if scenes else ["category", "clip_id"])
+    for row in samples.select(columns).to_pylist():
+        where = f"{format.SAMPLES}: {row['key']}"
+        for clip_id in _heard_clips(row):
+            known = clips.get(clip_id)
+            if known is None:
+                faults.append(Fault(where, f"hears {clip_id}, which is not in the pool"))
+            elif known["split"] != row["split"] or row.get("category") not in (None, *known["categories"]):
+                faults.append(
+                    Fault(
+                        where,
+                        f"{row.get('category', 'a scene')} in {row['split']} hears {clip_id}, which the pool has for "
+                        f"{', '.join(known['categories'])} in {known['split']}",
+                    )
                 )
-            )
     return faults
 
 
@@ -258,7 +280,7 @@ def _check_shard(job: _Job) -> _ShardCheck:
     except FileNotFoundError:
         check.faults.append(Fault(entry.path, "missing, but the manifest lists it"))
         return check
-    extensions = format.CLIP_MEMBERS if entry.split == format.POOL else format.SAMPLE_MEMBERS
+    extensions = job.extensions
     check.faults += [Fault(entry.path, what) for what in _check_file(content, entry, job.rows, extensions)]
     for row in job.rows:
         where, parts = f"{entry.path}: {row['key']}", {}
@@ -273,6 +295,8 @@ def _check_shard(job: _Job) -> _ShardCheck:
             checks += [_check_clip_record(row, parts)]
         else:
             checks += [_check_sample_record(row, parts, job, check), _check_pictures(row, parts)]
+            if job.targets:
+                checks += [_check_scene(row, parts, job)]
         for one in checks:
             try:
                 for what in one:
@@ -318,8 +342,12 @@ def _check_file(
 
 def _check_sound(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
     sound, rate = soundfile.read(io.BytesIO(parts["flac"]), dtype="int16", always_2d=True)
-    if rate != RATE_HZ or sound.shape[1] != 1 or not 0 < len(sound) <= MAX_AUDIO_S * RATE_HZ:
-        yield f"flac: {len(sound)} samples, {rate} Hz, {sound.shape[1]} channels; the format has 16 kHz mono up to 10 s"
+    channels = (1, 2) if "kind" in row else (1,)
+    if rate != RATE_HZ or sound.shape[1] not in channels or not 0 < len(sound) <= MAX_AUDIO_S * RATE_HZ:
+        yield (
+            f"flac: {len(sound)} samples, {rate} Hz, {sound.shape[1]} channels; the format has 16 kHz "
+            f"{'mono' if len(channels) == 1 else 'mono or stereo'} up to 10 s"
+        )
     if abs(len(sound) / rate - row["duration_s"]) > 1e-6:
         yield f"flac: {len(sound) / rate} s; the table says {row['duration_s']}"
 
@@ -333,22 +361,74 @@ def _check_sample_record(
     row: dict[str, Any], parts: dict[str, bytes], job: _Job, check: _ShardCheck
 ) -> Iterator[str]:
     record = records.decode(parts["json"], SampleRecord)
-    image, mask, audio = record.image, record.mask, record.audio
+    image, mask = record.image, record.mask
     check.photo_keys.update(image.photo_keys)
-    hashes = {"flac": audio.sha256, "jpg": image.sha256, "mask.png": mask.sha256}
-    yield from _differences(record, row, format.SAMPLE_MEMBERS, hashes, record.sample_id)
-    mask_id = mask.ids[0] if mask.policy == "instance" and mask.ids else None
-    if record.sample_id != format.sample_id(image.id, record.category, mask_id):
-        yield f"json: sample_id {record.sample_id!r} is not of image {image.id}, category {record.category}"
+    heard = record.audio.sha256 if record.audio else record.sound.sha256 if record.sound else ""
+    hashes = {"flac": heard, "jpg": image.sha256, "mask.png": mask.sha256}
+    yield from _differences(record, row, job.extensions, hashes, record.sample_id)
+    if (record.scene_kind is msgspec.UNSET) == bool(job.targets):
+        yield f"json: {'no scene' if job.targets else 'a scene'}; the manifest's targets are {list(job.targets)}"
+    if record.sample_id != records.sample_id_of(record):
+        yield f"json: sample_id {record.sample_id!r} is not {records.sample_id_of(record)!r}, what the record says"
     if image.corpus != image.id.partition(":")[0]:
         yield f"json: image {image.id} is not of corpus {image.corpus}"
     if image.id not in image.photo_keys:
         yield f"json: photo_keys {list(image.photo_keys)} without the image's id {image.id}"
     if record.pairing != Pairing(seed=job.seed):
         yield f"json: {record.pairing}; the manifest's seed is {job.seed}, and the shards hold epoch 0"
-    clip = job.clips.get(row["clip_id"])
-    if clip and _of_clip(audio, clip) != clip["json_sha256"]:
-        yield f"json: audio is not what the pool's record of {row['clip_id']} says"
+    for audio in record.clips:
+        clip = job.clips.get(audio.id)
+        if clip and _of_clip(audio, clip) != clip["json_sha256"]:
+            yield f"json: audio is not what the pool's record of {audio.id} says"
+
+
+def _check_scene(row: dict[str, Any], parts: dict[str, bytes], job: _Job) -> Iterator[str]:
+    """A scene's sources, its sound rendered again from the pool, and its targets drawn again."""
+    record = records.decode(parts["json"], SampleRecord)
+    if not record.sound:
+        return  # told by `_check_sample_record`
+    yield from scene.contradictions(record)
+    for source in record.sources:
+        if (source.instances is msgspec.UNSET) == ("instances" in job.targets):
+            yield f"json: {source.category}: instances {source.instances}; targets are {', '.join(job.targets)}"
+        known = job.clips.get(source.audio.id) if source.audio else None
+        if known and source.category not in known["categories"]:
+            yield f"json: {source.category} hears {known['clip_id']}, which the pool has for {known['categories']}"
+    if all(audio.id in job.clips for audio in record.clips):
+        yield from _check_rendered(record, parts["flac"], job)
+    if "classes" in job.targets:
+        yield from _check_classes(record, parts, job)
+
+
+def _check_rendered(record: SampleRecord, flac: bytes, job: _Job) -> Iterator[str]:
+    def clip(audio: Audio) -> np.ndarray:
+        row = job.clips[audio.id]
+        return pcm_of(
+            storage.read_range(storage.join(job.url, row["shard"]), row["flac_offset"], row["flac_size"])
+        )
+
+    assert record.sound  # the caller looked
+    made = scene.rendered(record, clip)
+    if pcm_to_flac(made.pcm) != flac:
+        yield "flac: is not what its sources give, rendered again from the pool"
+    if (made.scale, made.clipped) != (record.sound.scale, record.sound.clipped):
+        yield f"json: scale {record.sound.scale}, clipped {record.sound.clipped}; rendered {made.scale}, {made.clipped}"
+
+
+def _check_classes(record: SampleRecord, parts: dict[str, bytes], job: _Job) -> Iterator[str]:
+    with PngImageFile(io.BytesIO(parts[format.CLASSES])) as image:
+        mode, found = image.mode, np.asarray(image)
+    with PngImageFile(io.BytesIO(parts["mask.png"])) as image:
+        mask = np.asarray(image) > 0
+    numbers = {job.classes.get(name, 0) for name in record.categories} | {0, format.IGNORE}
+    if mode != "L" or found.shape != mask.shape or not set(np.unique(found).tolist()) <= numbers:
+        yield f"{format.CLASSES}: mode {mode}, {found.shape[::-1]}, values {np.unique(found)[:9]}; of {numbers}"
+    elif ((found > 0) != mask).any():
+        yield f"{format.CLASSES}: covers other pixels than mask.png"
+    elif "instances" in job.targets:
+        drawn = scene.class_pixels(scene.layers(record, job.classes), *mask.shape)
+        if (drawn != found).any():
+            yield f"{format.CLASSES}: is not what its instances give, drawn again"
 
 
 def _of_clip(audio: Audio, clip: dict[str, Any]) -> str:

@@ -4,14 +4,18 @@ import io
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import soundfile
+from pycocotools import mask as coco_mask
 
 from shards import format, new_dataset, parts, records, storage, tables
+from shards import scene as scenes
 from shards.hashing import hash64
 from shards.manifest import Manifest
 from shards.pools import Pools
+from shards.sound import mix, pcm_of, pcm_to_flac
 from shards.writer import Content
 
 # category -> (colour, shape, tone in Hz)
@@ -110,6 +114,103 @@ def write_dataset_of(
     return _complete(str(root), "benchmark", 0, [], made)
 
 
+def write_scenes(
+    root: str | Path, *, seed: int = 0, size: int = 96, samples: int = 10, channels: int = 1
+) -> str:
+    """Write a train split of scenes with all targets: photos of two shapes, each under all kinds of sound in turn."""
+    clips = {
+        category: [
+            _clip(f"gen:{category}_{i}", "train", category, sound(seed, f"{category}{i}", category, 2.5), 2.5)
+            for i in range(3)
+        ]
+        for category in CATEGORIES
+    }
+    pool = parts.write_shard_of(
+        str(root),
+        format.shard_path(format.POOL, 0),
+        sorted((one for found in clips.values() for one in found), key=lambda one: one[0].key),
+    )
+    made: dict[str, list[parts.Encoded]] = {}
+    kinds: list[records.Kind] = ["single", "mixture", "silence", "noise", "off_screen"]
+    for i in range(samples):
+        one = _scene(f"gen:{i:05d}", kinds[i % len(kinds)], i, clips, seed, size, channels)
+        index = format.shard_index(one[0].key, format.shard_count(samples, 8))
+        made.setdefault(format.shard_path("train", index), []).append(one)
+    return _complete(
+        str(root), "scenes", seed, [pool], made, targets=format.TARGETS, classes=tuple(CATEGORIES)
+    )
+
+
+def _scene(
+    image_id: str,
+    kind: records.Kind,
+    turn: int,
+    clips: dict[str, list[parts.Encoded]],
+    seed: int,
+    size: int,
+    channels: int,
+) -> parts.Encoded:
+    names = list(CATEGORIES)
+    names = names[turn % 3 :] + names[: turn % 3]
+    seen = names[: {"single": 1, "mixture": 2}.get(kind, 0)]
+    heard = names[2:] if kind == "off_screen" else seen
+    jpg, _ = scene(seed, image_id, size, names[0])
+    drawn = {name: np.zeros((size, size), bool) for name in seen}
+    for number, pixels in enumerate(drawn.values()):
+        pixels[20:70, 8 + 30 * number : 48 + 30 * number] = True  # of two, they overlap
+    pcms = {name: pcm_of(clips[name][turn % 3][1]["flac"].data) for name in heard}
+    sources = [
+        records.Source(
+            category=name, mask_ids=(f"{image_id}_{name}",) if name in seen else (),
+            area_px=int(drawn[name].sum()) if name in seen else 0,
+            bbox=tuple(cv2.boundingRect(drawn[name].astype(np.uint8))) if name in seen else (0, 0, 0, 0),
+            audio=clips[name][turn % 3][0].audio, crop_start_s=0.5, gain_db=mix.gain_to(-25.0, pcms[name][8000:32000]),
+            pan=0.25, delay=mix.delay(0.25),
+            instances=(records.Instance(f"{image_id}_{name}", _counts(drawn[name])),) if name in seen else (),
+        )
+        for name in heard
+    ]  # fmt: skip
+    if kind == "noise":
+        sources = [records.Source("", (), 0, (0, 0, 0, 0), None, gain_db=-20.2, instances=())]
+    mask = np.logical_or.reduce([np.zeros((size, size), bool), *drawn.values()])
+    classes = np.zeros((size, size), np.uint8)
+    for name, pixels in drawn.items():
+        classes[pixels] = np.where(classes[pixels], 255, list(CATEGORIES).index(name) + 1)
+    png, classes_png = (cv2.imencode(".png", each)[1].tobytes() for each in (mask * np.uint8(255), classes))
+    photo, target = Content.of(jpg), Content.of(png)
+    category = "+".join(sorted(seen))
+    sample_id = format.sample_id(image_id, category, kind if not seen else None)
+    record = records.SampleRecord(
+        key=format.key_of(sample_id), sample_id=sample_id, split="train", category=category, component=image_id,
+        pairing=records.Pairing(seed),
+        image=records.Image(
+            id=image_id, corpus="gen", width=size, height=size, sha256=photo.sha256, photo_keys=(image_id,), labels=(),
+        ),
+        mask=records.Mask(
+            ids=tuple(f"{image_id}_{name}" for name in seen), policy="union", area_px=int(mask.sum()),
+            area_fraction=int(mask.sum()) / mask.size, bbox=tuple(cv2.boundingRect(mask.astype(np.uint8))),
+            sha256=target.sha256,
+        ),
+        scene_kind=kind, scene_sources=tuple(sources),
+        sound=records.Sound("equal_rms", channels, "linear" if channels == 2 else "", 1.5, 1.0, 0, ""),
+    )  # fmt: skip
+    made = scenes.rendered(
+        record, lambda audio: next(pcms[name] for name in heard if clips[name][turn % 3][0].id == audio.id)
+    )
+    flac = Content.of(pcm_to_flac(made.pcm))
+    record = msgspec.structs.replace(
+        record,
+        sound=msgspec.structs.replace(
+            record.sound, scale=made.scale, clipped=made.clipped, sha256=flac.sha256
+        ),
+    )
+    return record, {"flac": flac, "jpg": photo, "mask.png": target, "classes.png": Content.of(classes_png)}
+
+
+def _counts(pixels: np.ndarray) -> str:
+    return coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))["counts"].decode()
+
+
 def _clip(clip_id: str, split: str, category: str, flac: bytes, duration_s: float) -> parts.Encoded:
     content = Content.of(flac)
     record = records.ClipRecord(
@@ -143,12 +244,20 @@ def _sample(
 
 
 def _complete(
-    root: str, name: str, seed: int, written: list[parts.Part], made: dict[str, list[parts.Encoded]]
+    root: str,
+    name: str,
+    seed: int,
+    written: list[parts.Part],
+    made: dict[str, list[parts.Encoded]],
+    targets: tuple[str, ...] = (),
+    classes: tuple[str, ...] = (),
 ) -> str:
     for path, found in made.items():
-        written.append(parts.write_shard_of(root, path, sorted(found, key=lambda one: one[0].key)))
+        written.append(parts.write_shard_of(root, path, sorted(found, key=lambda one: one[0].key), targets))
     by_path = {part.path: part for part in written}
-    about = Manifest(name=name, seed=seed, recipe={}, label_map={}, code={}, funnel=())
+    about = Manifest(
+        name=name, seed=seed, recipe={}, label_map={}, code={}, funnel=(), targets=targets, classes=classes
+    )
     new_dataset.complete(root, about, by_path, by_path.__getitem__, [])
     return root
 

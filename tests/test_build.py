@@ -309,7 +309,7 @@ def test_a_dry_run_counts_and_writes_nothing(dataset: str, corpora: str, tmp_pat
     assert sorted(path for path in Path(corpora).rglob("*")) == before
     planned = {(step["stage"], step["unit"]): step for step in finish.funnel(counts)}
     for step in Dataset(dataset).manifest.funnel:
-        if step["stage"] in ("index", "match", "measure", "select"):
+        if step["stage"] in ("index", "categorize", "measure", "select"):
             assert planned[step["stage"], step["unit"]] == step
 
 

@@ -17,7 +17,7 @@ from real_data import LABELS
 
 from pipelines.cli import main
 from pipelines.demo import corpora as generator
-from pipelines.demo import plan, vggsound, write_demo_corpora
+from pipelines.demo import inventory, vggsound, write_demo_corpora
 from pipelines.demo.scenes import Scene, _outlines, draw_numbers, drawing
 from pipelines.demo.sounds import synthesise
 from pipelines.demo.vocabulary import categories, sounding
@@ -53,14 +53,14 @@ def lvis(corpora: str) -> dict[str, LVIS]:
 
 
 def test_lvis_masks_are_the_visible_parts_of_the_drawn_objects(lvis: dict[str, LVIS]) -> None:
-    items = {900_001 + item.number: item for item in plan.items(IMAGES)[0]}
+    items = {900_001 + item.number: item for item in inventory.items(IMAGES)[0]}
     checked = 0
     for image_id, image in [pair for data in lvis.values() for pair in data.imgs.items()]:
         item = items[image_id]
-        if item.role not in ("", "crowd", plan.SHARED) or (not item.role and item.number % 3):
+        if item.role not in ("", "crowd", inventory.SHARED) or (not item.role and item.number % 3):
             continue
         data = next(data for data in lvis.values() if image_id in data.imgs)
-        scene = plan.scene(0, item)
+        scene = inventory.scene(0, item)
         truth = covered(scene)
         assert truth.shape == (image["height"], image["width"])
         for annotation in data.img_ann_map[image_id]:
@@ -79,7 +79,7 @@ def test_lvis_masks_are_the_visible_parts_of_the_drawn_objects(lvis: dict[str, L
 
 
 def test_lvis_photos_licences_and_faults(lvis: dict[str, LVIS], corpora: str) -> None:
-    items = {900_001 + item.number: item for item in plan.items(IMAGES)[0]}
+    items = {900_001 + item.number: item for item in inventory.items(IMAGES)[0]}
     seen: Counter[str] = Counter()
     for split, data in lvis.items():
         terms = {licence["id"]: licence["url"] for licence in data.dataset["licenses"]}
@@ -106,7 +106,7 @@ def test_lvis_photos_licences_and_faults(lvis: dict[str, LVIS], corpora: str) ->
         ids = Counter(annotation["id"] for annotation in data.dataset["annotations"])
         twice = [number for number, count in ids.items() if count > 1]
         assert len(twice) == sum(items[image_id].role == "duplicate_id" for image_id in data.imgs)
-    assert set(seen) == {"", *plan.LVIS_FAULTS, plan.SHARED}
+    assert set(seen) == {"", *inventory.LVIS_FAULTS, inventory.SHARED}
     crowds = [a for data in lvis.values() for a in data.dataset["annotations"] if a.get("iscrowd")]
     assert len(crowds) == 1
     assert isinstance(crowds[0]["segmentation"], dict)
@@ -218,7 +218,7 @@ def test_only_the_sound_tells_which_object_is_meant() -> None:
         for one in (drawing(3, "key", category, 0, 0, 50) for category in categories())
     }
     assert len(looks) == 1
-    photos = [plan.scene(0, item) for item in plan.items(40)[0] if not item.role]
+    photos = [inventory.scene(0, item) for item in inventory.items(40)[0] if not item.role]
     several = [len({thing.category for thing in scene.things} & set(sounding())) > 1 for scene in photos]
     assert np.mean(several) > 0.65
     wide = [len({thing.category for thing in scene.things}) > 1 for scene in photos]
@@ -227,8 +227,8 @@ def test_only_the_sound_tells_which_object_is_meant() -> None:
 
 def test_occluded_objects_have_smaller_masks_and_no_object_is_hidden() -> None:
     shares = []
-    for item in plan.items(60)[0]:
-        photo = draw_numbers(plan.scene(0, item))
+    for item in inventory.items(60)[0]:
+        photo = draw_numbers(inventory.scene(0, item))
         if not item.role:
             for k, alone in enumerate(photo.alone):
                 visible = photo.mask(k, photo.scene.width, photo.scene.height).sum() / alone
@@ -276,7 +276,7 @@ def test_the_same_bytes_from_one_process_or_two(tmp_path: Path) -> None:
 
 
 def test_faults_come_on_top_of_what_is_asked_for() -> None:
-    lvis_items, open_images_items = plan.items(10)
+    lvis_items, open_images_items = inventory.items(10)
     assert sum(not item.role for item in lvis_items + open_images_items) == 10
     assert sum(not clip.role for clip in vggsound.clips(2)) == 2 * len(sounding())
 

@@ -99,7 +99,7 @@ CLIP_ROWS = [
 
 def make(
     tmp_path, fetch: dict[str, object] | None = None, label_map: LabelMap = MAP, **select: object
-) -> plan.Plan:
+) -> plan.FetchPlan:
     for name, rows, schema in (("masks", MASK_ROWS, MASKS), ("clips", CLIP_ROWS, CLIPS)):
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / f"{name}.parquet")
     return plan.plan(

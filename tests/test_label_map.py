@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import label_maps
 from label_maps.__main__ import main
-from label_maps.faults import Fault, check, parse
+from label_maps.faults import BrokenRule, check, parse
 from label_maps.label_map import write
 from label_maps.links import COLUMNS, to_csv
 
@@ -43,7 +43,7 @@ def small(tmp_path: Path, content: str | bytes, about: str = TOML) -> Path:
     return path
 
 
-def faults_of(path: Path) -> tuple[Fault, ...]:
+def faults_of(path: Path) -> tuple[BrokenRule, ...]:
     with pytest.raises(label_maps.LabelMapError) as error:
         label_maps.load(path)
     for fault in error.value.faults:

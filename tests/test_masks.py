@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from pipelines.media import mask_images, masks
+from shards import run_lengths
 from shards.rejections import Reason, Rejected
 
 
@@ -61,7 +62,7 @@ def test_run_lengths_against_pycocotools_on_random_masks() -> None:
         arrays = [(rng.random((height, width)) < rng.random()).astype(np.uint8) for _ in range(3)]
         rles = [coco.encode(np.asfortranarray(array)) for array in arrays]
         for array, rle in zip(arrays, rles, strict=True):
-            runs = masks.decompress(rle["counts"].decode())
+            runs = run_lengths.decompress(rle["counts"].decode())
             plain = {"size": [height, width], "counts": runs.tolist()}
             assert coco.frPyObjects(plain, height, width) == rle
             assert (masks.pixels(rle) == array).all()
@@ -73,7 +74,7 @@ def test_run_lengths_against_pycocotools_on_random_masks() -> None:
 def test_long_runs_against_pycocotools() -> None:
     for runs in ([0, 5_000 * 4_000], [19_999_999, 1], [7, 13_000_000, 6_999_993], [1] * 5000 + [19_995_000]):
         rle = coco.frPyObjects({"size": [5_000, 4_000], "counts": runs}, 5_000, 4_000)
-        assert masks.decompress(rle["counts"].decode()).tolist() == runs
+        assert run_lengths.decompress(rle["counts"].decode()).tolist() == runs
 
 
 def test_runs_that_turn_twice_at_one_pixel() -> None:

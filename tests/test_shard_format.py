@@ -132,7 +132,16 @@ def test_the_specification_names_every_field_and_column() -> None:
         assert set(re.findall(r"`(\w+)`", rows[f"`{name}`"])) == set(kind.__struct_fields__), name
     (label,) = re.findall(r"^\| `image.labels` .*? \| (.*) \|$", text, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", label)) == set(records.Label.__struct_fields__)
-    for name, schema in tables.schemas().items():
+    for name, kind in (
+        ("sources", records.Source),
+        ("sound", records.Sound),
+        ("sources.instances", records.Instance),
+    ):
+        (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", row)) - {"targets", "instances"} == set(kind.__struct_fields__) - {
+            "instances"
+        }
+    for name, schema in tables.schemas(targets=format.TARGETS).items():
         section = (
             text.split(f"\n## {name}\n")[1]
             .split("\n## ")[0]
@@ -140,7 +149,7 @@ def test_the_specification_names_every_field_and_column() -> None:
         )
         told = set(re.findall(r"\w+", section))
         for column in schema.names:
-            member = re.fullmatch(r"(flac|jpg|json|mask_png)(_offset|_size|_sha256)", column)
+            member = re.fullmatch(r"(flac|jpg|json|mask_png|classes_png)(_offset|_size|_sha256)", column)
             assert column in told or (member and set(member.groups()) <= told), column
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipelines.cli import main
 from pipelines.publish.takedown import takedown
-from shards import format, owner, records, storage, tables
+from shards import format, owner, records, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.verify import verify
@@ -43,7 +43,7 @@ def edit_table(path: Path, name: str, change: Callable[[list[dict]], None]) -> N
     table = pq.read_table(path / name)
     rows = table.to_pylist()
     change(rows)
-    schema = {"samples.parquet": tables.SAMPLES, "pool.parquet": tables.POOL}.get(name, tables.REJECTIONS)
+    schema = table.schema
     pq.write_table(table.from_pylist(rows, schema=schema), path / name)
     entry = {
         "rows": len(rows),
@@ -57,7 +57,7 @@ def edit_members(path: Path, name: str, change: Callable[[dict[str, dict[str, by
     """Change members of samples or clips, by key, and write shards, table and manifest as if nothing had happened."""
     data = Dataset(str(path))
     rows = data.table(name).to_pylist()
-    extensions = format.CLIP_MEMBERS if name == format.POOL_TABLE else format.SAMPLE_MEMBERS
+    extensions = format.CLIP_MEMBERS if name == format.POOL_TABLE else data.manifest.sample_members
     members = {row["key"]: {ext: data.read_member(row, ext) for ext in extensions} for row in rows}
     before = {key: dict(contents) for key, contents in members.items()}
     change(members)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pipelines.corpora import registry
 from pipelines.corpora.keys import Seen, text_keys
 from pipelines.corpora.records import CLIPS, MASKS, PHOTOS, UNMARKED
-from pipelines.corpora.source import CorpusError, Chunk, Source, joined, rejections, unmarked
+from pipelines.corpora.source import Chunk, CorpusError, Source, joined, rejections, unmarked
 from shards import storage
 from shards.hashing import mix64
 from shards.rejections import Reason

@@ -8,9 +8,9 @@ from functools import partial
 
 from label_maps import LabelMap
 from pipelines.build import finish, runner
+from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
-from pipelines.build.categorize import label_map_of
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.corpora import registry
 from pipelines.recipes.recipe import Recipe

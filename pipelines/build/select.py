@@ -78,7 +78,7 @@ _ROWS = 2_048  # turned into Python objects at a time: decides memory, never the
 
 
 def tell_exhaustive(table: pa.Table, label_map: LabelMap) -> pa.Table:
-    """Add `exhaustive` to matched masks: false where any label of the category, or of its kinds, is not exhaustive."""
+    """Add `exhaustive` to categorized masks: false where any label of the category or its kinds is not exhaustive."""
     links = {(link.source, link.source_id): _and_wider(link.category, label_map) for link in label_map.links}
     rows = table.select(["corpus", "category", "not_exhaustive_label_ids"]).to_pylist()
     told = [

@@ -17,7 +17,7 @@ from pipelines.matching.proposals import Proposal
 from pipelines.review import agreement, log_csv, rejected
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import RELATIONS, Answer, Item
+from pipelines.review.records import RELATIONS, Answer, QueuedLink
 from shards import storage
 from shards.command_line import CommandGroup
 
@@ -195,7 +195,7 @@ def list_(
     from pipelines.review import describe
     from shards import terminal
 
-    keep: dict[str, Callable[[Item], bool]] = {
+    keep: dict[str, Callable[[QueuedLink], bool]] = {
         "waiting": lambda item: item.asked and item.state in ("open", "third"),
         "third": lambda item: item.state == "third",
         "changed": lambda item: item.changed,
@@ -410,7 +410,7 @@ def agreement_(queue_path: str) -> None:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; another one asks for a token.",
+    help="Address to listen on; 0.0.0.0 is every network of this machine.",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
@@ -420,10 +420,24 @@ def agreement_(queue_path: str) -> None:
     multiple=True,
     help="A further name under which browsers reach this machine; may be repeated.",
 )
+@click.option(
+    "--no-token",
+    is_flag=True,
+    help="Let everybody in who reaches the address: all users and programs of this machine, and with another --host "
+    "the whole network. They can read everything shown, and decide in any name.",
+)
 def serve(
-    queue_path: str, map_name: str, corpora: str | None, host: str, port: int, allow_host: tuple[str, ...]
+    queue_path: str,
+    map_name: str,
+    corpora: str | None,
+    host: str,
+    port: int,
+    allow_host: tuple[str, ...],
+    no_token: bool,
 ) -> None:
-    """Open the review page in a browser of this machine: keyboard only, photos and sounds side by side.
+    """Serve the review page: photos and sounds side by side, decided by keyboard or by touch.
+
+    Prints a link with a token: open it in a browser of this machine. Whoever has the link can decide, nobody else.
 
     Example: avs-data review serve --port 0
     """
@@ -431,7 +445,7 @@ def serve(
 
     with Queue(queue_path) as queue:
         corpora = corpora or queue.meta("corpora")
-    run(queue_path, path_of(map_name), corpora, host, port, allow_host)
+    run(queue_path, path_of(map_name), corpora, host, port, allow_host, not no_token)
 
 
 def _named(

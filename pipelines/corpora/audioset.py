@@ -24,7 +24,7 @@ from urllib.parse import quote
 from pipelines.corpora import clip_lists
 from pipelines.corpora.clip_files import ClipFiles
 from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
-from pipelines.corpora.source import CorpusError, Chunk, Source
+from pipelines.corpora.source import Chunk, CorpusError, Source
 from pipelines.matching.vocabularies import AudioLabel, csv_rows, ontology_labels, read_ontology
 from shards import storage
 from shards.rejections import Reason, Rejected
@@ -62,7 +62,7 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
     every = _listed(corpora)
     media = ClipFiles.find(corpora, f"{_FOLDER}/clips", every.keys(), lambda stem: _readings(stem, every))
     if source.path == sources(corpora)[0].path:  # told once, not for every list
-        yield clip_lists.Clips(source.path).part(
+        yield clip_lists.Clips(source.path).chunk(
             0, media.notes("any list", "<id>, <id>_<start> or <id>_<start>_<end>")
         )
     fitting = 0

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.corpora.records import CLIPS
-from pipelines.corpora.source import CorpusError, Chunk, joined, rejections
+from pipelines.corpora.source import Chunk, CorpusError, joined, rejections
 from shards import storage
 from shards.rejections import Reason, Rejected
 from shards.text import TextError, decoded

@@ -22,7 +22,7 @@ from pipelines.corpora.corpus import NamedLabel, Need, Row
 from pipelines.corpora.json_stream import Block, JsonStream, fields
 from pipelines.corpora.keys import Positions
 from pipelines.corpora.records import MASKS, PHOTOS
-from pipelines.corpora.source import CorpusError, Chunk, Source, batch, joined, rejections, sift, unmarked
+from pipelines.corpora.source import Chunk, CorpusError, Source, batch, joined, rejections, sift, unmarked
 from shards import storage
 from shards.rejections import Reason
 

@@ -19,7 +19,7 @@ import msgspec
 
 from pipelines.corpora import clip_lists, licences, names
 from pipelines.corpora.corpus import Corpus, NamedLabel, Vocabulary
-from pipelines.corpora.source import CorpusError, Chunk, Source
+from pipelines.corpora.source import Chunk, CorpusError, Source
 from pipelines.matching.vocabularies import AudioLabel, csv_rows, ontology_labels, read_ontology
 from shards import storage
 from shards.rejections import Reason, Rejected

@@ -26,7 +26,7 @@ from pipelines.corpora import licences, names
 from pipelines.corpora.clip_files import ClipFiles
 from pipelines.corpora.corpus import Corpus, Fetching, Need, Row, Vocabulary
 from pipelines.corpora.records import CLIPS
-from pipelines.corpora.source import CorpusError, Chunk, Source, batch, joined, rejections
+from pipelines.corpora.source import Chunk, CorpusError, Source, batch, joined, rejections
 from pipelines.matching.vocabularies import AudioLabel, VocabularyError, csv_rows
 from shards import storage
 from shards.rejections import Reason

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from pipelines.demo import lvis, open_images, plan, vggsound
+from pipelines.demo import inventory, lvis, open_images, vggsound
 from shards import claims, processes, storage
 from shards.errors import AvsError
 from shards.text import read_json
@@ -76,7 +76,7 @@ def _state(root: str, marker: str) -> dict[str, Any] | None:
 
 
 def _write(root: str, seed: int, images: int, clips: int, workers: int, progress: Progress) -> None:
-    lvis_items, open_images_items = plan.items(images)
+    lvis_items, open_images_items = inventory.items(images)
     with processes.pool(workers) as each:
 
         def shown(what: str, function: Callable[[Any], Any], items: list[Any]) -> Iterator[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.demo.inventory import DemoPhoto, scene
 from pipelines.demo.jpeg import flickr_photo, write_photo
-from pipelines.demo.plan import Item, scene
 from pipelines.demo.scenes import Photo, draw_photo
 from pipelines.demo.vocabulary import categories
 from shards.hashing import hash64, unit
@@ -36,7 +36,7 @@ class Annotated:
     annotations: list[dict[str, Any]]
 
 
-def draw(root: str, seed: int, item: Item) -> Annotated:
+def draw(root: str, seed: int, item: DemoPhoto) -> Annotated:
     """Draw a photo, write it below `root` and give its rows."""
     photo = draw_photo(scene(seed, item))
     split = "val" if unit(seed, "lvis split", item.key) < 0.2 else "train"
@@ -64,7 +64,7 @@ def draw(root: str, seed: int, item: Item) -> Annotated:
     return Annotated(split, image, annotations)
 
 
-def _annotation(photo: Photo, k: int, image_id: int, item: Item) -> dict[str, Any]:
+def _annotation(photo: Photo, k: int, image_id: int, item: DemoPhoto) -> dict[str, Any]:
     category = photo.scene.things[k].category
     row = {
         "id": (image_id - _FIRST_IMAGE) * 10 + k + 1,

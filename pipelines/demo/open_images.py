@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from pipelines.demo.inventory import DemoPhoto, scene
 from pipelines.demo.jpeg import flickr_photo, write_photo
-from pipelines.demo.plan import Item, scene
 from pipelines.demo.scenes import Photo, draw_photo
 from pipelines.demo.vocabulary import categories
 from shards.hashing import hash64
@@ -32,7 +32,7 @@ class Annotated:
     boxes: list[list[str]]
 
 
-def draw(root: str, seed: int, item: Item) -> Annotated:
+def draw(root: str, seed: int, item: DemoPhoto) -> Annotated:
     """Draw a photo and its masks, write them below `root` and give their rows."""
     photo = draw_photo(scene(seed, item))
     folder = os.path.join(root, "open_images")

@@ -16,7 +16,7 @@ Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Part:
+class Polygon:
     """A filled polygon: `outline` is (n, 2) float64, `tone` one of TONES."""
 
     tone: str
@@ -26,16 +26,16 @@ class Part:
 TONES = ("body", "dark", "light", "accent", "ink", "white", "glass")
 
 
-def polygon(tone: str, *points: tuple[float, float]) -> Part:
-    return Part(tone, np.array(points, dtype=float))
+def polygon(tone: str, *points: tuple[float, float]) -> Polygon:
+    return Polygon(tone, np.array(points, dtype=float))
 
 
-def ellipse(tone: str, x: float, y: float, rx: float, ry: float) -> Part:
+def ellipse(tone: str, x: float, y: float, rx: float, ry: float) -> Polygon:
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    return Part(tone, np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=1))
+    return Polygon(tone, np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=1))
 
 
-def box(tone: str, x0: float, y0: float, x1: float, y1: float, radius: float = 0.0) -> Part:
+def box(tone: str, x0: float, y0: float, x1: float, y1: float, radius: float = 0.0) -> Polygon:
     """A rectangle with round corners."""
     if radius == 0:
         return polygon(tone, (x0, y0), (x1, y0), (x1, y1), (x0, y1))
@@ -52,7 +52,7 @@ def box(tone: str, x0: float, y0: float, x1: float, y1: float, radius: float = 0
         )
         for k, (x, y) in enumerate(corners)
     ]
-    return Part(tone, np.concatenate(arcs))
+    return Polygon(tone, np.concatenate(arcs))
 
 
 def _spline(points: np.ndarray, closed: bool, steps: int = 10) -> np.ndarray:
@@ -67,12 +67,12 @@ def _spline(points: np.ndarray, closed: bool, steps: int = 10) -> np.ndarray:
     return np.concatenate([*spans, *([] if closed else [points[-1:]])])
 
 
-def blob(tone: str, *points: tuple[float, float]) -> Part:
+def blob(tone: str, *points: tuple[float, float]) -> Polygon:
     """A smooth closed curve through the points."""
-    return Part(tone, _spline(np.array(points, dtype=float), closed=True))
+    return Polygon(tone, _spline(np.array(points, dtype=float), closed=True))
 
 
-def limb(tone: str, points: Points, start_width: float, end_width: float) -> Part:
+def limb(tone: str, points: Points, start_width: float, end_width: float) -> Polygon:
     """A smooth stroke through the points with round ends and a width that changes along the way."""
     spine = _spline(np.array(points, dtype=float), closed=False)
     direction = np.gradient(spine, axis=0)
@@ -86,21 +86,21 @@ def limb(tone: str, points: Points, start_width: float, end_width: float) -> Par
 
     end = cap(spine[-1], direction[-1], normal[-1], float(half[-1, 0]))
     start = cap(spine[0], -direction[0], -normal[0], float(half[0, 0]))
-    return Part(tone, np.concatenate([spine + normal * half, end, (spine - normal * half)[::-1], start]))
+    return Polygon(tone, np.concatenate([spine + normal * half, end, (spine - normal * half)[::-1], start]))
 
 
-def _eye(x: float, y: float, size: float = 2.6) -> list[Part]:
+def _eye(x: float, y: float, size: float = 2.6) -> list[Polygon]:
     return [
         ellipse("ink", x, y, size, size * 1.15),
         ellipse("white", x + size * 0.3, y - size * 0.4, size * 0.35, size * 0.35),
     ]
 
 
-def _wheel(x: float, y: float, radius: float) -> list[Part]:
+def _wheel(x: float, y: float, radius: float) -> list[Polygon]:
     return [ellipse("ink", x, y, radius, radius), ellipse("light", x, y, radius * 0.5, radius * 0.5)]
 
 
-def _dog() -> list[Part]:
+def _dog() -> list[Polygon]:
     return [
         limb("body", [(22, 50), (12, 42), (8, 26)], 9, 5),
         *(limb("dark", [(x, 62), (x, 94)], 10, 8) for x in (35, 61)),
@@ -117,7 +117,7 @@ def _dog() -> list[Part]:
     ]
 
 
-def _cat() -> list[Part]:
+def _cat() -> list[Polygon]:
     ears = [polygon("body", (30, 30), (29, -2), (50, 16)), polygon("body", (70, 30), (71, -2), (50, 16))]
     inner = [polygon("accent", (33, 20), (33, 6), (42, 15)), polygon("accent", (67, 20), (67, 6), (58, 15))]
     stripes = [limb("dark", [(x, 11 + abs(x - 50) * 0.2), (x, 19)], 3, 2) for x in (44, 50, 56)]
@@ -138,7 +138,7 @@ def _cat() -> list[Part]:
     ]
 
 
-def _horse() -> list[Part]:
+def _horse() -> list[Polygon]:
     return [
         limb("dark", [(14, 44), (4, 54), (5, 80)], 7, 9),
         *(limb("dark", [(x, 58), (x + bend, 78), (x + 3, 104)], 9, 6) for x, bend in ((31, 3), (61, 3))),
@@ -157,7 +157,7 @@ def _horse() -> list[Part]:
     ]
 
 
-def _lion() -> list[Part]:
+def _lion() -> list[Polygon]:
     turn = np.linspace(0, 2 * math.pi, 26, endpoint=False)
     mane = [
         (50 + (38 if k % 2 else 31) * math.cos(t), 34 + (38 if k % 2 else 31) * math.sin(t))
@@ -181,7 +181,7 @@ def _lion() -> list[Part]:
     ]
 
 
-def _bird() -> list[Part]:
+def _bird() -> list[Polygon]:
     return [
         limb("accent", [(46, 70), (44, 92)], 4, 4),
         limb("accent", [(58, 70), (58, 92)], 4, 4),
@@ -197,7 +197,7 @@ def _bird() -> list[Part]:
     ]
 
 
-def _bus() -> list[Part]:
+def _bus() -> list[Polygon]:
     panes = [box("glass", x, 20, x + 20, 42, 3) for x in (8, 32, 56, 80)]
     return [
         box("body", 0, 8, 140, 76, 9),
@@ -213,7 +213,7 @@ def _bus() -> list[Part]:
     ]
 
 
-def _ambulance() -> list[Part]:
+def _ambulance() -> list[Polygon]:
     return [
         box("accent", 56, -3, 76, 8, 4),
         box("body", 0, 5, 88, 74, 4),
@@ -229,7 +229,7 @@ def _ambulance() -> list[Part]:
     ]
 
 
-def _guitar() -> list[Part]:
+def _guitar() -> list[Polygon]:
     pegs = [ellipse("light", x, y, 4, 2.6) for x in (37, 63) for y in (-14, -7, 0)]
     return [
         *pegs,
@@ -246,7 +246,7 @@ def _guitar() -> list[Part]:
     ]  # fmt: skip
 
 
-def _piano() -> list[Part]:
+def _piano() -> list[Polygon]:
     return [
         *(polygon("dark", (x - 5, 60), (x + 5, 60), (x + 2.5, 104), (x - 2.5, 104)) for x in (16, 58, 112)),
         polygon("dark", (22, 52), (112, -4), (120, 4), (124, 52)),
@@ -260,7 +260,7 @@ def _piano() -> list[Part]:
     ]
 
 
-def _computer_keyboard() -> list[Part]:
+def _computer_keyboard() -> list[Polygon]:
     keys = []
     for row in range(4):
         x = 6.0 + row * 3
@@ -284,7 +284,7 @@ def _computer_keyboard() -> list[Part]:
     return [box("dark", 0, 4, 150, 69, 7), box("body", 0, 0, 150, 65, 7), *keys, *space]
 
 
-def _helicopter() -> list[Part]:
+def _helicopter() -> list[Polygon]:
     return [
         limb("body", [(52, 42), (20, 36), (-14, 30)], 16, 6),
         polygon("accent", (-20, 10), (-8, 12), (-4, 34), (-16, 34)),
@@ -300,7 +300,7 @@ def _helicopter() -> list[Part]:
     ]
 
 
-def _alarm_clock() -> list[Part]:
+def _alarm_clock() -> list[Polygon]:
     turn = [k * math.pi / 6 for k in range(12)]
     ticks = [
         limb(
@@ -326,7 +326,7 @@ def _alarm_clock() -> list[Part]:
     ]
 
 
-def _vase() -> list[Part]:
+def _vase() -> list[Polygon]:
     leaves = blob("dark", (42, 18), (32, -4), (44, -10), (50, -20), (56, -10), (68, -6), (58, 18))
     heads = [ellipse("accent", x, y, 9, 9) for x, y in ((37, -10), (63, -12), (50, -22))]
     return [
@@ -340,7 +340,7 @@ def _vase() -> list[Part]:
     ]  # fmt: skip
 
 
-_DRAWINGS: dict[str, Callable[[], list[Part]]] = {
+_DRAWINGS: dict[str, Callable[[], list[Polygon]]] = {
     "alarm_clock": _alarm_clock,
     "ambulance": _ambulance,
     "bird": _bird,
@@ -358,10 +358,10 @@ _DRAWINGS: dict[str, Callable[[], list[Part]]] = {
 
 
 @cache
-def shape(category: str) -> tuple[Part, ...]:
+def shape(category: str) -> tuple[Polygon, ...]:
     """The parts of a category's drawing, scaled to a bounding box of area 1 around the origin."""
     parts = _DRAWINGS[category]()
     every = np.concatenate([part.outline for part in parts])
     low, high = every.min(axis=0), every.max(axis=0)
     scale = 1 / math.sqrt(float(np.prod(high - low)))
-    return tuple(Part(part.tone, (part.outline - (low + high) / 2) * scale) for part in parts)
+    return tuple(Polygon(part.tone, (part.outline - (low + high) / 2) * scale) for part in parts)

@@ -159,7 +159,7 @@ class Fetch:
                 "[fetch]"
             )
 
-    def plan(self, label_map: LabelMap, recipe: Recipe) -> planning.Plan:
+    def plan(self, label_map: LabelMap, recipe: Recipe) -> planning.FetchPlan:
         """Index the corpora folder, derive the items, and write them to `_fetch/items.parquet`."""
         from pipelines.build.index import index
 

@@ -13,6 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from pipelines.media import mask_images
+from shards import run_lengths
 from shards.rejections import Reason, Rejected
 
 Rle = dict[str, Any]
@@ -20,7 +21,6 @@ Rle = dict[str, Any]
 MAX_BYTES = 4 << 20  # of a segmentation's JSON
 MAX_POLYGONS = 10_000  # of one mask
 MAX_OUTLINE_PX = 4_000_000  # of all its polygons: what drawing them costs
-_LONGEST_NUMBER = 7  # characters: more than 32 bits
 
 
 class _Runs(msgspec.Struct):
@@ -89,7 +89,11 @@ def _of_runs(shape: _Runs, width: int, height: int) -> Rle:
             Reason.MASK_OUTSIDE_IMAGE, f"run lengths of {list(shape.size)}; the image is {[height, width]}"
         )
     try:
-        runs = decompress(shape.counts) if isinstance(shape.counts, str) else np.array(shape.counts, np.int64)
+        runs = (
+            run_lengths.decompress(shape.counts)
+            if isinstance(shape.counts, str)
+            else np.array(shape.counts, np.int64)
+        )
     except (OverflowError, ValueError) as error:
         raise _unreadable(f"run lengths: {error}") from error
     pixels = width * height
@@ -99,33 +103,6 @@ def _of_runs(shape: _Runs, width: int, height: int) -> Rle:
     if not runs[1::2].any():
         raise Rejected(Reason.MASK_EMPTY, "no pixel set")
     return _rle(np.cumsum(runs[:-1]), height, width)
-
-
-def decompress(counts: str) -> np.ndarray:
-    """(n,) int64 run lengths of COCO's compressed text: five bits a character, from the fourth run on as the
-    difference to the last but one.
-
-    Raises:
-        ValueError: other characters, a text that ends inside a number, or a number over 32 bits.
-    """
-    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
-    if not len(codes):
-        return codes
-    if codes.min() < 0 or codes.max() > 63:
-        raise ValueError("characters that COCO does not write")
-    last = np.flatnonzero(codes < 32)
-    if not len(last) or last[-1] != len(codes) - 1:
-        raise ValueError("the text ends inside a number")
-    starts = np.concatenate([[0], last[:-1] + 1])
-    lengths = last - starts + 1
-    if lengths.max() > _LONGEST_NUMBER:
-        raise ValueError("a number over 32 bits")
-    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
-    runs = np.add.reduceat((codes & 31) << shifts, starts)
-    runs -= np.where(codes[last] & 16, np.int64(1) << (5 * lengths), 0)
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    return runs
 
 
 def _rle(turns: np.ndarray, height: int, width: int) -> Rle:
@@ -138,7 +115,7 @@ def _rle(turns: np.ndarray, height: int, width: int) -> Rle:
 
 
 def _turns(rle: Rle) -> np.ndarray:
-    return np.cumsum(decompress(rle["counts"].decode()))
+    return np.cumsum(run_lengths.decompress(rle["counts"].decode()))
 
 
 def from_image(content: bytes, width: int, height: int, max_pixels: int) -> Rle:
@@ -192,9 +169,7 @@ def pixels(rle: Rle) -> np.ndarray:
     Raises:
         ValueError: the runs do not fill the image.
     """
-    height, width = rle["size"]
-    runs = decompress(rle["counts"].decode())
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+    return run_lengths.pixels(rle["counts"].decode(), *rle["size"])
 
 
 def to_png(rle: Rle) -> bytes:

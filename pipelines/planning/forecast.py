@@ -25,10 +25,10 @@ class Seconds:
 
     start: float  # a build: imports, drawing the graph, barriers
     index: dict[str, float]  # a mask or clip listed, by corpus; "other": of any that is not named
-    categorize_mask: float  # a mask listed: matched or rejected, its photo's names brought together
-    categorize_clip: float  # a clip listed: matched, stamped, split
-    measure: float  # a matched mask: measured, grouped by photo, selected
-    convert: float  # a matched clip
+    categorize_mask: float  # a mask listed: kept or rejected, its photo's names brought together
+    categorize_clip: float  # a clip listed: categorized, stamped, split
+    measure: float  # a categorized mask: measured, grouped by photo, selected
+    convert: float  # a categorized clip
     shard: float  # a sample: paired, sent to its shard, written
     finish_sample: float
     finish_shard: float
@@ -51,7 +51,7 @@ class Kept:
 
     samples: float  # of the pairs (photo, category) that the label map links
     paired: float  # of those, with a clip of their split
-    clips: float  # of matched clips
+    clips: float  # of categorized clips
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
             work.annotation_bytes,
         ),
         Step(
-            "categorize", work.masks + work.clips, "row", groups, work.masks * s.categorize_mask + work.clips * s.categorize_clip,
+            "categorize", work.masks + work.clips, "row", groups,
+            work.masks * s.categorize_mask + work.clips * s.categorize_clip,
             work.annotation_bytes / 2, 2 * groups,
         ),
         Step(

@@ -34,8 +34,8 @@ class Workload:
     annotation_bytes: float
     categorized_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
-    photos: float  # with a matched mask
-    candidates: dict[str, float]  # category -> photos with a matched mask of it
+    photos: float  # with a categorized mask
+    candidates: dict[str, float]  # category -> photos with a categorized mask of it
     categorized_clips: float
     photo_bytes: float = 0
     clip_bytes: float = 0
@@ -138,14 +138,14 @@ def counted(
 
 
 def _categorized(
-    url: str, matched: Callable[[pa.Table, LabelMap], Outcome], label_map: LabelMap, columns: list[str]
+    url: str, categorized: Callable[[pa.Table, LabelMap], Outcome], label_map: LabelMap, columns: list[str]
 ) -> pa.Table:
     """The rows of a table that the label map knows, with their category."""
     with storage.open_read(url) as file:
         table = pq.ParquetFile(file)
-        parts = [matched(table.schema_arrow.empty_table().select(columns), label_map).kept]
+        parts = [categorized(table.schema_arrow.empty_table().select(columns), label_map).kept]
         for batch in table.iter_batches(columns=columns):
-            parts.append(matched(pa.Table.from_batches([batch]), label_map).kept)
+            parts.append(categorized(pa.Table.from_batches([batch]), label_map).kept)
     return pa.concat_tables(parts)
 
 

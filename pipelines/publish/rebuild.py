@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from pipelines.build import run
+from pipelines.build.categorize import label_map_of
 from pipelines.build.code import differences
 from pipelines.build.index import Progress
-from pipelines.build.categorize import label_map_of
 from pipelines.publish.profiles import AnyDataset
 from pipelines.recipes import recipe
 from shards import format, storage

@@ -15,13 +15,13 @@ from pipelines.review.categories import AcceptedLink, Resolution, resolve
 from pipelines.review.errors import ReviewError
 from pipelines.review.labels import named
 from pipelines.review.queue import Queue
-from pipelines.review.records import Decision, Item
+from pipelines.review.records import Decision, QueuedLink
 from pipelines.review.rejected import RejectedLink
 from shards import storage
 
 
 @dataclass(frozen=True)
-class Plan:
+class MapChange:
     """What applying would write. `map_before` and `map_after` are whole sets of links; nothing is written yet."""
 
     map_path: Path
@@ -68,7 +68,7 @@ def accepted_links(queue: Queue) -> list[AcceptedLink]:
     return links
 
 
-def own_links(queue: Queue) -> dict[LinkKey, Item]:
+def own_links(queue: Queue) -> dict[LinkKey, QueuedLink]:
     """The links that this queue, and not the map, has the last word on: those that it decided at any time."""
     spoken = {decision.item_id for decision in queue.decisions() if decision.origin != "map"}
     return {item.key: item for item in queue.items() if item.id in spoken}
@@ -86,7 +86,7 @@ def load_map(queue: Queue, map_path: Path) -> LabelMap:
     return label_map
 
 
-def without_own(label_map: LabelMap, own: Mapping[LinkKey, Item]) -> LabelMap:
+def without_own(label_map: LabelMap, own: Mapping[LinkKey, QueuedLink]) -> LabelMap:
     """The map less the rows that this queue wrote: what it would hold had nothing been applied."""
     marks = {mark(key) for key in own}
     return replace(
@@ -94,7 +94,7 @@ def without_own(label_map: LabelMap, own: Mapping[LinkKey, Item]) -> LabelMap:
     )
 
 
-def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
+def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> MapChange:
     """What the decisions make of a map.
 
     Rows that this queue wrote are taken out and those that stand are put in: a decision taken back takes its
@@ -120,7 +120,7 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
     base = without_own(label_map, own)
     resolution = resolve(base, links)
     rejected_before = tuple(rejected.read(rejected.path_for(map_path)))
-    return Plan(
+    return MapChange(
         map_path,
         label_map.links,
         tuple(sorted([*base.links, *_new_rows(base, links, resolution, synsets)])),
@@ -130,7 +130,7 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> Plan:
     )
 
 
-def apply(planned: Plan) -> None:
+def apply(planned: MapChange) -> None:
     """Write both files, each in one step."""
     if planned.rejected_after != planned.rejected_before:
         storage.write_atomic(
@@ -199,11 +199,11 @@ def _by_item(queue: Queue) -> dict[int, list[Decision]]:
     return grouped
 
 
-def _closing(item: Item, decisions: Sequence[Decision]) -> Decision:
+def _closing(item: QueuedLink, decisions: Sequence[Decision]) -> Decision:
     return next(decision for decision in decisions if decision.id == item.closed_by)
 
 
-def _deciders(item: Item, decisions: Sequence[Decision]) -> str:
+def _deciders(item: QueuedLink, decisions: Sequence[Decision]) -> str:
     """Those whose votes made the outcome, in the order they gave them: `anna + ben`."""
     closing = _closing(item, decisions)
     agreeing = [
@@ -216,7 +216,7 @@ def _deciders(item: Item, decisions: Sequence[Decision]) -> str:
     return " + ".join(dict.fromkeys(agreeing))
 
 
-def _evidence(item: Item, closing: Decision) -> str:
+def _evidence(item: QueuedLink, closing: Decision) -> str:
     shown = item.decided_proposal or item.proposal
     score = "" if shown.score is None else f"score {shown.score:.3f}"
     parts = [score, shown.method, shown.reason, closing.note and f"reviewer: {closing.note}"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from label_maps import LabelMap
-from pipelines.review.records import CATEGORY_RULE, Item
+from pipelines.review.records import CATEGORY_RULE, QueuedLink
 
 Node = tuple[str, str]  # source, source id
 _SUFFIX = re.compile(r"^(.*?)_?\((.*)\)$")  # LVIS tells homonyms apart so: bus_(vehicle)
@@ -36,7 +36,7 @@ class AcceptedLink:
         return f"{self.audio_label} = {self.source} {self.visual_id} ({self.visual_label})"
 
 
-def candidate(item: Item) -> AcceptedLink:
+def candidate(item: QueuedLink) -> AcceptedLink:
     """A link as it would stand if it were accepted without a category."""
     return AcceptedLink(
         item.id, item.sound, *item.key[1:], item.proposal.visual_label, "", "same", "", "", ""

@@ -9,10 +9,10 @@ from pipelines.review.categories import candidate
 from pipelines.review.impact import ImpactTable, impact
 from pipelines.review.labels import label_text
 from pipelines.review.queue import Queue
-from pipelines.review.records import Decision, Item
+from pipelines.review.records import Decision, QueuedLink
 
 
-def impacts(queue: Queue, map_path: Path, items: Sequence[Item]) -> dict[int, str]:
+def impacts(queue: Queue, map_path: Path, items: Sequence[QueuedLink]) -> dict[int, str]:
     """What each link would add, by item id: `+412 triplets in `cow` (+412 images, +0 clips)`."""
     table = ImpactTable(queue)
     if not table.known:
@@ -23,7 +23,7 @@ def impacts(queue: Queue, map_path: Path, items: Sequence[Item]) -> dict[int, st
     return {item.id: str(impact(table, base, accepted, candidate(item))) for item in items}
 
 
-def link(queue: Queue, map_path: Path, item: Item) -> str:
+def link(queue: Queue, map_path: Path, item: QueuedLink) -> str:
     """Everything about a link: what it means, what the matcher says, what it adds, every decision."""
     p = item.proposal
     text = label_text(queue, p.source, p.visual_id, p.visual_label)

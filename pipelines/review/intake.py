@@ -12,7 +12,7 @@ from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review import gold, schema
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import Answer, Item, now
+from pipelines.review.records import Answer, QueuedLink, now
 from pipelines.review.rejected import RejectedLink
 from shards import hashing
 
@@ -121,7 +121,7 @@ def import_proposals(
 
 def add_target(
     queue: Queue, sound: tuple[str, str], source: str, visual_id: str, visual_label: str, reviewer: str
-) -> Item:
+) -> QueuedLink:
     """The link to a target that a reviewer searched for: made, or asked after all where the matcher rejected
     it. `sound`: audio source and label.
     """
@@ -185,7 +185,7 @@ def answer_of_map(label_map: LabelMap, audio: Link, visual: Link) -> Answer | No
     return Answer("reject") if related else None  # a narrower sound, or one that this kind does not make
 
 
-def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank: float) -> Item:
+def _insert(queue: Queue, proposal: Proposal, reviewers: int, asked: bool, rank: float) -> QueuedLink:
     cursor = queue.connection.execute(
         "INSERT INTO items (audio_source, audio_label, source, visual_id, proposal_id, reviewers, asked, rank) "
         "VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
@@ -208,7 +208,7 @@ def _propose(queue: Queue, item_id: int, proposal: Proposal) -> None:
     queue.connection.execute("UPDATE items SET proposal_id = ? WHERE id = ?", (cursor.lastrowid, item_id))
 
 
-def _change(queue: Queue, item: Item, proposal: Proposal) -> int:
+def _change(queue: Queue, item: QueuedLink, proposal: Proposal) -> int:
     """Give a link its changed proposal; 1 when it was decided and is asked again."""
     _propose(queue, item.id, proposal)
     decided = item.outcome is not None and item.gold is None
@@ -251,7 +251,7 @@ def _rank(queue: Queue, boundary: float, seed: int) -> None:
     items = list(queue.items())
     tier = {"review": 0, "accept": 1, "reject": 2}
 
-    def doubt(item: Item) -> tuple[int, float, LinkKey]:
+    def doubt(item: QueuedLink) -> tuple[int, float, LinkKey]:
         score = item.proposal.score
         return (tier[item.proposal.decision], 0.0 if score is None else abs(score - boundary), item.key)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review import schema, standing
 from pipelines.review.errors import ReviewError
-from pipelines.review.records import Answer, Conflict, Decision, Item, Progress, check_reviewer, now
+from pipelines.review.records import Answer, Conflict, Decision, Progress, QueuedLink, check_reviewer, now
 
 # A link that this reviewer may be asked: open, or gold (everybody gets those), and not yet answered by them.
 _WAITING = """
@@ -64,7 +64,7 @@ class Queue:
     def set_meta(self, key: str, value: str) -> None:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def item(self, item_id: int) -> Item:
+    def item(self, item_id: int) -> QueuedLink:
         row = self.connection.execute(_ITEM + "WHERE items.id = ?", (item_id,)).fetchone()
         if row is None:
             raise ReviewError(
@@ -72,13 +72,13 @@ class Queue:
             )
         return _item(row)
 
-    def find(self, key: LinkKey) -> Item | None:
+    def find(self, key: LinkKey) -> QueuedLink | None:
         row = self.connection.execute(
             _ITEM + "WHERE audio_source = ? AND audio_label = ? AND items.source = ? AND visual_id = ?", key
         ).fetchone()
         return _item(row) if row else None
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[QueuedLink]:
         """All links, in the order they are asked."""
         for row in self.connection.execute(_ITEM + "ORDER BY rank, items.id").fetchall():
             yield _item(row)
@@ -98,7 +98,7 @@ class Queue:
         )
         return {row["id"]: Proposal(*tuple(row)[1:]) for row in rows}
 
-    def next(self, reviewer: str, skip: Collection[int] = ()) -> Item | None:
+    def next(self, reviewer: str, skip: Collection[int] = ()) -> QueuedLink | None:
         """The link that this reviewer should see now: those they deferred come last, the longest deferred first."""
         without = ",".join(str(int(item_id)) for item_id in skip)
         row = self.connection.execute(
@@ -109,6 +109,14 @@ class Queue:
             {"reviewer": reviewer},
         ).fetchone()
         return self.item(row["id"]) if row else None
+
+    def of_one_vote(self, item_ids: Collection[int]) -> set[int]:
+        """Those of these links that one reviewer decides alone, so that a second one need not look at them."""
+        among = ",".join(str(int(item_id)) for item_id in item_ids)
+        rows = self.connection.execute(
+            f"SELECT id FROM items WHERE id IN ({among}) AND reviewers = 1 AND gold IS NULL"
+        )
+        return {row["id"] for row in rows}
 
     def progress(self, reviewer: str) -> Progress:
         row = self.connection.execute(
@@ -195,7 +203,7 @@ class Queue:
             self.refresh(row["item_id"])
             return self._decision(row["id"])
 
-    def record(self, item: Item, reviewer: str, answer: Answer, origin: str, decided_at: str) -> None:
+    def record(self, item: QueuedLink, reviewer: str, answer: Answer, origin: str, decided_at: str) -> None:
         """A decision that was made elsewhere (`matcher`, `map`); inside the caller's transaction."""
         answer.check()
         self._append(item, reviewer, answer, origin, decided_at, None)
@@ -237,7 +245,7 @@ class Queue:
     def _decision(self, decision_id: int) -> Decision:
         return _decision(self.connection.execute(_DECISION + " WHERE id = ?", (decision_id,)).fetchone())
 
-    def _refuse_late(self, item: Item, reviewer: str, revision: int | None) -> None:
+    def _refuse_late(self, item: QueuedLink, reviewer: str, revision: int | None) -> None:
         link = f"{item.proposal.audio_label} = {item.proposal.visual_label}"
         for vote in self.votes(item.id):
             if vote.proposal_id == item.proposal_id and vote.reviewer == reviewer:
@@ -252,7 +260,13 @@ class Queue:
             raise Conflict(f"{link} changed while it was on your screen: look again, then decide")
 
     def _append(
-        self, item: Item, reviewer: str, answer: Answer, origin: str, decided_at: str, request_id: str | None
+        self,
+        item: QueuedLink,
+        reviewer: str,
+        answer: Answer,
+        origin: str,
+        decided_at: str,
+        request_id: str | None,
     ) -> int:
         cursor = self.connection.execute(
             "INSERT INTO decisions (item_id, proposal_id, reviewer, verdict, category, relation, note, "
@@ -275,7 +289,7 @@ class Queue:
         return cursor.lastrowid
 
 
-def _item(row: sqlite3.Row) -> Item:
+def _item(row: sqlite3.Row) -> QueuedLink:
     def proposal(prefix: str) -> Proposal:
         visual_label, *rest = (
             row[prefix + name] for name in ("visual_label", "score", "method", "decision", "reason")
@@ -283,7 +297,7 @@ def _item(row: sqlite3.Row) -> Item:
         sound = row["audio_source"], row["audio_label"]
         return Proposal(*sound, row["source"], visual_label, row["visual_id"], *rest)
 
-    return Item(
+    return QueuedLink(
         row["id"],
         proposal(""),
         row["proposal_id"],

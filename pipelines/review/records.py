@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review.errors import ReviewError
 
-NAME_RULE = re.compile(r"[\w][\w .@-]{0,39}")
+NAME_RULE = re.compile(r"\w([\w .@-]{0,38}[\w.@-])?")
 CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 RELATIONS = ("same", "kind_of", "act_of")
 
@@ -17,7 +17,7 @@ class Conflict(ReviewError):
 
 
 @dataclass(frozen=True)
-class Item:
+class QueuedLink:
     """A link in the queue, with the proposal that is asked and, where it changed, the one that was decided."""
 
     id: int
@@ -86,8 +86,8 @@ class Answer:
             )
         if self.relation not in RELATIONS:
             raise ReviewError(f"relation is {self.relation!r}; it is one of {', '.join(RELATIONS)}")
-        if len(self.note) > 500 or any(ord(letter) < 32 for letter in self.note):
-            raise ReviewError("a note is one line of at most 500 letters")
+        if len(self.note) > 500 or not self.note.isprintable():
+            raise ReviewError("a note is one line of at most 500 letters, without control characters")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def check_reviewer(name: str) -> str:
     if not NAME_RULE.fullmatch(name):
         raise ReviewError(
             f"reviewer {name!r}: a name has 1 to 40 letters, digits, spaces or any of . @ - _, "
-            "and starts with a letter or digit"
+            "starts with a letter or digit, and ends with no space"
         )
     return name
 

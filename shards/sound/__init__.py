@@ -28,7 +28,23 @@ def to_flac(samples: np.ndarray) -> bytes:
 
     One step is 1/32768, so that 16-bit sound that was read as float is written as it was.
     """
-    pcm = np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767).astype(np.int16)
+    return pcm_to_flac(np.clip(np.rint(samples * np.float32(32768.0)), -32768, 32767).astype(np.int16))
+
+
+def pcm_to_flac(pcm: np.ndarray) -> bytes:
+    """16 kHz 16-bit FLAC of (n,) or (n, channels) int16, as it is."""
     buffer = io.BytesIO()
     soundfile.write(buffer, pcm, RATE_HZ, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
+
+
+def pcm_of(flac: bytes) -> np.ndarray:
+    """(n,) int16 of a clip as the pool holds it.
+
+    Raises:
+        soundfile.LibsndfileError: no sound. ValueError: not mono, or not 16 kHz.
+    """
+    pcm, rate_hz = soundfile.read(io.BytesIO(flac), dtype="int16")
+    if rate_hz != RATE_HZ or pcm.ndim != 1:
+        raise ValueError(f"a clip of {rate_hz} Hz and shape {pcm.shape}: the pool has 16 kHz mono")
+    return pcm

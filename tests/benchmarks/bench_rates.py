@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import finish, index, pair, pool, samples, select, slices, split, stages
-from pipelines.build.categorize import label_map_of, categorize_clips, categorize_masks
+from pipelines.build.categorize import categorize_clips, categorize_masks, label_map_of
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import forecast, workload
 from pipelines.recipes import recipe

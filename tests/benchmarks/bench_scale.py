@@ -28,8 +28,8 @@ from bench_build import build, grow
 from bench_rates import measure
 
 from pipelines.build import graph
-from pipelines.build.index import MASKS_PER_GROUP
 from pipelines.build.categorize import label_map_of
+from pipelines.build.index import MASKS_PER_GROUP
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import workload
 from pipelines.planning.forecast import Forecast, Place, Step, forecast, load_rates

@@ -9,7 +9,7 @@ from pipelines.review.impact import Impact, impact
 from pipelines.review.labels import LabelText, label_text
 from pipelines.review.media import Example, examples
 from pipelines.review.queue import Queue
-from pipelines.review.records import Decision, Item, Progress
+from pipelines.review.records import Decision, Progress, QueuedLink
 from pipelines.review.server.snapshot import Snapshot
 
 RECENT = 40
@@ -19,7 +19,7 @@ RECENT = 40
 class LinkView:
     """One link as one reviewer may see it: the votes of others stay hidden until they cannot sway anybody."""
 
-    item: Item
+    item: QueuedLink
     state: str
     text: LabelText
     clips: list[Example]
@@ -66,10 +66,10 @@ class ProgressView:
     pairs: list[agreement.Pair]
     gold: list[agreement.GoldScore]
     clashes: list[str]
-    recent: list[tuple[Decision, Item]]
+    recent: list[tuple[Decision, QueuedLink]]
 
 
-def link_view(queue: Queue, item: Item, reviewer: str, snapshot: Snapshot) -> LinkView:
+def link_view(queue: Queue, item: QueuedLink, reviewer: str, snapshot: Snapshot) -> LinkView:
     key = (item.key[2], item.key[3])
     votes = [d for d in queue.decisions(item.id) if not d.undone and d.verdict in ("accept", "reject")]
     mine = [d for d in votes if d.reviewer == reviewer and d.proposal_id == item.proposal_id]
@@ -180,6 +180,6 @@ def progress_view(queue: Queue, reviewer: str, snapshot: Snapshot) -> ProgressVi
     )
 
 
-def _votes_are_open(item: Item) -> bool:
+def _votes_are_open(item: QueuedLink) -> bool:
     """Whether everybody may see who voted how: no vote on this link is still to be given blind."""
     return item.gold is None and (item.state in ("accept", "reject", "third") or item.reviewers == 1)

@@ -32,7 +32,7 @@ SHARED = "shared"  # the role of the photo that both corpora hold
 
 
 @dataclass(frozen=True)
-class Item:
+class DemoPhoto:
     """One photo of a corpus, counted from 0 in its corpus; `role` is a fault, SHARED, or empty for a sound one."""
 
     number: int
@@ -40,7 +40,7 @@ class Item:
     role: str
 
 
-def items(images: int) -> tuple[list[Item], list[Item]]:
+def items(images: int) -> tuple[list[DemoPhoto], list[DemoPhoto]]:
     """The photos of LVIS and of Open Images: `images` sound ones, three in five of them in LVIS, then the faults."""
     sound = [f"photo/{number}" for number in range(images)]
     lvis = [(key, "") for number, key in enumerate(sound) if number % 5 < 3]
@@ -48,11 +48,12 @@ def items(images: int) -> tuple[list[Item], list[Item]]:
     lvis += [(f"lvis/{role}", role) for role in LVIS_FAULTS] + [("shared", SHARED)]
     open_images += [(f"open_images/{role}", role) for role in OPEN_IMAGES_FAULTS] + [("shared", SHARED)]
     return tuple(
-        [Item(number, key, role) for number, (key, role) in enumerate(rows)] for rows in (lvis, open_images)
+        [DemoPhoto(number, key, role) for number, (key, role) in enumerate(rows)]
+        for rows in (lvis, open_images)
     )  # type: ignore[return-value]
 
 
-def scene(seed: int, item: Item) -> Scene:
+def scene(seed: int, item: DemoPhoto) -> Scene:
     """What the photo shows. Most photos hold two or three categories, so only the sound says which one is meant."""
     names = shuffled(list(categories()), seed, "categories", item.key)
     if item.role in ("crowd", "group_of"):
@@ -69,7 +70,7 @@ def scene(seed: int, item: Item) -> Scene:
     return made
 
 
-def _many(seed: int, item: Item) -> Scene:
+def _many(seed: int, item: DemoPhoto) -> Scene:
     """Eight of one kind in two rows, under one mask."""
     width, height = SIZES[0]
     category = shuffled(sounding(), seed, item.key)[0]
@@ -88,7 +89,7 @@ def _many(seed: int, item: Item) -> Scene:
     return Scene(item.key, seed, width, height, (Thing(drawings),))
 
 
-def _picture(seed: int, item: Item) -> Scene:
+def _picture(seed: int, item: DemoPhoto) -> Scene:
     """A framed picture of the object on the wall."""
     width, height = SIZES[hash64(seed, "size", item.key) % 2]
     category = shuffled(sounding(), seed, item.key)[0]

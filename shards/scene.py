@@ -1,0 +1,93 @@
+"""What the record of a scene says, made again: its sound from clips of the pool, its targets from instances."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+
+from shards import format, run_lengths
+from shards.records import NEGATIVES, Audio, SampleRecord, Source
+from shards.sound import RATE_HZ, mix
+
+
+def rendered(record: SampleRecord, clip: Callable[[Audio], np.ndarray]) -> mix.Mix:
+    """The sound of a scene: what KEY.flac holds.
+
+    Args:
+        clip: gives (n,) int16, 16 kHz, of a clip as the pool has it.
+
+    Raises:
+        ValueError: no scene, or numbers that no scene has.
+    """
+    if not record.sound:
+        raise ValueError(f"{record.sample_id} is no scene: it hears its clip as it is")
+    sound, samples = record.sound, round(record.sound.duration_s * RATE_HZ)
+
+    def heard(source: Source) -> np.ndarray:
+        if source.audio is None:
+            return mix.noise(record.pairing.seed, record.key, samples)
+        return mix.cropped(clip(source.audio), round(source.crop_start_s * RATE_HZ), samples)
+
+    tracks = [mix.Track(heard(source), source.gain_db, source.pan, source.delay) for source in record.sources]
+    return mix.render(tracks, samples, sound.channels, sound.pan_law)
+
+
+def contradictions(record: SampleRecord) -> Iterator[str]:
+    """Where kind, sources and target of a scene do not agree, one text each."""
+    kind, sources, mask = record.kind, record.sources, record.mask
+    numbers = {
+        "single": (1, 1),
+        "mixture": (2, 99),
+        "silence": (0, 0),
+        "noise": (1, 1),
+        "off_screen": (1, 99),
+    }
+    low, high = numbers[kind]
+    if not low <= len(sources) <= high:
+        yield f"json: {kind} of {len(sources)} sources"
+    if record.category != "+".join(record.categories):
+        yield f"json: category {record.category!r}, and sources of {', '.join(record.categories) or 'none'}"
+    if len({audio.id for audio in record.clips}) < len(record.clips):
+        yield "json: two sources hear one clip"
+    for source in sources:
+        if (source.audio is None) != (kind == "noise") or bool(source.category) == (kind == "noise"):
+            yield f"json: a source {source.category!r} with{'out' if source.audio is None else ''} a clip in {kind}"
+        if bool(source.area_px) == (kind in NEGATIVES) or bool(source.mask_ids) == (kind in NEGATIVES):
+            yield f"json: {source.category}: {len(source.mask_ids)} masks of {source.area_px} pixels in {kind}"
+        if source.instances and tuple(one.mask_id for one in source.instances) != source.mask_ids:
+            yield f"json: {source.category}: other instances than mask_ids {list(source.mask_ids)}"
+    seen = sorted({mask_id for source in sources for mask_id in source.mask_ids})
+    if seen != sorted(mask.ids):
+        yield f"json: mask.ids {list(mask.ids)}; its sources have {seen}"
+    if bool(mask.area_px) == (kind in NEGATIVES):
+        yield f"json: a mask of {mask.area_px} pixels in {kind}"
+
+
+def class_pixels(layers: Iterable[tuple[int, np.ndarray]], height: int, width: int) -> np.ndarray:
+    """KEY.classes.png as (height, width) uint8: the number of the class that sounds there, `format.IGNORE` where two
+    do, because nothing tells which of them is in front; 0 elsewhere.
+
+    Args:
+        layers: number of a class and its (height, width) bool pixels; a class may come more than once.
+    """
+    found = np.zeros((height, width), np.uint8)
+    for number, pixels in layers:
+        free = (found == 0) | (found == number)
+        found[pixels & free] = number
+        found[pixels & ~free] = format.IGNORE
+    return found
+
+
+def layers(record: SampleRecord, classes: Mapping[str, int]) -> list[tuple[int, np.ndarray]]:
+    """Number of the class and pixels of every source that is seen, from the instances that the record lists.
+
+    Raises:
+        ValueError: no run lengths of the photo, or a category that is not among the classes.
+    """
+    found = []
+    for source in record.sources:
+        if source.mask_ids and source.category not in classes:
+            raise ValueError(f"category {source.category!r} is none of the {len(classes)} classes")
+        for instance in source.instances or ():
+            drawn = run_lengths.pixels(instance.counts, record.image.height, record.image.width)
+            found.append((classes[source.category], drawn))
+    return found
