@@ -286,7 +286,7 @@ class _Images:
 
 def _place(url: str, split: str | None) -> list[str]:
     """Folder and file name; COCO's folder of the split, where an address does not name it."""
-    parts = url.rsplit("/", 2)[-2:]
+    parts = url.rsplit("/", 2)[-2:] if "://" in url or not split else url.split("/")
     folder = {"train": "train2017", "validation": "val2017"}.get(split or "", "")
     return [folder, *parts] if len(parts) == 1 and folder else parts
 
