@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -133,9 +133,34 @@ class LabelMap:
                 self.is_sound(link) and not wanted.isdisjoint(self.heard(link))
             )
 
-        links = tuple(link for link in self.links if stays(link))
+        return self._with(link for link in self.links if stays(link))
+
+    def of_sources(self, names: Container[str]) -> "LabelMap":
+        """The same map for these sources only, without what then has nothing to hear or nothing to be heard over.
+
+        So a label of one source that is linked changes nothing for who does not read it. Where the names have no
+        sounds, or no images, the map stays as it is.
+        """
+        links = [link for link in self.links if link.source in names]
+        sounds = [link for link in links if self.is_sound(link)]
+        if len(sounds) in (0, len(links)):
+            return self
+        shown = {link.category for link in links if not self.is_sound(link)}
+        reached = {link: self.kinds.reached(link.category, link.source_id, True) for link in sounds}
+        heard = frozenset().union(*reached.values())
+
+        def stays(link: Link) -> bool:
+            if self.is_sound(link):
+                return not shown.isdisjoint(reached[link])
+            return not heard.isdisjoint((link.category, *self.kinds.above(link.category)))
+
+        return self._with([link for link in links if stays(link)])
+
+    def _with(self, links: Iterable[Link]) -> "LabelMap":
+        """The same map with some of its links, and the kinds that these have to do with."""
+        links = tuple(links)
         held = {link.category for link in links}
-        sounds = {link.source_id for link in links}
+        sounds = {link.source_id for link in links if self.is_sound(link)}
         kinds = Kinds(
             {kind: wider for kind, wider in self.kinds.wider.items() if kind in held},
             {sound: over for sound, over in self.kinds.heard_over.items() if sound in sounds},

@@ -75,7 +75,7 @@ def test_a_dataset_of_ones_own(tmp_path: Path) -> None:
     )
     (tmp_path / "own.csv").write_text(
         "category,source,source_id,label,synset,relation,decided_by,decided_on,note\n"
-        'kettle,folder_images,Kettle,Kettle,,same,me,2026-11-28,\n'
+        "kettle,folder_images,Kettle,Kettle,,same,me,2026-11-28,\n"
         "kettle,folder_sounds,kettle whistling,kettle whistling,,same,me,2026-11-28,\n"
     )
     recipe = tmp_path / "own_recipe.toml"

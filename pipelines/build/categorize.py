@@ -11,6 +11,7 @@ import label_maps
 from label_maps import LabelMap, Link
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import labels as corpus_labels
+from pipelines.corpora import registry
 from pipelines.recipes.recipe import Labels
 from shards.rejections import Reason, Rejected, rejection
 from shards.tables import REJECTIONS
@@ -20,7 +21,8 @@ def label_map_of(labels: Labels, corpora: str = "", names: Iterable[str] = ()) -
     """A recipe's label map, cut to the categories that the recipe names.
 
     Args:
-        corpora: a folder or URL, whose files must mean by the map's ids what the map means.
+        corpora: a folder or URL, whose files must mean by the map's ids what the map means; what the map links of
+            corpora that are not there counts for nothing, unless they are usual ones.
         names: of the corpora that are used; none: all.
 
     Raises:
@@ -30,6 +32,8 @@ def label_map_of(labels: Labels, corpora: str = "", names: Iterable[str] = ()) -
     whole = replace(label_maps.load(labels.map), narrower_sounds=labels.narrower_sounds)
     if corpora:
         corpus_labels.check(corpus_labels.declared(corpora, names), whole)
+        read = [one.name for one in registry.chosen(names) if one.usual or one.sources(corpora)]
+        whole = whole.of_sources(read)
     return whole.restricted(labels.categories) if labels.categories else whole
 
 

@@ -59,6 +59,7 @@ def published(label_map: LabelMap, names: Iterable[str] = ()) -> Workload:
         names: of the corpora to count; none: those that are taken where nobody names any.
     """
     wanted = set(names) or {*registry.names("images", usual=True), *registry.names("sounds", usual=True)}
+    label_map = label_map.of_sources(wanted)
     every = tomllib.loads((HERE / "published.toml").read_text())
     facts = {name: about for name, about in every.items() if name in wanted}
     with open(HERE / "published.csv", newline="") as file:
