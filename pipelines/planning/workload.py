@@ -72,7 +72,7 @@ def published(label_map: LabelMap, names: Iterable[str] = ()) -> Workload:
             continue
         about, count = facts[link.source], counts.get((link.source, link.source_id), 0)
         if label_map.is_sound(link):
-            clips += count
+            clips += about["clips"] // about["labels"] if "labels" in about else count
             continue
         if "classes" in about:  # no counts per class: each has the mean
             count = about["masks"] / about["classes"] / about["masks_per_pair"]
