@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from shards.errors import AvsError
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KEYS = ("name", "version", "licence", "description")
-_TABLES = ("kind_of", "heard_over", "sources")
+_TABLES = ("kind_of", "heard_over", "sources", "groups")
 
 
 class LabelMapError(AvsError, ValueError):
@@ -45,6 +45,8 @@ class LabelMap:
         kinds: which categories are kinds of others.
         narrower_sounds: whether what a kind sounds is heard over masks that may show other kinds, too.
         sources: the vocabularies that it may link, those of its own `[sources]` too.
+        groups: a category -> the group of things that could be taken for it by ear or by eye. Only off-screen sound
+            asks for it, so `sha256` leaves it out and `groups_sha256` is its own.
     """
 
     name: str
@@ -53,6 +55,7 @@ class LabelMap:
     kinds: Kinds = NO_KINDS
     narrower_sounds: bool = False
     sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def sha256(self) -> str:
@@ -64,6 +67,10 @@ class LabelMap:
     def is_sound(self, link: Link) -> bool:
         """Whether a link is one of a sound's label; else it is one of a label of things that can be seen."""
         return self.sources[link.source].side == "audio"
+
+    @cached_property
+    def groups_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.groups), sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -200,10 +207,11 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
     kinds, sources = _read_tables(about, path.with_suffix(".toml"), faults)
     rows, unreadable = parse(path.read_bytes())
     faults += unreadable + check(rows, whole=not unreadable, kinds=kinds, sources=sources)
+    faults += _group_faults(about, path.with_suffix(".toml"), {link.category for _, link in rows})
     if faults:
         raise LabelMapError(path, faults)
     links = tuple(link for _, link in rows)
-    return LabelMap(about["name"], about["version"], links, kinds, sources=sources)
+    return LabelMap(about["name"], about["version"], links, kinds, sources=sources, groups=_groups(about))
 
 
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
@@ -212,7 +220,16 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     The TOML beside it stays as it is; the links must fit the kinds in it.
 
     Raises:
-        LabelMapError: the links break a rule (rows count in sorted order); the file is left as it was.
+        LabelMapError: the links break a rule; the file is left as it was.
+    """
+    storage.write_atomic(os.fspath(path), canonical(path, links))
+
+
+def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
+    """The CSV that `write` writes.
+
+    Raises:
+        LabelMapError: the links break a rule (rows count in sorted order).
     """
     target = Path(path)
     ordered = sorted(links)
@@ -221,7 +238,7 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     kinds, sources = _read_tables(about, target.with_suffix(".toml"), faults)
     if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds, sources=sources):
         raise LabelMapError(target, faults)
-    storage.write_atomic(str(target), to_csv(ordered))
+    return to_csv(ordered)
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:
@@ -268,7 +285,12 @@ def _read_tables(
 ) -> tuple[Kinds, Mapping[str, Source]]:
     """The kinds, and the sources that may be linked."""
     found: dict[str, dict[str, Any]] = {}
-    rules = {"kind_of": "a category's name", "heard_over": "a list of kinds", "sources": " or ".join(SIDES)}
+    rules = {
+        "kind_of": "a category's name",
+        "heard_over": "a list of kinds",
+        "sources": " or ".join(SIDES),
+        "groups": "a list of categories",
+    }
     for name in _TABLES:
         table = about.get(name, {})
         if not isinstance(table, dict):
@@ -278,10 +300,10 @@ def _read_tables(
             table = {}
         found[name] = {}
         for key, value in table.items():
-            texts = value if name == "heard_over" else [value]
+            texts = value if name in ("heard_over", "groups") else [value]
             fits = isinstance(texts, list) and all(isinstance(text, str) and text for text in texts)
             if fits and (name != "sources" or value in SIDES):
-                found[name][key] = tuple(value) if name == "heard_over" else value
+                found[name][key] = tuple(value) if isinstance(value, list) else value
             else:
                 rule = f"{key} takes {rules[name]}"
                 faults.append(BrokenRule(0, f"{path.name} {name}", str(value), rule, "write it so"))
@@ -292,3 +314,24 @@ def _read_tables(
         )
     own = {name: Source(name, side) for name, side in found["sources"].items() if name not in SOURCES}
     return Kinds(found["kind_of"], found["heard_over"]), {**SOURCES, **own}
+
+
+def _groups(about: Mapping[str, Any]) -> dict[str, str]:
+    """The group of each category that the table `groups` lists."""
+    return {category: group for group, named in about.get("groups", {}).items() for category in named}
+
+
+def _group_faults(about: Mapping[str, Any], path: Path, categories: set[str]) -> Iterator[BrokenRule]:
+    """Categories in `groups` that the map does not have, or has in another group; nothing where it is no table."""
+    table = about.get("groups")
+    seen: dict[str, str] = {}
+    for group, named in table.items() if isinstance(table, dict) else ():
+        for category in named if isinstance(named, list) else ():
+            if category not in categories:
+                rule, remedy = "groups list categories of the map", "remove it or correct its spelling"
+                yield BrokenRule(0, f"{path.name} groups", f"{group}: {category}", rule, remedy)
+            elif seen.setdefault(category, group) != group:
+                rule = f"{category} is in {seen[category]} already"
+                yield BrokenRule(
+                    0, f"{path.name} groups", f"{group}: {category}", rule, "keep it in one group"
+                )

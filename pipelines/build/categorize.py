@@ -1,6 +1,6 @@
 """Stage categorize: labels to categories, through the label map."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,8 +37,14 @@ def label_map_of(labels: Labels, corpora: str = "", names: Iterable[str] = ()) -
     return whole.restricted(labels.categories) if labels.categories else whole
 
 
-def categorize_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
-    """Add `category` to masks; rejected are labels that the map does not link, or not for any sample."""
+def categorize_masks(
+    table: pa.Table, label_map: LabelMap, taken_down: Mapping[str, str] | None = None
+) -> Outcome:
+    """Add `category` to masks; rejected are labels that the map does not link, or not for any sample.
+
+    Args:
+        taken_down: photographs (any name) and videos that stay out -> why.
+    """
     categories, idle = pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.string())
     for corpus in pc.unique(table["corpus"]).to_pylist():
         links = [link for link in label_map.links if link.source == corpus]
@@ -63,14 +69,38 @@ def categorize_masks(table: pa.Table, label_map: LabelMap) -> Outcome:
         },
         schema=REJECTIONS,
     )
-    return Outcome(table.append_column("category", categories).filter(kept), rejected)
+    kept_masks = table.append_column("category", categories).filter(kept)
+    return _without_taken(Outcome(kept_masks, rejected), "mask_id", taken_down)
 
 
-def categorize_clips(table: pa.Table, label_map: LabelMap) -> Outcome:
+def _without_taken(found: Outcome, item: str, taken_down: Mapping[str, str] | None) -> Outcome:
+    if not taken_down:
+        return found
+    named = {item, "category", "image_id", "photo_keys", "video_id"} & set(found.kept.column_names)
+    rows = found.kept.select(sorted(named)).to_pylist()
+    why = [_taken(row, taken_down) for row in rows]
+    out = [
+        rejection("categorize", row[item], Reason.TAKEN_DOWN, said, row["category"])
+        for row, said in zip(rows, why, strict=True)
+        if said is not None
+    ]
+    stays = found.kept.filter(pa.array([said is None for said in why], pa.bool_()))
+    more = pa.Table.from_pylist(out, schema=REJECTIONS)
+    return Outcome(stays, pa.concat_tables([found.rejected, more]))
+
+
+def _taken(row: Mapping[str, Any], taken_down: Mapping[str, str]) -> str | None:
+    names = (row.get("image_id"), row.get("video_id"), *(row.get("photo_keys") or ()))
+    return next((f"{name}: {taken_down[name]}" for name in names if name in taken_down), None)
+
+
+def categorize_clips(
+    table: pa.Table, label_map: LabelMap, taken_down: Mapping[str, str] | None = None
+) -> Outcome:
     """Add to clips `label_id` and `label`, of all their labels the one that says most, and its `category`.
 
     A clip whose labels name several categories is of the one that is a kind of all the others. Where none is, two
-    things may be heard, and it is a clip of neither.
+    things may be heard, and it is a clip of neither. `taken_down` as of `categorize_masks`.
     """
     links = {(link.source, link.source_id): link for link in label_map.links if label_map.is_sound(link)}
     rows = table.select(["clip_id", "corpus", "label_ids", "labels"]).to_pylist()
@@ -88,7 +118,7 @@ def categorize_clips(table: pa.Table, label_map: LabelMap) -> Outcome:
         ("category", [category for _, category in kept]),
     ):
         table = table.append_column(name, pa.array(values, pa.string()))
-    return Outcome.of(table, rejections)
+    return _without_taken(Outcome.of(table, rejections), "clip_id", taken_down)
 
 
 def _of_labels(

@@ -34,21 +34,20 @@ def name_photographs(table: pa.Table, spaces: Mapping[str, str]) -> pa.Table:
     return table.append_column("photograph", pa.array(names, pa.string()))
 
 
-def merge(table: pa.Table) -> Outcome:
-    """Candidates, all of a photograph together, to one a category; a policy that keeps instances keeps one corpus's."""
+def merge(table: pa.Table, whole: bool = False) -> Outcome:
+    """Candidates, all of a photograph together, to one a category; a policy that keeps instances keeps one corpus's.
+
+    Args:
+        whole: of each photograph keep one corpus's candidates alone: a scene is made of all of them.
+    """
     rows = table.to_pylist()
     order = sorted(
         range(len(rows)),
-        key=lambda row: (
-            rows[row]["photograph"],
-            rows[row]["category"],
-            rows[row]["corpus"],
-            rows[row]["key"],
-        ),
+        key=lambda row: tuple(rows[row][name] for name in ("photograph", "category", "corpus", "key")),
     )
     kept: list[dict[str, Any]] = []
     rejections = []
-    for _, group in groupby(order, key=lambda row: (rows[row]["photograph"], rows[row]["category"])):
+    for _, group in groupby(order, key=lambda row: (rows[row]["photograph"], whole or rows[row]["category"])):
         found = [rows[row] for row in group]
         best = min(found, key=lambda row: (_ORDER[row["exhaustive"]], row["corpus"]))["corpus"]
         others = [row for row in found if row["corpus"] != best]

@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,23 @@ class Workload:
     annotation_bytes: float
     categorized_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
-    photos: float  # with a categorized mask
+    photos_of: dict[str, float]  # corpus -> photos with a categorized mask
     candidates: dict[str, float]  # category -> photos with a categorized mask of it
-    categorized_clips: float
+    clips_of: dict[str, float]  # corpus -> categorized clips
     photo_bytes: float = 0
     clip_bytes: float = 0
 
+    @property
+    def photos(self) -> float:
+        return sum(self.photos_of.values())
+
+    @property
+    def categorized_clips(self) -> float:
+        return sum(self.clips_of.values())
+
     def scaled(self, factor: float) -> "Workload":
         """The same mixture, `factor` times as much."""
-        tables, alone = ("listed", "candidates"), ("photo_bytes", "clip_bytes")
+        tables, alone = ("listed", "photos_of", "clips_of", "candidates"), ("photo_bytes", "clip_bytes")
         numbers = {
             f.name: getattr(self, f.name) * factor for f in fields(self) if f.name not in tables + alone
         }
@@ -50,6 +59,12 @@ class Workload:
             table: {name: count * factor for name, count in getattr(self, table).items()} for table in tables
         }
         return replace(self, **numbers, **grown)
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """published.toml: by corpus."""
+    return tomllib.loads((HERE / "published.toml").read_text())
 
 
 def published(label_map: LabelMap, names: Iterable[str] = ()) -> Workload:
@@ -60,36 +75,35 @@ def published(label_map: LabelMap, names: Iterable[str] = ()) -> Workload:
     """
     wanted = set(names) or {*registry.names("images", usual=True), *registry.names("sounds", usual=True)}
     label_map = label_map.of_sources(wanted)
-    every = tomllib.loads((HERE / "published.toml").read_text())
-    facts = {name: about for name, about in every.items() if name in wanted}
+    sizes = {name: about for name, about in facts().items() if name in wanted}
     with open(HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
     pairs: Counter[str] = Counter()  # corpus -> (photo, label)
-    clips = 0
+    clips: Counter[str] = Counter()
     candidates: dict[str, float] = defaultdict(float)
     for link in filter(label_map.is_used, label_map.links):
-        if link.source not in facts:
+        if link.source not in sizes:
             continue
-        about, count = facts[link.source], counts.get((link.source, link.source_id), 0)
+        about, count = sizes[link.source], counts.get((link.source, link.source_id), 0)
         if label_map.is_sound(link):
-            clips += about["clips"] // about["labels"] if "labels" in about else count
+            clips[link.source] += about["clips"] // about["labels"] if "labels" in about else count
             continue
         if "classes" in about:  # no counts per class: each has the mean
             count = about["masks"] / about["classes"] / about["masks_per_pair"]
         pairs[link.source] += count
         candidates[link.category] += count
-    masks = {name: pairs[name] * _masks_per_pair(name, facts[name], counts) for name in pairs}
-    listed = {name: float(about.get("masks") or about["clips"]) for name, about in facts.items()}
+    masks = {name: pairs[name] * _masks_per_pair(name, sizes[name], counts) for name in pairs}
+    listed = {name: float(about.get("masks") or about["clips"]) for name, about in sizes.items()}
     return Workload(
         listed=listed,
-        masks=sum(about.get("masks", 0) for about in facts.values()),
-        clips=sum(about.get("clips", 0) for about in facts.values()),
-        annotation_bytes=sum(each["annotation_bytes"] for each in facts.values()),
+        masks=sum(about.get("masks", 0) for about in sizes.values()),
+        clips=sum(about.get("clips", 0) for about in sizes.values()),
+        annotation_bytes=sum(each["annotation_bytes"] for each in sizes.values()),
         categorized_masks=sum(masks.values()),
-        mask_files=sum(count for name, count in masks.items() if facts[name].get("mask_files")),
-        photos=sum(min(count, facts[name]["photos"]) for name, count in pairs.items()),
+        mask_files=sum(count for name, count in masks.items() if sizes[name].get("mask_files")),
+        photos_of={name: min(count, sizes[name]["photos"]) for name, count in pairs.items()},
         candidates=dict(candidates),
-        categorized_clips=clips,
+        clips_of=dict(clips),
     )
 
 
@@ -117,6 +131,7 @@ def counted(
         clips = _categorized(found.clips, categorize_clips, label_map,
                          ["clip_id", "corpus", "label_ids", "labels", "clip_path"])  # fmt: skip
     pairs = masks.group_by(["image_id", "category"]).aggregate([])
+    photos = Counter(image.partition(":")[0] for image in pc.unique(masks["image_id"]).to_pylist())
     listed = {corpus: float(count.kept) for corpus, count in found.counts.items()}
     sources = index.sources(corpora, names)
 
@@ -130,9 +145,9 @@ def counted(
         annotation_bytes=sum(storage.size(storage.join(corpora, source.path)) for source in sources),
         categorized_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
-        photos=len(pc.unique(masks["image_id"])),
+        photos_of={name: float(count) for name, count in photos.items()},
         candidates=dict(Counter(pairs["category"].to_pylist())),
-        categorized_clips=len(clips),
+        clips_of={name: float(count) for name, count in Counter(clips["corpus"].to_pylist()).items()},
         photo_bytes=_mean_size(corpora, masks["image_path"]),
         clip_bytes=_mean_size(corpora, clips["clip_path"]),
     )
