@@ -6,6 +6,7 @@ import click
 
 from label_maps.links import RELATIONS
 from pipelines.commands.review.queue_options import LINK, QUEUE, REVIEWER
+from shards.command_line import Command
 
 
 def command_of(verdict: str, about: str, example: str) -> click.Command:
@@ -32,4 +33,6 @@ def command_of(verdict: str, about: str, example: str) -> click.Command:
         made = click.option(
             "--relation", type=click.Choice(RELATIONS), help="Of the sound to the category (same by default)."
         )(made)
-    return click.command(verdict, help=f"{about}\n\nExample: avs-data review {verdict} {example}")(made)
+    return click.command(
+        verdict, cls=Command, help=f"{about}\n\nExample: avs-data review {verdict} {example}"
+    )(made)
