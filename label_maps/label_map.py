@@ -6,13 +6,13 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label_maps.faults import BrokenRule, check, parse
+from label_maps.faults import BrokenRule, Row, check, parse
 from label_maps.kinds import NO_KINDS, Kinds
 from label_maps.links import SIDES, SOURCES, Link, Source, to_csv
 from shards import storage
@@ -202,14 +202,8 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
         FileNotFoundError: one of the two files is not there.
     """
     path = path_of(name_or_path)
-    faults: list[BrokenRule] = []
-    about = _read_about(path.with_suffix(".toml"), path.stem, faults)
-    kinds, sources = _read_tables(about, path.with_suffix(".toml"), faults)
     rows, unreadable = parse(path.read_bytes())
-    faults += unreadable + check(rows, whole=not unreadable, kinds=kinds, sources=sources)
-    faults += _group_faults(about, path.with_suffix(".toml"), {link.category for _, link in rows})
-    if faults:
-        raise LabelMapError(path, faults)
+    about, kinds, sources = _checked(path, rows, unreadable)
     links = tuple(link for _, link in rows)
     return LabelMap(about["name"], about["version"], links, kinds, sources=sources, groups=_groups(about))
 
@@ -217,7 +211,7 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     """Write links as canonical CSV, sorted, in one step: a reader sees the old file or the new one.
 
-    The TOML beside it stays as it is; the links must fit the kinds in it.
+    The TOML beside it stays as it is; the links must fit the kinds and groups in it.
 
     Raises:
         LabelMapError: the links break a rule; the file is left as it was.
@@ -231,14 +225,28 @@ def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
     Raises:
         LabelMapError: the links break a rule (rows count in sorted order).
     """
-    target = Path(path)
     ordered = sorted(links)
-    faults: list[BrokenRule] = []
-    about = _read_about(target.with_suffix(".toml"), target.stem, faults)
-    kinds, sources = _read_tables(about, target.with_suffix(".toml"), faults)
-    if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds, sources=sources):
-        raise LabelMapError(target, faults)
+    _checked(Path(path), list(enumerate(ordered, start=2)))
     return to_csv(ordered)
+
+
+def _checked(
+    path: Path, rows: Sequence[Row], unreadable: Sequence[BrokenRule] = ()
+) -> tuple[dict[str, Any], Kinds, Mapping[str, Source]]:
+    """What the TOML beside a CSV says, its kinds, and the sources that may be linked.
+
+    Raises:
+        LabelMapError: with every fault of the two together.
+    """
+    faults: list[BrokenRule] = []
+    toml = path.with_suffix(".toml")
+    about = _read_about(toml, path.stem, faults)
+    kinds, sources = _read_tables(about, toml, faults)
+    faults += [*unreadable, *check(rows, whole=not unreadable, kinds=kinds, sources=sources)]
+    faults += _group_faults(about, toml, {link.category for _, link in rows})
+    if faults:
+        raise LabelMapError(path, faults)
+    return about, kinds, sources
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:
