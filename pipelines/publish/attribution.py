@@ -17,6 +17,7 @@ SCHEMA = pa.schema(
         "image_licence": pa.string(),
         "image_licence_url": pa.string(),
         "image_url": pa.string(),
+        "image_page": pa.string(),  # of the photo at Flickr, which names its author
         "mask_source": pa.string(),  # the corpus that drew the mask
         "mask_licence": pa.string(),  # of its annotations
         "clip_id": pa.string(),
@@ -35,9 +36,9 @@ _NAMES = {
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
-    """The row of one KEY.json."""
+    """The row of one KEY.json; what is not known is null."""
     image, audio = record["image"], record["audio"]
-    return {
+    found = {
         "key": record["key"],
         "sample_id": record["sample_id"],
         "image_id": image["id"],
@@ -45,6 +46,7 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
         "image_licence": image["licence"],
         "image_licence_url": image["licence_url"],
         "image_url": image["url"],
+        "image_page": _page(image["photo_keys"]),
         "mask_source": image["corpus"],
         "mask_licence": MASK_LICENCES.get(image["corpus"]),
         "clip_id": audio["id"],
@@ -53,6 +55,12 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
         "audio_url": audio["url"],
         "audio_start_s": audio["start_s"],
     }
+    return {name: None if value == "" else value for name, value in found.items()}
+
+
+def _page(photo_keys: Iterable[str]) -> str | None:
+    ids = [key.removeprefix("flickr:") for key in photo_keys if key.startswith("flickr:")]
+    return f"https://www.flickr.com/photo.gne?id={ids[0]}" if ids else None
 
 
 def table(rows: Iterable[dict[str, Any]]) -> bytes:
