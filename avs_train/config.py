@@ -77,7 +77,7 @@ class TrainConfig:
     lr: float = option(2e-4, least=0)
     lr_end: float = option(1e-7, least=0)  # the cosine, one value an epoch, ends here
     weight_decay: float = option(0.01, least=0)
-    bce_weight: float = option(1.0, least=0)
+    bce_weight: float = option(1.0, least=0)  # of cross-entropy, between classes too
     iou_weight: float = option(1.0, least=0)
     precision: str = option("auto", choices=("auto", "bf16", "fp32"))  # auto: bf16 on a GPU, fp32 on a CPU
     device: str = option("auto", choices=("auto", "cuda", "cpu"))

@@ -74,7 +74,7 @@ def write(
         made = guarded(item, lambda: encode(row))
         progress_file.item(stage, unit)
         if isinstance(made, Rejected):
-            category = row.get("category") or row["categories"][0]
+            category = next(iter(row.get("categories") or ()), row.get("category")) or None
             rejections.append(rejection(stage, item, made.reason, made.detail, category))
             return None
         return made

@@ -3,30 +3,41 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Literal
+
+import msgspec
 
 from shards import storage
+from shards.manifest import DatasetError
 
 TAKEDOWNS = "takedowns.json"
+_MAX_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, order=True)
 class Takedown:
-    """One request. `kind`: image | video; `names`: every name of the photograph, or the video's id."""
+    """One request. `names`: every name of the photograph, or the video's id."""
 
-    kind: str
+    kind: Literal["image", "video"]
     names: tuple[str, ...]
     reason: str
 
 
 def load(dataset: str) -> tuple[Takedown, ...]:
-    """The takedowns that a dataset carries; none where it has no such file."""
+    """The takedowns that a dataset carries; none where it has no such file.
+
+    Raises:
+        DatasetError: a damaged list, so that nobody knows what was taken down.
+    """
     url = storage.join(dataset, TAKEDOWNS)
     if not storage.exists(url):
         return ()
-    return tuple(
-        Takedown(row["kind"], tuple(row["names"]), row["reason"])
-        for row in json.loads(storage.read_bytes(url))
-    )
+    try:
+        return msgspec.json.decode(storage.read_small(url, _MAX_BYTES), type=tuple[Takedown, ...])
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{url} is damaged ({error}), so nobody knows what was taken down: put it back from the version before"
+        ) from error
 
 
 def dump(takedowns: Iterable[Takedown]) -> bytes:

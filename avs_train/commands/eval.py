@@ -44,7 +44,8 @@ def command(
     """Measure MODEL: a run folder (its best checkpoint), a checkpoint, or `sam_oracle`.
 
     mJ and mF are the per-frame protocol of AVSBench at the model's input size; `evaluate.resolution=224` measures at
-    AVSBench's own size. mF comes in three variants that must not be compared with each other.
+    AVSBench's own size. mF comes in five variants that must not be compared with each other. A model that tells classes
+    is measured by class instead, in three variants, where `avss_official` is AVSBench-semantic's own.
 
     Example: avs-train eval out/runs/tiny --data out/train-data --robustness
     """
@@ -81,6 +82,7 @@ def _measure(
     settings, step = assembly.open_settings(model, overrides)
     with joined(settings.train.device) as place:
         found = open_split(data, split)
+        assembly.refuse_other_classes(settings, found)
         network = assembly.open_model(settings, place.device).eval()
         embeddings = assembly.open_embeddings(settings, place.device)
         predict = assembly.open_predict(settings, network, place.device)
@@ -89,7 +91,7 @@ def _measure(
         def open_loader(hearing: "Hearing | None" = None) -> "Loader":
             return assembly.open_loader(settings, found, embeddings, place.device, hearing)
 
-        def count(batch: "Batch", logits: object) -> None:
+        def count(batch: "Batch", shown: object) -> None:
             nonlocal seen
             seen += len(batch.keys) * place.world
             bar.step(min(seen, len(found)), {})
@@ -136,12 +138,26 @@ def _beside(model: str, dataset: str, split: str, weights: str) -> str:
 def _show(result: "Evaluated", target: Path) -> None:
     from shards import terminal
 
-    table = terminal.Table("category", "samples", "mJ", "mF (dataset)")
-    for category, values in result.summary["categories"].items():
-        table.add_row(category, str(values["samples"]), f"{values['mJ']:.4f}", f"{values['mF_dataset']:.4f}")
-    terminal.console().print(table)
-    variants = ", ".join(f"{name} {value:.4f}" for name, value in result.summary["mF"].items())
-    terminal.out(f"mJ {result.summary['mJ']:.4f}; mF {variants}; {result.summary['samples']} samples")
+    summary = result.summary
+    if result.is_semantic:
+        table = terminal.Table("class", "frames", "mJ", "F")
+        for name, values in summary["classes"].items():
+            table.add_row(name, str(values["frames"]), f"{values['mJ']:.4f}", f"{values['F']:.4f}")
+        terminal.console().print(table)
+        for variant, values in summary["semantic"].items():
+            terminal.out(
+                f"{variant}: mJ {values['mJ']:.4f}, F {values['F']:.4f}, {values['seen']} classes seen"
+            )
+        terminal.out(f"{summary['samples']} samples, {summary['padding']} frames of padding in avss_official")
+    else:
+        table = terminal.Table("category", "samples", "mJ", "mF (dataset)")
+        for category, values in summary["categories"].items():
+            table.add_row(
+                category, str(values["samples"]), f"{values['mJ']:.4f}", f"{values['mF_dataset']:.4f}"
+            )
+        terminal.console().print(table)
+        variants = ", ".join(f"{name} {value:.4f}" for name, value in summary["mF"].items())
+        terminal.out(f"mJ {summary['mJ']:.4f}; mF {variants}; {summary['samples']} samples")
     if result.robustness:
         scores, same = result.robustness["mJ"], result.robustness["agreement"]
         for name in ("swapped", "silent"):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--masks",
     type=click.Path(path_type=Path),
     metavar="JSON",
-    help="Also the masks, in COCO's run lengths.",
+    help="Also the masks, in COCO's run lengths; by class too, where RUN tells classes.",
 )
 @click.option(
     "--mask", type=click.Path(path_type=Path), metavar="PNG", help="Of a photo: also its mask, 0 and 255."
@@ -120,7 +120,7 @@ def _mark(
 
     from avs_train import assembly, predict
     from avs_train.data import decode, sound
-    from avs_train.pictures import overlay
+    from avs_train.pictures import by_class, overlay
     from avs_train.video import VideoError, Writer, is_photo, open_video
     from shards.sound import RATE_HZ
 
@@ -141,16 +141,21 @@ def _mark(
         if written and not (written.suffix and cv2.haveImageWriter(str(written))):
             raise AvsError(f"{written}: give the name of a picture, such as out.png")
     settings, _ = assembly.open_settings(model, ["model.compile=false", *overrides])
+    names = assembly.class_names(settings)
+
+    def marked(image: "np.ndarray", found: "np.ndarray") -> "np.ndarray":
+        return by_class(image, found, names) if names else overlay(image, found > 0)
+
     if photo:
         if heard is None:
             raise VideoError(f"{seen} is a photo: give the SOUND to look for too")
         picture = decode.photo(seen.read_bytes())
         (found,) = predict.open_masks(settings)([picture], [sound.window(heard)])
-        _write(target, cv2.cvtColor(overlay(picture, found), cv2.COLOR_RGB2BGR))
+        _write(target, cv2.cvtColor(marked(picture, found), cv2.COLOR_RGB2BGR))
         if mask:
-            _write(mask, found.astype(np.uint8) * 255)
-        _write_masks(masks, seen, [{"frame": 0, "time_s": 0.0, "segmentation": predict.run_lengths(found)}])
-        return _Marked(str(target), True, 1, float(found.mean()))
+            _write(mask, (found > 0).astype(np.uint8) * 255)
+        _write_masks(masks, seen, [predict.told(0, 0.0, found, names)])
+        return _Marked(str(target), True, 1, float((found > 0).mean()))
 
     video = open_video(seen, Fraction(fps).limit_denominator(1000))
     if video.sound_s is None and heard is None:
@@ -169,11 +174,10 @@ def _mark(
             at_once=settings.evaluate.batch_size,
         )
         for frame, found in pairs:
-            writer.write(overlay(frame.image, found), frame.time_s)
+            writer.write(marked(frame.image, found), frame.time_s)
             if masks:
-                lengths = predict.run_lengths(found)
-                told.append({"frame": frame.index, "time_s": round(frame.time_s, 6), "segmentation": lengths})
-            covered += float(found.mean())
+                told.append(predict.told(frame.index, round(frame.time_s, 6), found, names))
+            covered += float((found > 0).mean())
             bar.step(frame.index + 1, {})
         count = frame.index + 1
     _write_masks(masks, seen, told)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+import label_maps
 from label_maps import LabelMap
 from pipelines.build import finish, runner
 from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
+from pipelines.build.scenes import classes
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.recipes.recipe import Recipe
 from shards import manifest, new_dataset, storage, tables, takedowns
@@ -61,6 +63,7 @@ def build(
     options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
     sources(options.corpora)  # nothing is claimed for corpora that are not there
     label_map = label_map_of(recipe.labels, options.corpora)
+    classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
     if options.dry_run:
         with tempfile.TemporaryDirectory() as folder:
@@ -100,6 +103,7 @@ def _job(
     return Job(
         recipe=recipe,
         label_map=label_map,
+        whole_map=label_maps.load(recipe.labels.map),
         corpora=options.corpora,
         out=options.out,
         work=work,

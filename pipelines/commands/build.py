@@ -89,10 +89,12 @@ def command(
         counts = run.build(loaded, asked, progress.indexing, progress.building)
     if counts is not None:
         funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
+        totals = {"planned": finish.samples(counts)}
     else:
         found = manifest.load(out)
         funnel = found.funnel
         per_category = {split: found.counts[split]["categories"] for split in format.SPLITS}
+        totals = {split: found.counts[split]["samples"] for split in format.SPLITS}
         for entry in found.held_out:
             if entry["videos"] is None:
                 terminal.warn(f"No {entry['list']} below {corpora}: its videos are not held out of training.")
@@ -105,8 +107,8 @@ def command(
     if as_json:
         terminal.out_json({"funnel": funnel, "samples": per_category})
     else:
-        _print(funnel, per_category)
-    samples = sum(sum(categories.values()) for categories in per_category.values())
+        _print(funnel, per_category, totals)
+    samples = sum(totals.values())
     if not samples:
         raise new_dataset.NoSamples(new_dataset.emptied(funnel))
     if counts is None and (said := guard.report(out)):
@@ -118,7 +120,9 @@ def command(
         )
 
 
-def _print(funnel: "tuple[manifest.Step, ...]", per_category: dict[str, dict[str, int]]) -> None:
+def _print(
+    funnel: "tuple[manifest.Step, ...]", per_category: dict[str, dict[str, int]], totals: dict[str, int]
+) -> None:
     from shards import terminal
     from shards.terminal import Table
 
@@ -129,7 +133,7 @@ def _print(funnel: "tuple[manifest.Step, ...]", per_category: dict[str, dict[str
     for category in sorted({category for counts in per_category.values() for category in counts}):
         samples.add_row(category, *(str(counts.get(category, 0)) for counts in per_category.values()))
     samples.add_section()
-    samples.add_row("all", *(str(sum(counts.values())) for counts in per_category.values()))
+    samples.add_row("all", *(str(number) for number in totals.values()))
     steps = Table(title="Funnel")
     for name in ("stage", "of", "in", "kept", "rejected"):
         steps.add_column(name, justify="right" if name in ("in", "kept") else "left")

@@ -1,4 +1,4 @@
-"""Who made what, under which licence: one row a sample, and how licences are counted and named."""
+"""Who made what, under which licence: one row for each clip that a sample hears, one where it hears none."""
 
 import io
 from collections.abc import Iterable
@@ -35,9 +35,14 @@ _NAMES = {
 }
 
 
-def row(record: dict[str, Any]) -> dict[str, Any]:
-    """The row of one KEY.json; what is not known is null."""
-    image, audio = record["image"], record["audio"]
+def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one KEY.json; what is not known is null."""
+    heard = [record["audio"]] if "audio" in record else [source["audio"] for source in record["sources"]]
+    return [_row(record, audio) for audio in [clip for clip in heard if clip] or [{}]]
+
+
+def _row(record: dict[str, Any], audio: dict[str, Any]) -> dict[str, Any]:
+    image = record["image"]
     found = {
         "key": record["key"],
         "sample_id": record["sample_id"],
@@ -49,11 +54,11 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
         "image_page": _page(image["photo_keys"]),
         "mask_source": image["corpus"],
         "mask_licence": MASK_LICENCES.get(image["corpus"]),
-        "clip_id": audio["id"],
-        "audio_author": audio["author"],
-        "audio_licence": audio["licence"],
-        "audio_url": audio["url"],
-        "audio_start_s": audio["start_s"],
+        "clip_id": audio.get("id"),
+        "audio_author": audio.get("author"),
+        "audio_licence": audio.get("licence"),
+        "audio_url": audio.get("url"),
+        "audio_start_s": audio.get("start_s"),
     }
     return {name: None if value == "" else value for name, value in found.items()}
 

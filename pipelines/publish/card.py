@@ -22,9 +22,10 @@ class Facts:
 
     Args:
         url: the version's place.
-        image_licences, audio_licences: samples per licence ("unknown": none is recorded).
-        image_corpora, audio_corpora: samples per corpus of the photo and mask, and of the sound.
-        known: samples whose `image_author`, `image_page`, `image_url`, `audio_author`, `audio_url` is known.
+        clips: how many the samples hear, one or more each.
+        image_licences, audio_licences: samples, and clips heard, per licence ("unknown": none is recorded).
+        image_corpora, audio_corpora: samples per corpus of the photo and mask, clips heard per corpus.
+        known: samples whose `image_author`, `image_page`, `image_url`, clips whose `audio_author`, `audio_url` is known.
         picture: the name of a picture of some samples; "": there is none.
     """
 
@@ -37,6 +38,7 @@ class Facts:
     image_corpora: dict[str, int]
     audio_corpora: dict[str, int]
     known: dict[str, int]
+    clips: int
     picture: str
     bytes: int
     has_availability: bool
@@ -271,20 +273,20 @@ def _licences(facts: Facts) -> str:
     drawn = ", ".join(f"[{name}]({licence_url(name)})" for name in masks)
     of = ", ".join(name for name in facts.image_corpora if name in MASK_LICENCES)
     lines = [
-        f"| {what} | {facts.known[column]:,} of {facts.samples:,} |"
-        for what, column in (
-            ("a photo's author", "image_author"),
-            ("its page at Flickr, which names the author", "image_page"),
-            ("a photo's address", "image_url"),
-            ("a sound's author", "audio_author"),
-            ("its video's address", "audio_url"),
+        f"| {what} | {facts.known[column]:,} of {of_all:,} |"
+        for what, column, of_all in (
+            ("a photo's author", "image_author", facts.samples),
+            ("its page at Flickr, which names the author", "image_page", facts.samples),
+            ("a photo's address", "image_url", facts.samples),
+            ("a sound's author", "audio_author", facts.clips),
+            ("its video's address", "audio_url", facts.clips),
         )
     ]
     return (
         f"## Licences\n\n{text}Rights are per sample, in `attribution.parquet`. A licence is what the corpus says; "
         "*unknown* is not free: the corpus says nothing.\n\n"
         f"| photos | samples |\n|---|---:|\n{rows(facts.image_licences)}\n\n"
-        f"| sounds | samples |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
+        f"| sounds | heard |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
         + (f"The masks of {of} are under {drawn}.\n\n" if masks else "")
         + "| `attribution.parquet` knows | of samples |\n|---|---:|\n"
         + "\n".join(lines)

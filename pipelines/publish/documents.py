@@ -11,7 +11,7 @@ from pipelines.publish.edition import File, Profile
 from pipelines.publish.profiles import AnyDataset
 from pipelines.stats import write_stats
 from pipelines.stats.report import SHEET
-from shards import storage
+from shards import storage, text
 from shards.reader import Dataset
 from shards.takedowns import TAKEDOWNS, Takedown, dump
 
@@ -46,7 +46,11 @@ def documents(
         url: where the version will be.
         corpora: where `avs-data fetch` put the sources; its ledger becomes the availability snapshot.
     """
-    rows = [attribution.row(record) for _, record in records.records(dataset, dataset.table())]
+    rows = [
+        row for _, record in records.records(dataset, dataset.table()) for row in attribution.rows(record)
+    ]
+    photos = list({row["key"]: row for row in rows}.values())  # one row a sample
+    clips = [row for row in rows if row["clip_id"]]
     found = {attribution.ATTRIBUTION: attribution.table(rows)}
     alive = availability.snapshot(corpora) if corpora else None
     if alive:
@@ -59,14 +63,15 @@ def documents(
         version=version,
         url=url,
         profile=profile,
-        image_licences=card.counted([row["image_licence"] for row in rows]),
-        audio_licences=card.counted([row["audio_licence"] for row in rows]),
-        image_corpora=card.counted([row["mask_source"] for row in rows]),
-        audio_corpora=card.counted([row["clip_id"].partition(":")[0] for row in rows]),
+        image_licences=card.counted([row["image_licence"] for row in photos]),
+        audio_licences=card.counted([row["audio_licence"] for row in clips]),
+        image_corpora=card.counted([row["mask_source"] for row in photos]),
+        audio_corpora=card.counted([row["clip_id"].partition(":")[0] for row in clips]),
         known={
-            name: sum(row[name] is not None for row in rows)
+            name: sum(row[name] is not None for row in (photos if name.startswith("image") else clips))
             for name in ("image_author", "image_page", "image_url", "audio_author", "audio_url")
         },
+        clips=len(clips),
         picture=SHEET if SHEET in found else "",
         bytes=sum(file.bytes for file in files),
         has_availability=alive is not None,
@@ -76,7 +81,7 @@ def documents(
         changed = diff(AnyDataset(before.url), dataset, before.version, version)
         found["diff.json"] = (json.dumps(changed.plain(), indent=1, ensure_ascii=False) + "\n").encode()
         log = storage.join(before.url, CHANGELOG)
-        old = storage.read_bytes(log).decode() if storage.exists(log) else ""
+        old = text.read_text(log) if storage.exists(log) else ""
     section = changelog.entry(version, changed, facts.samples, len(facts.categories))
     found[CHANGELOG] = changelog.prepend(section, old).encode()
     found["README.md"] = card.card(facts).encode()

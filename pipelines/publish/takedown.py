@@ -59,7 +59,9 @@ def takedown(
 
 def returned(dataset: Dataset, takedowns: Iterable[Takedown]) -> list[str]:
     """Names taken down that the dataset has all the same, each with the reason."""
-    by_name = {(one.kind, name): one for one in takedowns for name in one.names}
+    by_name: dict[tuple[str, str], Takedown] = {
+        (one.kind, name): one for one in takedowns for name in one.names
+    }
     if not by_name:
         return []
     found = {
