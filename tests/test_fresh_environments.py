@@ -54,7 +54,7 @@ def test_a_snippet_of_the_card_runs_after_what_it_installs(
     python = new_environment(tmp_path / "env", packages.replace(".", str(ROOT)), tmp_path)
     shown = {
         0: "print(len(sample['flac']), len(sample['jpg']), len(sample['mask.png']))",
-        1: "print(len(sample['flac']['bytes']), *sample['jpg'].size)",
+        1: "print(len(sample['flac']), *sample['jpg'].size)",
         2: "print(len(sample.flac), len(sample.jpg), len(sample.mask_png))",
     }
     (tmp_path / "snippet.py").write_text(f"{code}\n{shown[number]}\n")

@@ -449,7 +449,7 @@ def test_the_card_s_three_loaders_work_as_written(dataset: str, tmp_path: Path) 
     first = next(iter(Dataset(dataset).samples("train")))
     shows = (
         "print(sample['__key__'], len(sample['flac']), len(sample['jpg']))",
-        "print(sample['__key__'], len(sample['flac']['bytes']), sample['jpg'].size)",
+        "print(sample['__key__'], len(sample['flac']), sample['jpg'].size)",
         "print(sample.key, len(sample.flac), len(sample.jpg))",
     )
     for number, (block, show) in enumerate(zip(blocks, shows, strict=True)):

@@ -25,7 +25,7 @@ class Facts:
         clips: how many the samples hear, one or more each.
         image_licences, audio_licences: samples, and clips heard, per licence ("unknown": none is recorded).
         image_corpora, audio_corpora: samples per corpus of the photo and mask, clips heard per corpus.
-        known: samples whose `image_author`, `image_page`, `image_url`, clips whose `audio_author`, `audio_url` is known.
+        known: how many samples have `image_author`, `image_page`, `image_url`, and clips `audio_author`, `audio_url`.
         picture: the name of a picture of some samples; "": there is none.
     """
 
@@ -173,11 +173,9 @@ def _loading(facts: Facts) -> str:
         url = folder
     base = f"https://huggingface.co/datasets/{hub}/resolve/{facts.version}" if hub else url
     if hub:
-        load = f'"{hub}", revision="{facts.version}", split="{_hub_split(split)}", streaming=True'
+        where = f'path="{hub}", revision="{facts.version}", split="{_hub_split(split)}"'
     else:
-        load = (
-            f'"webdataset", data_files={{"{split}": "{url}/{split}/*.tar"}}, split="{split}", streaming=True'
-        )
+        where = f'path="webdataset", data_files={{"{split}": "{url}/{split}/*.tar"}}, split="{split}"'
     clips = f"{len(facts.manifest.pool_shards):,} shard(s)"
     return f"""## Load it
 
@@ -192,14 +190,15 @@ samples = webdataset.WebDataset("{base}/{names}", shardshuffle=False)
 sample = next(iter(samples))  # bytes under "flac", "jpg", "json", "mask.png"
 ```
 
-With `pip install datasets pillow`; sounds stay FLAC bytes, which need no decoder here (`datasets[audio]` brings one):
+With `pip install datasets pillow`; `features` leaves sounds as FLAC bytes, without it `datasets[audio]` decodes them:
 
 ```python
-from datasets import Audio, load_dataset
+from datasets import Features, Value, load_dataset
 
-samples = load_dataset({load})
-samples = samples.cast_column("flac", Audio(decode=False))
-sample = next(iter(samples))  # sample["jpg"] is a picture, sample["flac"]["bytes"] a FLAC file
+where = dict({where}, streaming=True)
+features = Features({{**load_dataset(**where).features, "flac": Value("binary")}})
+samples = load_dataset(**where, features=features)
+sample = next(iter(samples))  # sample["jpg"] is a picture, sample["flac"] the bytes of a FLAC file
 ```
 
 With this project's reader (`pip install .` from its checkout), which also reads single members by offset:
