@@ -7,6 +7,7 @@ import click
 
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path, remember_map
 from pipelines.commands.vocabulary_options import audio_option, visual_option
+from shards.command_line import Command
 
 if TYPE_CHECKING:
     from label_maps import LabelMap
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.review.queue import Queue
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("proposals_csv")
 @QUEUE
 @MAP
