@@ -14,14 +14,16 @@ A checkpoint appears under its name when it is complete, and the links change in
 resumes from a complete checkpoint. Nothing is pickled. Random numbers need no state: each step seeds its own.
 """
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -31,6 +33,7 @@ from shards import storage
 from shards.errors import AvsError
 
 _FORMAT = 1
+_MAX_STATE = 64 << 20  # bytes of state.json, which lists every shard of the dataset
 
 
 class RunError(AvsError):
@@ -126,18 +129,45 @@ def load_checkpoint(path: str | Path) -> Saved:
     if not (folder / "state.json").is_file():
         raise RunError(f"{path} holds no checkpoint: give a folder that `avs-train fit` wrote")
     try:
-        state = json.loads((folder / "state.json").read_text())
-        if state.get("format") != _FORMAT:
-            raise RunError(
-                f"{folder} has checkpoint format {state.get('format')}, this version reads {_FORMAT}"
-            )
-        weights = load_file(folder / "weights.safetensors")
-        optimizer = load_file(folder / "optimizer.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        content = storage.read_small(str(folder / "state.json"), _MAX_STATE)
+        head = msgspec.json.decode(content, type=_Head)
+        if head.format != _FORMAT:
+            raise RunError(f"{folder} has checkpoint format {head.format}, this version reads {_FORMAT}")
+        state = msgspec.json.decode(content, type=dict[str, Any])
+        weights, optimizer = (_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise RunError(
             f"{folder} is damaged ({error}): remove it to resume from an older checkpoint"
         ) from error
     return Saved(folder.resolve(), weights, optimizer, state)
+
+
+class _Head(msgspec.Struct):
+    """What state.json must say, where it says it; the rest is compared with the run's own."""
+
+    format: int
+    step: Annotated[int, msgspec.Meta(ge=0)] = 0
+    epoch: Annotated[int, msgspec.Meta(ge=0)] = 0
+    best: "_Best | None" = None
+    last: float | None = None
+    frozen: str = ""
+    config: dict[str, dict[str, Any] | str] = {}
+    data: "_Data | None" = None
+
+
+class _Data(msgspec.Struct):
+    shards: dict[str, str] = {}
+
+
+class _Best(msgspec.Struct):
+    mJ: float
+    step: int
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+    return load_file(path)
 
 
 def optimizer_tensors(
