@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.recipes.recipe import Recipe
-from shards import new_dataset, parts, storage
+from shards import new_dataset, parts, storage, tables
 from shards.claims import WORK
 from shards.manifest import HeldOutList, Manifest, Step
 from shards.tables import REJECTIONS
@@ -99,8 +99,7 @@ def finish(
 
 def _slices(urls: Iterable[str]) -> Iterator[pa.Table]:
     for url in sorted(urls):
-        with storage.open_read(url) as file:
-            yield pq.read_table(file)
+        yield tables.read(url)
 
 
 def write_report(url: str, counts: Counts) -> None:

@@ -206,7 +206,7 @@ class Ledger:
             if segment in have or not segment.endswith(".parquet"):
                 continue
             table = pq.read_table(
-                io.BytesIO(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA
+                pa.BufferReader(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA
             )
             rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
             self._db.execute("BEGIN IMMEDIATE")

@@ -62,7 +62,7 @@ def plan(
 def _rows(path: str, columns: list[str], key: str, wanted: set[str]) -> Iterator[dict[str, Any]]:
     with storage.open_read(path) as file:
         values = pa.array(sorted(wanted), pa.string())
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
             yield from batch.filter(pc.is_in(batch.column(key), value_set=values)).to_pylist()
 
 

@@ -120,7 +120,7 @@ def _categorized(url: str, label_map: LabelMap, item: str, label_id: str, column
     needed = sorted({*columns, item, label_id, "label", "corpus"} - {"category"})
     parts: list[pa.Table] = []
     with storage.open_read(url) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=needed):
+        for batch in pq.ParquetFile(file).iter_batches(columns=needed, use_threads=False):
             kept = categorize(pa.Table.from_batches([batch]), label_map, item=item, label_id=label_id).kept
             parts.append(kept.select(columns))
     return (
