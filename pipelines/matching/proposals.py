@@ -97,7 +97,7 @@ def read(url: str) -> list[Proposal]:
         )
     found: dict[LinkKey, Proposal] = {}
     faults = []
-    for row in reader:
+    for row in _rows(reader, url):
         where = f"{url}:{reader.line_num}"
         if fault := _fault(row):
             faults.append(f"{where}: {fault}")
@@ -113,12 +113,23 @@ def read(url: str) -> list[Proposal]:
     return list(found.values())
 
 
+def _rows(reader: csv.DictReader[str], url: str) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ProposalsError(
+            f"{url}:{reader.line_num}: not CSV ({error}); restore what was cut off"
+        ) from error
+
+
 def _fault(row: dict[str, str]) -> str:
     if None in row or None in row.values():
         return f"the row does not have {len(COLUMNS)} columns; quote labels that contain commas"
     for name in ("audio_label", "visual_label", "visual_id"):
         if not row[name]:
             return f"{name} is empty; a link names both of its labels"
+        if row[name] != row[name].strip() or not row[name].isprintable():
+            return f"{name} is {row[name]!r}; labels and ids have no spaces at their ends and no control characters"
     for name in ("audio_source", "source"):
         if not SOURCE_RULE.fullmatch(row[name]):
             return f"{name} is {row[name]!r}; a source is written in a-z, 0-9 and _, such as vggsound or lvis"

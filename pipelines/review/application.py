@@ -130,13 +130,17 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> MapChange:
 
 
 def apply(planned: MapChange) -> None:
-    """Write both files, each in one step."""
+    """Write both files, each in one step: first the map, which is checked, so that a refusal leaves both as they are.
+
+    Raises:
+        LabelMapError: the map would break a rule.
+    """
+    if planned.map_after != planned.map_before:
+        write(planned.map_path, planned.map_after)
     if planned.rejected_after != planned.rejected_before:
         storage.write_atomic(
             str(rejected.path_for(planned.map_path)), rejected.to_csv(planned.rejected_after)
         )
-    if planned.map_after != planned.map_before:
-        write(planned.map_path, planned.map_after)
 
 
 def mark(key: LinkKey) -> str:
