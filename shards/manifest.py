@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import msgspec
 import pyarrow as pa
@@ -72,6 +72,7 @@ class MapVersion(TypedDict):
     name: str
     version: str
     sha256: str
+    groups_sha256: NotRequired[str]  # of scenes: of what could be taken for what
 
 
 class HeldOutList(TypedDict):

@@ -383,7 +383,7 @@ def _check_scene(row: dict[str, Any], parts: dict[str, bytes], job: _Job) -> Ite
         if (source.instances is msgspec.UNSET) == ("instances" in job.targets):
             yield f"json: {source.category}: instances {source.instances}; targets are {', '.join(job.targets)}"
         known = job.clips.get(source.audio.id) if source.audio else None
-        if known and source.category not in known["categories"]:
+        if known and record.kind != records.RECORDING and source.category not in known["categories"]:
             yield f"json: {source.category} hears {known['clip_id']}, which the pool has for {known['categories']}"
     if all(audio.id in job.clips for audio in record.clips):
         yield from _check_rendered(record, parts["flac"], job)
@@ -415,6 +415,8 @@ def _check_classes(record: SampleRecord, parts: dict[str, bytes], job: _Job) -> 
     numbers = {job.classes.get(name, 0) for name in record.categories} | {0, format.IGNORE}
     if mode != "L" or found.shape != mask.shape or not set(np.unique(found).tolist()) <= numbers:
         yield f"{format.CLASSES}: mode {mode}, {found.shape[::-1]}, values {np.unique(found)[:9]}; of {numbers}"
+    elif record.kind == records.RECORDING and set(np.unique(found).tolist()) | {0, format.IGNORE} != numbers:
+        yield f"{format.CLASSES}: shows {np.unique(found)}; the record's classes are {record.category!r}"
     elif ((found > 0) != mask).any():
         yield f"{format.CLASSES}: covers other pixels than mask.png"
     elif "instances" in job.targets:

@@ -6,14 +6,18 @@ import sys
 
 from starlette.testclient import TestClient
 
+from pipelines.review.renderers import Renderers
 from pipelines.review.server.app import REVIEWER_COOKIE, Settings, build_app
 
+RENDERERS = Renderers()  # of all apps in this process: they take a second to start
 BASE = "http://127.0.0.1:8710"
 
 
 @contextlib.contextmanager
-def served(world):
-    """The address of a server on a free port; killed, not asked, at the end. It has nothing to complain about."""
+def served(world, token=False, named=True):
+    """The address of a server on a free port (with its token, where it has one), and its process; killed, not asked, at
+    the end. It has nothing to complain about. Without `named`, it takes map and corpora from the queue.
+    """
     command = [
         sys.executable,
         "-c",
@@ -23,23 +27,28 @@ def served(world):
         "--port",
         "0",
     ]
-    command += ["--queue", world.queue_path, "--map", str(world.map_path), "--corpora", world.corpora]
+    command += ["--queue", world.queue_path]
+    command += ["--map", str(world.map_path), "--corpora", world.corpora] if named else []
+    command += [] if token else ["--no-token"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         line = process.stdout.readline()
         assert line.startswith("Review page: http://"), line + process.stdout.read()
+        assert ("whoever has it" if token else "Without a token") in process.stdout.readline()
         yield line.split()[-1].rstrip("/"), process
     finally:
         process.kill()
         printed = process.communicate()[0]
-    assert printed == ""  # no warning, no traceback
+    assert printed == "", printed  # no warning, no traceback
 
 
 def browser(world, reviewer="anna", token=None, base=BASE, origin=BASE):
     """A client of the app with the cookie that `reviewer` has after giving a name."""
     names = ("localhost", "127.0.0.1", "::1")
     settings = Settings(world.queue_path, world.map_path, world.corpora, names, token)
-    client = TestClient(build_app(settings), base_url=base, headers={"origin": origin} if origin else {})
+    client = TestClient(
+        build_app(settings, RENDERERS), base_url=base, headers={"origin": origin} if origin else {}
+    )
     if reviewer:
         client.cookies.set(REVIEWER_COOKIE, reviewer)
     return client

@@ -31,7 +31,7 @@ def test_photos() -> None:
     assert cause(b"<html>Not here</html>", "text/html") is Cause.BAD_CONTENT
     assert cause(good, "text/html") is Cause.BAD_CONTENT
     assert cause(media.mask(1), "image/png") is Cause.BAD_CONTENT
-    assert cause(good[: len(good) // 2]) is Cause.TRUNCATED
+    assert cause(good[: len(good) // 2]) is Cause.DECODE_ERROR
     assert cause(media.photo(1, 160, 40)) is Cause.TOO_SMALL
     assert cause(media.photo(1, 1200, 1000)) is Cause.TOO_LARGE
     assert cause(good[:100] + b"\xff\xd9") is Cause.DECODE_ERROR

@@ -7,7 +7,10 @@ from collections import Counter
 
 import pytest
 from review_page import served
-from review_world import HOSTILE, PROPOSALS, make_world
+from review_world import BASE_LINKS, HOSTILE, PROPOSALS, make_world, write_map
+
+from label_maps import Link
+from pipelines.review import rejected
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -54,8 +57,8 @@ def shared_server(tmp_path_factory):
 class Reviewer:
     """A person with a browser of their own."""
 
-    def __init__(self, chromium, address, name, viewport=LAPTOP, scheme="light"):
-        self.context = chromium.new_context(viewport=viewport, color_scheme=scheme)
+    def __init__(self, chromium, address, name, viewport=LAPTOP, scheme="light", **more):
+        self.context = chromium.new_context(viewport=viewport, color_scheme=scheme, **more)
         self.page = self.context.new_page()
         self.page.set_default_timeout(10_000)
         self.faults = []
@@ -65,6 +68,7 @@ class Reviewer:
         )
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
         self.page.goto(address)
+        self.page.wait_for_selector("#name[open]")
         self.page.keyboard.type(name)
         self.page.keyboard.press("Enter")
         self.page.wait_for_selector("article.link")
@@ -85,6 +89,16 @@ class Reviewer:
             arg=[link, answered],
         )
         return link
+
+    def wait_past(self, link):
+        self.page.wait_for_selector(f"article.link:not([data-id='{link}'])")
+
+    def wait_for(self, link):
+        self.page.wait_for_selector(f"article.link[data-id='{link}']")
+
+    @property
+    def focus(self):
+        return self.page.evaluate("document.activeElement.tagName + ' ' + document.activeElement.textContent")
 
     def close(self):
         self.context.close()
@@ -189,7 +203,7 @@ def test_sounds_masks_search_category_and_help_by_keyboard(chromium, shared_serv
     page.keyboard.press("/")
     page.keyboard.type("thing 07")
     page.keyboard.press("Enter")  # faster than the list of what was typed
-    page.wait_for_function("() => document.querySelector('.image h1').textContent === 'thing 07'")
+    page.wait_for_function("() => document.querySelector('.image h2').textContent === 'thing 07'")
     page.keyboard.press("c")
     page.keyboard.type("Bovine Things")
     page.keyboard.press("Tab")
@@ -229,7 +243,7 @@ def test_pages_fit_and_hostile_labels_stay_text(chromium, shared_server, viewpor
         anna.page.screenshot(path=tmp_path / f"{name}.png")
         shown[name] = anna.page.evaluate("document.documentElement.scrollWidth")
         if name == "hostile":
-            assert HOSTILE in anna.page.inner_text(".sound h1")
+            assert HOSTILE in anna.page.inner_text(".sound h2")
         if name == "link":
             buttons = [
                 box.bounding_box()
@@ -261,3 +275,243 @@ def test_the_keyboard_reaches_every_button_with_a_visible_ring(chromium, shared_
             assert focus[1:] == ["solid", "2px"], focus
     assert reached == buttons
     anna.close()
+
+
+def decided_by(world, reviewer):
+    with world.open() as queue:
+        return [(d.item_id, d.verdict) for d in queue.decisions() if d.reviewer == reviewer]
+
+
+@pytest.mark.parametrize("button", ["reject", "defer"])
+def test_after_a_click_no_key_decides_what_was_not_meant(chromium, server, button):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    first = anna.link
+    anna.page.click(f"[data-do={button}]")
+    anna.wait_past(first)
+    second = anna.link
+    with world.open() as queue:
+        name = queue.item(second).proposal
+    assert anna.focus.startswith("H1")
+    assert f"Link {second} {name.audio_label} = " in anna.focus
+    for key in (" ", " ", "Enter", "Delete", "A", "R", "D", "x", "ArrowRight", "1"):
+        anna.page.keyboard.press(key)
+    anna.page.focus("[data-do=accept]")
+    anna.page.keyboard.press("p")  # a documented key does what it says, wherever the focus is
+    anna.wait_for(first)
+    assert anna.focus.startswith("H1")
+    anna.page.keyboard.press(" ")
+    assert decided_by(world, "anna") == [(first, button)]
+    anna.close()
+
+
+def test_a_double_click_decides_one_link(chromium, server):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    first = anna.link
+    box = anna.page.locator("[data-do=reject]").bounding_box()
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    anna.page.mouse.click(*at)
+    anna.wait_past(first)
+    second = anna.link
+    anna.page.mouse.down(click_count=2)  # the second half of the same double click
+    anna.page.mouse.up(click_count=2)
+    anna.page.keyboard.press("n")
+    anna.wait_past(second)
+    assert decided_by(world, "anna") == [(first, "reject")]
+    anna.close()
+
+
+def test_a_second_press_while_the_first_is_on_its_way_decides_nothing(chromium, server):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    first = anna.link
+    held = []
+    anna.page.route("**/decision", lambda route: held.append(route))
+    for key in "rad":
+        anna.page.keyboard.press(key)
+    anna.page.click("[data-do=reject]")
+    anna.page.keyboard.press("n")
+    assert anna.link == first  # what is answered stays on the screen until it is
+    assert len(held) == 1
+    held[0].continue_()
+    anna.wait_past(first)
+    assert decided_by(world, "anna") == [(first, "reject")]
+    anna.close()
+
+
+def test_without_a_network_the_page_says_what_is_saved_and_then_goes_on(chromium, server):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    first, status = anna.link, anna.page.locator("#status")
+    anna.context.set_offline(True)
+    anna.page.keyboard.press("r")
+    sync_api.expect(anna.page.locator("#status")).to_contain_text("Not saved yet: reject")
+    anna.page.keyboard.press("r")
+    anna.page.keyboard.press("a")
+    assert anna.link == first
+    assert decided_by(world, "anna") == []
+    anna.context.set_offline(False)
+    anna.wait_past(first)
+    assert status.inner_text().startswith("Rejected: ")
+    assert decided_by(world, "anna") == [(first, "reject")]
+    anna.page.wait_for_function(
+        "() => [...document.images].every((image) => image.complete && image.naturalWidth)"
+    )
+    second = anna.link
+    anna.context.set_offline(True)
+    anna.page.keyboard.press("n")
+    sync_api.expect(anna.page.locator("#status")).to_contain_text("waiting for the next link")
+    assert anna.link == second
+    anna.context.set_offline(False)
+    anna.wait_past(second)
+    assert len(decided_by(world, "anna")) == 1
+    anna.faults = [fault for fault in anna.faults if "ERR_INTERNET_DISCONNECTED" not in fault]
+    anna.close()
+
+
+def test_the_address_names_the_link_and_the_way_back_leads_to_it(chromium, server):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    seen = [anna.link]
+    for key in ("n", "r", "n", "d"):
+        link = anna.link
+        anna.page.keyboard.press(key)
+        anna.wait_past(link)
+        seen.append(anna.link)
+        assert anna.page.url == f"{address}/link/{seen[-1]}"
+    assert len(set(seen)) == 5
+    for back, press in ((3, "p"), (2, "p"), (1, None)):
+        anna.page.keyboard.press(press) if press else anna.page.go_back()
+        anna.wait_for(seen[back])
+        assert anna.page.url == f"{address}/link/{seen[back]}"
+    anna.page.keyboard.press("a")  # it was rejected before
+    sync_api.expect(anna.page.locator("#status")).to_contain_text("is decided: u takes")
+    assert decided_by(world, "anna") == [(seen[1], "reject"), (seen[3], "defer")]
+    anna.page.reload()
+    anna.wait_for(seen[1])
+    with world.open() as queue:
+        assert anna.page.title().startswith(queue.item(seen[1]).proposal.audio_label)
+    anna.page.keyboard.press("u")  # the answer to this link, and not the newer one
+    sync_api.expect(anna.page.locator("#status")).to_contain_text("Took back: reject")
+    with world.open() as queue:
+        assert [d.item_id for d in queue.decisions() if d.undone] == [seen[1]]
+    anna.close()
+
+
+def test_on_a_phone_every_dialog_closes_by_touch(chromium, shared_server):
+    _, address = shared_server
+    anna = Reviewer(chromium, address, "anna", PHONE, has_touch=True, is_mobile=True)
+    anna.page.wait_for_function("document.getElementById('reviewer').textContent.includes('anna')")
+    anna.page.reload()
+    anna.page.wait_for_selector("article.link")
+    for opens, dialog in (
+        ("#reviewer", "#name"),
+        ("[data-do=category]", "#category"),
+        ("[data-do=search]", "#search"),
+    ):
+        anna.page.tap(opens)
+        anna.page.tap(f"{dialog} [data-close]")
+        anna.page.wait_for_selector(dialog, state="hidden")
+        anna.page.tap(opens)
+        anna.page.wait_for_selector(dialog)
+        anna.page.touchscreen.tap(5, 5)
+        anna.page.wait_for_selector(dialog, state="hidden")
+    anna.page.tap("[data-do=masks]")
+    assert anna.page.locator("body.bare").count() == 1
+    anna.close()
+
+
+def test_a_screen_reader_hears_one_heading_and_what_each_button_and_photo_is(chromium, shared_server):
+    world, address = shared_server
+    anna = Reviewer(chromium, address, "anna")
+    with world.open() as queue:
+        cow = queue.find(PROPOSALS[0].key).id
+    anna.page.goto(f"{address}/link/{cow}")
+    anna.page.wait_for_selector("article.link")
+    assert anna.page.get_by_role("heading", level=1).count() == 1
+    photos = [image.get_attribute("alt") for image in anna.page.query_selector_all("figure img:not(.mask)")]
+    assert len(photos) == len(set(photos)) == 3
+    assert all("cow" in text for text in photos)
+    for name in (
+        "Reject ?: it does not",
+        "Accept ?: .* into \\w+",
+        "Play or stop clip 2, 0b_000010",
+        "anna ?, change the",
+    ):
+        assert anna.page.get_by_role("button", name=re.compile(f"^{name}")).count() == 1, name
+    assert anna.page.locator("#status").get_attribute("role") == "status"
+    anna.close()
+
+
+def test_at_200_percent_most_of_the_height_is_the_links(chromium, shared_server):
+    _, address = shared_server
+    anna = Reviewer(chromium, address, "anna", {"width": 640, "height": 400})
+    anna.page.keyboard.press("m")
+    anna.page.evaluate("window.scrollTo(0, 200)")
+    covered = anna.page.evaluate(
+        """() => ['.top', '#status', '.actions'].map(name => document.querySelector(name).getBoundingClientRect())
+            .reduce((sum, box) => sum + Math.max(0, Math.min(box.bottom, innerHeight) - Math.max(box.top, 0)), 0)"""
+    )
+    assert covered <= 0.25 * 400
+    assert anna.page.evaluate("document.documentElement.scrollWidth") <= 640
+    anna.page.click("[data-do=help]")  # reached, though the row of buttons is longer than the screen
+    assert anna.page.is_visible("#help")
+    anna.close()
+
+
+def test_the_printed_link_lets_in_and_nothing_else_does(chromium, tmp_path):
+    world = make_world(tmp_path, media=False)
+    with served(world, token=True) as (link, _):
+        stranger = chromium.new_context()
+        stranger.add_cookies([{"name": "not a token", "value": '{"x": [1,2]}', "url": link}])
+        page = stranger.new_page()
+        assert page.goto(link.partition("?")[0]).status == 401
+        assert "review serve" in page.inner_text("body")
+        stranger.close()
+        anna = Reviewer(chromium, link, "anna")
+        anna.context.add_cookies([{"name": "x[y]", "value": "(a,b)", "url": link.partition("?")[0]}])
+        assert "token" not in anna.page.url
+        anna.press("r")
+        anna.close()
+    assert len(decided_by(world, "anna")) == 1
+
+
+def test_the_page_says_why_a_link_was_refused_what_the_map_notes_and_what_is_left_out(chromium, tmp_path):
+    """The queue remembers where the map and the corpora are; a category of the map without photos is no new one."""
+    world = make_world(tmp_path, ask_all=False)
+    note = Link("cow", "open_images", "/m/0zzzz", "Calf", "", "same", "m", "2026-01-02", "a calf bleats")
+    moo = Link("cow", "vggsound", "calf bleating", "calf bleating", "", "same", "m", "2026-01-02", "")
+    write_map(world.map_path, [*BASE_LINKS, note, moo])
+    (world.map_path.parent / "rejected").mkdir()
+    refused = rejected.RejectedLink(
+        *PROPOSALS[1].key, "cowbell", "maintainers", "2026-01-02", "the bell, not the animal"
+    )
+    rejected.path_for(world.map_path).write_bytes(rejected.to_csv([refused]))
+    with world.open() as queue:
+        queue.set_meta("map", str(world.map_path))
+        queue.set_meta("corpora", world.corpora)
+        bell, cow = (queue.find(PROPOSALS[n].key).id for n in (1, 0))
+        thing = next(item.id for item in queue.items() if item.adds == 2)
+        left_out = queue.progress("anna").left_out
+    with served(world, named=False) as (address, _):
+        anna = Reviewer(chromium, address, "anna")
+        page = anna.page
+        page.goto(f"{address}/link/{bell}")
+        page.wait_for_selector("article.link")
+        assert "Refused before" in page.inner_text(".notes")
+        assert "the bell, not the animal" in page.inner_text(".notes")
+        page.goto(f"{address}/link/{cow}")
+        page.wait_for_selector("article.link")
+        page.wait_for_function(
+            "() => [...document.images].every((image) => image.complete && image.naturalWidth)"
+        )
+        assert page.locator("figure").count() == 3  # photos of the corpora that the queue remembers
+        assert "a calf bleats" in page.inner_text(".notes")
+        assert "A new category" not in page.inner_text(".impact")
+        page.goto(f"{address}/link/{thing}")
+        page.wait_for_selector("article.link")
+        assert "A new category" in page.inner_text(".impact")
+        page.goto(f"{address}/progress")
+        assert f"{left_out} more add nothing" in page.inner_text("main")
+        anna.close()

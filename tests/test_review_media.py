@@ -2,12 +2,17 @@
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from review_page import browser
+
+from pipelines.review.render import Job, Unreadable
+from pipelines.review.renderers import Renderers
 
 
 def example_ids(world, kind):
@@ -113,3 +118,77 @@ def test_broken_pictures_are_said_so(fresh):
     answer = browser(fresh).get(f"/media/photo/{example_ids(fresh, 'photo')['lvis:0']}")
     assert answer.status_code == 404
     assert "not a readable picture" in answer.json()["error"]
+
+
+def header_of_png(width, height):
+    """A PNG that says so, of a few bytes."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def header_of_jpeg(width, height):
+    small = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(small, "JPEG")
+    found = bytearray(small.getvalue())
+    at = found.index(b"\xff\xc0") + 5
+    found[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(found)
+
+
+def test_pictures_that_cost_too_much_and_files_that_are_none_are_refused_at_once(fresh):
+    """By what their headers say: nothing of 1.2 gigapixels is decoded, and nobody waits for a pipe."""
+    photo = Path(fresh.corpora) / "lvis/images/000.jpg"
+    row = example_ids(fresh, "photo")["lvis:0"]
+    clip = next(iter(example_ids(fresh, "clip").values()))
+    client = browser(fresh)
+    for content in (
+        header_of_png(40_000, 30_000),
+        header_of_jpeg(40_000, 30_000),
+        header_of_png(0, 5),
+        b"GIF89a" + bytes(99),
+    ):
+        photo.write_bytes(content)
+        for kind in ("photo", "mask"):
+            answer = client.get(f"/media/{kind}/{row}")
+            assert (answer.status_code, "is not a readable picture" in answer.text) == (404, True), (
+                answer.text
+            )
+    photo.unlink()
+    os.mkfifo(photo)
+    assert client.get(f"/media/photo/{row}").status_code == 404
+    photo.unlink()
+    photo.mkdir()
+    assert client.get(f"/media/photo/{row}").status_code == 404
+    with fresh.open() as queue:
+        queue.connection.execute("UPDATE examples SET path = 'lvis/images' WHERE kind = 'clip'")
+    assert client.get(f"/media/clip/{clip}").status_code == 404
+    os.mkfifo(Path(fresh.corpora) / "pipe.wav")
+    os.symlink("/dev/zero", Path(fresh.corpora) / "device.wav")
+    for name in ("pipe.wav", "device.wav"):
+        with fresh.open() as queue:
+            queue.connection.execute("UPDATE examples SET path = ? WHERE kind = 'clip'", (name,))
+        assert client.get(f"/media/clip/{clip}").status_code == 404
+
+
+def test_a_mask_that_is_far_larger_than_its_photo_is_not_drawn(fresh):
+    with fresh.open() as queue:
+        queue.connection.execute("UPDATE examples SET width = 100000, height = 100000 WHERE kind = 'photo'")
+    assert browser(fresh).get(f"/media/mask/{example_ids(fresh, 'photo')['lvis:0']}").status_code == 404
+
+
+def test_a_picture_that_takes_too_long_or_too_much_ends_its_process_alone():
+    """A photo of 49 megapixels fits neither a bound of 16 MiB nor a millisecond; the next one is rendered."""
+    large, small = (io.BytesIO() for _ in "ab")
+    Image.new("RGB", (7000, 7000)).save(large, "PNG")
+    Image.new("RGB", (64, 48), (200, 10, 10)).save(small, "PNG")
+    narrow = Renderers(workers=1, memory=16 << 20)
+    with pytest.raises(Unreadable, match="more than 16 MiB"):
+        narrow.tile(lambda: Job("large.png", large.getvalue()))
+    assert Image.open(io.BytesIO(narrow.tile(lambda: Job("small.png", small.getvalue())).photo)).size == (
+        480,
+        360,
+    )
+    hasty = Renderers(workers=1, seconds=0.001)
+    with pytest.raises(Unreadable, match="took over"):
+        hasty.tile(lambda: Job("large.png", large.getvalue()))

@@ -15,7 +15,7 @@ from pipelines.review.records import Answer
 from pipelines.review.server.app import REVIEWER_COOKIE
 from pipelines.review.server.leases import LEASE_S, Leases
 from pipelines.review.server.run import serve
-from pipelines.review.server.security import MAX_BODY_BYTES, is_loopback
+from pipelines.review.server.security import HEADERS, MAX_BODY_BYTES, is_loopback
 
 
 def decide(client, link, verdict="accept", **more):
@@ -96,6 +96,24 @@ def test_with_a_token_addresses_in_digits_are_answered_but_no_other_names(world)
     assert client.get("/map", headers={"host": "evil.example"}).status_code == 421
 
 
+@pytest.mark.parametrize(
+    "other", ["a[b]=c", "x=1; =; ;;", 'y="open', "avs_review_token=old", "ü=ü", "a=b=c", "," * 200]
+)
+def test_other_cookies_of_the_host_break_no_token(world, other):
+    """Browsers send a host's cookies to all of its ports: whatever another program has set there comes along."""
+    client = browser(world, token="secret")
+    name, value = client.get("/?token=secret").headers["set-cookie"].partition(";")[0].split("=")
+    assert name.endswith("_8710")
+    for cookie in (f"{other}; {name}={value}", f"{name}={value}; {other}", f"{name}=stale; {name}={value}"):
+        assert (
+            browser(world, token="secret").get("/map", headers={"cookie": cookie.encode()}).status_code == 200
+        )
+    refused = browser(world, token="secret").get(
+        "/map", headers={"cookie": f"{other}; {name}=wrong".encode()}
+    )
+    assert refused.status_code == 401
+
+
 def test_what_loopback_is():
     assert all(map(is_loopback, ["localhost", "127.0.0.1", "127.9.9.9", "::1"]))
     assert not any(map(is_loopback, ["0.0.0.0", "::", "192.0.2.7", "example.org", ""]))
@@ -125,6 +143,57 @@ def test_every_answer_forbids_inline_scripts_and_other_sites(world):
         assert page.count("<script") == page.count('<script src="/static/')
         assert "http://" not in page.replace("http://www.w3.org", "")
         assert "https://" not in page
+
+
+HUGE = "9" * 30
+HOSTILE_GETS = [
+    f"/link/{HUGE}", f"/api/link/{HUGE}", "/api/link/-1", f"/media/photo/{HUGE}", f"/media/clip/{HUGE}",
+    "/link/²", "/api/link/٣", "/media/mask/1e9", "/api/search?q=" + "a" * 5000, "/api/nothing", "/%00", "/%ff%fe",
+]  # fmt: skip
+HOSTILE_BODIES = [
+    b"[" * 16000, b'{"a":' * 3000, b"1" * 5000, b"NaN", b'"text"', b"{}", b'{"verdict": "accept", "revision": true}',
+    b'{"verdict": "accept", "revision": ' + b"9" * 40 + b"}", b'{"verdict": "accept", "revision": 1e400}',
+    *(b'{"verdict": "reject", "revision": 1, "%s": "\\ud800"}' % name for name in (b"note", b"request_id")),
+    b'{"verdict": "accept", "revision": 1, "category": "\\udfff"}', b'{"verdict": "\\ud800", "revision": 1}',
+    b'{"verdict": "reject", "revision": 1, "note": "a\\u2028b"}', b'{"verdict": ["accept"], "revision": 1}',
+]  # fmt: skip
+
+
+def check_refused(answer):
+    assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:200])
+    for name, value in HEADERS.items():
+        assert answer.headers[name] == value
+
+
+def test_hostile_requests_are_refused_with_all_headers(fresh):
+    client = browser(fresh)
+    for path in HOSTILE_GETS:
+        check_refused(client.get(path))
+    for body in HOSTILE_BODIES:
+        check_refused(client.post("/api/link/1/decision", content=body))
+    for name in (b'{"name": "\\ud800"}', b'{"name": "anna "}'[:-3] + b'\\ud83d"}', b"[" * 9000):
+        check_refused(client.post("/api/reviewer", content=name))
+    check_refused(client.post("/api/link/1/target", content=b'{"source": "\\ud800", "source_id": "80"}'))
+    for body in (b'{"request_id": "\\ud800"}', b'{"decision": true}', b'{"decision": %s}' % HUGE.encode()):
+        check_refused(client.post("/api/undo", content=body))
+    for length in ("²", "9" * 5000, "-1", "1_0"):
+        answer = client.post("/api/undo", content=b"{}", headers={"content-length": length.encode()})
+        check_refused(answer)
+    for path in ("/api/next?skip=²,٣,x,-1," + HUGE, "/api/next?on=²&tab=" + "t" * 5000, "/map?q=%ed%a0%80"):
+        assert client.get(path).status_code == 200  # what is no id is none
+    client.cookies.set(REVIEWER_COOKIE, "%ED%A0%80%00")
+    check_refused(client.get("/api/next"))
+    with fresh.open() as queue:
+        assert [d for d in queue.decisions() if d.origin == "person"] == []
+
+
+def test_a_fault_of_the_server_has_the_headers_too(fresh, monkeypatch):
+    monkeypatch.setattr(Leases, "of_others", lambda *_: 1 / 0)
+    app = browser(fresh).app
+    client = TestClient(app, base_url=BASE, cookies={REVIEWER_COOKIE: "anna"}, raise_server_exceptions=False)
+    answer = client.get("/api/next")
+    assert answer.status_code == 500
+    assert answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
 
 
 # What it shows
@@ -217,13 +286,51 @@ def test_two_browsers_are_shown_different_links_and_cannot_both_decide_one(fresh
     assert "anna decided" in late.json()["error"]
 
 
-def test_a_lease_ends_with_its_time():
+def test_what_is_passed_over_is_free_again_and_the_end_serves_nothing_that_others_decide(tmp_path):
+    world = make_world(tmp_path, PROPOSALS[:2], media=False)
+    anna = browser(world)
+    ben = TestClient(anna.app, base_url=BASE, headers={"origin": BASE}, cookies={REVIEWER_COOKIE: "ben"})
+
+    def following(client, tab, on="", skip=""):
+        return client.get(f"/api/next?tab={tab}&on={on}&skip={skip}").json()
+
+    first = following(anna, "a")["link"]
+    second = following(anna, "a", on=first["id"])["link"]  # fetched ahead
+    assert following(ben, "b") | {"progress": 0} == {"link": None, "held": True, "progress": 0}
+    assert following(anna, "later")["link"]["id"] == first["id"]
+    following(anna, "a", on=first["id"])
+    assert (
+        following(anna, "a", on=second["id"], skip=first["id"])["link"] is None
+    )  # she passed the first one over
+    given = following(ben, "b")["link"]
+    assert given["id"] == first["id"]
+    decide(ben, given)
+    decide(anna, second)
+    assert following(ben, "b") | {"progress": 0} == {"link": None, "held": False, "progress": 0}
+
+
+def test_the_page_takes_back_the_answer_it_shows_and_nobody_elses(fresh):
+    anna, ben = browser(fresh), browser(fresh, "ben")
+    first = next_link(anna)
+    made = decide(anna, first, "reject").json()["decision"]
+    decide(anna, next_link(anna), "accept")
+    assert anna.get(f"/api/link/{first['id']}").json()["link"]["mine"] == made
+    assert ben.get(f"/api/link/{first['id']}").json()["link"]["mine"] is None
+    assert "somebody else's" in ben.post("/api/undo", json={"decision": made}).json()["error"]
+    assert anna.post("/api/undo", json={"decision": made}).json()["link"]["id"] == first["id"]
+    assert anna.post("/api/undo", json={"decision": made}).status_code == 400
+
+
+def test_a_lease_ends_with_its_time_or_when_the_holder_goes_on():
     now = [0.0]
     leases = Leases(lambda: now[0])
-    leases.take(7, "anna")
-    assert (leases.of_others("anna"), leases.of_others("ben")) == (set(), {7})
+    anna, ben = ("anna", "1"), ("ben", "1")
+    leases.hold(anna, {7, 8})
+    assert (leases.of_others(anna), leases.of_others(ben)) == ({}, {7: anna, 8: anna})
+    leases.hold(anna, {8, 9})
+    assert leases.of_others(ben) == {8: anna, 9: anna}
     now[0] = LEASE_S + 1
-    assert leases.of_others("ben") == set()
+    assert leases.of_others(ben) == {}
 
 
 def test_the_first_vote_of_two_stays_hidden(tmp_path):

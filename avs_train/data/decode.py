@@ -86,6 +86,12 @@ def mask(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
         np.greater(decoded, 127, out=out.view(bool))
 
 
+def classes(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
+    """Decode numbers of classes and resize them to `out`, (S, S) uint8, written, nearest neighbour by pixel centres."""
+    decoded = view.of(_decoded(png, cv2.IMREAD_GRAYSCALE, "classes"))
+    cv2.resize(decoded, out.shape[::-1], dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def waveform(flac: bytes, window: int = 1) -> np.ndarray:
     """One VGGish window of a 16 kHz mono clip.
 

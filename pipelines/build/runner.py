@@ -36,7 +36,8 @@ LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to downlo
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
 _WORKER = """
-import runpy, signal
+import logging, runpy, signal
+logging.disable(logging.CRITICAL)
 from shards.processes import follow
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 follow({parent})

@@ -47,7 +47,7 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     SERVER_ERROR = "server_error"
-    TRUNCATED = "truncated"
+    TRUNCATED = "truncated"  # the transfer, not the file: that is a decode_error
     NOT_YET = "not_yet"  # a premiere or a running live stream
     # temporary a few times, then permanent
     BAD_CONTENT = "bad_content"  # not what the name promises: a page instead of a photo

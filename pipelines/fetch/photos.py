@@ -37,7 +37,7 @@ def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPE
     if content_type not in _UNTYPED and content_type != mime:
         raise Failure(Cause.BAD_CONTENT, f"content type {content_type!r}, not {mime!r}")
     if form == "JPEG" and b"\xff\xd9" not in content[-4096:]:
-        raise Failure(Cause.TRUNCATED, f"{len(content)} bytes without a JPEG end marker")
+        raise Failure(Cause.DECODE_ERROR, f"{len(content)} bytes without a JPEG end marker")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

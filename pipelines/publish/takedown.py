@@ -1,54 +1,17 @@
 """Take photos and videos out of a dataset on request; the rest stays as it is.
 
-TAKEDOWNS (`takedowns.json`) travels with every later version: `publish` refuses one that brings a name in it back.
+`takedowns.json` travels with every later version: `build --base` leaves out what it names, and `publish` refuses a
+version that brings it back.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal
-
-import msgspec
 
 from pipelines.publish import records, subset
-from shards import format, storage
+from shards import format
 from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.rejections import Reason
-
-TAKEDOWNS = "takedowns.json"
-_MAX_BYTES = 32 << 20
-
-
-@dataclass(frozen=True, order=True)
-class Takedown:
-    """One request. `names`: every name of the photograph, or the video's id."""
-
-    kind: Literal["image", "video"]
-    names: tuple[str, ...]
-    reason: str
-
-
-def load(dataset: str) -> tuple[Takedown, ...]:
-    """The takedowns that a dataset carries; none where it has no such file.
-
-    Raises:
-        DatasetError: a damaged list, so that nobody knows what was taken down.
-    """
-    url = storage.join(dataset, TAKEDOWNS)
-    if not storage.exists(url):
-        return ()
-    try:
-        return msgspec.json.decode(storage.read_small(url, _MAX_BYTES), type=tuple[Takedown, ...])
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(
-            f"{url} is damaged ({error}), so nobody knows what was taken down: put it back from the version before"
-        ) from error
-
-
-def dump(takedowns: Iterable[Takedown]) -> bytes:
-    rows = [asdict(takedown) for takedown in sorted(set(takedowns))]
-    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+from shards.takedowns import TAKEDOWNS, Takedown, dump, load
 
 
 def takedown(

@@ -1,26 +1,21 @@
 """Photos with their masks, and clips, from the corpora folder for the page: found by row, never by a path given."""
 
-import io
 import json
 import mimetypes
 import os
+import stat
+import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
-from PIL import Image, ImageChops, ImageFilter
-
-from pipelines.media import masks
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
+from pipelines.review.render import Job, Tile
+from pipelines.review.renderers import Renderers
 from shards import storage
-from shards.rejections import Rejected
 
-MAX_PIXELS = 100_000_000  # of a mask PNG
-TILE = (480, 360)  # pixels, width and height of a photo on the page
-_DIM = 120  # opacity, of 255, of what a mask leaves out
-_OUTLINE = (255, 209, 71)
+MAX_FILE_BYTES = 64 << 20  # of a photo, a mask, or a clip that a store holds
+TILES_KEPT = 512
 
 
 @dataclass(frozen=True)
@@ -63,97 +58,88 @@ def example(queue: Queue, example_id: int, kind: str) -> Example:
 
 
 class Media:
-    """Reads below one corpora folder, local or remote, and keeps what it rendered."""
+    """Reads below one corpora folder, local or remote, and keeps what was rendered. Thread-safe."""
 
-    def __init__(self, corpora: str) -> None:
+    def __init__(self, corpora: str, renderers: Renderers) -> None:
         self.corpora = corpora
-        self.photo = lru_cache(maxsize=512)(self._photo)
-        self.overlay = lru_cache(maxsize=512)(self._overlay)
+        self._renderers = renderers
+        self._lock = threading.Lock()
+        self._tiles: dict[Example, Future[Tile]] = {}
 
     def locate(self, path: str) -> str:
-        """The address of a file of the index, which must lie below the corpora folder, links followed.
+        """The address of a file of the index: a regular one, below the corpora folder when links are followed.
 
         Raises:
-            MediaMissing: it lies elsewhere, or is not there.
+            MediaMissing: it lies elsewhere, is not there, or is no regular file.
         """
         try:
             url = storage.join(self.corpora, path)
-        except ValueError as error:
-            raise MediaMissing(str(error)) from error
-        if storage.is_local(url):
-            root, real = (
-                os.path.realpath(storage.local_path(self.corpora)),
-                os.path.realpath(storage.local_path(url)),
-            )
-            if os.path.commonpath([root, real]) != root:
-                raise MediaMissing(f"{path!r} leads out of the corpora folder")
-            url = real
-        if not self.corpora or not storage.exists(url):
-            raise MediaMissing(f"{path!r} is not below the corpora folder {self.corpora!r}")
+            if storage.is_local(url):
+                root = os.path.realpath(storage.local_path(self.corpora))
+                url = os.path.realpath(storage.local_path(url))
+                if os.path.commonpath([root, url]) != root:
+                    raise MediaMissing(f"{path!r} leads out of the corpora folder")
+                there = bool(self.corpora) and stat.S_ISREG(os.stat(url).st_mode)
+            else:
+                there = storage.exists(url)
+        except (ValueError, OSError) as error:
+            raise MediaMissing(f"{path!r} is not below the corpora folder: {error}") from error
+        if not there:
+            raise MediaMissing(f"{path!r} is no file below the corpora folder {self.corpora!r}")
         return url
 
-    def _photo(self, photo: Example) -> bytes:
-        """JPEG of TILE's size: the photo's largest part of that shape, with the masks in its middle."""
-        image = self._open(photo.path).convert("RGB")
-        box = _window(image.size, self._mask(photo, image.size))
-        out = io.BytesIO()
-        image.resize(TILE, Image.Resampling.LANCZOS, box=box).save(out, "JPEG", quality=85)
-        return out.getvalue()
-
-    def _overlay(self, photo: Example) -> bytes:
-        """PNG of TILE's size: dark where no mask is, an outline around what is masked, else transparent."""
-        size = self._open(photo.path).size
-        mask = self._mask(photo, size)
-        small = mask.resize(TILE, Image.Resampling.BILINEAR, box=_window(size, mask)).point(
-            lambda v: 255 * (v > 127)
-        )
-        edge = ImageChops.subtract(small.filter(ImageFilter.MaxFilter(5)), small)
-        overlay = Image.new("RGBA", TILE, (12, 12, 14, 0))
-        overlay.putalpha(small.point(lambda v: 0 if v else _DIM))
-        overlay.paste((*_OUTLINE, 255), mask=edge)
-        out = io.BytesIO()
-        overlay.quantize(64, method=Image.Quantize.FASTOCTREE).save(out, "PNG")
-        return out.getvalue()
-
-    def _mask(self, photo: Example, size: tuple[int, int]) -> Image.Image:
-        """The union of the photo's masks, mode L, 0 or 255, of the photo's size; what is no mask is left out."""
-        found = []
-        for mask in json.loads(photo.masks):
-            try:
-                found.append(self._decoded(mask, photo.width or size[0], photo.height or size[1]))
-            except Rejected:
-                continue  # the build rejects it too, with its reason
-        if not found:
-            return Image.new("L", size, 0)
-        return Image.fromarray(masks.pixels(masks.union(found)).astype(np.uint8) * np.uint8(255)).resize(size)
-
-    def _decoded(self, mask: Any, width: int, height: int) -> masks.Rle:
-        if isinstance(mask, str):
-            return masks.from_image(storage.read_bytes(self.locate(mask)), width, height, MAX_PIXELS)
-        return masks.from_coco(json.dumps(mask).encode(), width, height)
-
-    def _open(self, path: str) -> Image.Image:
+    def read(self, path: str) -> bytes:
+        """A whole file of at most MAX_FILE_BYTES."""
         url = self.locate(path)
         try:
-            image = Image.open(io.BytesIO(storage.read_bytes(url)))
-            image.load()
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise MediaMissing(f"{path!r} is not a readable picture: {error}") from error
-        return image
+            content = storage.read_range(url, 0, MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise MediaMissing(f"{path!r} cannot be read: {error}") from error
+        if len(content) > MAX_FILE_BYTES:
+            raise MediaMissing(f"{path!r} has more than {MAX_FILE_BYTES >> 20} MiB: it is not shown")
+        return content
+
+    def tile(self, photo: Example) -> Tile:
+        """A photo and its overlay; rendered once, also where several ask for it at the same time.
+
+        Raises:
+            MediaMissing, Unreadable: there is nothing to show. Busy: too much is asked for.
+        """
+        with self._lock:
+            tile = self._tiles.get(photo)
+            first = tile is None
+            if tile is None:
+                tile = self._tiles[photo] = Future()
+                if len(self._tiles) > TILES_KEPT:
+                    del self._tiles[next(iter(self._tiles))]
+        if first:
+            try:
+                tile.set_result(self._renderers.tile(lambda: self._job(photo)))
+            except BaseException as error:
+                with self._lock:
+                    self._tiles.pop(photo, None)
+                tile.set_exception(error)
+        return tile.result()
+
+    def _job(self, photo: Example) -> Job:
+        segmentations: list[bytes] = []
+        files: list[bytes] = []
+        for mask in json.loads(photo.masks):
+            if not isinstance(mask, str):
+                segmentations.append(json.dumps(mask).encode())
+                continue
+            try:
+                files.append(self.read(mask))
+            except MediaMissing:
+                continue  # the build rejects it too, with its reason
+            if sum(map(len, files)) > MAX_FILE_BYTES:
+                raise MediaMissing(f"the masks of {photo.path!r} have more than {MAX_FILE_BYTES >> 20} MiB")
+        return Job(
+            photo.path, self.read(photo.path), tuple(segmentations), tuple(files), photo.width, photo.height
+        )
 
 
 def content_type(path: str) -> str:
     """Of a clip: an audio or video type, or none in particular, so that no browser runs it."""
     guessed = mimetypes.guess_type(path)[0] or ""
     return guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
-
-
-def _window(size: tuple[int, int], mask: Image.Image) -> tuple[float, float, float, float]:
-    """The largest box of TILE's shape within a picture whose middle is as near as can be to the mask's."""
-    width, height = size
-    scale = min(width / TILE[0], height / TILE[1])
-    w, h = min(TILE[0] * scale, width), min(TILE[1] * scale, height)
-    left, top, right, bottom = mask.getbbox() or (0, 0, width, height)
-    x = min(max((left + right) / 2 - w / 2, 0.0), width - w)
-    y = min(max((top + bottom) / 2 - h / 2, 0.0), height - h)
-    return (x, y, x + w, y + h)

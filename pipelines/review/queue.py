@@ -110,13 +110,21 @@ class Queue:
         ).fetchone()
         return self.item(row["id"]) if row else None
 
+    def of_one_vote(self, item_ids: Collection[int]) -> set[int]:
+        """Those of these links that one reviewer decides alone, so that a second one need not look at them."""
+        among = ",".join(str(int(item_id)) for item_id in item_ids)
+        rows = self.connection.execute(
+            f"SELECT id FROM items WHERE id IN ({among}) AND reviewers = 1 AND gold IS NULL"
+        )
+        return {row["id"] for row in rows}
+
     def progress(self, reviewer: str) -> Progress:
         row = self.connection.execute(
             f"""SELECT count(*) FILTER (WHERE asked),
                 count(*) FILTER (WHERE asked AND state IN ('accept', 'reject')),
                 count(*) FILTER (WHERE asked AND state = 'third'),
                 (SELECT count(*) FROM effective WHERE reviewer = :reviewer AND verdict <> 'defer'),
-                count(*) FILTER (WHERE {_WAITING}) FROM items""",
+                count(*) FILTER (WHERE {_WAITING}), count(*) FILTER (WHERE wanted AND NOT asked) FROM items""",
             {"reviewer": reviewer},
         ).fetchone()
         return Progress(*row)
@@ -194,6 +202,12 @@ class Queue:
             )
             self.refresh(row["item_id"])
             return self._decision(row["id"])
+
+    def reviewer_of(self, decision_id: int) -> str | None:
+        row = self.connection.execute(
+            "SELECT reviewer FROM decisions WHERE id = ?", (decision_id,)
+        ).fetchone()
+        return row["reviewer"] if row else None
 
     def record(self, item: QueuedLink, reviewer: str, answer: Answer, origin: str, decided_at: str) -> None:
         """A decision that was made elsewhere (`matcher`, `map`); inside the caller's transaction."""
@@ -296,6 +310,7 @@ def _item(row: sqlite3.Row) -> QueuedLink:
         row["reviewers"],
         row["gold"],
         bool(row["asked"]),
+        row["adds"],
         row["rank"],
         row["revision"],
         row["state"],

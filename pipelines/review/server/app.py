@@ -1,27 +1,32 @@
 """The routes of the review page. Every answer is computed by `pipelines.review`; this file only wires."""
 
 import json
+import re
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+import anyio
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
-from label_maps import LabelMapError
+from label_maps import RELATIONS, LabelMapError
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import RELATIONS, Answer, Conflict, QueuedLink, check_reviewer
+from pipelines.review.records import Answer, Conflict, QueuedLink, check_reviewer
+from pipelines.review.render import Unreadable
+from pipelines.review.renderers import Busy, Renderers
 from pipelines.review.server import views
 from pipelines.review.server.leases import Leases
 from pipelines.review.server.security import Guard
@@ -29,6 +34,9 @@ from pipelines.review.server.snapshot import Snapshots
 from shards import storage
 
 _HERE = Path(__file__).parent
+BODY_S = 20.0  # in which the body of a request is to arrive
+QUESTION_LETTERS = 200  # of what is searched for
+_ROW = re.compile(r"\d{1,18}", re.ASCII)  # a number that SQLite can hold
 REVIEWER_COOKIE = "avs_reviewer"
 SOURCE_NAMES = {
     "vggsound": "VGGSound",
@@ -42,6 +50,16 @@ SOURCE_NAMES = {
 def source_name(source: str) -> str:
     """As people write it; a vocabulary of one's own keeps the name it was given."""
     return SOURCE_NAMES.get(source, source)
+
+
+class _RowConvertor(Convertor[int]):
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
 
 
 @dataclass(frozen=True)
@@ -63,12 +81,16 @@ class Settings:
 
 
 class Page:
-    """Handlers. Each opens its own connection, in a worker thread."""
+    """Handlers. Each opens its own connection, in a worker thread; media have threads of their own, so that pictures
+    that take long hold up no decision.
+    """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, renderers: Renderers) -> None:
         self.settings = settings
         self.leases = Leases()
-        self.media = media.Media(settings.corpora)
+        self.media = media.Media(settings.corpora, renderers)
+        self._threads = anyio.CapacityLimiter(20)
+        self._media_threads = anyio.CapacityLimiter(8)
         self.snapshots = Snapshots(settings.map_path)
         self.templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -80,21 +102,22 @@ class Page:
         self.templates.filters["number"] = lambda value: f"{value:,}"
 
     def routes(self) -> list[Route | Mount]:
+        register_url_convertor("row", _RowConvertor())
         return [
             Route("/", self._page(self.review)),
-            Route("/link/{item_id:int}", self._page(self.review)),
+            Route("/link/{item_id:row}", self._page(self.review)),
             Route("/map", self._page(self.whole_map)),
             Route("/progress", self._page(self.progress)),
             Route("/api/next", self._page(self.next)),
-            Route("/api/link/{item_id:int}", self._page(self.link)),
+            Route("/api/link/{item_id:row}", self._page(self.link)),
             Route("/api/search", self._page(self.search)),
             Route("/api/reviewer", self._change(self.name_reviewer), methods=["POST"]),
-            Route("/api/link/{item_id:int}/decision", self._change(self.decide), methods=["POST"]),
-            Route("/api/link/{item_id:int}/target", self._change(self.target), methods=["POST"]),
+            Route("/api/link/{item_id:row}/decision", self._change(self.decide), methods=["POST"]),
+            Route("/api/link/{item_id:row}/target", self._change(self.target), methods=["POST"]),
             Route("/api/undo", self._change(self.undo), methods=["POST"]),
-            Route("/media/photo/{example_id:int}", self._page(self.photo)),
-            Route("/media/mask/{example_id:int}", self._page(self.mask)),
-            Route("/media/clip/{example_id:int}", self._page(self.clip)),
+            Route("/media/photo/{example_id:row}", self._page(self.photo, self._media_threads)),
+            Route("/media/mask/{example_id:row}", self._page(self.mask, self._media_threads)),
+            Route("/media/clip/{example_id:row}", self._page(self.clip, self._media_threads)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ]
 
@@ -120,20 +143,28 @@ class Page:
         return self._html("progress.html", request, queue, view=view)
 
     def next(self, request: Request, queue: Queue) -> Response:
+        """The link to show after the one that is `on` the screen; where the others' screens hold all, how many."""
         reviewer = _required_reviewer(request)
-        holder = f"{reviewer}\n{request.query_params.get('tab', '')}"
-        skip = {int(part) for part in request.query_params.get("skip", "").split(",") if part.isdigit()}
-        item = queue.next(reviewer, skip | self.leases.of_others(holder)) or queue.next(reviewer, skip)
-        if item is None:
-            return JSONResponse({"link": None, "progress": self._progress(queue, reviewer)})
-        self.leases.take(item.id, holder)
-        return self._link_json(queue, item, reviewer)
+        holder = (reviewer, request.query_params.get("tab", "")[:40])
+        on_screen = _rows(request.query_params.get("on", ""))
+        skip = _rows(request.query_params.get("skip", "")) | on_screen
+        others = self.leases.of_others(holder)
+        strangers = queue.of_one_vote([link for link, other in others.items() if other[0] != reviewer])
+        item = queue.next(reviewer, skip | others.keys()) or queue.next(reviewer, skip | strangers)
+        self.leases.hold(holder, on_screen | ({item.id} if item else set()))
+        if item is not None:
+            return self._link_json(queue, item, reviewer)
+        held = queue.next(reviewer, skip) is not None
+        return JSONResponse({"link": None, "held": held, "progress": self._progress(queue, reviewer)})
 
     def link(self, request: Request, queue: Queue) -> Response:
         return self._link_json(queue, queue.item(request.path_params["item_id"]), _required_reviewer(request))
 
     def search(self, request: Request, queue: Queue) -> Response:
-        found = labels.search(queue, request.query_params.get("q", ""))
+        question = request.query_params.get("q", "")
+        if len(question) > QUESTION_LETTERS:
+            raise ReviewError(f"search for at most {QUESTION_LETTERS} letters")
+        found = labels.search(queue, question)
         table = self.snapshots.take(queue).table
         return JSONResponse(
             [
@@ -167,11 +198,10 @@ class Page:
             _text(body, "relation") or "same",
             _text(body, "note").strip(),
         )
-        revision = body.get("revision")
-        if not isinstance(revision, int):
+        revision = _number(body, "revision")
+        if revision is None:
             raise ReviewError("a decision names the `revision` of the link that was on the screen")
         decision = queue.decide(item_id, reviewer, answer, revision, _text(body, "request_id") or None)
-        self.leases.give_back(item_id)
         return JSONResponse({"decision": decision.id, "progress": self._progress(queue, reviewer)})
 
     def target(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
@@ -187,16 +217,19 @@ class Page:
 
     def undo(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
         reviewer = _required_reviewer(request)
-        taken_back = queue.undo(reviewer, request_id=_text(body, "request_id") or None)
+        decision = _number(body, "decision")
+        if decision is not None and queue.reviewer_of(decision) not in (reviewer, None):
+            raise ReviewError(f"decision {decision} is somebody else's: `avs-data review undo` takes it back")
+        taken_back = queue.undo(reviewer, decision, _text(body, "request_id") or None)
         return self._link_json(queue, queue.item(taken_back.item_id), reviewer, undone=taken_back.verdict)
 
     def photo(self, request: Request, queue: Queue) -> Response:
         photo = media.example(queue, request.path_params["example_id"], "photo")
-        return _lasting(Response(self.media.photo(photo), media_type="image/jpeg"))
+        return _lasting(Response(self.media.tile(photo).photo, media_type="image/jpeg"))
 
     def mask(self, request: Request, queue: Queue) -> Response:
         photo = media.example(queue, request.path_params["example_id"], "photo")
-        return _lasting(Response(self.media.overlay(photo), media_type="image/png"))
+        return _lasting(Response(self.media.tile(photo).overlay, media_type="image/png"))
 
     def clip(self, request: Request, queue: Queue) -> Response:
         clip = media.example(queue, request.path_params["example_id"], "clip")
@@ -204,7 +237,7 @@ class Page:
         kind = media.content_type(clip.path)
         if storage.is_local(url):
             return _lasting(FileResponse(storage.local_path(url), media_type=kind))
-        return _lasting(Response(storage.read_bytes(url), media_type=kind))
+        return _lasting(Response(self.media.read(clip.path), media_type=kind))
 
     def _link_json(self, queue: Queue, item: QueuedLink, reviewer: str, **more: Any) -> Response:
         with queue.reading():
@@ -217,6 +250,7 @@ class Page:
             "state": view.state,
             "name": f"{item.proposal.audio_label} = {item.proposal.visual_label}",
             "category": view.impact.category,
+            "mine": view.mine,
             "html": html,
         }
         return JSONResponse({"link": link, "progress": self._progress(queue, reviewer), **more})
@@ -238,9 +272,11 @@ class Page:
             page.render(reviewer=reviewer, progress=progress, path=request.url.path, **values)
         )
 
-    def _page(self, handler: Callable[[Request, Queue], Response]) -> Callable[[Request], Any]:
+    def _page(
+        self, handler: Callable[[Request, Queue], Response], threads: anyio.CapacityLimiter | None = None
+    ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(self._answer, lambda queue: self._read(handler, request, queue))
+            return await self._in_thread(lambda queue: self._read(handler, request, queue), threads)
 
         return endpoint
 
@@ -255,14 +291,22 @@ class Page:
     ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             try:
-                body = json.loads(await request.body())
-            except ValueError:
+                with anyio.fail_after(BODY_S):
+                    body = json.loads(await request.body())
+            except (TimeoutError, ClientDisconnect):
+                return JSONResponse({"error": f"the body did not arrive within {BODY_S:.0f} s"}, 408)
+            except (ValueError, RecursionError):
                 body = None
             if not isinstance(body, dict):
                 return JSONResponse({"error": "the body is one JSON object"}, 400)
-            return await run_in_threadpool(self._answer, lambda queue: handler(request, queue, body))
+            return await self._in_thread(lambda queue: handler(request, queue, body))
 
         return endpoint
+
+    async def _in_thread(
+        self, handler: Callable[[Queue], Response], threads: anyio.CapacityLimiter | None = None
+    ) -> Response:
+        return await anyio.to_thread.run_sync(self._answer, handler, limiter=threads or self._threads)
 
     def _answer(self, handler: Callable[[Queue], Response]) -> Response:
         try:
@@ -270,15 +314,19 @@ class Page:
                 return handler(queue)
         except Conflict as error:
             return JSONResponse({"error": str(error)}, 409)
-        except media.MediaMissing as error:
+        except (media.MediaMissing, Unreadable) as error:
             return JSONResponse({"error": str(error)}, 404)
+        except Busy as error:
+            return JSONResponse({"error": str(error)}, 503)
         except (ReviewError, LabelMapError) as error:
             return JSONResponse({"error": str(error)}, 400)
+        except sqlite3.OperationalError as error:  # a full disk, or a lock that stays
+            return JSONResponse({"error": f"the queue cannot be used: {error}"}, 503)
 
 
-def build_app(settings: Settings) -> Starlette:
-    guard = Middleware(Guard, names=settings.names, token=settings.token)
-    return Starlette(routes=Page(settings).routes(), middleware=[guard])
+def build_app(settings: Settings, renderers: Renderers | None = None) -> ASGIApp:
+    page = Page(settings, renderers or Renderers())
+    return Guard(Starlette(routes=page.routes()), settings.names, settings.token)
 
 
 def _reviewer(request: Request) -> str:
@@ -296,7 +344,21 @@ def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name) or ""
     if not isinstance(value, str):
         raise ReviewError(f"{name} is {value!r}; it is text")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ReviewError(f"{name} holds half a letter (a lone surrogate): send it as UTF-8")
     return value
+
+
+def _number(body: dict[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 2**63):
+        raise ReviewError(f"{name} is no number of a row")
+    return value
+
+
+def _rows(text: str) -> set[int]:
+    """Ids in a list with commas; what is none is left out."""
+    return {int(part) for part in text.split(",") if _ROW.fullmatch(part)}
 
 
 def _lasting(response: Response) -> Response:

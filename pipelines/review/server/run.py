@@ -12,23 +12,32 @@ from pipelines.review.server.security import is_loopback
 
 
 def serve(
-    queue_path: str, map_path: Path, corpora: str, host: str, port: int, allow_hosts: tuple[str, ...] = ()
+    queue_path: str,
+    map_path: Path,
+    corpora: str,
+    host: str,
+    port: int,
+    allow_hosts: tuple[str, ...] = (),
+    with_token: bool = True,
 ) -> None:
-    """Listen until interrupted; prints the address, with a token where others than this machine can reach it.
+    """Listen until interrupted; prints the address, with the token that every browser has to bring once.
+
+    Args:
+        with_token: without, whoever reaches the address may read and decide in any name.
 
     Raises:
         ReviewError: the address cannot be listened on.
     """
     if not host:
         raise ReviewError("--host is empty: give an address to listen on, such as 127.0.0.1")
-    token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    token = secrets.token_urlsafe(24) if with_token else None
     names = (
         "localhost",
         "127.0.0.1",
         "::1",
         host,
         *allow_hosts,
-        *(() if token is None else (socket.gethostname(),)),
+        *(() if is_loopback(host) else (socket.gethostname(),)),
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -44,9 +53,13 @@ def serve(
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{listener.getsockname()[1]}/"
     print(f"Review page: {address}{'' if token is None else f'?token={token}'}", flush=True)
-    if token is not None:
+    reached = "users and programs of this machine" if is_loopback(host) else "anybody on the network"
+    if token is None:
+        print(f"Without a token: {reached} can read everything here, and decide in any name.", flush=True)
+    else:
         print(
-            "Whoever has this address can decide. It is shown once, and is not encrypted on the way.",
+            "Open that link: whoever has it can decide, and nobody else. It holds until this server ends"
+            f"{'' if is_loopback(host) else '; on the way it is not encrypted'}.",
             flush=True,
         )
     app = build_app(Settings(queue_path, map_path, corpora, names, token))

@@ -1,5 +1,5 @@
 // The review page: shows links, plays clips, sends decisions. No library, no build step.
-import { api, send } from "./api.js";
+import { api } from "./api.js";
 import { Player } from "./player.js";
 
 const main = document.getElementById("link");
@@ -8,26 +8,42 @@ const into = document.getElementById("into");
 const player = new Player(main);
 const dialogs = Object.fromEntries([...document.querySelectorAll("dialog")].map((dialog) => [dialog.id, dialog]));
 const tab = (sessionStorage.tab ||= Math.random().toString(36).slice(2));
+const title = document.title;
+const said = { accept: "Accepted", reject: "Rejected", defer: "Deferred" };
 
 let current = null; // the link on the screen
-let upcoming = null; // the one after it, already here
 let choice = {}; // category, relation and note for the current link
-let fetched = 0; // number of the newest prefetch; older answers are dropped
+let back = null; // the id of a link to come back to
+let busy = false; // while the link on the screen is being answered or changed: one thing at a time
+let unsaved = false; // a change is on its way
 const skipped = new Set(); // links passed over with "next"
-const sending = new Set(); // links decided here whose answer is on its way
 
 // Showing -------------------------------------------------------------------------------------------------------
 
-function show(link) {
+const waits = (link) => ["open", "third"].includes(link.state);
+
+// The address names the link, so that it can be kept, sent, and gone back to. The focus goes to its heading: a screen
+// reader says that another link is here, and no button keeps the next press of a key.
+function show(link, moved = "push", empty = "done") {
   player.stop();
   current = link;
   choice = {};
-  if (link) main.innerHTML = link.html; // escaped by the server
-  else main.innerHTML = '<div class="empty"><h1>Nothing left to decide</h1><p class="detail">Every link that waits for you is answered. <a href="/progress">See how it went</a>.</p></div>';
-  document.body.classList.toggle("decided", !link || !["open", "third"].includes(link.state));
+  main.innerHTML = link ? link.html : document.getElementById(empty).innerHTML; // escaped by the server
+  document.title = link ? `${link.name} · ${title}` : title;
+  document.body.classList.toggle("decided", !link || !waits(link));
+  const address = link ? `/link/${link.id}` : "/";
+  if (moved && location.pathname !== address) {
+    const depth = (history.state?.depth || 0) + (moved === "push" ? 1 : 0);
+    history[`${moved}State`]({ depth }, "", address);
+  }
   showCategory();
+  focusLink();
   main.scrollTop = 0;
   window.scrollTo(0, 0);
+}
+
+function focusLink() {
+  if (!document.querySelector("dialog[open]")) main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function showCategory() {
@@ -47,106 +63,160 @@ function showProgress({ mine, waiting }) {
   Object.assign(document.getElementById("progress"), { max: mine + waiting || 1, value: mine });
 }
 
-async function fetchNext(extra = []) {
-  const skip = [...skipped, ...sending, ...extra].join(",");
-  const answer = await api(`/api/next?tab=${tab}&skip=${skip}`);
-  if (answer.link || !skipped.size) return answer;
-  skipped.clear(); // all others are done: the ones passed over come again
-  return fetchNext(extra);
+// One thing at a time: what is pressed while a link is being answered is meant for that link, and decides no other.
+async function alone(work) {
+  if (busy) return;
+  busy = true;
+  document.body.classList.add("busy");
+  try {
+    await work();
+  } catch (error) {
+    say(error.message, "bad");
+  } finally {
+    busy = unsaved = false;
+    document.body.classList.remove("busy");
+  }
 }
 
-async function load() {
-  const answer = await fetchNext();
-  showProgress(answer.progress);
-  show(answer.link);
+async function askNext(on, waiting) {
+  const query = `tab=${tab}&on=${on?.id ?? ""}&skip=`;
+  const answer = await api(`/api/next?${query}${[...skipped].join(",")}`, undefined, waiting);
+  if (answer.link || !skipped.size) return answer;
+  skipped.clear(); // all others are done: the ones passed over come again
+  return api(`/api/next?${query}`, undefined, waiting);
+}
+
+// What comes after the link on the screen: the one to come back to, or what the queue asks next. `done` was said before.
+async function goOn(done = "", kind = "", moved = "push") {
+  const waiting = (why) => say(`${done && `${done}. `}${why.message}: waiting for the next link`, "bad");
+  let link = null;
+  let empty;
+  if (back && back !== current?.id) ({ link } = await api(`/api/link/${back}`, undefined, waiting));
+  back = null;
+  if (!link || !waits(link)) {
+    const stays = current && waits(current);
+    const answer = await askNext(stays && current, waiting);
+    showProgress(answer.progress);
+    link = answer.link;
+    if (!link && stays) return say("No other link waits for you: this is the last one");
+    if (answer.held) setTimeout(() => current || alone(() => goOn()), 2000);
+    empty = answer.held ? "held" : "done";
+  }
+  show(link, moved, empty);
+  say(done, kind);
   prefetch();
 }
 
+// Fetch the photos and the sound of the next link ahead.
 async function prefetch() {
-  const number = ++fetched;
-  upcoming = null;
   if (!current) return;
-  const { link } = await fetchNext([current.id]).catch(() => ({ link: null }));
-  if (number !== fetched || !link) return;
-  upcoming = link;
+  const { link } = await askNext(current).catch(() => ({}));
+  if (!link) return;
   const held = document.createElement("template");
   held.innerHTML = link.html;
   for (const image of held.content.querySelectorAll("img")) new Image().src = image.getAttribute("src");
   player.warm(held.content.querySelector(".play")?.dataset.src);
 }
 
-async function advance() {
-  if (!upcoming) return load();
-  show(upcoming);
-  prefetch();
-}
-
-// What a link adds depends on the links accepted before it.
-async function refreshImpact() {
-  const link = current;
-  if (!link) return;
-  const answer = await api(`/api/link/${link.id}`);
-  if (current !== link || !answer.link) return;
-  const held = document.createElement("template");
-  held.innerHTML = answer.link.html;
-  main.querySelector(".impact")?.replaceWith(held.content.querySelector(".impact"));
-  link.category = answer.link.category;
-  showCategory();
-}
-
 // Deciding ------------------------------------------------------------------------------------------------------
 
 function decide(verdict) {
-  const link = current;
-  if (!link || sending.has(link.id)) return;
-  if (!["open", "third"].includes(link.state)) return say(`${link.name} is answered: u takes your answer back`, "bad");
-  const body = { verdict, revision: link.revision, ...choice };
-  sending.add(link.id);
-  const moved = advance();
-  return send(`/api/link/${link.id}/decision`, body, (text) => say(text, "bad"))
-    .then(async (answer) => {
-      sending.delete(link.id);
-      showProgress(answer.progress);
-      say(`${{ accept: "Accepted", reject: "Rejected", defer: "Deferred" }[verdict]}: ${link.name}`, verdict);
-      await moved;
-      if (!current) return load();
-      if (verdict === "accept") return Promise.all([refreshImpact(), prefetch()]);
-    })
-    .catch(async (error) => {
-      sending.delete(link.id);
-      say(error.message, "bad");
-      await moved;
-      if (error.status !== 409) show(link); // nobody has decided it: it stays
-      else if (!current) load();
-    });
+  focusLink();
+  return alone(async () => {
+    const link = current;
+    if (!link) return;
+    if (!waits(link)) return say(`${link.name} is decided: ${link.mine ? "u takes your answer back" : "n goes on"}`, "bad");
+    const body = { verdict, revision: link.revision, ...choice };
+    unsaved = true;
+    let answer;
+    try {
+      answer = await api(`/api/link/${link.id}/decision`, body, (why) =>
+        say(`Not saved yet: ${verdict} ${link.name}. ${why.message}; trying again`, "bad"),
+      );
+    } catch (error) {
+      if (error.status !== 409) throw error; // nobody has decided it: it stays
+      unsaved = false;
+      return goOn(error.message, "bad");
+    }
+    unsaved = false;
+    link.state = "answered"; // but for a deferred one, which comes again
+    showProgress(answer.progress);
+    const done = `${said[verdict]}: ${link.name}`;
+    say(done, verdict);
+    await goOn(done, verdict);
+  });
 }
 
-async function undo() {
-  await send("/api/undo", {}, (text) => say(text, "bad"))
-    .then((answer) => {
-      const before = current;
-      showProgress(answer.progress);
-      skipped.delete(answer.link.id);
-      show(answer.link);
-      fetched++;
-      upcoming = before && before.id !== answer.link.id ? before : null;
-      if (!upcoming) prefetch();
-      say(`Took back: ${answer.undone} of ${answer.link.name}`);
-    })
-    .catch((error) => say(error.message, "bad"));
+// Of an answered link on the screen my answer, else the newest that I gave.
+function undo() {
+  focusLink();
+  return alone(async () => {
+    unsaved = true;
+    const before = current;
+    const body = before && !waits(before) && before.mine ? { decision: before.mine } : {};
+    const answer = await api("/api/undo", body, (why) => say(`Not taken back yet. ${why.message}; trying again`, "bad"));
+    unsaved = false;
+    showProgress(answer.progress);
+    skipped.delete(answer.link.id);
+    if (before && before.id !== answer.link.id) back = before.id;
+    show(answer.link);
+    say(`Took back: ${answer.undone} of ${answer.link.name}`);
+    prefetch();
+  });
 }
 
 function next() {
-  if (!current) return load();
-  skipped.add(current.id);
-  return advance();
+  focusLink();
+  return alone(() => {
+    if (current && waits(current)) skipped.add(current.id);
+    return goOn();
+  });
 }
+
+function previous() {
+  focusLink();
+  if (busy) return;
+  if (history.state?.depth) history.back();
+  else say("No link was here before this one");
+}
+
+function showNamed(id, moved) {
+  return alone(async () => {
+    const answer = await api(`/api/link/${id}`, undefined, (why) => say(`${why.message}; trying again`, "bad"));
+    showProgress(answer.progress);
+    show(answer.link, moved);
+    say("");
+    prefetch();
+  });
+}
+
+window.addEventListener("popstate", () => {
+  const id = /^\/link\/(\d+)$/.exec(location.pathname)?.[1];
+  if (busy && current) history.pushState({ depth: (history.state?.depth || 0) + 1 }, "", `/link/${current.id}`);
+  else if (id) showNamed(id, "");
+  else alone(() => goOn("", "", "replace"));
+});
+
+// Photos that did not come while the network was away.
+window.addEventListener("online", () => {
+  for (const image of main.querySelectorAll("img")) if (image.complete && !image.naturalWidth) image.src = image.src;
+});
 
 // Dialogs -------------------------------------------------------------------------------------------------------
 
 function open(id) {
+  if (busy) return;
   player.stop();
   dialogs[id].showModal();
+}
+
+for (const dialog of Object.values(dialogs)) {
+  dialog.addEventListener("close", focusLink);
+  dialog.addEventListener("click", (event) => {
+    const box = dialog.getBoundingClientRect(); // a touch beside the dialog closes it
+    const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    if (event.target === dialog && !inside && (dialog.id !== "name" || main.dataset.reviewer)) dialog.close();
+  });
 }
 
 function openCategory() {
@@ -176,13 +246,13 @@ submits("category", (form) => {
 });
 submits("name", async (form) => {
   try {
-    const answer = await send("/api/reviewer", { name: form.name.value });
-    document.getElementById("reviewer").textContent = answer.reviewer;
+    const answer = await api("/api/reviewer", { name: form.name.value });
+    document.querySelector("#reviewer .name").textContent = answer.reviewer;
     document.querySelector(".standing").hidden = false;
     main.dataset.reviewer = answer.reviewer;
-    dialogs.name.close();
     form.name.setCustomValidity("");
-    await load();
+    dialogs.name.close();
+    start();
   } catch (error) {
     form.name.setCustomValidity(error.message);
     form.reportValidity();
@@ -197,13 +267,20 @@ for (const button of document.querySelectorAll("[data-close]")) {
 }
 
 const found = document.getElementById("found");
+const hint = document.getElementById("found-none");
 const query = dialogs.search.querySelector("input");
 let searches = 0;
 let listed = Promise.resolve(); // done when the list is that of the last letter typed
 
 async function search() {
   const number = ++searches;
-  const labels = query.value.trim() ? await api(`/api/search?q=${encodeURIComponent(query.value)}`) : [];
+  let labels = [];
+  try {
+    if (query.value.trim()) labels = await api(`/api/search?q=${encodeURIComponent(query.value)}`);
+    hint.textContent = "";
+  } catch (error) {
+    hint.textContent = error.message;
+  }
   if (number !== searches) return;
   found.replaceChildren(
     ...labels.map((label, place) => {
@@ -222,20 +299,17 @@ async function search() {
   );
 }
 
-async function openTarget(label) {
+function openTarget(label) {
   dialogs.search.close();
-  try {
-    const { source, source_id } = label;
-    const answer = await send(`/api/link/${current.id}/target`, { source, source_id });
+  return alone(async () => {
     const before = current;
+    const { source, source_id } = label;
+    const answer = await api(`/api/link/${before.id}/target`, { source, source_id });
+    if (before.id !== answer.link.id) back = before.id;
     show(answer.link);
-    fetched++;
-    upcoming = before.id === answer.link.id ? null : before;
-    if (!upcoming) prefetch();
     say(`Now ${answer.link.name}; the link before comes next`);
-  } catch (error) {
-    say(error.message, "bad");
-  }
+    prefetch();
+  });
 }
 
 query.addEventListener("input", () => (listed = search()));
@@ -270,17 +344,18 @@ const actions = {
   defer: () => decide("defer"),
   undo,
   next,
+  previous,
   category: openCategory,
   search: openSearch,
   help: () => open("help"),
   masks: () => document.body.classList.toggle("bare"),
   play: () => player.toggle(),
 };
-const keys = { a: "accept", r: "reject", d: "defer", u: "undo", n: "next", c: "category", "/": "search", "?": "help", m: "masks", " ": "play" };
+const keys = { a: "accept", r: "reject", d: "defer", u: "undo", n: "next", p: "previous", c: "category", "/": "search", "?": "help", m: "masks", " ": "play" };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.key === " " && event.target.closest("button, a")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (event.key === " " && event.target.closest("button, a, summary")) return;
   const clip = /^[1-9]$/.test(event.key);
   if (!clip && !keys[event.key]) return;
   event.preventDefault();
@@ -289,7 +364,9 @@ document.addEventListener("keydown", (event) => {
   else actions[keys[event.key]]();
 });
 for (const button of document.querySelectorAll("[data-do]")) {
-  button.addEventListener("click", () => actions[button.dataset.do]());
+  button.addEventListener("click", (event) => {
+    if (event.detail < 2) actions[button.dataset.do](); // the second click of a double click meets a link not yet seen
+  });
 }
 main.addEventListener("click", (event) => {
   const button = event.target.closest(".play");
@@ -297,15 +374,13 @@ main.addEventListener("click", (event) => {
 });
 document.getElementById("reviewer").addEventListener("click", () => open("name"));
 window.addEventListener("beforeunload", (event) => {
-  if (sending.size) event.preventDefault(); // a decision has not reached the queue yet
+  if (unsaved) event.preventDefault(); // a decision has not reached the queue yet
 });
 
-if (!main.dataset.reviewer) {
-  open("name");
-} else if (main.dataset.wanted) {
-  api(`/api/link/${main.dataset.wanted}`)
-    .then((answer) => (show(answer.link), prefetch()))
-    .catch((error) => say(error.message, "bad"));
-} else {
-  load().catch((error) => say(error.message, "bad"));
+function start() {
+  if (!main.dataset.reviewer) open("name");
+  else if (main.dataset.wanted) showNamed(main.dataset.wanted, "");
+  else alone(() => goOn("", "", "replace"));
 }
+
+start();
