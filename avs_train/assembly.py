@@ -43,9 +43,9 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
     if not Path(model).is_dir():
         return configuration.load(model, overrides), 0
     saved = load_checkpoint(model)
-    if not {"config", "step"} <= saved.state.keys():
+    if not saved.state["config"]:
         raise RunError(
-            f"{saved.path} holds no configuration: give a checkpoint that `avs-train fit` finished"
+            f"{saved.path} is of a step that failed, and holds no configuration: give another checkpoint"
         )
     settings = configuration.from_values(saved.state["config"], str(saved.path), overrides)
     return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]

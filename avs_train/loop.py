@@ -265,7 +265,7 @@ def _refuse_unfit(config: Config, split: Split) -> None:
 def _refuse_other(
     state: Mapping[str, Any], config: Config, identity: dict[str, Any], folder: RunFolder
 ) -> None:
-    lines = [f"data: {line}" for line in differences(state.get("data", {}), identity)] + changes(
+    lines = [f"data: {line}" for line in differences(state["data"], identity)] + changes(
         state.get("config", {}), config
     )
     if lines:

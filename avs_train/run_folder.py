@@ -21,23 +21,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from avs_train import run_state
+from avs_train.run_state import RunError
 from shards import storage
-from shards.errors import AvsError
-
-_FORMAT = 1
-_MAX_STATE = 64 << 20  # bytes of state.json, which lists every shard of the dataset
-
-
-class RunError(AvsError):
-    """A run folder that cannot be used as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class RunFolder:
         temporary.mkdir()
         save_file(_contiguous(weights), temporary / "weights.safetensors")
         save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
-        text = json.dumps({"format": _FORMAT, **state}, indent=1, sort_keys=True) + "\n"
+        text = json.dumps({"format": run_state.FORMAT, **state}, indent=1, sort_keys=True) + "\n"
         (temporary / "state.json").write_text(text)
         for file in temporary.iterdir():
             _sync(file)
@@ -129,39 +122,13 @@ def load_checkpoint(path: str | Path) -> Saved:
     if not (folder / "state.json").is_file():
         raise RunError(f"{path} holds no checkpoint: give a folder that `avs-train fit` wrote")
     try:
-        content = storage.read_small(str(folder / "state.json"), _MAX_STATE)
-        head = msgspec.json.decode(content, type=_Head)
-        if head.format != _FORMAT:
-            raise RunError(f"{folder} has checkpoint format {head.format}, this version reads {_FORMAT}")
-        state = msgspec.json.decode(content, type=dict[str, Any])
+        state = run_state.read(folder)
         weights, optimizer = (_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise RunError(
             f"{folder} is damaged ({error}): remove it to resume from an older checkpoint"
         ) from error
     return Saved(folder.resolve(), weights, optimizer, state)
-
-
-class _Head(msgspec.Struct):
-    """What state.json must say, where it says it; the rest is compared with the run's own."""
-
-    format: int
-    step: Annotated[int, msgspec.Meta(ge=0)] = 0
-    epoch: Annotated[int, msgspec.Meta(ge=0)] = 0
-    best: "_Best | None" = None
-    last: float | None = None
-    frozen: str = ""
-    config: dict[str, dict[str, Any] | str] = {}
-    data: "_Data | None" = None
-
-
-class _Data(msgspec.Struct):
-    shards: dict[str, str] = {}
-
-
-class _Best(msgspec.Struct):
-    mJ: float
-    step: int
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -172,7 +172,7 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
     faults: list[BrokenRule] = []
     about = _read_about(path.with_suffix(".toml"), path.stem, faults)
     kinds = _read_kinds(about, path.with_suffix(".toml"), faults)
-    rows, unreadable = parse(path.read_bytes())
+    rows, unreadable = parse(storage.read_bytes(str(path)))
     faults += unreadable + check(rows, whole=not unreadable, kinds=kinds)
     faults += _group_faults(about, path.with_suffix(".toml"), {link.category for _, link in rows})
     if faults:
@@ -224,7 +224,7 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, Any]:
     try:
-        about = tomllib.loads(path.read_bytes().decode())
+        about = tomllib.loads(storage.read_bytes(str(path)).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         faults.append(BrokenRule(0, path.name, str(error), "must be TOML in UTF-8", "repair the file"))
         return {}

@@ -17,7 +17,7 @@ from pathlib import Path
 CPU_S = 10  # of one trial: a busy machine counts no more than an idle one
 SILENT_S = 120.0  # until a trial that waits for something that never comes is ended
 MEMORY = 1 << 30  # bytes at most, what is imported included
-_ROOM = 6 << 30  # of addresses; whoever asks for more meets a MemoryError, and the machine lives
+_ROOM = 6 << 30  # of memory; whoever asks for more meets a MemoryError, and the machine lives
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _live(call: Callable[[], object], folder: Path, said: Path) -> None:
     code = 99
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 5))
-        resource.setrlimit(resource.RLIMIT_AS, (_ROOM, _ROOM))
+        resource.setrlimit(resource.RLIMIT_DATA, (_ROOM, _ROOM))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.chdir(folder)
         os.environ.update(TMPDIR=str(folder), HOME=str(folder), XDG_CACHE_HOME=str(folder))
