@@ -114,7 +114,7 @@ def read(url: str) -> list[Proposal]:
     return list(found.values())
 
 
-def _rows(reader: csv.DictReader[str], url: str) -> Iterator[dict[str, str]]:
+def _rows(reader: "csv.DictReader[str]", url: str) -> Iterator[dict[str, str]]:
     try:
         yield from reader
     except csv.Error as error:
