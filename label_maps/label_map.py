@@ -202,7 +202,7 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
         FileNotFoundError: one of the two files is not there.
     """
     path = path_of(name_or_path)
-    rows, unreadable = parse(path.read_bytes())
+    rows, unreadable = parse(storage.read_bytes(str(path)))
     about, kinds, sources = _checked(path, rows, unreadable)
     links = tuple(link for _, link in rows)
     return LabelMap(about["name"], about["version"], links, kinds, sources=sources, groups=_groups(about))
@@ -265,7 +265,7 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, Any]:
     try:
-        about = tomllib.loads(path.read_bytes().decode())
+        about = tomllib.loads(storage.read_bytes(str(path)).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         faults.append(BrokenRule(0, path.name, str(error), "must be TOML in UTF-8", "repair the file"))
         return {}

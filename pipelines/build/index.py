@@ -207,7 +207,7 @@ def _of_other_content(again: list[pa.RecordBatch], masks: str) -> pa.RecordBatch
     stayed = []
     with storage.open_read(masks) as file:
         columns = [*repeated.schema.names[:-2], "segmentation", "is_crowd"]
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
             found = _contents(batch.filter(pc.is_in(batch["mask_id"], repeated["mask_id"])))
             stayed.append(found["content"].to_numpy())
     lost = repeated.filter(pa.array(~np.isin(repeated["content"].to_numpy(), np.concatenate(stayed))))

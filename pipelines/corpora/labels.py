@@ -30,7 +30,7 @@ def indexed(url: str) -> Iterator[NamedLabel]:
     columns = ["corpus", "label_id", "label"]
     found: set[tuple[str, str, str]] = set()
     with tables.opened(url, columns) as file:
-        for batch in file.iter_batches(columns=columns):
+        for batch in file.iter_batches(columns=columns, use_threads=False):
             distinct = pa.table(batch).group_by(columns).aggregate([])
             found.update((row["corpus"], row["label_id"], row["label"] or "") for row in distinct.to_pylist())
     for corpus, label_id, label in sorted(found):

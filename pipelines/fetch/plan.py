@@ -68,7 +68,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of some corpora that the label map knows, with their category."""
     with storage.open_read(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
             table = pa.Table.from_batches([batch])
             yield from matched(
                 table.filter(pc.is_in(table["corpus"], value_set=pa.array(names, pa.string())))

@@ -160,7 +160,7 @@ def _categorized(
     with storage.open_read(url) as file:
         table = pq.ParquetFile(file)
         parts = [categorized(table.schema_arrow.empty_table().select(columns), label_map).kept]
-        for batch in table.iter_batches(columns=columns):
+        for batch in table.iter_batches(columns=columns, use_threads=False):
             parts.append(categorized(pa.Table.from_batches([batch]), label_map).kept)
     return pa.concat_tables(parts)
 

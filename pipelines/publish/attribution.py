@@ -35,7 +35,8 @@ _NAMES = {
 }
 
 
-def _annotation_licence(corpus: str) -> str | None:
+def annotation_licence(corpus: str) -> str | None:
+    """The licence of a corpus's masks; None where nobody knows."""
     known = registry.corpora().get(corpus)
     return known.annotation_licence or None if known else None
 
@@ -58,7 +59,7 @@ def _row(record: dict[str, Any], audio: dict[str, Any]) -> dict[str, Any]:
         "image_url": image["url"],
         "image_page": _page(image["photo_keys"]),
         "mask_source": image["corpus"],
-        "mask_licence": _annotation_licence(image["corpus"]),
+        "mask_licence": annotation_licence(image["corpus"]),
         "clip_id": audio.get("id"),
         "audio_author": audio.get("author"),
         "audio_licence": audio.get("licence"),

@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipelines.build.code import differences
 from pipelines.build.index import index
 from pipelines.publish import profiles
 from pipelines.recipes import recipe
-from shards import format, new_dataset, storage
+from shards import format, new_dataset, storage, tables
 from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.reader import Dataset, by_shard
 from shards.rejections import Reason, Rejected
@@ -78,9 +76,7 @@ def _media(corpora: str) -> dict[str, dict[str, Any]]:
     """Where every clip below the corpora folder lies, and how it is to be read."""
     with tempfile.TemporaryDirectory() as folder:
         found = index(corpora, folder)
-        table = pq.read_table(
-            found.clips, columns=["clip_id", "clip_path", "part_start_s", "part_end_s", "is_padded"]
-        )
+        table = tables.read(found.clips, ["clip_id", "clip_path", "part_start_s", "part_end_s", "is_padded"])
     return {row["clip_id"]: row for row in table.to_pylist()}
 
 

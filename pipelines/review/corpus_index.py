@@ -101,7 +101,9 @@ def _store_photos(queue: Queue, parquet: pq.ParquetFile, chosen: np.ndarray, row
         rows = parquet.metadata.row_group(group).num_rows
         here = np.flatnonzero(wanted[start : start + rows])
         if len(here):
-            table = parquet.read_row_group(group, columns=[*columns, "licence", "author"]).take(here)
+            table = parquet.read_row_group(
+                group, columns=[*columns, "licence", "author"], use_threads=False
+            ).take(here)
             for pair, row in zip(row_pairs[start + here].tolist(), table.to_pylist(), strict=True):
                 found.setdefault(pair, row)
                 if len(masks[pair]) < MASKS_PER_PHOTO:
