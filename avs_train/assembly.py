@@ -43,6 +43,10 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
     if not Path(model).is_dir():
         return configuration.load(model, overrides), 0
     saved = load_checkpoint(model)
+    if not saved.state["config"]:
+        raise RunError(
+            f"{saved.path} is of a step that failed, and holds no configuration: give another checkpoint"
+        )
     settings = configuration.from_values(saved.state["config"], str(saved.path), overrides)
     return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
 
