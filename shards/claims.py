@@ -70,7 +70,11 @@ def _claim(folder: str, mine: dict[str, Any], option: str) -> None:
             told = f"what `{theirs.get('command')}` writes, and this is `{mine.get('command')}`"
         else:
             told = "; ".join(_difference(name, theirs.get(name), mine.get(name)) for name in differ)
-        link = "; or, if the corpora only moved, put a link to them at the old place" if "corpora" in differ else ""
+        link = (
+            "; or, if the corpora only moved, put a link to them at the old place"
+            if "corpora" in differ
+            else ""
+        )
         raise ClaimError(
             f"{folder} holds something else ({told}): give another {option}, or remove that folder{link}"
         )

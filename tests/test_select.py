@@ -437,7 +437,10 @@ def test_held_out_lists_without_a_header_lose_no_video(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("AAAAAAAAAAA,3,dog,train\nabcdefghi_1,3,dog,test\n", r":1: without a header .* which column is the split"),
+        (
+            "AAAAAAAAAAA,3,dog,train\nabcdefghi_1,3,dog,test\n",
+            r":1: without a header .* which column is the split",
+        ),
         ("title,video\nfilename_of_it,abcdefghi_1\n", "no column `video_id`, `name` or `id`"),
         ("start,vid\n3,-abcdefghi1\n", "no column `video_id`, `name` or `id`"),
         ("vid;start\nabcdefghi_1;3\n", "no column `video_id`, `name` or `id`"),

@@ -281,7 +281,9 @@ def test_a_claim_is_for_one_purpose(base: str) -> None:
     folder, purpose = storage.join(base, "out"), {"command": "build", "recipe": "a" * 64}
     claims.claim(folder, purpose)
     claims.claim(folder, purpose)
-    with pytest.raises(claims.ClaimError, match=r"holds something else \(another recipe\): give another --out"):
+    with pytest.raises(
+        claims.ClaimError, match=r"holds something else \(another recipe\): give another --out"
+    ):
         claims.claim(folder, {**purpose, "recipe": "b" * 64})
     with pytest.raises(claims.ClaimError, match=r"\(what `build` writes, and this is `import`\)"):
         claims.claim(folder, {"command": "import", "dataset": "s4"})

@@ -175,7 +175,7 @@ def read_held_out(url: str) -> frozenset[str]:
     with an id. An id is the 11 characters of YouTube; `_<start>` or `_<start>_<end>` may follow, as AVSBench writes it.
 
     Raises:
-        HeldOutError: no video, no such column, or what is no such id. TextError: no CSV in UTF-8. OSError: no such file.
+        HeldOutError: no video, no such column, no such id. TextError: no CSV in UTF-8. OSError: no such file.
     """
     found = set()
     for line, split, name in _listed(url):
@@ -186,7 +186,9 @@ def read_held_out(url: str) -> frozenset[str]:
             raise HeldOutError(f"{url}:{line}: {name!r} is no YouTube id: {_ID}")
         found.add(listed[1])
     if not found:
-        raise HeldOutError(f"{url} lists no video to hold out: {_REMEDY}, and rows whose `split` is not train")
+        raise HeldOutError(
+            f"{url} lists no video to hold out: {_REMEDY}, and rows whose `split` is not train"
+        )
     return frozenset(found)
 
 
