@@ -19,10 +19,17 @@ def pool(workers: int) -> Iterator[Map]:
     if workers <= 1:
         yield map
         return
-    executor = ProcessPoolExecutor(
+    with executor(workers) as started:
+        yield started.map
+
+
+@contextmanager
+def executor(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """So many new processes, under the same terms."""
+    started = ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
     )
     try:
-        yield executor.map
+        yield started
     finally:
-        executor.shutdown(cancel_futures=True)
+        started.shutdown(cancel_futures=True)

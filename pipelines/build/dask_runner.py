@@ -1,0 +1,184 @@
+"""Runs a build's pipeline on a Dask cluster: looked at before anything is written, watched while it works.
+
+Placing, retrying, moving data and memory are Dask's. Tables of references are named by their content and shards get
+their names when they are complete, so that a task that runs twice, or on after its host was given up, does no harm.
+"""
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from distributed import Client, KilledWorker, get_worker
+
+from pipelines.build import fused
+from pipelines.build.code import code_versions
+from pipelines.build.local_runner import StageRunner, run_task, tasks
+from shards import storage
+from shards.claims import CLAIM, WORK
+from shards.errors import AvsError
+
+_ANSWER_S = 15.0  # for a scheduler to answer
+_LOST_S = 60.0  # for one that went away to come back
+_LOOK_S = 0.5
+_PER_THREAD, _FEWEST, _MOST = 4, 8, 512  # partitions: too few let a slow worker hold up all, too many the scheduler
+_PACKAGES = ("apache-beam", "cloudpickle", "dask", "distributed")
+_TOPIC = "avs-data build"
+
+
+class ClusterError(AvsError):
+    """The cluster cannot do this; the message says what to do."""
+
+
+@dataclass
+class Progress:
+    """How far a build on a cluster is."""
+
+    tasks: Mapping[str, int]  # of each stage, in their order
+    done: dict[str, set[int]] = field(default_factory=dict)  # stage -> partitions
+    repeated: int = 0  # tasks that ran more than once
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """scheduler: `tcp://HOST:8786`. corpora, out: folders or URLs that every worker must see as this machine does."""
+
+    scheduler: str
+    corpora: str
+    out: str
+
+    def check(self) -> None:
+        """Look at the cluster; nothing is begun.
+
+        Raises:
+            ClusterError: no scheduler, no workers, workers of another version, or that do not see the two places.
+        """
+        with self._client() as client:
+            if not client.nthreads():
+                raise ClusterError(
+                    f"the scheduler {self.scheduler} has no workers; start some where avs-data is installed: "
+                    f"dask worker {self.scheduler} --nthreads 1 --nworkers -1"
+                )
+            mine = look(self.corpora, self.out)
+            for worker, found in client.run(look, self.corpora, self.out, on_error="return").items():
+                if isinstance(found, Exception):
+                    raise ClusterError(
+                        f"worker {worker}: {type(found).__name__}: {found}; its environment needs avs-data[dask] "
+                        f"{mine['avs-data']}, and its machine the same {self.corpora} and {self.out}"
+                    )
+                _same(worker, found, mine)
+
+    def runner(self, watch: Callable[[Progress], None] | None = None) -> StageRunner:
+        """Runs pipelines there.
+
+        Args:
+            watch: called about twice a second.
+        """
+        return StageRunner(partial(self._compute, watch))
+
+    def _client(self) -> Client:
+        try:
+            return Client(self.scheduler, timeout=_ANSWER_S, set_as_default=False)
+        except (OSError, ValueError) as error:  # a time-out is an OSError too
+            raise ClusterError(
+                f"no Dask scheduler answers at {self.scheduler}; start one with `dask scheduler`, and give its address "
+                "as --scheduler tcp://HOST:8786"
+            ) from error
+
+    def _compute(self, watch: Callable[[Progress], None] | None, plan: fused.Plan) -> None:
+        with self._client() as client:
+            claim = storage.join(self.out, WORK, CLAIM)
+            mine = storage.read_bytes(claim)
+            for worker, found in client.run(storage.read_bytes, claim, on_error="return").items():
+                if found != mine:
+                    raise ClusterError(f"worker {worker} does not see what this machine writes in {self.out}")
+            threads = sum(client.nthreads().values())
+            partitions = min(max(_FEWEST, _PER_THREAD * threads), _MOST)
+            told = Progress({named(stage): len(stage.parts(partitions)) for stage in plan.stages})
+            client.subscribe_topic(_TOPIC, partial(_count, told))
+            run = partial(_run_task, look())
+            futures = client.compute(tasks(plan, partitions, run), optimize_graph=False)
+            self._wait(client, futures, told, watch)
+
+    def _wait(
+        self, client: Client, futures: list[Any], told: Progress, watch: Callable[[Progress], None] | None
+    ) -> None:
+        lost_at = None
+        while not all(future.done() for future in futures):
+            if any(future.status == "error" for future in futures):
+                break
+            time.sleep(_LOOK_S)
+            if client.status != "running":
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > _LOST_S or client.status == "closed":
+                    raise ClusterError(f"the Dask scheduler at {self.scheduler} went away")
+                continue
+            lost_at = None
+            told.workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            if watch:
+                watch(told)
+        for future in futures:
+            if future.status in ("cancelled", "lost"):
+                raise ClusterError(f"the Dask scheduler at {self.scheduler} lost the build, as one that began anew does")
+        for future in sorted(futures, key=lambda future: future.status != "error"):
+            try:
+                future.result()
+            except KilledWorker as error:
+                raise ClusterError(_killed(error)) from error
+
+
+def look(*places: str) -> dict[str, str]:
+    """What a worker must have in common with the machine that asks, by what it is called."""
+    seen = {"Python": ".".join(platform.python_version_tuple()[:2]), **code_versions()}
+    seen |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return seen | {f"of {url}, what is there": _seen(url) for url in places}
+
+
+def _seen(url: str) -> str:
+    """The first names in a folder; of one that is not there yet, that the folder above can be written."""
+    if names := storage.names(url):
+        return f"{len(names)} names, first {names[0]}"
+    if storage.is_local(url):
+        above = os.path.dirname(storage.local_path(url).rstrip("/"))
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        return f"nothing yet, and {above} {'can' if os.access(above, os.W_OK) else 'cannot'} be written"
+    return "nothing yet"
+
+
+def _same(worker: str, found: Mapping[str, str], mine: Mapping[str, str]) -> None:
+    for what, here in mine.items():
+        if (there := found.get(what)) != here:
+            raise ClusterError(f"worker {worker} differs from this machine: {what} is {there} there, {here} here")
+
+
+def named(stage: fused.Stage) -> str:
+    return f"{stage.name} ({stage.number})"
+
+
+def _run_task(mine: Mapping[str, str], packed: bytes, partition: int, *rest: Any) -> dict[int, fused.Cut]:
+    """A task on a worker, which may have joined after the check; tells when it is done."""
+    worker = get_worker()
+    _same(worker.address, look(), mine)
+    stage, left = run_task(packed, partition, *rest)
+    worker.log_event(_TOPIC, {"stage": named(stage), "partition": partition})
+    return left
+
+
+def _count(told: Progress, event: tuple[float, Mapping[str, Any]]) -> None:
+    done = told.done.setdefault(event[1]["stage"], set())
+    told.repeated += event[1]["partition"] in done
+    done.add(event[1]["partition"])
+
+
+def _killed(error: KilledWorker) -> str:
+    return (
+        f"the stage {error.task[0] if isinstance(error.task, tuple) else error.task} ended {error.allowed_failures + 1} workers one after the other, the last "
+        f"{error.last_worker.address}: most likely it needs more memory than they may take (dask worker "
+        "--memory-limit); fewer threads a worker help too"
+    )
