@@ -2,11 +2,12 @@
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from shards.errors import AvsError
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KEYS = ("name", "version", "licence", "description")
-_TABLES = ("kind_of", "heard_over")
+_TABLES = ("kind_of", "heard_over", "groups")
 
 
 class LabelMapError(AvsError, ValueError):
@@ -43,6 +44,8 @@ class LabelMap:
     Attributes:
         kinds: which categories are kinds of others.
         narrower_sounds: whether what a kind sounds is heard over masks that may show other kinds, too.
+        groups: a category -> the group of things that could be taken for it by ear or by eye. Only off-screen sound
+            asks for it, so `sha256` leaves it out and `groups_sha256` is its own.
     """
 
     name: str
@@ -50,11 +53,16 @@ class LabelMap:
     links: tuple[Link, ...]
     kinds: Kinds = NO_KINDS
     narrower_sounds: bool = False
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def sha256(self) -> str:
         """Hex sha256 of the canonical CSV of the links (`label_maps.links.to_csv`) and of the kinds, if any."""
         return hashlib.sha256(to_csv(self.links) + self.kinds.to_bytes()).hexdigest()
+
+    @cached_property
+    def groups_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.groups), sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -166,9 +174,11 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
     kinds = _read_kinds(about, path.with_suffix(".toml"), faults)
     rows, unreadable = parse(path.read_bytes())
     faults += unreadable + check(rows, whole=not unreadable, kinds=kinds)
+    faults += _group_faults(about, path.with_suffix(".toml"), {link.category for _, link in rows})
     if faults:
         raise LabelMapError(path, faults)
-    return LabelMap(about["name"], about["version"], tuple(link for _, link in rows), kinds)
+    links = tuple(link for _, link in rows)
+    return LabelMap(about["name"], about["version"], links, kinds, groups=_groups(about))
 
 
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
@@ -177,7 +187,16 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     The TOML beside it stays as it is; the links must fit the kinds in it.
 
     Raises:
-        LabelMapError: the links break a rule (rows count in sorted order); the file is left as it was.
+        LabelMapError: the links break a rule; the file is left as it was.
+    """
+    storage.write_atomic(os.fspath(path), canonical(path, links))
+
+
+def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
+    """The CSV that `write` writes.
+
+    Raises:
+        LabelMapError: the links break a rule (rows count in sorted order).
     """
     target = Path(path)
     ordered = sorted(links)
@@ -186,7 +205,7 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     kinds = _read_kinds(about, target.with_suffix(".toml"), faults)
     if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds):
         raise LabelMapError(target, faults)
-    storage.write_atomic(str(target), to_csv(ordered))
+    return to_csv(ordered)
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:
@@ -230,7 +249,11 @@ def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, An
 
 def _read_kinds(about: dict[str, Any], path: Path, faults: list[BrokenRule]) -> Kinds:
     found: dict[str, dict[str, Any]] = {}
-    rules = {"kind_of": "a category's name", "heard_over": "a list of kinds"}
+    rules = {
+        "kind_of": "a category's name",
+        "heard_over": "a list of kinds",
+        "groups": "a list of categories",
+    }
     for name in _TABLES:
         table = about.get(name, {})
         if not isinstance(table, dict):
@@ -247,3 +270,24 @@ def _read_kinds(about: dict[str, Any], path: Path, faults: list[BrokenRule]) -> 
                 rule = f"{key} takes {rules[name]}"
                 faults.append(BrokenRule(0, f"{path.name} {name}", str(value), rule, "write it so"))
     return Kinds(found["kind_of"], found["heard_over"])
+
+
+def _groups(about: Mapping[str, Any]) -> dict[str, str]:
+    """The group of each category that the table `groups` lists."""
+    return {category: group for group, named in about.get("groups", {}).items() for category in named}
+
+
+def _group_faults(about: Mapping[str, Any], path: Path, categories: set[str]) -> Iterator[BrokenRule]:
+    """Categories in `groups` that the map does not have, or has in another group; nothing where it is no table."""
+    table = about.get("groups")
+    seen: dict[str, str] = {}
+    for group, named in table.items() if isinstance(table, dict) else ():
+        for category in named if isinstance(named, list) else ():
+            if category not in categories:
+                rule, remedy = "groups list categories of the map", "remove it or correct its spelling"
+                yield BrokenRule(0, f"{path.name} groups", f"{group}: {category}", rule, remedy)
+            elif seen.setdefault(category, group) != group:
+                rule = f"{category} is in {seen[category]} already"
+                yield BrokenRule(
+                    0, f"{path.name} groups", f"{group}: {category}", rule, "keep it in one group"
+                )

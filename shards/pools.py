@@ -1,6 +1,7 @@
 """Which clips a sample may hear: those of its split and category; and which one it hears in an epoch."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,19 @@ class Pools:
         found = self._pools.get((split, category))
         return [] if found is None else [self.ids[index] for index in found[0]]
 
-    def draw(self, seed: int, epoch: int, sample_id: str, split: str, category: str) -> int | None:
-        """Row of `clips` that a sample hears; None where its split has no clip of the category."""
+    def draw(
+        self, seed: int, epoch: int, sample_id: str, split: str, category: str, taken: Sequence[int] = ()
+    ) -> int | None:
+        """Row of `clips` that a sample hears; None where its split has no clip of the category.
+
+        Args:
+            taken: rows that other sources of the sample hear: it hears the next one, if there is one.
+        """
         found = self._pools.get((split, category))
-        return None if found is None else int(found[0][hashing.pair(seed, epoch, sample_id, found[1])])
+        if found is None:
+            return None
+        rows, hashes = found
+        if taken:
+            free = ~np.isin(rows, taken)
+            rows, hashes = rows[free], hashes[free]
+        return int(rows[hashing.pair(seed, epoch, sample_id, hashes)]) if len(rows) else None

@@ -53,8 +53,17 @@ class Reason(StrEnum):
     # split
     NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
     OVER_SPLIT_SIZE = "over_split_size"
+    SPLIT_LEAK = "split_leak"  # its video is in a split that is measured too, and --leaks drop was asked
     # takedown, profile
     TAKEN_DOWN = "taken_down"  # removed on request, after it was published
+    # compose
+    NOT_DRAWN = "not_drawn"  # the recipe asks for a share of such scenes, and this one is not in it
+    SOURCES_OVERLAP = "sources_overlap"  # masks of two sources that may be one object
+    SOURCES_TOO_CLOSE = "sources_too_close"  # objects of a category that the ears cannot tell apart
+    NOT_SURELY_ABSENT = (
+        "not_surely_absent"  # no sound of which is certain that the photo does not show its source
+    )
+    OVER_PHOTO_CAP = "over_photo_cap"
     # pair
     NO_CLIP = "no_clip"  # the sample's split has no clip of its category
 
@@ -67,6 +76,8 @@ REMEDIES: dict[str, str] = {
     Reason.CLIP_MISSING: "put the clips where their corpus has them, or fetch them",
     Reason.LICENCE: "allow more licences",
     Reason.NO_SPLIT: "give the splits that these clips may be heard in a size",
+    Reason.NOT_DRAWN: "ask for larger shares in [scene.shares]",
+    Reason.NOT_SURELY_ABSENT: "scene.off_screen = 'not_annotated' takes what nothing says to be there",
     Reason.NO_CLIP: "every split needs clips of its own for each category: bring more, or ask for fewer splits",
 }
 

@@ -17,9 +17,11 @@ from pycocotools import mask as coco_mask
 
 from label_maps import LabelMap, Link
 from pipelines.build import code
+from pipelines.build.pair import CLIP_COLUMNS
 from pipelines.build.pool import convert_clips
 from pipelines.build.samples import shard_samples
-from pipelines.recipes.recipe import Recipe
+from pipelines.build.scenes import shard_scenes
+from pipelines.recipes.recipe import Recipe, Scene, SceneSound
 from shards import format, parts
 from shards.tables import column
 
@@ -95,6 +97,35 @@ def made(folder: Path) -> dict[str, str]:
     return found
 
 
+def made_scenes(folder: Path) -> dict[str, str]:
+    """The same of what makes scenes: a single source, silence and noise, in stereo."""
+    sound = SceneSound(
+        rule="snr", crop="loudest", duration_s=1.5, stereo=True, pan="constant_power", delay=True
+    )
+    recipe, out = Recipe("golden", seed=7, scene=Scene(format.TARGETS, sound=sound)), str(folder / "out")
+    write_media(folder)
+    plan = pa.Table.from_pylist([planned_clip()])
+    (clip,) = convert_clips(plan, str(folder), out, recipe.select, label_map()).kept.to_pylist()
+    sample = planned_sample(clip)
+    source = {**sample, "instances": [sample["counts"]], "bbox": [sample[f"bbox_{side}"] for side in "xywh"]}
+    source |= {"mask_ids": ["lvis:1_1"], "clip": {name: clip[name] for name in CLIP_COLUMNS}}
+    rows = []
+    for kind in ("single", "silence", "noise"):
+        seen = kind == "single"
+        sample_id = format.sample_id("lvis:1", "dog" if seen else "", None if seen else kind)
+        rows.append(
+            {**sample, "kind": kind, "key": format.key_of(sample_id), "sample_id": sample_id,
+             "category": "dog" if seen else "", "sources": [source] if seen else []}
+        )  # fmt: skip
+    made = shard_scenes(pa.Table.from_pylist(rows), str(folder), out, recipe, label_map())
+    names = format.sample_members(format.TARGETS)
+    return {
+        f"{row['kind']} {name}": row[f"{column(name)}_sha256"]
+        for row in made.kept.to_pylist()
+        for name in names
+    }
+
+
 def other_code() -> list[str]:
     """Packages that decide bytes and have not the version of constraints.txt, for which the hashes stand."""
     lines = Path("constraints.txt").read_text().splitlines()
@@ -111,11 +142,15 @@ def test_the_version_of_the_bytes_moves_with_them(tmp_path: Path) -> None:
         pytest.skip(f"the hashes are of other packages: {', '.join(differ)}")
     if platform.machine() != "x86_64":
         pytest.skip(f"the hashes are of x86_64, and codecs may round otherwise on {platform.machine()}")
-    found = made(tmp_path)
-    assert json.loads(code.GOLDEN.read_text()) == found, (
-        f"what is written into shards has changed. If that is meant, say so in CHANGELOG.md and make {code.GOLDEN} "
-        f"this, so that nobody's parts of earlier code stay:\n{json.dumps(found, indent=1)}"
-    )
+    (tmp_path / "scenes").mkdir()
+    for golden, found in (
+        (code.GOLDEN, made(tmp_path)),
+        (code.GOLDEN_SCENES, made_scenes(tmp_path / "scenes")),
+    ):
+        assert json.loads(golden.read_text()) == found, (
+            f"what is written into shards has changed. If that is meant, say so in CHANGELOG.md and make {golden} "
+            f"this, so that nobody's parts of earlier code stay:\n{json.dumps(found, indent=1)}"
+        )
 
 
 def test_the_version_is_in_the_plan_and_in_the_manifest(
@@ -131,7 +166,7 @@ def test_the_version_is_in_the_plan_and_in_the_manifest(
 
     first = inode()
     assert inode() == first
-    assert code.code_versions()["bytes"] == code.bytes_version()
+    assert code.code_versions()["bytes"] == code.bytes_version(code.GOLDEN)
     golden = tmp_path / "bytes.json"
     golden.write_text('{"clip flac": "another"}')
     monkeypatch.setattr(code, "GOLDEN", golden)

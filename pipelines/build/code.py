@@ -8,23 +8,26 @@ from pathlib import Path
 # What the encoders make of fixed inputs: {what: sha256}. `tests/test_bytes_version.py` fails when they make anything
 # else, so this file moves with them, and with it BYTES_VERSION.
 GOLDEN = Path(__file__).with_name("bytes.json")
+GOLDEN_SCENES = Path(__file__).with_name("bytes_of_scenes.json")  # and of a recipe with a table [scene]
 _PACKAGES = ("av", "avs-data", "numpy", "pillow", "pyarrow", "pycocotools", "soundfile", "soxr")
 
 
 @cache
-def code_versions() -> dict[str, str]:
-    """Versions of everything that decides the bytes of a shard; `bytes` is that of our own encoders."""
-    return {"bytes": bytes_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+def code_versions(scenes: bool = False) -> dict[str, str]:
+    """Versions of everything that decides the bytes of a shard; `bytes` is that of our own encoders, and `scenes` of
+    what makes scenes."""
+    ours = {"bytes": bytes_version(GOLDEN)} | ({"scenes": bytes_version(GOLDEN_SCENES)} if scenes else {})
+    return ours | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
-def bytes_version() -> str:
+def bytes_version(golden: Path) -> str:
     """12 hexadecimal digits that change with what our encoders make."""
-    return hashlib.sha256(GOLDEN.read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(golden.read_bytes()).hexdigest()[:12]
 
 
 def differences(made: dict[str, str]) -> list[str]:
     """Where the code that made a dataset is not the code here, one text each."""
-    here = code_versions()
+    here = code_versions(scenes="scenes" in made)
     return [
         f"{name} {made.get(name, 'unknown')}, here {here.get(name, 'unknown')}"
         for name in sorted({*made, *here})

@@ -5,16 +5,18 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
+from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage
 from shards.claims import WORK
-from shards.manifest import HeldOutList, Manifest, Step
+from shards.manifest import HeldOutList, Manifest, MapVersion, Step, Target
 from shards.tables import REJECTIONS
 
 # (stage, unit): the funnel's steps, in order.
@@ -28,12 +30,11 @@ FUNNEL = (
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),
-    ("cap", "samples"),
-    ("limit", "samples"),
-    ("split", "samples"),
-    ("trim", "samples"),
-    ("pair", "samples"),
-    ("shard", "samples"),
+    *((stage, "samples") for stage in ("cap", "limit", "split", "trim", "pair", "shard")),
+)
+FUNNEL_OF_SCENES = (
+    *FUNNEL[: FUNNEL.index(("cap", "samples"))],
+    *((stage, "samples") for stage in ("cap", "split", "compose", "limit", "trim", "pair", "shard")),
 )
 EMPTY = "empty.txt"  # below the work folder: why a build came to no sample
 Counts = dict[tuple[str, str, str, str], int]  # (stage, unit, "in" | "kept" | reason, category) -> items
@@ -42,7 +43,7 @@ Counts = dict[tuple[str, str, str, str], int]  # (stage, unit, "in" | "kept" | r
 def funnel(counts: Counts) -> tuple[Step, ...]:
     """One entry a step that saw anything."""
     steps = []
-    for stage, unit in FUNNEL:
+    for stage, unit in FUNNEL_OF_SCENES if any(key[0] == "compose" for key in counts) else FUNNEL:
         events: Counter[str] = Counter()
         for (found_stage, found_unit, event, _), number in counts.items():
             if (found_stage, found_unit) == (stage, unit):
@@ -56,10 +57,17 @@ def funnel(counts: Counts) -> tuple[Step, ...]:
 
 
 def samples_per_category(counts: Counts) -> dict[str, int]:
-    """Samples that were paired with a clip, per category."""
-    return {
-        key[3]: number for key, number in sorted(counts.items()) if key[:3] == ("pair", "samples", "kept")
-    }
+    """Samples that were paired with a clip, per category that is seen and heard: a scene counts for each of them."""
+    found: Counter[str] = Counter()
+    for key, number in sorted(counts.items()):
+        if key[:3] == ("pair", "samples", "kept"):
+            found.update(dict.fromkeys(filter(None, key[3].split("+")), number))
+    return dict(sorted(found.items()))
+
+
+def samples(counts: Counts) -> int:
+    """All that were paired."""
+    return sum(number for key, number in counts.items() if key[:3] == ("pair", "samples", "kept"))
 
 
 def write_rejections(table: pa.Table, out: str, buckets: int) -> str:
@@ -82,19 +90,29 @@ def finish(
     rejections: Iterable[str],
 ) -> None:
     """Write the tables and the manifest; where no sample is left, only why, to EMPTY."""
+    scenes = bool(recipe.scene.targets)
     about = Manifest(
         name=recipe.name,
         seed=recipe.seed,
         recipe={"text": recipe.text, "sha256": recipe.sha256},
-        label_map={"name": label_map.name, "version": label_map.version, "sha256": label_map.sha256},
-        code=code_versions(),
+        label_map=_named(label_map, scenes),
+        code=code_versions(scenes),
         funnel=funnel(counts),
         held_out=held_out,
+        targets=cast(tuple[Target, ...], recipe.scene.targets),  # the recipe's own check allows no other
+        classes=classes(recipe, label_map),
     )
     try:
         new_dataset.complete(out, about, shard_paths, partial(parts.load, out), _slices(rejections))
     except new_dataset.NoSamples as error:  # a runner would wrap it
         storage.write_atomic(storage.join(out, WORK, EMPTY), str(error).encode())
+
+
+def _named(label_map: LabelMap, scenes: bool) -> MapVersion:
+    named = MapVersion(name=label_map.name, version=label_map.version, sha256=label_map.sha256)
+    if scenes:
+        named["groups_sha256"] = label_map.groups_sha256
+    return named
 
 
 def _slices(urls: Iterable[str]) -> Iterator[pa.Table]:

@@ -13,9 +13,11 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from label_maps import LabelMap
-from pipelines.build import finish, pair, pool, select, split
+from pipelines.build import absence, compose, finish, pair, pool, select, split
+from pipelines.build.absence import Families
 from pipelines.build.categorize import categorize
 from pipelines.build.samples import shard_samples
+from pipelines.build.scenes import shard_scenes
 from pipelines.build.stages import (
     Accounts,
     Apply,
@@ -43,6 +45,7 @@ class Job:
 
     recipe: Recipe
     label_map: LabelMap
+    whole_map: LabelMap  # before it was cut to the recipe's categories
     corpora: str
     out: str
     work: str  # folder for what the build needs while it runs
@@ -55,6 +58,9 @@ class Job:
     near_videos: dict[str, str] = field(default_factory=dict)  # videos with near-duplicate clips, by group
     limit: int = 0  # samples at most; 0: all
     pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
+    taken_down: dict[str, str] = field(
+        default_factory=dict
+    )  # photographs and videos that stay out, with the reason
     report: str = ""  # a dry run writes its counts here, and nothing else
 
     @property
@@ -94,7 +100,9 @@ def wire(p: beam.Pipeline, job: Job) -> None:
 def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to those with a category, media and a split."""
     recipe = job.recipe
-    categorized = partial(categorize, label_map=job.label_map, item="clip_id", label_id="label")
+    categorized = partial(
+        categorize, label_map=job.label_map, item="clip_id", label_id="label", taken_down=job.taken_down
+    )
     selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
     return (
@@ -126,9 +134,13 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    categorized = partial(categorize, label_map=job.label_map, item="mask_id", label_id="label_id")
+    categorized = partial(
+        categorize, label_map=job.label_map, item="mask_id", label_id="label_id", taken_down=job.taken_down
+    )
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
-    selected = partial(select.select, rules=recipe.select, label_map=job.label_map)
+    scenes = bool(recipe.scene.targets)
+    schema = select.WITH_INSTANCES if scenes else select.CANDIDATES
+    selected = partial(select.select, rules=recipe.select, label_map=job.label_map, schema=schema)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
     cut = Cut(job.parked, "name", buckets)
     names = [
@@ -171,15 +183,56 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     if recipe.select.per_class_cap:
         cap = {"": recipe.select.per_class_cap}
         samples = samples | "Cap classes" >> KeepLowest(accounts, "cap", "category", cap, recipe.seed)
-    if job.limit:
-        samples = samples | "Limit samples" >> KeepLowest(
-            accounts, "limit", None, {"": job.limit}, recipe.seed
-        )
+    if job.limit and not scenes:
+        samples = limited(samples, job, accounts)
     samples = samples | "Split samples" >> Apply(accounts, "split", "samples", parted, AsSingleton(linked))
+    if scenes:
+        samples = compose_scenes(samples, masks, linked, job, accounts)
+        samples = limited(samples, job, accounts) if job.limit else samples
     if recipe.split.exact:
         sizes = {name: getattr(recipe.split, name) for name in format.SPLITS}
         samples = samples | "Trim splits" >> KeepLowest(accounts, "trim", "split", sizes, recipe.seed)
     return samples
+
+
+def limited(samples: Any, job: Job, accounts: Accounts) -> Any:
+    sizes = {"": job.limit}
+    return samples | "Limit samples" >> KeepLowest(accounts, "limit", None, sizes, job.recipe.seed)
+
+
+def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Accounts) -> Any:
+    """Samples to scenes; of off-screen sound's photos all is brought together that is known to be in them, and not."""
+    families, audible = Families(job.whole_map), job.label_map.hearing
+    if job.recipe.scene.shares.off_screen or job.recipe.scene.evaluation.off_screen:
+        buckets = 1 + job.masks // MASKS_PER_BUCKET
+        p = masks.pipeline
+        tables = {
+            "masks": masks,
+            "unmarked": p | "Read objects of photos" >> ReadTables(job.index, "unmarked"),
+            "photos": p | "Read photos" >> ReadTables(job.index, "photos"),
+        }
+        known = (
+            tuple(
+                table | f"Take labels of {name}" >> beam.Map(absence.labels).with_output_types(pa.Table)
+                for name, table in tables.items()
+            )
+            | "Gather labels" >> beam.Flatten()
+            | "Bring labels together" >> Regroup(job.parked, "image_id", buckets)
+            | "Tell what is shown" >> beam.Map(absence.known, families).with_output_types(pa.Table)
+            | "Name components"
+            >> beam.Map(compose.known_rows, AsSingleton(linked)).with_output_types(pa.Table)
+        )
+        samples = (
+            (samples | "Make room" >> beam.Map(compose.rows).with_output_types(pa.Table), known)
+            | "Gather photos" >> beam.Flatten()
+            | "Bring photographs together" >> Regroup(job.parked, "component", buckets)
+        )
+    made = partial(compose.scenes, recipe=job.recipe, families=families, audible=audible)
+    return (
+        samples
+        | "Compose scenes" >> beam.Map(made).with_output_types(pa.Table)
+        | "Keep what is certain" >> Apply(accounts, "compose", "samples", compose.certain)
+    )
 
 
 def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
@@ -190,15 +243,15 @@ def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
         | "Collect pool" >> beam.combiners.ToList()
         | "Arrange pool" >> beam.Map(pair.arranged)
     )
-    paired = partial(pair.pair, seed=job.recipe.seed)
+    scenes = bool(job.recipe.scene.targets)
+    paired = partial(pair.pair_scenes if scenes else pair.pair, seed=job.recipe.seed)
     return samples | "Pair with clips" >> Apply(accounts, "pair", "samples", paired, AsSingleton(drawable))
 
 
 def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     """Triplets to shards, one worker a shard."""
-    written = partial(
-        shard_samples, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map
-    )
+    shard = shard_scenes if job.recipe.scene.targets else shard_samples
+    written = partial(shard, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map)
     return (
         triplets
         | "Plan shards" >> PlanShards(job.parked, job.recipe.shards.samples_per_shard, "split", job.pinned)

@@ -1,11 +1,13 @@
 """Stages cap and pair: which samples stay when only some may, and which clip each one hears."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.build.compose import SCENES, SOURCE
 from pipelines.build.outcome import Outcome
 from shards import hashing, tables
 from shards.pools import Pools
@@ -13,6 +15,9 @@ from shards.rejections import Reason, rejection
 
 # What a sample takes over from its clip: where its sound and record are.
 CLIP_COLUMNS = ("clip_id", "shard", "flac_offset", "flac_size", "json_offset", "json_size", "json_sha256")
+
+
+_ROWS = 2_048  # turned into Python objects at a time: decides memory, never the output
 
 
 def ranks(table: pa.Table, seed: int) -> np.ndarray:
@@ -60,6 +65,67 @@ def slim(pool: pa.Table) -> pa.Table:
 def arranged(found: list[pa.Table]) -> Pools:
     """The pools, from the slices of a pool in any order."""
     return Pools(pa.concat_tables([slim(tables.POOL.empty_table()), *found]))
+
+
+_CLIP = pa.struct({name: tables.POOL.field(name).type for name in CLIP_COLUMNS})
+_PAIRED = {
+    **{name: SCENES.field(name).type for name in SCENES.names if not name.startswith(("fault", "absent"))},
+    "sources": pa.list_(pa.struct([*SOURCE, pa.field("clip", _CLIP)])),
+}
+
+
+def pair_scenes(table: pa.Table, pools: Pools, seed: int) -> Outcome:
+    """Give each source of SCENES its frozen clip, as `clip`, with CLIP_COLUMNS; off-screen sound becomes a source.
+
+    A source hears what it hears alone, unless another of the scene has that clip already.
+    """
+    rejections = []
+    kept: list[pa.RecordBatch] = []
+    for batch in table.to_batches(_ROWS):
+        paired = []
+        for row in batch.to_pylist():
+            if row["kind"] == "off_screen":
+                row["sources"] = _off_screen(row, pools, seed)
+            lacking = _draw(row, pools, seed)
+            if lacking:
+                told = (row["sample_id"], Reason.NO_CLIP, lacking, row["category"])
+                rejections.append(rejection("pair", *told))
+            else:
+                paired.append({name: row[name] for name in _PAIRED})
+        kept.append(pa.RecordBatch.from_pylist(paired, schema=pa.schema(_PAIRED)))
+    return Outcome.of(pa.Table.from_batches(kept, pa.schema(_PAIRED)), rejections)
+
+
+def _off_screen(row: dict[str, Any], pools: Pools, seed: int) -> list[dict[str, Any]]:
+    """The one source that sounds off the screen, of a category that its split has clips of; none: there is none."""
+    heard = [name for name in row["absent"] if pools.of(row["split"], name)]
+    if not heard:
+        return []
+    category = min(heard, key=lambda name: hashing.hash64(seed, "off_screen", row["sample_id"], name))
+    return [
+        {
+            "category": category,
+            "sample_id": row["sample_id"],
+            "mask_ids": [],
+            "area_px": 0,
+            "bbox": [0, 0, 0, 0],
+        }
+    ]
+
+
+def _draw(row: dict[str, Any], pools: Pools, seed: int) -> str:
+    """Add `clip` to the sources of a scene; what lacks, empty if nothing does."""
+    if row["kind"] == "off_screen" and not row["sources"]:
+        return f"no clip in {row['split']} of {len(row['absent'])} categories that it surely does not show"
+    taken: list[int] = []
+    for source in row["sources"]:
+        index = pools.draw(seed, 0, source["sample_id"], row["split"], source["category"], taken)
+        if index is None:
+            more = f"; {len(taken)} are taken" if taken else ""
+            return f"no {source['category']} clip in {row['split']}{more}"
+        taken.append(index)
+        (source["clip"],) = pools.clips.slice(index, 1).select(CLIP_COLUMNS).to_pylist()
+    return ""
 
 
 def pair(table: pa.Table, pools: Pools, seed: int) -> Outcome:

@@ -1,6 +1,6 @@
 """Stage shard: the photo, the mask, the sound and the record of every sample of one shard."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +22,7 @@ def shard_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
     """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`."""
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
-        url = storage.join(corpora, row["image_path"])
-        source = Content.of(images.read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE))
-        photo = Content.of(images.checked(source.data, row["width"], row["height"]))
+        source, photo = read_photo(row, corpora)
         mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
         place = {name.removeprefix("clip_"): row[name] for name in row if name.startswith("clip_")}
         sound, clip = read_clip(out, place)
@@ -33,6 +31,13 @@ def shard_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
         return record, {"flac": sound, "jpg": photo, "mask.png": mask}
 
     return Outcome.of(*parts.write(table, out, "shard", encode, code_versions()))
+
+
+def read_photo(row: dict[str, Any], corpora: str) -> tuple[Content, Content]:
+    """A photo as its source has it, and as the shard holds it."""
+    url = storage.join(corpora, row["image_path"])
+    source = Content.of(images.read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE))
+    return source, Content.of(images.checked(source.data, row["width"], row["height"]))
 
 
 EXHAUSTIVE = {True: "yes", False: "no", None: ""}  # how KEY.json says it
@@ -53,23 +58,7 @@ def sample_record(
         category=row["category"],
         component=row["component"],
         pairing=records.Pairing(seed=recipe.seed),
-        image=records.Image(
-            id=row["image_id"],
-            corpus=row["corpus"],
-            width=row["width"],
-            height=row["height"],
-            sha256=hashes["photo"],
-            source_sha256=hashes["source"],
-            licence=row["licence"] or "",
-            licence_url=row["licence_url"] or "",
-            author=row["author"] or "",
-            url=row["image_url"] or "",
-            photo_keys=tuple(sorted({row["image_id"], *row["photo_keys"]})),
-            labels=tuple(
-                label_link(label_map, row["corpus"], label_id, label)
-                for label_id, label in zip(row["label_ids"], row["labels"], strict=True)
-            ),
-        ),
+        image=image_record(row, label_map, zip(row["label_ids"], row["labels"], strict=True), hashes),
         mask=records.Mask(
             ids=tuple(row["mask_ids"]),
             policy=recipe.select.instances,
@@ -80,4 +69,24 @@ def sample_record(
             exhaustive=EXHAUSTIVE[row["exhaustive"]],
         ),
         audio=clip.audio,
+    )
+
+
+def image_record(
+    row: dict[str, Any], label_map: LabelMap, labels: Iterable[tuple[str, str]], hashes: Mapping[str, str]
+) -> records.Image:
+    """`labels`: id and name of each in its corpus. `hashes`: of the source's photo, and as the shard holds it."""
+    return records.Image(
+        id=row["image_id"],
+        corpus=row["corpus"],
+        width=row["width"],
+        height=row["height"],
+        sha256=hashes["photo"],
+        source_sha256=hashes["source"],
+        licence=row["licence"] or "",
+        licence_url=row["licence_url"] or "",
+        author=row["author"] or "",
+        url=row["image_url"] or "",
+        photo_keys=tuple(sorted({row["image_id"], *row["photo_keys"]})),
+        labels=tuple(label_link(label_map, row["corpus"], label_id, label) for label_id, label in labels),
     )

@@ -69,6 +69,8 @@ CANDIDATES = pa.schema(
     }
 )
 
+# And of recipes of scenes, the run lengths of each mask of `mask_ids`.
+WITH_INSTANCES = CANDIDATES.append(pa.field("instances", pa.list_(pa.binary())))
 
 Look = tuple[int, int, str]  # a photo's width and height in pixels, and its stamp
 _ROWS = 2_048  # turned into Python objects at a time: decides memory, never the output
@@ -218,8 +220,12 @@ def tell_unmarked(table: pa.Table) -> pa.Table:
     return table.set_column(table.schema.get_field_index("unmarked"), "unmarked", pa.array(told, pa.string()))
 
 
-def select(table: pa.Table, rules: Select, label_map: LabelMap) -> Outcome:
-    """MEASURED masks, all of an image together, to CANDIDATES; a kept mask is named in one `own_mask_ids`."""
+def select(table: pa.Table, rules: Select, label_map: LabelMap, schema: pa.Schema = CANDIDATES) -> Outcome:
+    """MEASURED masks, all of an image together, to CANDIDATES; a kept mask is named in one `own_mask_ids`.
+
+    Args:
+        schema: CANDIDATES or WITH_INSTANCES.
+    """
     if rules.instances != "instance":
         table = _with_kinds(table, label_map)
     table = table.sort_by([(name, "ascending") for name in ("image_id", "category", "mask_id")])
@@ -260,9 +266,9 @@ def select(table: pa.Table, rules: Select, label_map: LabelMap) -> Outcome:
             else:
                 kept.append(made)
         if len(kept) >= _ROWS:
-            candidates.append(pa.RecordBatch.from_pylist(kept, schema=CANDIDATES))
+            candidates.append(pa.RecordBatch.from_pylist(kept, schema=schema))
             kept.clear()
-    candidates.append(pa.RecordBatch.from_pylist(kept, schema=CANDIDATES))
+    candidates.append(pa.RecordBatch.from_pylist(kept, schema=schema))
     return Outcome.of(pa.Table.from_batches(candidates), rejections)
 
 
@@ -337,6 +343,7 @@ def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
         "label_ids": sorted(labels),
         "labels": [labels[label_id] for label_id in sorted(labels)],
         "counts": rle["counts"],
+        "instances": [row["counts"] for row in members],
         "area_px": area_px,
         "area_fraction": fraction,
         "bbox_x": x,

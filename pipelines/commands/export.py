@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command, kept="what is written in {out} is not complete; the same command begins again")
 @options.DATASET
 @click.option(
     "--format", "layout", type=click.Choice(["coco", "fiftyone"]), required=True, help="The layout to write."
@@ -23,12 +24,16 @@ def command(dataset: str, layout: str, out: str) -> None:
 
     Example: avs-data export out/avs --format coco --out out/avs-coco
     """
-    from pipelines.publish.exports import export
-    from shards.reader import Dataset
-    from shards.terminal import Bars
+    from shards import terminal
+    from shards.display import Display
 
-    with Bars() as bars:
+    with Display(
+        f"Write {dataset} in the layout of {layout} into {out}", {"Write samples": "samples"}
+    ) as display:
+        from pipelines.publish.exports import export
+        from shards.reader import Dataset
+
         number = export(
-            Dataset(dataset), layout, out, lambda done, total: bars.show("Writing samples", done, total)
+            Dataset(dataset), layout, out, lambda done, total: display.show("Write samples", done, total)
         )
-    click.echo(f"{out}: {number:,} samples")
+    terminal.out(f"{out}: {number:,} samples")

@@ -153,6 +153,11 @@ def union(rles: list[Rle]) -> Rle:
     return _rle(places[turning], height, width)
 
 
+def overlap_px(one: Rle, other: Rle) -> int:
+    """Pixels that are in both of two masks of one size."""
+    return area_px(one) + area_px(other) - area_px(union([one, other]))
+
+
 def area_px(rle: Rle) -> int:
     return int(coco.area(rle))
 
@@ -179,6 +184,11 @@ def to_png(rle: Rle) -> bytes:
 
 def png(mask: np.ndarray) -> bytes:
     """(height, width) bool to an 8-bit PNG of 0 and 255."""
+    return grey_png(mask.astype(np.uint8) * np.uint8(255))
+
+
+def grey_png(values: np.ndarray) -> bytes:
+    """(height, width) uint8 to an 8-bit PNG of one channel."""
     buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(buffer, "PNG", compress_level=3)
+    Image.fromarray(values).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from pycocotools import mask as coco_mask
 
 from pipelines.publish.attribution import licence_url
-from shards import claims, format, storage
+from shards import claims, format, pictures, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset, Sample
 
@@ -51,6 +51,7 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
     ids = {name: number for number, name in enumerate(names, start=1)}
     for split in format.SPLITS:
         images: dict[str, dict[str, Any]] = {}
+        taken: dict[str, str] = {}
         licences: dict[str, dict[str, Any]] = {}
         annotations: list[dict[str, Any]] = []
         for sample in dataset.samples(split):
@@ -62,7 +63,7 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
                 {"id": len(licences) + 1, "name": name, "url": image["licence_url"] or licence_url(name)},
             )
             if image["id"] not in images:
-                file_name = f"{image['id'].replace(':', '_')}.jpg"
+                file_name = _file_name(image["id"], taken)
                 images[image["id"]] = {
                     "id": len(images) + 1,
                     "file_name": file_name,
@@ -208,6 +209,18 @@ _FIFTYONE_OWN = [
 ]
 
 
+def _file_name(image_id: str, taken: dict[str, str]) -> str:
+    """A photo's name in COCO's layout; two ids that differ in ways that some disks do not see get two names.
+
+    Args:
+        taken: names given so far, as such disks see them, and whose they are.
+    """
+    name = image_id.replace(":", "_")
+    if taken.setdefault(name.casefold(), image_id) != image_id:
+        name = f"{name}-{format.key_of(image_id)}"
+    return f"{name}.jpg"
+
+
 def _categories(dataset: Dataset) -> tuple[str, ...]:
     counts = dataset.manifest.counts
     return tuple(sorted({name for split in format.SPLITS for name in counts[split]["categories"]}))
@@ -215,8 +228,14 @@ def _categories(dataset: Dataset) -> tuple[str, ...]:
 
 def _mask(sample: Sample) -> np.ndarray:
     """uint8 (height, width), 0 or 1."""
-    with Image.open(io.BytesIO(sample.mask_png)) as image:
-        return (np.asarray(image) > 0).astype(np.uint8)
+    width, height = pictures.check_mask(sample.mask_png)
+    if (width, height) != (sample.record["image"]["width"], sample.record["image"]["height"]):
+        raise DatasetError(f"{sample.key}: a mask of {width} x {height} is not of its photo's size")
+    try:
+        with PngImageFile(io.BytesIO(sample.mask_png)) as image:
+            return (np.asarray(image) > 0).astype(np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{sample.key}: a mask that does not decode ({error})") from error
 
 
 def _packed(instance: np.ndarray) -> str:

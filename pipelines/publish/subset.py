@@ -14,11 +14,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.publish.records import by_shard, read
-from shards import format, manifest, new_dataset, parts, records, storage, tables
+from shards import format, manifest, members, new_dataset, parts, records, storage, tables
 from shards.parts import Part
 from shards.pools import Pools
-from shards.reader import Dataset, read_clip
+from shards.reader import Dataset, by_shard
 from shards.records import ClipRecord, SampleRecord
 from shards.rejections import Reason, rejection
 
@@ -128,15 +127,19 @@ def _again(
     pool = path.startswith(f"{format.POOL}/")
     with storage.open_read(storage.join(dataset.url, path)) as file:
         for row in rows:
-            members = {
-                ext: read(file, row, ext) for ext in (format.CLIP_MEMBERS if pool else format.SAMPLE_MEMBERS)
+            found = {
+                ext: members.read(file, row, ext)
+                for ext in (format.CLIP_MEMBERS if pool else dataset.manifest.sample_members)
             }
-            json = members.pop("json").data
+            json = found.pop("json").data
             if pool:
-                yield records.decode(json, ClipRecord), members
+                yield records.decode(json, ClipRecord), found
                 continue
             record = records.decode(json, SampleRecord)
             if row["key"] in heard:
-                members["flac"], clip = read_clip(dataset.url, heard[row["key"]])
-                record = msgspec.structs.replace(record, audio=clip.audio)
-            yield record, members
+                clip = heard[row["key"]]
+                with storage.open_read(storage.join(dataset.url, clip["shard"])) as sounds:
+                    found["flac"] = members.read(sounds, clip, "flac")
+                    told = records.decode(members.read(sounds, clip, "json").data, ClipRecord)
+                record = msgspec.structs.replace(record, audio=told.audio)
+            yield record, found

@@ -2,13 +2,16 @@
 
 import hashlib
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from shards import format
 from shards import text as texts
 from shards.errors import AvsError
 from shards.manifest import Manifest
+from shards.sound import mix
 
 RECIPES = Path(__file__).parent
 
@@ -42,7 +45,7 @@ class Select:
     min_area_fraction: float = number(0.005, 0, 1)  # of the image, after instances are joined
     max_area_fraction: float = number(0.95, 0, 1)
     min_side_px: int = number(128, 1)  # the image's shorter side
-    max_image_pixels: int = number(50_000_000, 1)
+    max_image_pixels: int = number(50_000_000, 1, format.MAX_PIXELS)
     not_exhaustive: bool = (
         False  # keep unions where the corpus says that more may be seen than is annotated (LVIS)
     )
@@ -70,6 +73,52 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """How many of the scenes that are possible are made: each is or is not, by a hash of what it is about."""
+
+    single: float = number(1.0, 0, 1)  # of the sources of a photo, each heard alone
+    mixture_of_2: float = number(0.0, 0, 1)  # of its pairs of sources, heard together
+    mixture_of_3: float = number(0.0, 0, 1)
+    silence: float = number(0.0, 0, 1)  # of the photos, under silence
+    noise: float = number(0.0, 0, 1)
+    off_screen: float = number(0.0, 0, 1)  # of the photos, under a sound of what they surely do not show
+
+
+@dataclass(frozen=True)
+class SceneSound:
+    """How clips become the sound of a scene; `shards/sound/mix.py` says what each rule does."""
+
+    rule: str = choice("equal_rms", *mix.RULES)
+    level_db: float = number(-25.0, -60, -6)  # RMS below full scale, of equal_rms and of snr's first source
+    snr_low_db: float = number(0.0, 0, 40)  # by how much snr's other sources are quieter, drawn by hash
+    snr_high_db: float = number(10.0, 0, 40)
+    crop: str = choice("first", *mix.CROPS)
+    duration_s: float = number(10.0, 1, 10)
+    stereo: bool = False
+    pan: str = choice("linear", *mix.PAN_LAWS)  # in stereo
+    delay: bool = False  # and between the ears
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What may be heard over a photo: one thing, several, none. Without this table: one, by one clip as it is."""
+
+    targets: tuple[str, ...] = ("binary",)  # and classes, instances
+    sources: str = choice("category", "category", "instance")  # instance: one object of several, in stereo
+    min_distance: float = number(0.2, 0, 1)  # of the photo's width, between the centres of such objects
+    max_overlap: float = number(0.2, 0, 1)  # of the smaller of two masks that sound together
+    most_per_photo: int = number(
+        0, 0
+    )  # scenes of one photo, those with the lowest hash; 0: all that are drawn
+    off_screen: str = choice(
+        "verified", "verified", "not_annotated"
+    )  # what makes certain that it is not there
+    shares: Shares = Shares()
+    evaluation: Shares = Shares()  # of val and test; left out: as `shares`
+    sound: SceneSound = SceneSound()
+
+
+@dataclass(frozen=True)
 class Shards:
     samples_per_shard: int = number(1_000, 1)
     clips_per_shard: int = number(2_000, 1)
@@ -84,8 +133,10 @@ class Recipe:
     labels: Labels = Labels()
     select: Select = Select()
     split: Split = Split()
+    scene: Scene = Scene(targets=())  # no targets: no table [scene]
     shards: Shards = Shards()
     fetch: dict[str, Any] = field(default_factory=dict)  # read by `avs-data fetch` alone
+    about: str = ""  # what `plan` and `fetch plan` say of it
     text: str = field(default="", metadata={"internal": True})
 
     @property
@@ -116,9 +167,16 @@ def load(name_or_path: str) -> Recipe:
 
 
 def recorded(made: Manifest) -> Recipe | None:
-    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built."""
+    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built.
+
+    Raises:
+        RecipeError: it is none.
+    """
     text = made.recipe["text"]
-    table = tomllib.loads(text)
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"the manifest's recipe is not TOML: {error}") from error
     return None if set(table) == {"import"} else parse(table, text, "the manifest's recipe")
 
 
@@ -135,11 +193,42 @@ def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
             )
         if split.train + split.val + split.test == 0:
             faults.append("split: train, val and test are all 0; give at least one a size")
+        if recipe.scene.targets:
+            faults += _scene_faults(recipe)
+            if "evaluation" not in table["scene"]:
+                recipe = replace(recipe, scene=replace(recipe.scene, evaluation=recipe.scene.shares))
     if faults or recipe is None:
         raise RecipeError(
             f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults)
         )
     return recipe
+
+
+def _scene_faults(recipe: Recipe) -> Iterator[str]:
+    scene = recipe.scene
+    if unknown := sorted(set(scene.targets) - set(format.TARGETS)):
+        yield f"scene.targets = {', '.join(unknown)}: take of {', '.join(format.TARGETS)}"
+    if "binary" not in scene.targets:
+        yield f"scene.targets = {list(scene.targets)}: binary is always one, every sample has its mask"
+    if recipe.select.instances != "union":
+        yield (
+            f"select.instances = '{recipe.select.instances}' with a table [scene]: leave it at union; "
+            "scene.sources = 'instance' lets single objects sound"
+        )
+    if scene.sources == "instance" and not scene.sound.stereo:
+        yield (
+            "scene.sources = 'instance' with scene.sound.stereo = false: nothing in mono tells which of two objects of "
+            "one category sounds; set scene.sound.stereo = true"
+        )
+    for name in ("shares", "evaluation"):
+        shares = getattr(scene, name)
+        if not any(getattr(shares, share.name) for share in fields(shares)):
+            yield f"scene.{name}: all are 0, so there is no scene; give at least one a share"
+    sound = scene.sound
+    if sound.snr_low_db > sound.snr_high_db:
+        yield f"scene.sound.snr_low_db = {sound.snr_low_db:g} is above snr_high_db = {sound.snr_high_db:g}"
+    if round(sound.level_db, 1) != sound.level_db:
+        yield f"scene.sound.level_db = {sound.level_db!r}: gains are tenths of a decibel, write one decimal"
 
 
 def read_table(cls: type, table: dict[str, Any], prefix: str, faults: list[str]) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from shards import format
+from shards import format, pictures
 from shards.hashing import hash64
 from shards.manifest import DatasetError
 from shards.reader import Dataset
@@ -60,9 +60,11 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
     for row in table.take(pa.array(picked, pa.int64())).to_pylist():
         photo, mask, record = (dataset.read_member(row, name) for name in ("jpg", "mask.png", "json"))
         try:
+            pictures.check_photo(photo)
+            pictures.check_mask(mask)
             picture = overlay(photo, mask)
             facts = _record(record)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, pictures.PictureError) as error:
             raise DatasetError(
                 f"{row['shard']}: sample {row['key']} does not decode ({error}); run `avs-data verify` on the dataset"
             ) from error
@@ -84,7 +86,9 @@ def _record(content: bytes) -> dict[str, Any]:
 
 
 def _places() -> list[str]:
-    return [f"{column(name)}_{part}" for name in format.SAMPLE_MEMBERS for part in ("offset", "size")]
+    return [
+        f"{column(name)}_{part}" for name in format.SAMPLE_MEMBERS for part in ("offset", "size", "sha256")
+    ]
 
 
 def overlay(photo: bytes, mask: bytes) -> Image.Image:
