@@ -8,8 +8,9 @@ import importlib.metadata
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,30 +19,24 @@ from distributed import Client, KilledWorker, get_worker
 from pipelines.build import fused
 from pipelines.build.code import code_versions
 from pipelines.build.local_runner import StageRunner, run_task, tasks
-from shards import storage
+from shards import progress_file, storage
 from shards.claims import CLAIM, WORK
 from shards.errors import AvsError
 
 _ANSWER_S = 15.0  # for a scheduler to answer
 _LOST_S = 60.0  # for one that went away to come back
 _LOOK_S = 0.5
-_PER_THREAD, _FEWEST, _MOST = 4, 8, 512  # partitions: too few let a slow worker hold up all, too many the scheduler
+_PER_THREAD, _FEWEST, _MOST = (
+    4,
+    8,
+    512,
+)  # partitions: too few let a slow worker hold up all, too many the scheduler
 _PACKAGES = ("apache-beam", "cloudpickle", "dask", "distributed")
-_TOPIC = "avs-data build"
+_ENDED, _COUNTED = "avs-data tasks", "avs-data counts"
 
 
 class ClusterError(AvsError):
     """The cluster cannot do this; the message says what to do."""
-
-
-@dataclass
-class Progress:
-    """How far a build on a cluster is."""
-
-    tasks: Mapping[str, int]  # of each stage, in their order
-    done: dict[str, set[int]] = field(default_factory=dict)  # stage -> partitions
-    repeated: int = 0  # tasks that ran more than once
-    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,13 +68,13 @@ class Cluster:
                     )
                 _same(worker, found, mine)
 
-    def runner(self, watch: Callable[[Progress], None] | None = None) -> StageRunner:
+    def runner(self, say: Callable[[str], None] | None = None) -> StageRunner:
         """Runs pipelines there.
 
         Args:
-            watch: called about twice a second.
+            say: told about twice a second, in words, how far the tasks are and how many workers there are.
         """
-        return StageRunner(partial(self._compute, watch))
+        return StageRunner(partial(self._compute, say))
 
     def _client(self) -> Client:
         try:
@@ -90,7 +85,7 @@ class Cluster:
                 "as --scheduler tcp://HOST:8786"
             ) from error
 
-    def _compute(self, watch: Callable[[Progress], None] | None, plan: fused.Plan) -> None:
+    def _compute(self, say: Callable[[str], None] | None, plan: fused.Plan) -> None:
         with self._client() as client:
             claim = storage.join(self.out, WORK, CLAIM)
             mine = storage.read_bytes(claim)
@@ -99,37 +94,49 @@ class Cluster:
                     raise ClusterError(f"worker {worker} does not see what this machine writes in {self.out}")
             threads = sum(client.nthreads().values())
             partitions = min(max(_FEWEST, _PER_THREAD * threads), _MOST)
-            told = Progress({named(stage): len(stage.parts(partitions)) for stage in plan.stages})
-            client.subscribe_topic(_TOPIC, partial(_count, told))
-            run = partial(_run_task, look())
-            futures = client.compute(tasks(plan, partitions, run), optimize_graph=False)
-            self._wait(client, futures, told, watch)
+            ended: Counter[Any] = Counter()
+            client.subscribe_topic(_ENDED, lambda event: ended.update([event[1]["task"]]))
+            client.subscribe_topic(_COUNTED, lambda event: progress_file.tell(*event[1]["counts"]))
+            number = sum(len(stage.parts(partitions)) for stage in plan.stages)
+            futures = client.compute(
+                tasks(plan, partitions, partial(_run_task, look())), optimize_graph=False
+            )
 
-    def _wait(
-        self, client: Client, futures: list[Any], told: Progress, watch: Callable[[Progress], None] | None
-    ) -> None:
+            def look_again() -> None:
+                workers = client.scheduler_info(n_workers=0)["n_workers"]
+                repeated = ended.total() - len(ended)
+                if say:
+                    say(
+                        f"{workers} workers, {len(ended)} of {number} tasks"
+                        + (f", {repeated} repeated" if repeated else "")
+                    )
+
+            self._wait(client, futures, look_again)
+
+    def _wait(self, client: Client, futures: list[Any], look_again: Callable[[], None]) -> None:
         lost_at = None
-        while not all(future.done() for future in futures):
-            if any(future.status == "error" for future in futures):
-                break
+        while not all(future.done() for future in futures) and not _failed(futures):
             time.sleep(_LOOK_S)
-            if client.status != "running":
-                lost_at = lost_at or time.monotonic()
-                if time.monotonic() - lost_at > _LOST_S or client.status == "closed":
-                    raise ClusterError(f"the Dask scheduler at {self.scheduler} went away")
+            if client.status == "running":
+                lost_at = None
+                look_again()
                 continue
-            lost_at = None
-            told.workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            if watch:
-                watch(told)
-        for future in futures:
-            if future.status in ("cancelled", "lost"):
-                raise ClusterError(f"the Dask scheduler at {self.scheduler} lost the build, as one that began anew does")
-        for future in sorted(futures, key=lambda future: future.status != "error"):
+            lost_at = lost_at or time.monotonic()
+            if client.status == "closed" or time.monotonic() - lost_at > _LOST_S:
+                raise ClusterError(f"the Dask scheduler at {self.scheduler} went away")
+        if any(future.status in ("cancelled", "lost") for future in futures):
+            raise ClusterError(
+                f"the Dask scheduler at {self.scheduler} lost the build, as one that begins anew does"
+            )
+        for future in _failed(futures):
             try:
                 future.result()
             except KilledWorker as error:
                 raise ClusterError(_killed(error)) from error
+
+
+def _failed(futures: list[Any]) -> list[Any]:
+    return [future for future in futures if future.status == "error"]
 
 
 def look(*places: str) -> dict[str, str]:
@@ -154,31 +161,23 @@ def _seen(url: str) -> str:
 def _same(worker: str, found: Mapping[str, str], mine: Mapping[str, str]) -> None:
     for what, here in mine.items():
         if (there := found.get(what)) != here:
-            raise ClusterError(f"worker {worker} differs from this machine: {what} is {there} there, {here} here")
+            raise ClusterError(
+                f"worker {worker} differs from this machine: {what} is {there} there, {here} here"
+            )
 
 
-def named(stage: fused.Stage) -> str:
-    return f"{stage.name} ({stage.number})"
-
-
-def _run_task(mine: Mapping[str, str], packed: bytes, partition: int, *rest: Any) -> dict[int, fused.Cut]:
-    """A task on a worker, which may have joined after the check; tells when it is done."""
+def _run_task(mine: Mapping[str, str], *arguments: Any) -> dict[int, fused.Cut]:
+    """A task on a worker, which may have joined after the check; tells what it has done."""
     worker = get_worker()
     _same(worker.address, look(), mine)
-    stage, left = run_task(packed, partition, *rest)
-    worker.log_event(_TOPIC, {"stage": named(stage), "partition": partition})
+    progress_file.send_by(lambda *counts: worker.log_event(_COUNTED, {"counts": counts}))
+    stage, left = run_task(*arguments)
+    worker.log_event(_ENDED, {"task": (stage.number, arguments[1])})
     return left
-
-
-def _count(told: Progress, event: tuple[float, Mapping[str, Any]]) -> None:
-    done = told.done.setdefault(event[1]["stage"], set())
-    told.repeated += event[1]["partition"] in done
-    done.add(event[1]["partition"])
 
 
 def _killed(error: KilledWorker) -> str:
     return (
-        f"the stage {error.task[0] if isinstance(error.task, tuple) else error.task} ended {error.allowed_failures + 1} workers one after the other, the last "
-        f"{error.last_worker.address}: most likely it needs more memory than they may take (dask worker "
-        "--memory-limit); fewer threads a worker help too"
+        f"the task {error.task} ended {error.allowed_failures + 1} workers, one after the other: most likely it needs "
+        "more memory than they may take; give each more (dask worker --memory-limit), or one thread (--nthreads 1)"
     )

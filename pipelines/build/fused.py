@@ -14,6 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+from apache_beam.pvalue import PCollection
 from apache_beam.runners.common import DoFnRunner, Receiver
 from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.sideinputs import SideInputMap
@@ -52,21 +53,23 @@ class Step:
     fn: beam.DoFn
     args: tuple[Any, ...]  # with a placeholder for each side input, as in kwargs
     kwargs: Mapping[str, Any]
-    sides: tuple[tuple[int, type, Any], ...]
+    sides: tuple[tuple[int, Any, Any], ...]
     collection: int
-    outputs: Mapping[str | None, int]
+    outputs: Mapping[Any, int]  # tag -> collection
 
 
 @dataclass
 class Stage:
-    """What one task does to one partition. source: the exchange that it takes; None: it begins with one empty element."""
+    """What one task does to one partition. source: the exchange that it takes; None: an empty element begins it."""
 
     number: int
     source: Exchange | None
     collection: int  # of what the source gives
     name: str = ""
     steps: list[Step] = field(default_factory=list)
-    flat: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # collection -> what it is part of
+    flat: dict[int, list[int]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # collection -> what it is part of
     leaves: list[Exchange] = field(default_factory=list)
 
     def parts(self, partitions: int) -> range:
@@ -114,7 +117,7 @@ def plan(pipeline: beam.Pipeline) -> Plan:
     return Plan(tuple(ordered.values()), feeders)
 
 
-class _Drawing(PipelineVisitor):  # type: ignore[misc]
+class _Drawing(PipelineVisitor):
     """Collects stages while it walks a pipeline."""
 
     def __init__(self) -> None:
@@ -140,7 +143,7 @@ class _Drawing(PipelineVisitor):  # type: ignore[misc]
             return
         transform = node.transform
         for out in node.outputs.values():
-            if not isinstance(out.windowing.windowfn, GlobalWindows):
+            if isinstance(out, PCollection) and not isinstance(out.windowing.windowfn, GlobalWindows):
                 raise NotSupported(f"{node.full_label}: windows other than the global one")
         if isinstance(transform, beam.Impulse):
             self._begin(None, node.outputs[None])
@@ -149,10 +152,12 @@ class _Drawing(PipelineVisitor):  # type: ignore[misc]
         elif isinstance(transform, beam.GroupByKey):
             self._begin(self._exchange("group", self._number(node.inputs[0])), node.outputs[None])
         elif isinstance(transform, beam.ParDo) and not is_stateful_dofn(transform.fn):
-            self._par_do(node)
+            self._par_do(node, transform)
         else:
             kind = type(transform).__name__
-            raise NotSupported(f"{node.full_label}: {kind} is none of ParDo, GroupByKey, Reshuffle, Flatten, Impulse")
+            raise NotSupported(
+                f"{node.full_label}: {kind} is none of ParDo, GroupByKey, Reshuffle, Flatten, Impulse"
+            )
 
     def before(self, stage: Stage) -> Iterator[Stage]:
         """The stages that it waits for."""
@@ -184,7 +189,7 @@ class _Drawing(PipelineVisitor):  # type: ignore[misc]
                 if stage not in self.made[out]:
                     self.made[out].append(stage)
 
-    def _par_do(self, node: AppliedPTransform) -> None:
+    def _par_do(self, node: AppliedPTransform, do: beam.ParDo) -> None:
         collection, sides = self._number(node.inputs[0]), []
         for side in node.side_inputs:
             taken = self._number(side.pvalue)
@@ -192,7 +197,6 @@ class _Drawing(PipelineVisitor):  # type: ignore[misc]
                 self._collected[taken] = self._exchange("collect", taken)
             sides.append((self._collected[taken].number, type(side), side._view_options()))
         outputs = {tag: self._number(out) for tag, out in node.outputs.items()}
-        do = node.transform
         step = Step(node.full_label, do.fn, tuple(do.args), do.kwargs, tuple(sides), collection, outputs)
         makers = [stage for number, *_ in sides for stage in self.made[self.exchanges[number].collection]]
         stages = self.made[collection]
@@ -210,16 +214,16 @@ class _Drawing(PipelineVisitor):  # type: ignore[misc]
         return stage is other or any(self._waits(before, other) for before in self.before(stage))
 
 
-def _name(node: AppliedPTransform) -> str:
+def _name(node: AppliedPTransform | None) -> str:
     """The stage of the build that a ParDo is part of; empty: of none."""
     while node is not None:
         if isinstance(node.transform, Apply):
-            return str(node.transform.label)
+            return node.full_label.rpartition("/")[2]
         node = node.parent
     return ""
 
 
-class _Each(Receiver):  # type: ignore[misc]
+class _Each(Receiver):
     """Hands every element on to several takers."""
 
     def __init__(self, takers: Sequence[Callable[[WindowedValue], Any]]) -> None:
@@ -242,7 +246,9 @@ def run(stage: Stage, partition: int, partitions: int, taken: Mapping[int, Itera
     left: dict[int, Cut] = {exchange.number: defaultdict(list) for exchange in stage.leaves}
     takers: dict[int, list[Callable[[WindowedValue], Any]]] = defaultdict(list)
     for exchange in stage.leaves:
-        takers[exchange.collection].append(_cutter(exchange.how, left[exchange.number], partition, partitions))
+        takers[exchange.collection].append(
+            _cutter(exchange.how, left[exchange.number], partition, partitions)
+        )
     runners: list[DoFnRunner] = []
     elements = iter(_source(stage, partition, taken))
     first = next(elements, None)
@@ -277,10 +283,10 @@ def run(stage: Stage, partition: int, partitions: int, taken: Mapping[int, Itera
     return {number: dict(cut) for number, cut in left.items() if cut}
 
 
-class _Tags(dict[str | None, Receiver]):
+class _Tags(dict[Any, Receiver]):
     """Receivers by tag; outputs that nobody takes go nowhere."""
 
-    def __missing__(self, tag: str | None) -> Receiver:
+    def __missing__(self, tag: Any) -> Receiver:
         return _Each(())
 
 
@@ -297,12 +303,13 @@ def _source(stage: Stage, partition: int, taken: Mapping[int, Iterable[Cut]]) ->
         yield GlobalWindows.windowed_value(b"")
         return
     came = (element for cut in taken[stage.source.number] for element in cut.get(partition, ()))
-    if stage.source.how == "group":
-        groups: dict[Any, list[Any]] = defaultdict(list)
-        for key, value in came:
-            groups[key].append(value)
-        came = iter(groups.items())  # type: ignore[assignment]
-    yield from map(GlobalWindows.windowed_value, came)
+    if stage.source.how != "group":
+        yield from map(GlobalWindows.windowed_value, came)
+        return
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    for key, value in came:
+        groups[key].append(value)
+    yield from map(GlobalWindows.windowed_value, groups.items())
 
 
 def _whole(cuts: Iterable[Cut]) -> list[WindowedValue]:
@@ -313,6 +320,8 @@ def _cutter(how: str, cut: Cut, partition: int, partitions: int) -> Callable[[Wi
     if how == "collect":
         return lambda element: cut[0].append(element.value)
     if how == "group":
-        return lambda element: cut[zlib.crc32(repr(element.value[0]).encode()) % partitions].append(element.value)
+        return lambda element: cut[zlib.crc32(repr(element.value[0]).encode()) % partitions].append(
+            element.value
+        )
     turn = iter(range(partition, 1 << 62))  # each task begins elsewhere, so that few elements spread too
     return lambda element: cut[next(turn) % partitions].append(element.value)

@@ -1,4 +1,4 @@
-"""Runs a build's pipeline on this machine: in this process, or in several that Dask's local scheduler gives tasks to."""
+"""Runs a build's pipeline on this machine: in this process, or in several that Dask's scheduler gives tasks to."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _PARTITIONS = 8  # in this process: more would hold less at a time, and cost a l
 _PER_WORKER = 4  # so that none waits long for the last one
 
 
-class StageRunner(PipelineRunner):  # type: ignore[misc]
+class StageRunner(PipelineRunner):
     """Cuts a pipeline into fused stages and has them run.
 
     Args:
@@ -74,7 +74,10 @@ def tasks(plan: fused.Plan, partitions: int, run: Callable[..., dict[int, fused.
     made: dict[int, list[Any]] = {}
     for stage in plan.stages:
         packed = delayed(cloudpickle.dumps(stage), name=f"plan-{stage.number}")
-        took = {number: [task for feeder in plan.feeders[number] for task in made[feeder]] for number in stage.takes}
+        took = {
+            number: [task for feeder in plan.feeders[number] for task in made[feeder]]
+            for number in stage.takes
+        }
         name = f"{stage.name.lower().replace(' ', '-')}-{stage.number}"
         made[stage.number] = [
             delayed(run, pure=False)(packed, partition, partitions, took, dask_key_name=(name, partition))
@@ -88,7 +91,9 @@ def run_task(
 ) -> tuple[fused.Stage, dict[int, fused.Cut]]:
     """One task in whatever process: its stage, and what that leaves; `took` holds what its feeders left."""
     stage = cloudpickle.loads(packed)
-    taken = {number: [found[number] for found in results if number in found] for number, results in took.items()}
+    taken = {
+        number: [found[number] for found in results if number in found] for number, results in took.items()
+    }
     return stage, fused.run(stage, partition, partitions, taken)
 
 
