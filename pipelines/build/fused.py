@@ -15,10 +15,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.pvalue import PCollection
-from apache_beam.runners.common import DoFnRunner, Receiver
+from apache_beam.runners.common import DoFnRunner, DoFnSignature, Receiver
 from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.sideinputs import SideInputMap
-from apache_beam.transforms.userstate import is_stateful_dofn
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -151,7 +150,7 @@ class _Drawing(PipelineVisitor):
             self._flatten(node)
         elif isinstance(transform, beam.GroupByKey):
             self._begin(self._exchange("group", self._number(node.inputs[0])), node.outputs[None])
-        elif isinstance(transform, beam.ParDo) and not is_stateful_dofn(transform.fn):
+        elif isinstance(transform, beam.ParDo) and _is_plain(transform.fn):
             self._par_do(node, transform)
         else:
             kind = type(transform).__name__
@@ -212,6 +211,11 @@ class _Drawing(PipelineVisitor):
 
     def _waits(self, stage: Stage, other: Stage) -> bool:
         return stage is other or any(self._waits(before, other) for before in self.before(stage))
+
+
+def _is_plain(fn: beam.DoFn) -> bool:
+    signature = DoFnSignature(fn)
+    return not (signature.is_stateful_dofn() or signature.is_splittable_dofn())
 
 
 def _name(node: AppliedPTransform | None) -> str:
