@@ -166,10 +166,10 @@ def _of_a_store(line: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam tells the log of every bundle; an error comes as an exception anyway."""
-    before = logging.root.level
-    logging.root.setLevel(logging.CRITICAL)
+    """Beam tells the log of every bundle, Dask of every lost connection; an error comes as an exception anyway."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        logging.root.setLevel(before)
+        logging.disable(before)
