@@ -54,11 +54,14 @@ def _in_this_process(plan: fused.Plan) -> None:
 
 def _in_processes(plan: fused.Plan, workers: int) -> None:
     import dask
-    from dask.multiprocessing import get
+    from dask.multiprocessing import RemoteException, get
 
     with processes.executor(workers) as executor:
         made = tasks(plan, _PER_WORKER * workers, _run_here)
-        dask.compute(made, scheduler=get, pool=executor, optimize_graph=False, chunksize=1, traverse=True)
+        try:
+            dask.compute(made, scheduler=get, pool=executor, optimize_graph=False, chunksize=1)
+        except RemoteException as error:
+            raise error.exception from error  # the worker's traceback stays with it
 
 
 def tasks(plan: fused.Plan, partitions: int, run: Callable[..., dict[int, fused.Cut]]) -> list[Any]:

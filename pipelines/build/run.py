@@ -16,6 +16,7 @@ from pipelines.build.index import IndexResult, Progress, index, sources, unit
 from pipelines.build.local_runner import local_runner
 from pipelines.build.scenes import classes
 from pipelines.build.split import linked_videos, read_held_out
+from pipelines.corpora import registry
 from pipelines.recipes.recipe import Recipe
 from shards import manifest, new_dataset, storage, tables, takedowns
 from shards.claims import WORK
@@ -72,10 +73,10 @@ def build(
         raise BuildError("--dry-run counts on this machine: leave --scheduler and --runner out")
     if cluster and options.beam:
         raise BuildError(f"--scheduler needs no options of Beam: leave {' '.join(options.beam)} out")
-    sources(options.corpora)  # nothing is claimed for corpora that are not there
+    sources(options.corpora, recipe.corpora)  # nothing is claimed for corpora that are not there
     if cluster:
         cluster.check()
-    label_map = label_map_of(recipe.labels, options.corpora)
+    label_map = label_map_of(recipe.labels, options.corpora, recipe.corpora)
     classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
     if options.dry_run:
@@ -121,7 +122,7 @@ def _job(
     lists: tuple[HeldOutList, ...],
     progress: Callable[[Progress], None] | None,
 ) -> Job:
-    found = index(options.corpora, storage.join(work, "index"), progress)
+    found = index(options.corpora, storage.join(work, "index"), progress, recipe.corpora)
     return Job(
         recipe=recipe,
         label_map=label_map,
@@ -136,6 +137,7 @@ def _job(
         held_out_lists=lists,
         near_photos=recipe.split.near_duplicates and _near(options.corpora, NEAR_PHOTOS),
         near_videos=_near_videos(options.corpora) if recipe.split.near_duplicates else {},
+        id_spaces=registry.shared_id_spaces(found.counts),
         limit=options.limit,
         pinned=_pinned(options),
         taken_down=takedowns.reasons(takedowns.load(options.base)) if options.base else {},
