@@ -62,7 +62,7 @@ def test_a_log_tells_the_title_each_stage_and_how_far_it_is() -> None:
         display.say("a line that stays")
         display.show("Wait", 0, 0)
         clock.now = 100
-        assert display.text() == ["Wait: 92 s".replace("92 s", terminal.spoken(92))]
+        assert display.text() == [f"Wait: {terminal.spoken(92)} so far"]
 
     told = lines(work, {"Read": "rows", "Fetch": "", "Send": "bytes"})
     assert told == [
