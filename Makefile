@@ -6,7 +6,7 @@ TEST_VENV := .venv-test
 CPU := $(if $(shell command -v nvidia-smi),,--torch-backend cpu)
 UV = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint constraints.txt
 
-.PHONY: help demo train-demo test test-slow lint clean
+.PHONY: help demo train-demo test fuzz test-slow lint clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corp
 
 test: $(TEST_VENV)/.ready  ## Run the suite, all but the tests marked slow.
 	$(TEST_VENV)/bin/pytest -n 2 --dist worksteal
+
+fuzz: $(TEST_VENV)/.ready  ## Try some thousand damaged inputs on every command: FUZZ_SEED=1 draws others.
+	FUZZ_TRIALS=300 $(TEST_VENV)/bin/pytest tests/fuzz -q
 
 test-slow: $(TEST_VENV)/.ready  ## Run the tests marked slow.
 	$(TEST_VENV)/bin/pytest -m slow

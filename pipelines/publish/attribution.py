@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.corpora import registry
+
 ATTRIBUTION = "attribution.parquet"
 SCHEMA = pa.schema(
     {
@@ -27,12 +29,16 @@ SCHEMA = pa.schema(
         "audio_start_s": pa.float64(),
     }
 )
-# What LVIS and Open Images ask for their annotations.
-MASK_LICENCES = {"lvis": "cc-by-4.0", "open_images": "cc-by-4.0"}
 _NAMES = {
     "cc0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "public-domain-mark": "https://creativecommons.org/publicdomain/mark/1.0/",
 }
+
+
+def annotation_licence(corpus: str) -> str | None:
+    """The licence of a corpus's masks; None where nobody knows."""
+    known = registry.corpora().get(corpus)
+    return known.annotation_licence or None if known else None
 
 
 def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -53,7 +59,7 @@ def _row(record: dict[str, Any], audio: dict[str, Any]) -> dict[str, Any]:
         "image_url": image["url"],
         "image_page": _page(image["photo_keys"]),
         "mask_source": image["corpus"],
-        "mask_licence": MASK_LICENCES.get(image["corpus"]),
+        "mask_licence": annotation_licence(image["corpus"]),
         "clip_id": audio.get("id"),
         "audio_author": audio.get("author"),
         "audio_licence": audio.get("licence"),

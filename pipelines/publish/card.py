@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.publish.attribution import MASK_LICENCES, licence_url
+from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
 from shards import format
 from shards.manifest import Manifest
@@ -268,9 +268,9 @@ def _licences(facts: Facts) -> str:
     text = ""
     if facts.profile.licences:
         text = f"Only samples whose photo and sound are under: {', '.join(facts.profile.licences)}.\n\n"
-    masks = sorted({MASK_LICENCES[name] for name in facts.image_corpora if name in MASK_LICENCES})
+    masks = sorted({licence for name in facts.image_corpora if (licence := annotation_licence(name))})
     drawn = ", ".join(f"[{name}]({licence_url(name)})" for name in masks)
-    of = ", ".join(name for name in facts.image_corpora if name in MASK_LICENCES)
+    of = ", ".join(name for name in facts.image_corpora if annotation_licence(name))
     lines = [
         f"| {what} | {facts.known[column]:,} of {of_all:,} |"
         for what, column, of_all in (

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pipelines.publish.attribution import MASK_LICENCES, licence_url
+from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.card import Facts
 from pipelines.publish.edition import File
 from shards import format
@@ -101,7 +101,7 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
     ]
     media = [_media(split, kind) for split in facts.splits for kind, _, _ in _members(facts)]
     names = {**facts.image_licences, **facts.audio_licences}
-    drawn = [MASK_LICENCES[name] for name in facts.image_corpora if name in MASK_LICENCES]
+    drawn = [licence for name in facts.image_corpora if (licence := annotation_licence(name))]
     licences = [url for name in (*names, *drawn) if (url := licence_url(name))]
     unknown = any(licence_url(name) is None for name in names)
     record: dict[str, Any] = {
