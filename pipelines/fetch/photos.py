@@ -52,9 +52,8 @@ def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPE
             raise Failure(Cause.TOO_LARGE, f"{width} x {height} px are more than {rules.max_pixels} pixels")
         if not rules.decode:
             return None
-        if form == "JPEG":
-            image = images.shown(content, (64, 64))
-        return np.packbits(imagehash.phash(image).hash.reshape(-1)).tobytes()
+        shown = images.shown(content, (64, 64)) if form == "JPEG" else image
+        return np.packbits(imagehash.phash(shown).hash.reshape(-1)).tobytes()
     except Image.DecompressionBombError as error:
         raise Failure(Cause.TOO_LARGE, str(error)) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
