@@ -5,6 +5,7 @@ import logging
 import os
 import pydoc
 import shlex
+import signal
 import socket
 import sys
 import tempfile
@@ -30,11 +31,12 @@ from apache_beam.runners.runner import PipelineRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from shards.errors import AvsError, of_a_store
-from shards.processes import LOST
+from shards.processes import LOST, WorkerLost
 
 LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
+_KILLED = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}  # as the system ends a process
 _WORKER = """
 import logging, runpy, signal
 logging.disable(logging.CRITICAL)
@@ -90,11 +92,15 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
         BuildStopped: a store failed, or the job server or a worker went away. What else a worker met is a fault of the
             code and comes as the runner's own error.
     """
-    with _quiet():
+    with _quiet() as lost:
         pipeline = beam.Pipeline(_runner(options), options)
         wire(pipeline)
         try:
             pipeline.run().wait_until_finish()
+        except KeyboardInterrupt as error:
+            if lost:
+                raise WorkerLost(LOST) from error
+            raise
         except Exception as error:  # a runner wraps it in its own way
             line = LOST if _is_lost(error) and is_local(options) else told(error, options)
             if "KeyboardInterrupt" in line:
@@ -215,20 +221,29 @@ def _of_a_store(line: str) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Iterator[list[str]]:
     """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway.
 
-    So does one of a thread that only waits for a worker process.
+    So does one of a thread that only waits for a worker process; but a worker that was killed while it started is
+    waited for without end, so this interrupts the command. Gives what such threads said.
     """
     before, hook = logging.root.level, threading.excepthook
+    lost: list[str] = []
+
+    def failed(told: threading.ExceptHookArgs) -> None:
+        code = str(told.exc_value).rpartition("exited with return code ")[2]
+        if code.removeprefix("-").isdigit() and int(code) in _KILLED and not lost:
+            lost.append(code)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
     logging.root.setLevel(logging.CRITICAL)
-    threading.excepthook = lambda failed: None
+    threading.excepthook = failed
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
         file.flush()
         os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where the local runner's worker processes look
         try:
-            yield
+            yield lost
         finally:
             del os.environ["PIPELINE_OPTIONS_FILE"]
             logging.root.setLevel(before)
