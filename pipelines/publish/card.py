@@ -1,6 +1,8 @@
 """README.md of a version: the Hub's front matter, then what a person needs to know before using the dataset."""
 
+import html
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from pipelines.publish.edition import Profile
 from shards import format
 from shards.manifest import Manifest
 
+_MARKUP = re.compile(r"[<>&\\`*\[\]|\n\r\t]")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -96,7 +99,7 @@ def _head(facts: Facts) -> str:
         shards = sum(entry.split == split for entry in made.shards)
         table.append(f"| {split} | {count['samples']:,} | {len(count['categories']):,} | {shards:,} |")
     text = (
-        f"# {made.name} {facts.version}\n\n"
+        f"# {cell(made.name)} {facts.version}\n\n"
         f"{facts.samples:,} triplets of a photo, the mask of what sounds in it, and a sound of it: "
         f"{len(facts.categories)} categories. Photos and masks come from segmentation corpora, sounds "
         "from an audio corpus; they are joined by "
@@ -171,6 +174,18 @@ sample = next(samples)
 """
 
 
+def cell(text: str) -> str:
+    """A name from the dataset as Markdown shows it, in a table or not: no HTML, no link, on one line."""
+    if not _MARKUP.search(text):
+        return text
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def _fence(text: str) -> str:
+    """More backticks than any run of them in the text."""
+    return "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+
+
 def _hub_split(split: str) -> str:
     return "validation" if split == "val" else split
 
@@ -180,7 +195,7 @@ def _composition(facts: Facts) -> str:
     table = [f"| category | {' | '.join(facts.splits)} |", "|---|" + "---:|" * len(facts.splits)]
     for name in facts.categories:
         numbers = [str(counts[split]["categories"].get(name, 0)) for split in facts.splits]
-        table.append(f"| {name} | {' | '.join(numbers)} |")
+        table.append(f"| {cell(name)} | {' | '.join(numbers)} |")
     corpora = ", ".join(f"{name} ({number:,})" for name, number in facts.corpora.items())
     return f"## What is in it\n\nPhotos and masks come from: {corpora}.\n\n" + "\n".join(table) + "\n"
 
@@ -192,6 +207,7 @@ def _making(facts: Facts) -> str:
         rejected = ", ".join(f"{reason} {number:,}" for reason, number in step["rejected"].items()) or "none"
         lines.append(f"| {step['stage']} | {step['unit']} | {step['in']:,} | {step['kept']:,} | {rejected} |")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(made.code.items()))
+    fence = _fence(made.recipe["text"])
     return (
         "## How it was made\n\n"
         f"Label map {made.label_map['name']} {made.label_map['version']}, seed {made.seed}. A photo's split is a hash "
@@ -199,7 +215,8 @@ def _making(facts: Facts) -> str:
         f"alone. The same recipe, label map and media give the same bytes with: {versions}.\n\n"
         "| stage | of | in | kept | rejected |\n|---|---|---:|---:|---|\n"
         + "\n".join(lines)
-        + f"\n\n<details><summary>The recipe</summary>\n\n```toml\n{made.recipe['text'].rstrip()}\n```\n</details>\n"
+        + f"\n\n<details><summary>The recipe</summary>\n\n{fence}toml\n{made.recipe['text'].rstrip()}\n{fence}\n"
+        "</details>\n"
     )
 
 
@@ -242,7 +259,7 @@ def _limits(facts: Facts) -> str:
         "Photos and videos show the world as their uploaders do: places, people and classes are not evenly there.",
     ]
     if rare:
-        limits.append(f"Fewer than 10 samples: {', '.join(sorted(rare))}.")
+        limits.append(f"Fewer than 10 samples: {', '.join(map(cell, sorted(rare)))}.")
     if lists:
         told = ", ".join(f"{entry['list']} ({entry['videos']:,} videos)" for entry in lists)
         limits.append(f"Not heard in training: {told}.")
