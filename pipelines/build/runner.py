@@ -92,14 +92,12 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
         BuildStopped: a store failed, or the job server or a worker went away. What else a worker met is a fault of the
             code and comes as the runner's own error.
     """
-    with _quiet() as lost:
+    with _quiet():
         pipeline = beam.Pipeline(_runner(options), options)
         wire(pipeline)
         try:
             pipeline.run().wait_until_finish()
-        except KeyboardInterrupt as error:
-            if lost:
-                raise WorkerLost(LOST) from error
+        except WorkerLost:
             raise
         except Exception as error:  # a runner wraps it in its own way
             line = LOST if _is_lost(error) and is_local(options) else told(error, options)
@@ -221,30 +219,38 @@ def _of_a_store(line: str) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[list[str]]:
+def _quiet() -> Iterator[None]:
     """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway.
 
     So does one of a thread that only waits for a worker process; but a worker that was killed while it started is
-    waited for without end, so this interrupts the command. Gives what such threads said.
+    waited for without end, so this interrupts the command.
     """
     before, hook = logging.root.level, threading.excepthook
-    lost: list[str] = []
+    main = threading.main_thread()
 
     def failed(told: threading.ExceptHookArgs) -> None:
         code = str(told.exc_value).rpartition("exited with return code ")[2]
-        if code.removeprefix("-").isdigit() and int(code) in _KILLED and not lost:
-            lost.append(code)
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if code.removeprefix("-").isdigit() and int(code) in _KILLED and main.ident:
+            signal.pthread_kill(main.ident, signal.SIGUSR1)
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # once: others may follow
+        raise WorkerLost(LOST)
+
+    here = threading.current_thread() is main
+    previous = signal.signal(signal.SIGUSR1, end) if here else None
 
     logging.root.setLevel(logging.CRITICAL)
-    threading.excepthook = failed
+    threading.excepthook = failed if here else lambda told: None
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
         file.flush()
         os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where the local runner's worker processes look
         try:
-            yield lost
+            yield
         finally:
+            threading.excepthook = hook
+            if here:
+                signal.signal(signal.SIGUSR1, previous or signal.SIG_DFL)
             del os.environ["PIPELINE_OPTIONS_FILE"]
             logging.root.setLevel(before)
-            threading.excepthook = hook
