@@ -30,7 +30,7 @@ FUNNEL = (
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),
-    *((stage, "samples") for stage in ("cap", "limit", "split", "trim", "pair", "shard")),
+    *((stage, "samples") for stage in ("merge", "cap", "limit", "split", "trim", "pair", "shard")),
 )
 FUNNEL_OF_SCENES = (
     *FUNNEL[: FUNNEL.index(("cap", "samples"))],
