@@ -25,11 +25,11 @@ class WorkerLost(AvsError):
     """A process that shared the work was killed."""
 
 
-def follow(parent: int) -> None:
-    """End this process soon after its parent has ended, however that was."""
+def follow(parent: int, sign: str = "") -> None:
+    """End this process soon after its parent has ended, however that was, or has removed the file `sign`."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and (not sign or os.path.exists(sign)):
             time.sleep(_LOOK_S)
         os._exit(1)
 

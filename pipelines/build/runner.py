@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import apache_beam as beam
 import grpc
@@ -38,11 +39,11 @@ _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
 _KILLED = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}  # as the system ends a process
 _WORKER = """
-import logging, runpy, signal
+import logging, os, runpy, signal
 logging.disable(logging.CRITICAL)
 from shards.processes import follow
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-follow({parent})
+follow({parent}, os.environ["PIPELINE_OPTIONS_FILE"])
 runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
 """
 _REMEDY = "What is written stays good: remove the cause and run the same command."
@@ -234,7 +235,8 @@ def _quiet() -> Iterator[None]:
             signal.pthread_kill(main.ident, signal.SIGUSR1)
 
     def end(*_: object) -> None:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # once: others may follow
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # once: the others end too, when the file is gone
+        Path(os.environ["PIPELINE_OPTIONS_FILE"]).unlink(missing_ok=True)
         raise WorkerLost(LOST)
 
     here = threading.current_thread() is main
@@ -242,10 +244,10 @@ def _quiet() -> Iterator[None]:
 
     logging.root.setLevel(logging.CRITICAL)
     threading.excepthook = failed if here else lambda told: None
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
-        file.flush()
-        os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where the local runner's worker processes look
+    with tempfile.TemporaryDirectory(prefix="avs-build-") as folder:
+        path = Path(folder, "options.json")
+        path.write_text(json.dumps({"default_sdk_harness_log_level": "CRITICAL"}))
+        os.environ["PIPELINE_OPTIONS_FILE"] = str(path)  # where the local runner's worker processes look
         try:
             yield
         finally:
