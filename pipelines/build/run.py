@@ -164,6 +164,7 @@ def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
     """Take --out for this dataset, or refuse: another dataset in it is never touched."""
     mine = {
         "command": "build",
+        "corpora": options.corpora.rstrip("/"),
         "name": recipe.name,
         "recipe": recipe.sha256,
         "label_map": label_map.sha256,
