@@ -25,11 +25,11 @@ class WorkerLost(AvsError):
     """A process that shared the work was killed."""
 
 
-def follow(parent: int, sign: str = "") -> None:
-    """End this process soon after its parent has ended, however that was, or has removed the file `sign`."""
+def follow(parent: int) -> None:
+    """End this process soon after its parent has ended, however that was."""
 
     def watch() -> None:
-        while os.getppid() == parent and (not sign or os.path.exists(sign)):
+        while os.getppid() == parent:
             time.sleep(_LOOK_S)
         os._exit(1)
 
@@ -48,13 +48,24 @@ def pool(workers: int) -> Iterator[Map]:
     if workers <= 1:
         yield map
         return
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
+    with executor(workers) as started:
+        yield started.map
+
+
+@contextmanager
+def executor(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """So many new processes, under the same terms.
+
+    Raises:
+        WorkerLost: the system ended one.
+    """
+    started = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
     try:
-        yield executor.map
+        yield started
     except BrokenProcessPool as error:
         raise WorkerLost(LOST) from error
     finally:
-        executor.shutdown(cancel_futures=True)
+        started.shutdown(cancel_futures=True)
 
 
 def _begin(parent: int) -> None:
