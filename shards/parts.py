@@ -72,7 +72,7 @@ def write(
         item = row.get("sample_id") or row["clip_id"]
         made = guarded(item, lambda: encode(row))
         if isinstance(made, Rejected):
-            category = row["categories"][0] if "categories" in row else row["category"]
+            category = row.get("category") or next(iter(row.get("categories") or ()), None)
             rejections.append(rejection(stage, item, made.reason, made.detail, category))
             return None
         return made

@@ -106,10 +106,17 @@ def test_gains_are_exact_to_a_tenth() -> None:
 def test_rules_of_gains() -> None:
     quiet, strong = loud(4000, 300), loud(4000, 20_000)
     assert mix.gains("vpo", [quiet, strong], -25.0, [0.0, 0.0]) == [0.0, 0.0]
-    equal = mix.gains("equal_rms", [quiet, strong], -25.0, [0.0, 9.0])
-    assert equal == [mix.gain_to(-25.0, quiet), mix.gain_to(-25.0, strong)]
-    first, second = mix.gains("snr", [quiet, strong], -25.0, [0.0, 6.5])
-    assert (first, round(second + 6.5, 1)) == (equal[0], equal[1])
+    assert mix.gains("equal_rms", [quiet], -25.0, [9.0]) == [mix.gain_to(-25.0, quiet)]
+    assert mix.gains("snr", [], -25.0, []) == []
+    for rule, below in (("equal_rms", 0.0), ("snr", 6.5)):
+        found = mix.gains(rule, [quiet, strong], -25.0, [0.0, 6.5])
+        heard = [pcm * 10 ** (gain / 20) for pcm, gain in zip((quiet, strong), found, strict=True)]
+        first, second, both = (
+            10 * math.log10(np.mean((one / 32768) ** 2)) for one in (*heard, heard[0] + heard[1])
+        )
+        assert abs(first - second - below) <= 0.101
+        assert abs(both + 25) <= 0.06
+    assert mix.gains("equal_rms", [quiet, -quiet], -25.0, [0.0, 0.0]) == [mix.gain_to(-25.0, quiet)] * 2
 
 
 def test_crops_and_short_clips() -> None:

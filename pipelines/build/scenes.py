@@ -192,7 +192,9 @@ def _heard(source: dict[str, Any], out: str, recipe: Recipe, samples: int) -> _H
 def _sources(row: dict[str, Any], heard: list[_Heard], recipe: Recipe) -> list[records.Source]:
     rules, seed = recipe.scene.sound, recipe.seed
     told = [_NOISE] if row["kind"] == "noise" else row["sources"]
-    below = [_below_db(rules, seed, row["key"], source["sample_id"]) for source in told]
+    names = [f"{source['sample_id']}|{source['category']}" for source in told]
+    loudest = min(names, key=lambda name: hashing.hash64(seed, "loudest", row["key"], name), default="")
+    below = [0.0 if name == loudest else _below_db(rules, seed, row["key"], name) for name in names]
     loud = "equal_rms" if row["kind"] == "noise" else rules.rule  # a raw sum says nothing of noise
     gains = mix.gains(loud, [one.pcm for one in heard], rules.level_db, below)
     found = []
@@ -222,7 +224,7 @@ def _sources(row: dict[str, Any], heard: list[_Heard], recipe: Recipe) -> list[r
 
 
 def _below_db(rules: SceneSound, seed: int, key: str, source_id: str) -> float:
-    """By how much a source is quieter than the first under `snr`, drawn by hash, to a tenth."""
+    """By how much a source is quieter than the loudest under `snr`, drawn by hash, to a tenth."""
     spread = round(10 * (rules.snr_high_db - rules.snr_low_db))
     return (round(10 * rules.snr_low_db) + int(hashing.unit(seed, "snr", key, source_id) * (spread + 1))) / 10
 
@@ -231,5 +233,5 @@ def _pan(source: dict[str, Any], row: dict[str, Any], seed: int) -> float:
     """Where a source is heard: at the middle of its box; what is not seen, anywhere, drawn by hash."""
     x, _, width, _ = source["bbox"]
     if not source["mask_ids"]:
-        return int(hashing.unit(seed, "pan", row["key"]) * 1001) / 1000
+        return int(hashing.unit(seed, "pan", row["key"], source["category"]) * 1001) / 1000
     return (1000 * (2 * x + width) + row["width"]) // (2 * row["width"]) / 1000
