@@ -1,4 +1,4 @@
-"""Who made what, under which licence: one row a sample, and how licences are counted and named."""
+"""Who made what, under which licence: one row a sample and clip, and how licences are counted and named."""
 
 import io
 from collections.abc import Iterable
@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pipelines.publish import records
 
 ATTRIBUTION = "attribution.parquet"
 SCHEMA = pa.schema(
@@ -34,9 +36,16 @@ _NAMES = {
 }
 
 
-def row(record: dict[str, Any]) -> dict[str, Any]:
-    """The row of one KEY.json."""
-    image, audio = record["image"], record["audio"]
+def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one KEY.json: one a clip that it hears, one for silence and noise."""
+    heard: list[dict[str, Any] | None] = [*records.clips(record)]
+    return [_row(record, audio) for audio in heard or [None]]
+
+
+def _row(record: dict[str, Any], audio: dict[str, Any] | None) -> dict[str, Any]:
+    image = record["image"]
+    made_here = {"id": None, "author": None, "licence": "cc0", "url": None, "start_s": None}
+    audio = audio or made_here
     return {
         "key": record["key"],
         "sample_id": record["sample_id"],
@@ -75,10 +84,12 @@ def licence_url(licence: str) -> str | None:
 def allowed(licence: str | None, licences: Iterable[str]) -> bool:
     """Whether a licence is one of these: by its exact name, or by its family (`cc-by` allows `cc-by-2.0`).
 
-    An unknown licence (None) is never allowed.
+    An unknown licence (None) is never allowed; of several that hold together (`cc-by-4.0 AND cc-by-3.0`) each must be.
     """
     if licence is None:
         return False
+    if " AND " in licence:
+        return all(allowed(one, licences) for one in licence.split(" AND "))
     family, _, version = licence.rpartition("-")
     names = {licence, family} if version.replace(".", "").isdigit() else {licence}
     return not names.isdisjoint(licences)

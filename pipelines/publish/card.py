@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.publish.attribution import licence_url
 from pipelines.publish.edition import Profile
+from pipelines.recipes import recipe
 from shards import format
 from shards.manifest import Manifest
 
@@ -29,6 +30,7 @@ class Facts:
     corpora: dict[str, int]
     bytes: int
     has_availability: bool
+    kinds: dict[str, int]  # samples per kind, of scenes
 
     @property
     def samples(self) -> int:
@@ -95,9 +97,14 @@ def _head(facts: Facts) -> str:
         count = made.counts[split]
         shards = sum(entry.split == split for entry in made.shards)
         table.append(f"| {split} | {count['samples']:,} | {len(count['categories']):,} | {shards:,} |")
+    what = (
+        "photos, each with a sound and the mask of what sounds in it, nothing where no source is seen"
+        if facts.kinds
+        else "triplets of a photo, the mask of what sounds in it, and a sound of it"
+    )
     text = (
         f"# {made.name} {facts.version}\n\n"
-        f"{facts.samples:,} triplets of a photo, the mask of what sounds in it, and a sound of it: "
+        f"{facts.samples:,} {what}: "
         f"{len(facts.categories)} categories. Photos and masks come from segmentation corpora, sounds "
         "from an audio corpus; they are joined by "
         "category, so nobody annotated a sample by hand.\n\n" + "\n".join(table) + "\n"
@@ -141,7 +148,7 @@ def _loading(facts: Facts) -> str:
         )
     return f"""## Load it
 
-A sample is `KEY.flac` (16 kHz mono), `KEY.jpg`, `KEY.json` (its record) and `KEY.mask.png` (0 or 255).
+{_members(facts)}
 {first}
 With `webdataset`:
 
@@ -171,6 +178,21 @@ sample = next(samples)
 """
 
 
+def _members(facts: Facts) -> str:
+    made = recipe.recorded(facts.manifest)
+    stereo = made is not None and bool(made.scene.targets) and made.scene.sound.stereo
+    told = (
+        f"A sample is `KEY.flac` (16 kHz {'stereo' if stereo else 'mono'}), `KEY.jpg`, `KEY.json` (its record) and "
+        "`KEY.mask.png` (0 or 255)."
+    )
+    if "classes" not in facts.manifest.targets:
+        return told
+    return (
+        f"{told} `KEY.classes.png` has the number of the class that sounds at each pixel: 0 none, 255 ignore, else its "
+        "place in `classes` of `manifest.json`, which begins with 1."
+    )
+
+
 def _hub_split(split: str) -> str:
     return "validation" if split == "val" else split
 
@@ -182,6 +204,9 @@ def _composition(facts: Facts) -> str:
         numbers = [str(counts[split]["categories"].get(name, 0)) for split in facts.splits]
         table.append(f"| {name} | {' | '.join(numbers)} |")
     corpora = ", ".join(f"{name} ({number:,})" for name, number in facts.corpora.items())
+    if facts.kinds:
+        kinds = ", ".join(f"{name} {number:,}" for name, number in facts.kinds.items())
+        table.insert(0, f"Kinds: {kinds}. A sample counts for each category that is seen and heard in it.\n")
     return f"## What is in it\n\nPhotos and masks come from: {corpora}.\n\n" + "\n".join(table) + "\n"
 
 

@@ -68,6 +68,10 @@ _COLUMNS = {  # columns of samples.parquet that a record has
     "image_licence": "Licence of the photo.",
     "audio_licence": "Licence of the sound.",
 }
+_OF_SCENES = {
+    "kind": "What is heard: single, mixture, silence, noise, off_screen, recording.",
+    "category": "All that is seen and heard, joined by +; empty where nothing that is seen sounds.",
+}
 _INTEGERS, _FLOATS = {"width", "height", "area_px"}, {"duration_s"}
 
 
@@ -100,7 +104,10 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
     ]
     media = [_media(split, kind) for split in facts.splits for kind, _, _ in _members(facts)]
     licences = [
-        url for name in {**facts.image_licences, **facts.audio_licences} if (url := licence_url(name))
+        url
+        for names in {**facts.image_licences, **facts.audio_licences}
+        for name in names.split(" AND ")
+        if (url := licence_url(name))
     ]
     record: dict[str, Any] = {
         "@context": _CONTEXT,
@@ -119,7 +126,7 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         "citeAs": f"{facts.manifest.name}, version {facts.version}, recipe sha256 {facts.manifest.recipe['sha256']}",
         "keywords": ["audio-visual segmentation", *facts.categories],
         "distribution": [*objects, *sets],
-        "recordSet": [_splits(facts), _samples(), *media],
+        "recordSet": [_splits(facts), _samples(facts), *media],
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -131,6 +138,8 @@ def _members(facts: Facts) -> list[tuple[str, str, str]]:
         ("masks", "image/png", "*.mask.png"),
         ("records", "application/json", "*.json"),
     ]
+    if "classes" in facts.manifest.targets:
+        found.append(("classes", "image/png", f"*.{format.CLASSES}"))
     return found if "audio" in facts.profile.reference_only else [*found, ("sounds", "audio/flac", "*.flac")]
 
 
@@ -163,9 +172,9 @@ def _splits(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _samples() -> dict[str, Any]:
+def _samples(facts: Facts) -> dict[str, Any]:
     fields = []
-    for name, description in _COLUMNS.items():
+    for name, description in (_COLUMNS | (_OF_SCENES if facts.manifest.targets else {})).items():
         dtype = "sc:Integer" if name in _INTEGERS else "sc:Float" if name in _FLOATS else "sc:Text"
         source = {"fileObject": {"@id": format.SAMPLES}, "extract": {"column": name}}
         field = {**_field(f"samples/{name}", dtype, description), "source": source}
@@ -186,7 +195,8 @@ def _media(split: str, kind: str) -> dict[str, Any]:
     """The members of one kind in one split: splits are selected by record set."""
     name = f"{split}-{kind}"
     source = {"fileSet": {"@id": f"{name}-in-shards"}}
-    dtype = {"photos": "sc:ImageObject", "masks": "sc:ImageObject", "sounds": "sc:AudioObject"}
+    images = dict.fromkeys(("photos", "masks", "classes"), "sc:ImageObject")
+    dtype = {**images, "sounds": "sc:AudioObject"}
     key = {
         **source,
         "extract": {"fileProperty": "filename"},

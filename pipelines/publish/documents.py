@@ -47,7 +47,7 @@ def documents(
     """
     rows, corpora_counts = [], Counter[str]()
     for _, record in records.records(dataset, dataset.table()):
-        rows.append(attribution.row(record))
+        rows += attribution.rows(record)
         corpora_counts[record["image"]["corpus"]] += 1
     found = {attribution.ATTRIBUTION: attribution.table(rows)}
     alive = availability.snapshot(corpora) if corpora else None
@@ -56,13 +56,17 @@ def documents(
     found[STATISTICS] = _statistics(dataset, profile)
     if takedowns:
         found[takedown.TAKEDOWNS] = takedown.dump(takedowns)
+    licences = dataset.table(columns=["image_licence", "audio_licence"])
     facts = card.Facts(
         manifest=dataset.manifest,
         version=version,
         url=url,
         profile=profile,
-        image_licences=card.counted([row["image_licence"] for row in rows]),
-        audio_licences=card.counted([row["audio_licence"] for row in rows]),
+        image_licences=card.counted(licences["image_licence"].to_pylist()),
+        audio_licences=card.counted(licences["audio_licence"].to_pylist()),
+        kinds=card.counted(dataset.table(columns=["kind"])["kind"].to_pylist())
+        if dataset.manifest.targets
+        else {},
         corpora=dict(sorted(corpora_counts.items())),
         bytes=sum(file.bytes for file in files),
         has_availability=alive is not None,

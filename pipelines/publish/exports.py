@@ -12,9 +12,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from pipelines.publish.attribution import licence_url
-from shards import claims, format, storage
+from shards import claims, format, run_lengths, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset, Sample
+from shards.records import SampleRecord, decode, row
 
 DONE = "export.json"  # written last
 
@@ -44,8 +45,11 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
     """SPLIT/images/, SPLIT/audio/ and annotations/instances_SPLIT.json, one annotation a sample.
 
     Masks are COCO run lengths. Beside COCO's own fields an annotation has `key`, `audio` (its file) and
-    `audio_licence`. Format: https://cocodataset.org/#format-data
+    `audio_licence`. Of scenes each sample is an image, which has these three and `kind`, and each source seen an
+    annotation. Format: https://cocodataset.org/#format-data
     """
+    if dataset.manifest.targets:
+        return _coco_scenes(dataset, out, progress)
     total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
     names = _categories(dataset)
     ids = {name: number for number, name in enumerate(names, start=1)}
@@ -105,29 +109,126 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
     return done
 
 
+def _coco_scenes(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
+    total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
+    names = _categories(dataset)
+    ids = {name: number for number, name in enumerate(names, start=1)}
+    for split in format.SPLITS:
+        images: list[dict[str, Any]] = []
+        licences: dict[str, int] = {}
+        annotations: list[dict[str, Any]] = []
+        for sample in dataset.samples(split):
+            image = sample.record["image"]
+            licence = licences.setdefault(image["licence"] or "unknown", len(licences) + 1)
+            photo, sound = f"{sample.key}.jpg", f"{split}/audio/{sample.key}.flac"
+            storage.write_atomic(storage.join(out, split, "images", photo), sample.jpg)
+            storage.write_atomic(storage.join(out, sound), sample.flac)
+            images.append(
+                {
+                    "id": len(images) + 1,
+                    "file_name": photo,
+                    "width": image["width"],
+                    "height": image["height"],
+                    "license": licence,
+                    "coco_url": image["url"],
+                    "author": image["author"],
+                    "source_id": image["id"],
+                    "key": sample.key,
+                    "kind": sample.record["kind"],
+                    "audio": sound,
+                    "audio_licence": _audio_licence(sample),
+                }
+            )
+            for category, pixels in seen(dataset, sample):
+                rle = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": len(images),
+                        "category_id": ids[category],
+                        "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+                        "area": int(pixels.sum()),
+                        "bbox": coco_mask.toBbox(rle).tolist(),
+                        "iscrowd": 0,
+                    }
+                )
+            progress(done := done + 1, total)
+        if images:
+            table = {
+                "info": {"description": dataset.manifest.name, "version": "1.0"},
+                "licenses": [
+                    {"id": number, "name": name, "url": licence_url(name)}
+                    for name, number in licences.items()
+                ],
+                "images": images,
+                "annotations": annotations,
+                "categories": [{"id": ids[name], "name": name, "supercategory": ""} for name in names],
+            }
+            _json(storage.join(out, "annotations", f"instances_{split}.json"), table)
+    return done
+
+
+def seen(dataset: Dataset, sample: Sample) -> list[tuple[str, np.ndarray]]:
+    """Category and (height, width) bool of each source of a scene that is seen, as the targets tell them apart.
+
+    Raises:
+        DatasetError: several categories in a dataset without the targets `classes` and `instances`.
+    """
+    record = sample.record
+    found = [source for source in record["sources"] if source["mask_ids"]]
+    size = record["image"]["height"], record["image"]["width"]
+    if all("instances" in source for source in found):
+        return [
+            (
+                source["category"],
+                np.logical_or.reduce(
+                    [run_lengths.pixels(one["counts"], *size) for one in source["instances"]]
+                ),
+            )
+            for source in found
+        ]
+    names = sorted({name for source in found for name in source["category"].split("+") if name})
+    if sample.classes_png:
+        with Image.open(io.BytesIO(sample.classes_png)) as image:
+            numbers = np.asarray(image)
+        return [(name, numbers == dataset.manifest.classes.index(name) + 1) for name in names]
+    if len(names) > 1:
+        raise DatasetError(
+            f"{dataset.url}: sample {sample.key} shows {', '.join(names)} in one binary mask, and nothing tells which "
+            "pixel is whose: export a dataset whose recipe has classes or instances in scene.targets"
+        )
+    return [(name, _mask(sample) > 0) for name in names]
+
+
+def _audio_licence(sample: Sample) -> str | None:
+    """Of all clips of a scene together."""
+    return row(decode(format.json_bytes(sample.record), SampleRecord), "", {})["audio_licence"]
+
+
 def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
     """FiftyOneDataset: metadata.json, samples.json and data/, one FiftyOne sample a triplet; open with
     `fiftyone.Dataset.from_dir(OUT, dataset_type=fiftyone.types.FiftyOneDataset)`.
 
-    Fields: `ground_truth` (one instance with its mask), `audio_path` (below OUT), `key`, and the licences. The split
-    is a tag.
+    Fields: `ground_truth` (one instance with its mask, of scenes one a source that is seen), `audio_path` (below OUT),
+    `key`, and the licences. The split is a tag, of scenes the kind is one, too.
     """
     total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
     samples = []
     for sample in dataset.samples():
         record = sample.record
-        image, sound = record["image"], record["audio"]
-        photo, audio = f"data/{sample.key}.jpg", f"audio/{sound['key']}.flac"
+        image = record["image"]
+        scene = "kind" in record
+        photo = f"data/{sample.key}.jpg"
+        audio = f"audio/{sample.key if scene else record['audio']['key']}.flac"
+        masks = seen(dataset, sample) if scene else [(record["category"], _mask(sample) > 0)]
         storage.write_atomic(storage.join(out, photo), sample.jpg)
         if not storage.exists(storage.join(out, audio)):
             storage.write_atomic(storage.join(out, audio), sample.flac)
-        x, y, w, h = record["mask"]["bbox"]
-        instance = _mask(sample)[y : y + h, x : x + w].astype(bool)
         samples.append(
             {
                 "_id": {"$oid": sample.key.ljust(24, "0")},
                 "filepath": photo,
-                "tags": [record["split"]],
+                "tags": [record["split"], *([record["kind"]] if scene else [])],
                 "_media_type": "image",
                 "metadata": {
                     "_cls": "ImageMetadata",
@@ -140,26 +241,14 @@ def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -
                 "ground_truth": {
                     "_cls": "Detections",
                     "detections": [
-                        {
-                            "_id": {"$oid": sample.key.ljust(24, "1")},
-                            "_cls": "Detection",
-                            "attributes": {},
-                            "tags": [],
-                            "label": record["category"],
-                            "bounding_box": [
-                                x / image["width"],
-                                y / image["height"],
-                                w / image["width"],
-                                h / image["height"],
-                            ],
-                            "mask": {"$binary": {"base64": _packed(instance), "subType": "00"}},
-                        }
+                        _detection(f"{sample.key}{place:04x}", category, pixels)
+                        for place, (category, pixels) in enumerate(masks, start=0x1111)
                     ],
                 },
                 "key": sample.key,
                 "audio_path": audio,
                 "image_licence": image["licence"],
-                "audio_licence": sound["licence"],
+                "audio_licence": _audio_licence(sample) if scene else record["audio"]["licence"],
                 "image_author": image["author"],
             }
         )
@@ -176,6 +265,22 @@ def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -
     )
     _json(storage.join(out, "samples.json"), {"samples": samples})
     return done
+
+
+def _detection(number: str, category: str, pixels: np.ndarray) -> dict[str, Any]:
+    """FiftyOne's own form of one mask; number: 24 hexadecimal digits."""
+    height, width = pixels.shape
+    ys, xs = np.nonzero(pixels)
+    x, y, w, h = (xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1) if len(xs) else (0, 0, 0, 0)
+    return {
+        "_id": {"$oid": number},
+        "_cls": "Detection",
+        "attributes": {},
+        "tags": [],
+        "label": category,
+        "bounding_box": [int(x) / width, int(y) / height, int(w) / width, int(h) / height],
+        "mask": {"$binary": {"base64": _packed(pixels[y : y + h, x : x + w]), "subType": "00"}},
+    }
 
 
 LAYOUTS = {"coco": coco, "fiftyone": fiftyone}

@@ -67,7 +67,8 @@ def without_sounds(dataset: Dataset, out: str) -> list[str]:
     written = []
     for table in (dataset.table(), dataset.table(format.POOL_TABLE)):
         for path, rows in records.by_shard(table):
-            members = format.CLIP_MEMBERS if path.startswith(f"{format.POOL}/") else format.SAMPLE_MEMBERS
+            pool = path.startswith(f"{format.POOL}/")
+            members = format.CLIP_MEMBERS if pool else dataset.manifest.sample_members
             extensions = [extension for extension in members if extension != "flac"]
             with storage.open_read(storage.join(dataset.url, path)) as file:
                 write_shard(

@@ -11,10 +11,11 @@ from pipelines.build.code import differences
 from pipelines.build.index import index
 from pipelines.publish import profiles, records
 from pipelines.recipes import recipe
-from shards import format, new_dataset, storage
+from shards import format, new_dataset, scene, storage
 from shards.manifest import DatasetError, Manifest, ShardEntry
+from shards.records import SampleRecord, decode
 from shards.rejections import Reason, Rejected
-from shards.sound import decoder
+from shards.sound import decoder, pcm_of, pcm_to_flac
 from shards.writer import Content, write_shard
 
 
@@ -144,16 +145,24 @@ def _sample_shard(
     rows: list[dict[str, Any]],
     clips: dict[str, dict[str, Any]],
 ) -> None:
-    heard = {row["key"]: clips[row["clip_id"]] for row in rows}
+    scenes = any("kind" in row for row in rows)
+
+    def sound(clip_id: str) -> Content:
+        clip = clips[clip_id]
+        flac = storage.read_range(storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"])
+        return Content(flac, clip["flac_sha256"])
+
+    heard = {row["key"]: row["clip_id"] for row in rows}
 
     def samples() -> Iterator[tuple[str, dict[str, Content]]]:
         for key, contents in profiles.stripped(edition, entry.path):
-            clip = heard[key]
-            flac = storage.read_range(
-                storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"]
-            )
             members = {ext: Content.of(data) for ext, data in contents.items()}
-            yield key, {"flac": Content(flac, clip["flac_sha256"]), **members}
+            if scenes:
+                record = decode(contents["json"], SampleRecord)
+                made = scene.rendered(record, lambda audio: pcm_of(sound(audio.id).data))
+                yield key, {"flac": Content.of(pcm_to_flac(made.pcm)), **members}
+            else:
+                yield key, {"flac": sound(heard[key]), **members}
 
     _write(out, entry, samples())
 
