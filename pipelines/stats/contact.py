@@ -22,7 +22,6 @@ THUMBNAIL = (320, 240)  # pixels; photos are fitted inside
 _TINT = (255, 214, 0)
 _TINTS = (_TINT, (0, 190, 255), (255, 90, 200), (120, 230, 90), (255, 130, 40))  # of the sources of a scene
 _INK = (36, 41, 47)
-_LETTERS = 36  # of a caption
 _COLUMNS = 6
 _CAPTION_PX = 26
 
@@ -202,12 +201,13 @@ def _write(
 ) -> None:
     """The caption; a square in the colour of its mask stands before what is seen."""
     x, y = at
-    left = _LETTERS - 4 * (len(card.caption) - 1)  # squares take room
-    for place, (words, colour) in enumerate(card.caption or ((card.category, None),)):
-        if colour and len(card.caption) > 1:
+    end = x + THUMBNAIL[0] - 2
+    for words, colour in card.caption or ((card.category, None),):
+        told = " ".join(words.replace("_", " ").split())
+        square = 16 if colour and len(card.caption) > 1 else 0
+        while told and x + square + font.getlength(told) > end:
+            told = told[:-2] + "…" if len(told) > 2 else ""
+        if told and square:
             pen.rectangle((x, y + 4, x + 11, y + 15), fill=colour, outline=_INK)
-            x += 16
-        told = " ".join(words.replace("_", " ").split())[:left]
-        left -= len(told)
-        pen.text((x, y), told, fill=_INK, font=font)
-        x += round(font.getlength(told)) + 10 * (place + 1 < len(card.caption))
+        pen.text((x + square, y), told, fill=_INK, font=font)
+        x += square + round(font.getlength(told)) + 10
