@@ -8,20 +8,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
 
+from pipelines.publish import export_avss, export_vpo
 from pipelines.publish.attribution import licence_url
-from shards import claims, format, run_lengths, storage
+from pipelines.publish.seen import mask, seen
+from shards import claims, format, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset, Sample
 from shards.records import SampleRecord, decode, row
 
 DONE = "export.json"  # written last
+Progress = Callable[[int, int], None]  # samples written, samples in all
+Layout = Callable[[Dataset, str, Progress], tuple[int, dict[str, int]]]
 
 
-def export(dataset: Dataset, layout: str, out: str, progress: Callable[[int, int], None]) -> int:
-    """Write every sample to `out`; gives their number. A rerun writes the same files again.
+def export(dataset: Dataset, layout: str, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
+    """Write every sample to `out` that the layout can hold; gives their number, and how many it cannot hold, by reason.
+
+    A rerun writes the same files again.
 
     Args:
         layout: a key of LAYOUTS.
@@ -36,12 +41,12 @@ def export(dataset: Dataset, layout: str, out: str, progress: Callable[[int, int
     whose = {"command": "export", "layout": layout, "dataset": source, "name": dataset.manifest.name}
     claims.claim(out, whose)
     storage.remove(storage.join(out, DONE))
-    number = LAYOUTS[layout](dataset, out, progress)
+    written = LAYOUTS[layout](dataset, out, progress)
     _json(storage.join(out, DONE), whose)
-    return number
+    return written
 
 
-def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
+def coco(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
     """SPLIT/images/, SPLIT/audio/ and annotations/instances_SPLIT.json, one annotation a sample.
 
     Masks are COCO run lengths. Beside COCO's own fields an annotation has `key`, `audio` (its file) and
@@ -81,7 +86,7 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
             sound = f"{record['audio']['key']}.flac"
             if not storage.exists(storage.join(out, split, "audio", sound)):
                 storage.write_atomic(storage.join(out, split, "audio", sound), sample.flac)
-            rle = coco_mask.encode(np.asfortranarray(_mask(sample)))
+            rle = coco_mask.encode(np.asfortranarray(mask(sample).astype(np.uint8)))
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -106,10 +111,10 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
                 "categories": [{"id": ids[name], "name": name, "supercategory": ""} for name in names],
             }
             _json(storage.join(out, "annotations", f"instances_{split}.json"), table)
-    return done
+    return done, {}
 
 
-def _coco_scenes(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
+def _coco_scenes(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
     total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
     names = _categories(dataset)
     ids = {name: number for number, name in enumerate(names, start=1)}
@@ -165,39 +170,7 @@ def _coco_scenes(dataset: Dataset, out: str, progress: Callable[[int, int], None
                 "categories": [{"id": ids[name], "name": name, "supercategory": ""} for name in names],
             }
             _json(storage.join(out, "annotations", f"instances_{split}.json"), table)
-    return done
-
-
-def seen(dataset: Dataset, sample: Sample) -> list[tuple[str, np.ndarray]]:
-    """Category and (height, width) bool of each source of a scene that is seen, as the targets tell them apart.
-
-    Raises:
-        DatasetError: several categories in a dataset without the targets `classes` and `instances`.
-    """
-    record = sample.record
-    found = [source for source in record["sources"] if source["mask_ids"]]
-    size = record["image"]["height"], record["image"]["width"]
-    if all("instances" in source for source in found):
-        return [
-            (
-                source["category"],
-                np.logical_or.reduce(
-                    [run_lengths.pixels(one["counts"], *size) for one in source["instances"]]
-                ),
-            )
-            for source in found
-        ]
-    names = sorted({name for source in found for name in source["category"].split("+") if name})
-    if sample.classes_png:
-        with Image.open(io.BytesIO(sample.classes_png)) as image:
-            numbers = np.asarray(image)
-        return [(name, numbers == dataset.manifest.classes.index(name) + 1) for name in names]
-    if len(names) > 1:
-        raise DatasetError(
-            f"{dataset.url}: sample {sample.key} shows {', '.join(names)} in one binary mask, and nothing tells which "
-            "pixel is whose: export a dataset whose recipe has classes or instances in scene.targets"
-        )
-    return [(name, _mask(sample) > 0) for name in names]
+    return done, {}
 
 
 def _audio_licence(sample: Sample) -> str | None:
@@ -205,7 +178,7 @@ def _audio_licence(sample: Sample) -> str | None:
     return row(decode(format.json_bytes(sample.record), SampleRecord), "", {})["audio_licence"]
 
 
-def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
+def fiftyone(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
     """FiftyOneDataset: metadata.json, samples.json and data/, one FiftyOne sample a triplet; open with
     `fiftyone.Dataset.from_dir(OUT, dataset_type=fiftyone.types.FiftyOneDataset)`.
 
@@ -220,7 +193,7 @@ def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -
         scene = "kind" in record
         photo = f"data/{sample.key}.jpg"
         audio = f"audio/{sample.key if scene else record['audio']['key']}.flac"
-        masks = seen(dataset, sample) if scene else [(record["category"], _mask(sample) > 0)]
+        masks = seen(dataset, sample) if scene else [(record["category"], mask(sample))]
         storage.write_atomic(storage.join(out, photo), sample.jpg)
         if not storage.exists(storage.join(out, audio)):
             storage.write_atomic(storage.join(out, audio), sample.flac)
@@ -264,7 +237,7 @@ def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -
         },
     )
     _json(storage.join(out, "samples.json"), {"samples": samples})
-    return done
+    return done, {}
 
 
 def _detection(number: str, category: str, pixels: np.ndarray) -> dict[str, Any]:
@@ -283,7 +256,12 @@ def _detection(number: str, category: str, pixels: np.ndarray) -> dict[str, Any]
     }
 
 
-LAYOUTS = {"coco": coco, "fiftyone": fiftyone}
+LAYOUTS: dict[str, Layout] = {
+    "coco": coco,
+    "fiftyone": fiftyone,
+    "vpo": export_vpo.export,
+    "avss": export_avss.export,
+}
 _FIFTYONE_TEXT: dict[str, Any] = {"ftype": "fiftyone.core.fields.StringField", "subfield": None}
 _FIFTYONE_TEXT |= {"embedded_doc_type": None, "fields": [], "description": None, "info": None}
 _FIFTYONE_FIELDS = ("key", "audio_path", "image_licence", "audio_licence", "image_author")
@@ -316,12 +294,6 @@ _FIFTYONE_OWN = [
 def _categories(dataset: Dataset) -> tuple[str, ...]:
     counts = dataset.manifest.counts
     return tuple(sorted({name for split in format.SPLITS for name in counts[split]["categories"]}))
-
-
-def _mask(sample: Sample) -> np.ndarray:
-    """uint8 (height, width), 0 or 1."""
-    with Image.open(io.BytesIO(sample.mask_png)) as image:
-        return (np.asarray(image) > 0).astype(np.uint8)
 
 
 def _packed(instance: np.ndarray) -> str:

@@ -58,6 +58,7 @@ class Summary:
 
     Attributes:
         per_category: category -> samples of (train, val, test); the largest category first.
+        per_split: split -> samples.
         area, duration: split -> counts per bin of AREA_EDGES and DURATION_EDGES, (bins,) int64. A value outside
             the edges counts in the outermost bin.
         area_quantiles, duration_quantiles: 5 %, 50 % and 95 % over all samples; empty without samples.
@@ -73,14 +74,15 @@ class Summary:
     clips: int
     videos: int
     funnel: tuple[Step, ...]
+    per_split: dict[str, int]
     scenes: Scenes | None = None
 
     @property
     def samples(self) -> int:
-        return sum(self.of_split(split) for split in format.SPLITS)
+        return sum(self.per_split.values())
 
     def of_split(self, split: str) -> int:
-        return self.manifest.counts[split]["samples"]
+        return self.per_split[split]
 
 
 def summarise(dataset: Dataset) -> Summary:
@@ -103,6 +105,7 @@ def summarise(dataset: Dataset) -> Summary:
         clips=pc.count_distinct(clips).as_py(),
         videos=pc.count_distinct(videos).as_py(),
         funnel=tuple(_step(entry) for entry in dataset.manifest.funnel),
+        per_split={name: int((split == name).sum()) for name in format.SPLITS},
         scenes=_scenes(dataset, table) if scenes else None,
     )
 
