@@ -288,6 +288,8 @@ def test_a_recipe_of_scenes_says_all_that_contradicts_itself() -> None:
         assert part in str(caught.value)
     with pytest.raises(RecipeError, match=r"scene\.shares: all are 0"):
         parse({"name": "x", "scene": {"shares": {"single": 0}}}, "", "r.toml")
+    with pytest.raises(RecipeError, match="binary is always one"):
+        parse({"name": "x", "scene": {"targets": []}}, "", "r.toml")
     found = parse({"name": "x", "scene": {"shares": {"noise": 0.5}}}, "", "r.toml").scene
     assert (found.targets, found.evaluation) == (("binary",), Shares(noise=0.5))
     assert parse({"name": "x"}, "", "r.toml").scene.targets == ()

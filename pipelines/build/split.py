@@ -6,7 +6,8 @@ videos and every held-out video are heard in val or test only. Nothing else deci
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -144,6 +145,20 @@ def read_held_out(url: str) -> frozenset[str]:
     Raises:
         HeldOutError: no video, or ids that are no YouTube ids. TextError: no CSV in UTF-8. OSError: no such file.
     """
+    return frozenset(video for split, video in _videos(url) if split != "train")
+
+
+def leaks_within(url: str) -> dict[str, tuple[int, int]]:
+    """Of such a CSV, by split other than train: rows whose video the list has in train, too, and all rows of it."""
+    listed = list(_videos(url, of_train=True))
+    trained = {video for split, video in listed if split == "train"}
+    rows = Counter(split for split, _ in listed if split != "train")
+    shared = Counter(split for split, video in listed if split != "train" and video in trained)
+    return {split: (shared[split], rows[split]) for split in sorted(rows) if shared[split]}
+
+
+def _videos(url: str, of_train: bool = False) -> Iterator[tuple[str, str]]:
+    """Split (empty without that column) and video id of each row, of train only where asked for."""
     rows = list(read_rows(url))
     if not rows:
         raise HeldOutError(
@@ -151,14 +166,14 @@ def read_held_out(url: str) -> frozenset[str]:
         )
     names = rows[0][1]
     column = next((name for name in ("video_id", "name", "id") if name in names), next(iter(names)))
-    found = set()
     for line, row in rows:
-        if row.get("split", "").lower() == "train":
+        split = row.get("split", "").lower()
+        if split == "train" and not of_train:
             continue
         head = _YOUTUBE_ID.match(row[column])
-        if not head:
+        if head:
+            yield split, head.group()
+        elif split != "train":
             raise HeldOutError(
                 f"{url}:{line}: {column} = {row[column]!r} starts with no YouTube id (11 characters)"
             )
-        found.add(head.group())
-    return frozenset(found)

@@ -23,21 +23,29 @@ def command(
     """Re-read all of DATASET (a folder or URL) and check it against its manifest.
 
     Hashes, counts, tar headers, offsets, that every photo, mask, sound and record decodes and fits the others, and that
-    no photograph or video leaks across splits or out of a --held-out list. Prints each fault with its place; exit code
-    1 if there is any. With --rebuild, the lists are also what the build was given.
+    no photograph or video leaks across splits or out of a --held-out list; of scenes, that each sound and target is
+    what its record gives, made again. Prints each fault with its place; exit code 1 if there is any. Where a list has
+    one video in two of its own splits, it says so. With --rebuild, the lists are also what the build was given.
 
     \b
     Examples:
       avs-data verify out/avs --workers 4 --held-out s4_meta_data.csv
       avs-data verify s3://bucket/avs/1.0.0 --rebuild --corpora corpora
     """
-    from pipelines.build.split import read_held_out
+    from pipelines.build.split import leaks_within, read_held_out
     from shards.terminal import Bars
     from shards.verify import verify
 
     if rebuild and not corpora:
         raise click.UsageError("--rebuild needs --corpora: the folder that the dataset was built from")
     lists = {url: read_held_out(url) for url in held_out}
+    for url in held_out:
+        for split, (shared, rows) in leaks_within(url).items():
+            click.echo(
+                f"{url}: {shared} of its {rows} rows of {split} are of a video that its own train has: a model "
+                "trained on that knows them",
+                err=True,
+            )
     with Bars() as bars:
         faults = verify(dataset, workers, lambda done, total: bars.show("Reading shards", done, total), lists)
     for fault in faults:

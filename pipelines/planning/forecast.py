@@ -5,7 +5,7 @@ answers; a store as a whole answers so many requests a second. Steps follow one 
 """
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import ceil, inf
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,8 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
     photo, clip = work.photo_bytes or b.photo, work.clip_bytes or b.clip
     cap = recipe.select.per_class_cap or inf
     samples = sum(min(cap, pairs * kept.samples) for pairs in work.candidates.values()) * kept.paired
+    if recipe.scene.targets:
+        samples = _scenes(recipe, samples, min(samples, work.photos))
     clips = work.categorized_clips * kept.clips
     shards, pool = (
         _tasks(samples, recipe.shards.samples_per_shard),
@@ -194,6 +196,26 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
         samples * sample_bytes + clips * b.flac,
         tuple((step, *step.seconds(place)) for step in steps),
     )
+
+
+def _scenes(recipe: Recipe, singles: float, photos: float) -> float:
+    """Scenes of photos that have `singles` sources together, as if these fell on them by chance.
+
+    An upper bound where the recipe hears sounds off the screen: how many photos surely lack a source, nothing counts.
+    """
+    split, scene = recipe.split, recipe.scene
+    training = split.train / (split.train + split.val + split.test)
+    each = singles / photos if photos else 0.0
+    possible = {"single": singles, "mixture_of_2": photos * each**2 / 2, "mixture_of_3": photos * each**3 / 6}
+    made = sum(
+        (
+            training * getattr(scene.shares, share.name)
+            + (1 - training) * getattr(scene.evaluation, share.name)
+        )
+        * possible.get(share.name, photos)
+        for share in fields(scene.shares)
+    )
+    return min(made, scene.most_per_photo * photos) if scene.most_per_photo else made
 
 
 def _tasks(items: float, per_task: int) -> int:

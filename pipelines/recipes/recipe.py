@@ -190,7 +190,7 @@ def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
             )
         if split.train + split.val + split.test == 0:
             faults.append("split: train, val and test are all 0; give at least one a size")
-        if recipe.scene.targets:
+        if "scene" in table and isinstance(table["scene"], dict):
             faults += _scene_faults(recipe)
             if "evaluation" not in table["scene"]:
                 recipe = replace(recipe, scene=replace(recipe.scene, evaluation=recipe.scene.shares))
