@@ -10,6 +10,7 @@ help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Installing the packages that a build takes into $(VENV), some 40 packages (0.5 GB); once, a minute or two."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 	$(call UV,$(VENV)) --editable '.[build]'

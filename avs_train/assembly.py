@@ -120,6 +120,43 @@ def frozen_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
+def refuse_other_classes(config: Config, split: Split) -> None:
+    """That the model tells as many classes as the dataset's masks, and, where it begins from a run, the same ones.
+
+    Raises:
+        RunError: it does not; says what to set.
+    """
+    told, init = config.model.classes, config.train.init
+    if not told:
+        return
+    if not split.classes:
+        raise RunError(
+            f"{config.name} tells {told} classes, and the masks of {split.url} say only what sounds: give a dataset "
+            "with class masks, or leave model.classes 0"
+        )
+    if told != 1 + len(split.classes):
+        raise RunError(
+            f"{config.name} tells {told} classes, and {split.url} has {len(split.classes)} and background: say "
+            f"model.classes={1 + len(split.classes)}"
+        )
+    if init and Path(init).is_dir():
+        before = load_checkpoint(init).state.get("data", {}).get("classes", list(split.classes))
+        if before != list(split.classes):
+            raise RunError(
+                f"{init} was trained to tell other classes than those of {split.url}, or in another order: give the "
+                "dataset's own, or begin from a run without classes"
+            )
+
+
+def class_names(config: Config) -> list[str]:
+    """What a model tells apart, as the dataset that it was trained on calls it; empty for one that tells no classes."""
+    init, number = config.train.init, max(0, config.model.classes - 1)
+    known = (
+        load_checkpoint(init).state.get("data", {}).get("classes") if init and Path(init).is_dir() else None
+    )
+    return known if number and known else [f"class {place}" for place in range(1, number + 1)]
+
+
 def open_embeddings(config: Config, device: torch.device) -> Embeddings:
     """What clips sound like: the table the configuration names, or an empty memory."""
     encoder = open_encoder(config.audio, device)
@@ -188,6 +225,7 @@ def open_loader(
         tolerance=config.data.corrupt_tolerance,
         pin=device.type == "cuda",
         images=images,
+        classes=bool(config.model.classes),
     )
 
 

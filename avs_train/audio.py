@@ -25,9 +25,12 @@ class Vggish:
         self._network = network.eval().requires_grad_(False).to(device)
         self._device = device
 
-    @torch.no_grad()
     def __call__(self, waveform: torch.Tensor) -> torch.Tensor:
-        return self._network(log_mel(waveform.to(self._device)))[0]
+        return self.of_bands(log_mel(waveform.to(self._device)))
+
+    @torch.no_grad()
+    def of_bands(self, bands: torch.Tensor) -> torch.Tensor:
+        return self._network(bands.to(self._device))[0]
 
 
 class MelStatistics:
@@ -39,8 +42,11 @@ class MelStatistics:
     fingerprint = "mel_statistics-1"
 
     def __call__(self, waveform: torch.Tensor) -> torch.Tensor:
-        bands = log_mel(waveform)[0]  # (96, 64), log of magnitude + 0.01: from -4.6 up to about 4
-        return torch.cat([(bands.mean(0) + 2.0) / 2.0, bands.std(0)])
+        return self.of_bands(log_mel(waveform))
+
+    def of_bands(self, bands: torch.Tensor) -> torch.Tensor:
+        one = bands[0]  # (96, 64), log of magnitude + 0.01: from -4.6 up to about 4
+        return torch.cat([(one.mean(0) + 2.0) / 2.0, one.std(0)])
 
 
 def open_encoder(config: AudioConfig, device: torch.device) -> AudioEncoder:

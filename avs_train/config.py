@@ -5,6 +5,7 @@ first; `section.key=value` on the command line comes last.
 """
 
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -76,7 +77,7 @@ class TrainConfig:
     lr: float = option(2e-4, least=0)
     lr_end: float = option(1e-7, least=0)  # the cosine, one value an epoch, ends here
     weight_decay: float = option(0.01, least=0)
-    bce_weight: float = option(1.0, least=0)
+    bce_weight: float = option(1.0, least=0)  # of cross-entropy, between classes too
     iou_weight: float = option(1.0, least=0)
     precision: str = option("auto", choices=("auto", "bf16", "fp32"))  # auto: bf16 on a GPU, fp32 on a CPU
     device: str = option("auto", choices=("auto", "cuda", "cpu"))
@@ -188,6 +189,37 @@ def from_values(values: Mapping[str, Any], source: str, overrides: Sequence[str]
     for override in overrides:
         _override(sections, override, faults)
     return _checked(str(values.get("name", "")), sections, source, faults)
+
+
+def of_model(model: str, overrides: Sequence[str] = ()) -> Config | None:
+    """The configuration of a run folder or of a name, read without torch; None where a folder holds no run."""
+    if not Path(model).is_dir():
+        return load(model, overrides)
+    for folder in (Path(model, "best"), Path(model, "last"), Path(model)):
+        if (folder / "state.json").is_file():
+            saved = json.loads((folder / "state.json").read_text())
+            return from_values(saved["config"], str(folder), overrides)
+    return None
+
+
+def check_weights(config: Config) -> None:
+    """That the checkpoints which a configuration names are there, said before torch is imported.
+
+    Raises:
+        ConfigError: one is not; says where the page is that tells how to get it.
+    """
+    named = {"train.sam_checkpoint": config.train.sam_checkpoint}
+    if Path(config.train.init).is_file():
+        named = {}  # it may hold the frozen weights too
+    if config.audio.encoder == "vggish":
+        named["audio.checkpoint"] = config.audio.checkpoint
+    faults = [
+        f"{key}: {path} is not there; docs/train_on_gpus.md says where its weights come from and how to convert them"
+        for key, path in named.items()
+        if path and not Path(path).is_file()
+    ]
+    if faults:
+        raise ConfigError(config.name, faults)
 
 
 def to_values(config: Config) -> dict[str, Any]:

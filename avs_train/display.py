@@ -1,13 +1,10 @@
-"""What a person sees of long work: a live bar on a terminal, plain lines in a log file."""
+"""What a person sees of a run: facts at its beginning, then steps, values, rate and time left."""
 
+import os
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-from shards import terminal
+from shards.display import Display
 
 _SHOWN = {
     "train/loss": "loss {:.4f}",
@@ -19,51 +16,48 @@ _SHOWN = {
 }
 
 
-class Bar:
-    """Progress of one piece of work; silent when `shown` is False, as on all ranks but the first."""
+def first_rank() -> bool:
+    """Whether this process is the one that tells; torchrun says so before torch is imported."""
+    return os.environ.get("RANK", "0") == "0"
 
-    def __init__(self, title: str, *, shown: bool = True, console: Console | None = None) -> None:
-        self.console = console or terminal.console(stderr=True)
-        self._shown = shown
-        self._progress = Progress(
-            terminal.column(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            terminal.column("{task.fields[text]}"), console=self.console,
-            disable=not shown or not self.console.is_terminal,
-        )  # fmt: skip
-        self._task = self._progress.add_task(title, total=None, text="")
-        self._text = ""
 
-    def __enter__(self) -> "Bar":
-        self._progress.start()
+class RunDisplay(Display):
+    """One piece of counted work after a stage in which it is prepared.
+
+    Args:
+        title: what the command does, with what.
+        what: the work, as "Train". unit: what it counts.
+    """
+
+    def __init__(self, title: str, what: str, unit: str) -> None:
+        super().__init__(title, {"Prepare": "", what: unit}, shown=first_rank())
+        self._what, self._done, self._values = what, 0.0, ""
+        self._total: float | None = None
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.show("Prepare")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Say what is about to happen; `steps` and `begin` set the bar."""
+        """Say what is about to happen; `steps` and `begin` are the total, and what is done of it already."""
         self.say(
             ", ".join(
                 f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
                 for name, value in facts.items()
             )
         )
-        self._progress.update(self._task, total=facts.get("steps"), completed=facts.get("begin", 0))
+        self._done, self._total = facts.get("begin", 0), facts.get("steps")
+        self.note("")
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Move to `step`; on a terminal values go beside the bar, else each call is a line."""
+        """Move to `step`, with values beside it; a validation is a line that stays."""
         text = " · ".join(form.format(values[name]) for name, form in _SHOWN.items() if name in values)
-        self._progress.update(self._task, completed=step, text=text or self._text)
-        self._text = text or self._text
-        if "val/mJ" in values or not self.console.is_terminal:
+        self._done, self._values = step, text or self._values
+        self.note(self._values)
+        if "val/mJ" in values:
             self.say(f"step {step}: {text}")
 
     def note(self, text: str) -> None:
-        """Show what happens right now; not kept in a log."""
-        self._progress.update(self._task, text=text)
-
-    def say(self, text: str) -> None:
-        if self._shown:
-            self._progress.console.print(text, soft_wrap=True)
+        """Show what happens right now; not kept."""
+        self.show(self._what, self._done, self._total, note=text)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from avs_train import semantic_metrics
 from avs_train.data.loader import Batch, Loader
 from avs_train.distributed import Place
-from avs_train.losses import upsample
+from avs_train.losses import likeliest, upsample
 from avs_train.metrics import VARIANTS, FrameScores, mean_f, mean_iou, score_frames
+from avs_train.semantic_evaluation import SemanticEvaluation, padded, padding_frames
 
 # (image (n, 3, S, S) uint8 or embeddings (n, C, h, w), audio (n, 128) float32, true mask (n, M, M) uint8) on the
 # device -> logits (n, 1, s, s)
@@ -31,11 +33,15 @@ class Evaluation:
     masks: np.ndarray
     corrupt: dict[str, str]
 
+    @property
+    def mj(self) -> float:
+        return mean_iou(self.scores)
+
     def summary(self) -> dict[str, Any]:
         """mJ, mF of every variant, and both per category; plain numbers for JSON."""
         return {
             "samples": len(self.keys),
-            "mJ": mean_iou(self.scores),
+            "mJ": self.mj,
             "mF": {variant: mean_f(self.scores, self.videos, variant) for variant in VARIANTS},
             "corrupt": self.corrupt,
             "categories": {category: self._of(category) for category in sorted(set(self.categories))},
@@ -63,42 +69,57 @@ def evaluate(
     batch_size: int,
     keep_masks: bool = False,
     curves: bool = True,
-    on_batch: Callable[[Batch, torch.Tensor], None] = lambda batch, logits: None,
-) -> Evaluation:
-    """Predict and measure every sample of the loader's split.
+    on_batch: Callable[[Batch, torch.Tensor], None] = lambda batch, shown: None,
+) -> Evaluation | SemanticEvaluation:
+    """Predict and measure every sample of the loader's split; by class, where the loader reads classes.
 
     Args:
         predict: what makes logits; also given the true masks, which only an oracle uses.
         keep_masks: keep what was predicted, as `Evaluation.masks`.
         curves: also what mF needs; without, only `iou` and `has_object` of the scores are there.
-        on_batch: told each batch and its logits (n, M, M) on the device, for progress and pictures.
+        on_batch: told each batch and (n, M, M) on the device, above 0 where something sounds: progress and pictures.
     """
     rows: list[int] = []
-    parts: list[FrameScores] = []
+    parts: list[Any] = []
+    split = loader.split
+    classes = 1 + len(split.classes) if loader.classes else 0
     masks: list[np.ndarray] = []
     for batch in loader.evaluation(batch_size, place.rank, place.world):
         image, audio, truth = to_device(batch, loader, place.device)
         small = predict(image, audio, truth)
-        logits = upsample(small, truth.shape[-1])
         rows += batch.rows
-        parts.append(score_frames(logits, truth, curves))
+        if classes:
+            shown = likeliest(small, truth.shape[-1])
+            every = torch.ones(len(truth), dtype=torch.bool)
+            parts.append(semantic_metrics.count_classes(shown, truth, classes, every))
+        else:
+            shown = upsample(small, truth.shape[-1])
+            parts.append(score_frames(shown, truth, curves))
         if keep_masks:
-            masks.append(np.packbits((small > 0).flatten(1).cpu().numpy(), axis=1))
-        on_batch(batch, logits)
+            sounding = small.argmax(1) > 0 if classes else small > 0
+            masks.append(np.packbits(sounding.flatten(1).cpu().numpy(), axis=1))
+        on_batch(batch, shown)
     gathered = place.gather((rows, parts, masks, loader.corruption.found))
     order = np.argsort(np.array([row for each in gathered for row in each[0]], dtype=np.int64), kind="stable")
     all_rows = sorted(row for each in gathered for row in each[0])
-    samples = [loader.split.row(row) for row in all_rows]
-    return Evaluation(
-        tuple(sample.key for sample in samples),
-        tuple(sample.category for sample in samples),
-        tuple(video_of(sample.image_id, sample.sample_id) for sample in samples),
-        _joined(part for each in gathered for part in each[1]).take(order),
+    samples = [split.row(row) for row in all_rows]
+    keys = tuple(sample.key for sample in samples)
+    videos = tuple(video_of(sample.image_id, sample.sample_id) for sample in samples)
+    measured = [part for each in gathered for part in each[1]]
+    kept = (
         np.concatenate([part for each in gathered for part in each[2]])[order]
         if keep_masks
-        else np.empty((0, 0)),
-        {key: reason for each in gathered for key, reason in each[3].items()},
+        else np.empty((0, 0))
     )
+    corrupt = {key: reason for each in gathered for key, reason in each[3].items()}
+    if classes:
+        counts = semantic_metrics.joined(measured).take(order)
+        if frames := padding_frames(sample.image_id for sample in samples):
+            pads = padded(predict, loader, place.device, classes, frames)
+            counts = semantic_metrics.joined([counts, pads])
+        return SemanticEvaluation(keys, counts, split.classes, kept, corrupt)
+    categories = tuple(sample.category for sample in samples)
+    return Evaluation(keys, categories, videos, _joined(measured).take(order), kept, corrupt)
 
 
 def to_device(

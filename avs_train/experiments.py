@@ -6,10 +6,31 @@ from pathlib import Path
 
 from avs_train import config as configuration
 from avs_train.config import Config
+from avs_train.flops import flops_per_image
 from avs_train.report import Published, published
 from avs_train.run_folder import RunError
 
 RUNS = "runs"  # where `avs-train fit NAME` puts its run, and where a configuration's `init` looks for one
+
+
+# Samples as published: S4 trains on the one annotated frame of a video and is measured on five, MS3 has five of each.
+SAMPLES = {
+    "avs_synthetic": {"train": 52_609, "val": 5_000, "test": 5_000},
+    "avsbench_s4": {"train": 3_452, "val": 740 * 5, "test": 740 * 5},
+    "avsbench_ms3": {"train": 296 * 5, "val": 64 * 5, "test": 64 * 5},
+}
+
+
+def work(config: Config) -> float:
+    """Floating-point operations of a whole training with its validations; a multiply-add counts as two."""
+    samples, each = SAMPLES[config.data.dataset], flops_per_image(config.model)
+    train, epochs = round(samples["train"] * config.data.fraction), config.train.epochs
+    validations = -(-epochs // config.train.validate_every)
+    if config.data.image_embeddings_gb:  # the encoder sees each photo once
+        decoder = (each.training - each.inference) / 2
+        once = (train + samples["val"]) * each.inference
+        return once + (3 * train * epochs + validations * samples["val"]) * decoder
+    return train * epochs * each.training + validations * samples["val"] * each.inference
 
 
 @dataclass(frozen=True)

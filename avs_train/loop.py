@@ -15,15 +15,14 @@ from avs_train import assembly
 from avs_train.config import Config, changes, to_toml, to_values
 from avs_train.data.loader import Batch, Loader
 from avs_train.data.order import rank_part, steps_per_epoch
-from avs_train.data.samples import differences, few_shot, open_split
+from avs_train.data.samples import Split, differences, few_shot, open_split
 from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
 from avs_train.experiments import check_begins
 from avs_train.finite import FiniteWatch, Step
-from avs_train.losses import mask_loss, upsample
-from avs_train.metrics import mean_iou
+from avs_train.flops import flops_per_image
+from avs_train.losses import loss_of
 from avs_train.models import trainable_parameters
-from avs_train.models.flops import flops_per_image
 from avs_train.run_folder import RunError, RunFolder, optimizer_tensors, restore_optimizer
 from avs_train.schedule import learning_rate
 from avs_train.speed import Speedometer
@@ -72,7 +71,7 @@ def fit(
     """
     train, device = config.train, place.device
     split = few_shot(open_split(data, "train"), config.data.fraction)
-    _refuse_unfit(config, split.dataset, data)
+    _refuse_unfit(config, split)
     validation = open_split(data, "val")
     per_epoch = steps_per_epoch(len(split), train.batch_size)
     share = rank_part(train.batch_size, place.rank, place.world)
@@ -130,7 +129,7 @@ def fit(
         size = config.evaluate.batch_size
         found = evaluate(predict, val_loader, place, batch_size=size, curves=False, on_batch=gallery.add)
         model.train()
-        mj = mean_iou(found.scores)
+        mj = found.mj
         values = {"val/mJ": mj}
         display.step(state["step"], values)
         if tracker:
@@ -174,9 +173,7 @@ def fit(
             with _no_sync(parallel, piece is not pieces[-1]):
                 with autocast():
                     logits = parallel(assembly.ready(image[piece]), audio[piece])
-                part = weight * mask_loss(
-                    upsample(logits, mask.shape[-1]), mask[piece], train.bce_weight, train.iou_weight
-                )
+                part = weight * loss_of(logits, mask[piece], train.bce_weight, train.iou_weight)
                 part.backward()
             loss += part.detach()
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
@@ -219,12 +216,12 @@ class _Gallery:
         self._wanted, self._loader, self._display, self._seen = wanted, loader, display, 0
         self._samples: list[Any] = []
 
-    def add(self, batch: Batch, logits: torch.Tensor) -> None:
+    def add(self, batch: Batch, shown: torch.Tensor) -> None:
         self._seen += len(batch.keys)
         self._display.note(f"validating: {self._seen} samples")
         for index in range(min(len(batch.keys), self._wanted - len(self._samples))):
             image, truth = self._loader.photo(batch.rows[index]), batch.mask[index].bool()
-            predicted = logits[index] > 0
+            predicted = shown[index] > 0
             size = image.shape[0]
             row = self._loader.split.row(batch.rows[index])
             self._samples.append((image, _fitted(truth, size), _fitted(predicted.cpu(), size), row.category))
@@ -247,14 +244,18 @@ def _fitted(mask: torch.Tensor, size: int) -> Any:
     return mask.numpy()
 
 
-def _refuse_unfit(config: Config, found: str, data: str) -> None:
-    wanted = config.data.dataset
-    if config.model.classes:
+def _refuse_unfit(config: Config, split: Split) -> None:
+    wanted, found, data = config.data.dataset, split.dataset, split.url
+    assembly.refuse_other_classes(config, split)
+    if split.scenes and config.data.audio == "repaired":
         raise RunError(
-            f"{config.name} tells {config.model.classes} classes, and the masks of {data} say only what sounds: shards "
-            "hold no class masks yet; leave model.classes 0"
+            f"data.audio = repaired hears another clip of one category, and the sound of {data} is of all that sounds "
+            "at once: say data.audio=frozen"
         )
-    if wanted and found.replace("-", "_") != wanted.replace("-", "_"):
+    name, prefix = (each.replace("-", "_") for each in (found, wanted))
+    if (
+        wanted and name != prefix and not name.startswith(f"{prefix}_")
+    ):  # avs_synthetic_paper is an avs_synthetic
         raise RunError(
             f"{config.name} is for the dataset {wanted}, and {data} holds {found}: give that dataset, choose the "
             f"configuration for this one, or say data.dataset={found} to train on it all the same"

@@ -6,10 +6,31 @@ import torch.nn.functional as F
 IGNORED = 255  # class index of pixels that do not count
 
 
+def loss_of(
+    logits: torch.Tensor, target: torch.Tensor, ce_weight: float = 1.0, iou_weight: float = 1.0
+) -> torch.Tensor:
+    """`mask_loss` of one logit a pixel, `semantic_loss` of several.
+
+    Args:
+        logits: (B, 1 or K, s, s). target: (B, M, M) uint8, 0 or 1 or the number of a class.
+    """
+    if logits.shape[1] > 1:
+        return semantic_loss(logits.float(), target, ce_weight, iou_weight)
+    return mask_loss(upsample(logits, target.shape[-1]), target, ce_weight, iou_weight)
+
+
 def upsample(logits: torch.Tensor, size: int) -> torch.Tensor:
     """(B, 1, s, s) mask logits to (B, size, size) float32, bilinear by pixel centres."""
     resized = F.interpolate(logits.float(), (size, size), mode="bilinear", align_corners=False)
     return resized.squeeze(1)
+
+
+def likeliest(logits: torch.Tensor, size: int) -> torch.Tensor:
+    """(B, K, s, s) logits of classes to (B, size, size) uint8, the class of each pixel after `upsample`.
+
+    One image at a time: 71 classes at 1024 pixels take 0.3 GB.
+    """
+    return torch.cat([upsample(one[None], size).argmax(1).to(torch.uint8) for one in logits])
 
 
 def mask_loss(

@@ -1,6 +1,7 @@
 """Pictures of what a model does: predictions beside the truth, and the curves of a run."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,23 @@ def overlay(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = 
     shown = np.where(mask[..., None], image, (0.3 * image).astype(np.uint8))
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return cv2.drawContours(shown, outlines, -1, colour, max(1, round(max(image.shape) / 200)))
+
+
+def by_class(image: np.ndarray, numbers: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The same for (H, W) uint8 numbers of classes, each outlined in a colour of its own, with its name."""
+    shown = np.where(numbers[..., None] > 0, image, (0.3 * image).astype(np.uint8))
+    scale = max(image.shape) / 1000
+    for number in np.unique(numbers[numbers > 0]).tolist():
+        pixels = (numbers == number).astype(np.uint8)
+        hue = np.array([[[number * 67 % 180, 200, 255]]], np.uint8)  # neighbours in the list look different
+        colour = [int(part) for part in cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0]]
+        outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        shown = cv2.drawContours(shown, outlines, -1, colour, max(1, round(5 * scale)))
+        x, y, _, _ = cv2.boundingRect(max(outlines, key=cv2.contourArea))
+        place = (x, max(round(30 * scale), y - round(8 * scale)))
+        size, width = max(0.4, scale), 1 + round(scale)
+        shown = cv2.putText(shown, names[number - 1], place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, width)
+    return shown
 
 
 def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], path: Path) -> np.ndarray:

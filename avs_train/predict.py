@@ -13,11 +13,12 @@ from avs_train.audio import open_encoder
 from avs_train.config import Config, ConfigError
 from avs_train.data import decode
 from avs_train.distributed import choose_device
-from avs_train.losses import upsample
+from avs_train.losses import likeliest, upsample
 from avs_train.video import Frame
 from shards.sound import RATE_HZ, WINDOW_SAMPLES
 
-# photos (H, W, 3) uint8, and for each its window of sound (15600,) float32 -> for each a mask (H, W) bool
+# photos (H, W, 3) uint8, and for each its window of sound (15600,) float32 -> for each (H, W) uint8: 0 where nothing
+# sounds, else 1, or the number of the class
 Predict = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[np.ndarray]]
 
 
@@ -42,11 +43,18 @@ def open_masks(config: Config) -> Predict:
         image = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
         audio = torch.stack([encoder(torch.from_numpy(window)) for window in windows]).to(device)
         truth = torch.zeros(len(photos), 1, 1, dtype=torch.uint8, device=device)
-        logits = upsample(logits_of(image, audio, truth), side).cpu().numpy()
+        logits = logits_of(image, audio, truth)
         sizes = [photo.shape[1::-1] for photo in photos]
+        if config.model.classes:
+            numbers = likeliest(logits, side).cpu().numpy()
+            return [
+                cv2.resize(one, size, interpolation=cv2.INTER_NEAREST_EXACT)
+                for one, size in zip(numbers, sizes, strict=True)
+            ]
+        single = upsample(logits, side).cpu().numpy()
         return [
-            cv2.resize(z, size, interpolation=cv2.INTER_LINEAR) > 0
-            for z, size in zip(logits, sizes, strict=True)
+            (cv2.resize(z, size, interpolation=cv2.INTER_LINEAR) > 0).astype(np.uint8)
+            for z, size in zip(single, sizes, strict=True)
         ]
 
     return predict
@@ -104,6 +112,19 @@ def masks_of(
             mask = next(made) if is_new else mask
             assert mask is not None
             yield frame, mask
+
+
+def told(index: int, time_s: float, mask: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """What `--masks` says of a frame.
+
+    Args:
+        mask: as of `Predict`. names: of its classes, the first is 1; empty where it has none.
+    """
+    found = {"frame": index, "time_s": time_s, "segmentation": run_lengths(mask > 0)}
+    if names:
+        numbers = (int(number) for number in np.unique(mask) if number)
+        found["classes"] = {names[number - 1]: run_lengths(mask == number) for number in numbers}
+    return found
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avs_train.metrics import VARIANTS
+from avs_train.semantic_metrics import VARIANTS as SEMANTIC
 from shards import storage
 from shards.errors import AvsError
 from shards.text import read_json
@@ -27,8 +28,8 @@ class Evaluated:
     """One evaluation as `avs-train eval` writes it.
 
     config: name of the configuration. data: dataset, split and counts. resolution: side of the compared masks.
-    summary: `Evaluation.summary`. robustness: `Robustness.summary`, or None. weights: what was measured when it is no
-    run: UNTRAINED, or the name of a checkpoint file.
+    summary: `Evaluation.summary`, or `SemanticEvaluation.summary`. robustness: `Robustness.summary`, or None. weights:
+    what was measured when it is no run: UNTRAINED, or the name of a checkpoint file.
     """
 
     config: str
@@ -38,6 +39,10 @@ class Evaluated:
     summary: dict[str, Any]
     robustness: dict[str, Any] | None = None
     weights: str = ""
+
+    @property
+    def is_semantic(self) -> bool:
+        return "semantic" in self.summary
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Published:
         """Whether our result belongs beside this row."""
         return (
             bool(self.config)
+            and not result.is_semantic
             and (result.config, result.data["dataset"], result.data["split"])
             == (self.config, self.data, "test")
             and (result.weights == UNTRAINED) == self.untrained
@@ -93,7 +99,10 @@ def read_evaluated(paths: Iterable[Path]) -> list[Evaluated]:
         for file in sorted(path.rglob("eval-*.json")) if path.is_dir() else [path]:
             try:
                 result = Evaluated(**read_json(str(file)))
-                missing = [variant for variant in VARIANTS if variant not in result.summary["mF"]]
+                told = result.summary["semantic" if result.is_semantic else "mF"]
+                missing = [
+                    each for each in (SEMANTIC if result.is_semantic else VARIANTS) if each not in told
+                ]
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise ReportError(f"{file} is no result of `avs-train eval`: {error}") from error
             if missing:
@@ -144,7 +153,12 @@ def markdown(results: Sequence[Evaluated], variant: str = "sama") -> str:
         lines += ["", f"## {title}", ""]
         lines += _categories(beside) if beside[0][0].categories else _scores(beside, variant)
     lines += _newer()
-    others = [result for index, result in enumerate(results) if index not in used]
+    if semantic := [result for result in results if result.is_semantic]:
+        lines += ["", "## By class", ""]
+        lines += ["mJ in percent / F, three ways to compute both: never compare one column with another.", ""]
+        lines += _header("configuration", "data", "split", *SEMANTIC, "samples", "at")
+        lines += [_by_class(result) for result in semantic]
+    others = [each for index, each in enumerate(results) if index not in used and not each.is_semantic]
     if others:
         lines += ["", "## Other measurements", ""]
         lines += _header("configuration", "data", "split", "our mJ", "our mF", "samples", "at")
@@ -224,6 +238,14 @@ def _ours(result: Evaluated, variant: str) -> str:
     summary = result.summary
     scores = f" {100 * summary['mJ']:.2f} | {_number(summary['mF'][variant], 3)}"
     return f"{scores} | {summary['samples']} | {_at(result)} |"
+
+
+def _by_class(result: Evaluated) -> str:
+    cells = [result.config, result.data["dataset"], result.data["split"]]
+    for variant in SEMANTIC:
+        found = result.summary["semantic"][variant]
+        cells.append(_pair((100 * found["mJ"], found["F"])))
+    return f"| {' | '.join(cells)} | {result.summary['samples']} | {_at(result)} |"
 
 
 def _at(result: Evaluated) -> str:

@@ -14,25 +14,26 @@ from avs_train.data.pairing import Hearing, frozen, silent, swapped
 from avs_train.data.samples import Split
 from avs_train.distributed import Place
 from avs_train.evaluate import Evaluation, Predict, evaluate
+from avs_train.semantic_evaluation import SemanticEvaluation
 
 
 @dataclass(frozen=True)
 class Robustness:
     """The three evaluations of one split."""
 
-    true: Evaluation
-    swapped: Evaluation
-    silent: Evaluation
+    true: Evaluation | SemanticEvaluation
+    swapped: Evaluation | SemanticEvaluation
+    silent: Evaluation | SemanticEvaluation
 
     def summary(self) -> dict[str, Any]:
         """mJ against the true mask under each sound, and the IoU of each mask with the one under the true sound."""
         return {
-            "mJ": {name: getattr(self, name).summary()["mJ"] for name in ("true", "swapped", "silent")},
+            "mJ": {name: getattr(self, name).mj for name in ("true", "swapped", "silent")},
             "agreement": {name: agreement(self.true, getattr(self, name)) for name in ("swapped", "silent")},
         }
 
 
-def agreement(first: Evaluation, second: Evaluation) -> float:
+def agreement(first: Evaluation | SemanticEvaluation, second: Evaluation | SemanticEvaluation) -> float:
     """Mean IoU of two predictions of the same samples; 1 when the sound changes nothing. Two empty masks agree."""
     place = {key: index for index, key in enumerate(second.keys)}
     both = [(index, place[key]) for index, key in enumerate(first.keys) if key in place]

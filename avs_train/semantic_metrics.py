@@ -15,6 +15,7 @@ predicted counts as 0, but for F of `dataset`, which leaves out every class with
 at the predicted class. Never compare numbers of two variants.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,20 @@ class ClassCounts:
     true: np.ndarray
     both: np.ndarray
     valid: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "ClassCounts":
+        return ClassCounts(self.predicted[rows], self.true[rows], self.both[rows], self.valid[rows])
+
+
+def joined(parts: Iterable[ClassCounts]) -> ClassCounts:
+    """The frames of all parts, in their order."""
+    found = list(parts)
+    return ClassCounts(
+        *(
+            np.concatenate([getattr(part, name) for part in found])
+            for name in ("predicted", "true", "both", "valid")
+        )
+    )
 
 
 def count_classes(
@@ -87,6 +102,18 @@ def summary(counts: ClassCounts, variant: str) -> dict[str, Any]:
     if variant == "avss_official":
         found["no_background"] = _means(iou[:-1], f[:-1])
     return found
+
+
+def per_class(counts: ClassCounts) -> list[dict[str, Any]]:
+    """IoU and F of each class as `avss_valid_frames` has them, and in how many `frames` it is seen or predicted."""
+    predicted, true, both = (each[counts.valid] for each in (counts.predicted, counts.true, counts.both))
+    union = predicted + true - both
+    met = (union > 0).sum(axis=0)
+    iou, f = (_ratio(each.sum(axis=0), met) for each in (_ratio(both, union), _f(predicted, true, both)))
+    return [
+        {"frames": int(frames), "mJ": float(j), "F": float(one)}
+        for frames, j, one in zip(met, iou, f, strict=True)
+    ]
 
 
 def _means(iou: np.ndarray, f: np.ndarray) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,15 @@ class Kinds:
 
     def below(self, category: str) -> frozenset[str]:
         """Its kinds, their kinds, and so on."""
-        return frozenset(kind for kind in self.wider if category in self.above(kind))
+        return self._below.get(category, frozenset())
+
+    @cached_property
+    def _below(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for kind in self.wider:
+            for wider in self.above(kind):
+                found.setdefault(wider, set()).add(kind)
+        return {wider: frozenset(kinds) for wider, kinds in found.items()}
 
     def reached(self, category: str, sound: str, narrower_sounds: bool) -> frozenset[str]:
         """The categories that a sound of `category` is heard over: its own and the kinds below that make it.

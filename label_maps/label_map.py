@@ -187,7 +187,16 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     The TOML beside it stays as it is; the links must fit the kinds in it.
 
     Raises:
-        LabelMapError: the links break a rule (rows count in sorted order); the file is left as it was.
+        LabelMapError: the links break a rule; the file is left as it was.
+    """
+    storage.write_atomic(os.fspath(path), canonical(path, links))
+
+
+def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
+    """The CSV that `write` writes.
+
+    Raises:
+        LabelMapError: the links break a rule (rows count in sorted order).
     """
     target = Path(path)
     ordered = sorted(links)
@@ -196,7 +205,7 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     kinds = _read_kinds(about, target.with_suffix(".toml"), faults)
     if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds):
         raise LabelMapError(target, faults)
-    storage.write_atomic(str(target), to_csv(ordered))
+    return to_csv(ordered)
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:

@@ -20,10 +20,54 @@ from shards.errors import AvsError, of_a_store
 
 DISTRIBUTION = "avs-data"
 FOUND_WRONG, USAGE, INTERRUPTED = 1, 2, 130
+RESUMES = "the same command resumes from what is written"
+NOTHING = "nothing is written; the same command begins again"
+_QUIET = "avs_data.quiet"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # Packages whose import is not called as the package is.
 _IMPORTED_AS = {"cv2": "opencv-python-headless", "PIL": "pillow"}
 _ID = re.compile(r"-[\w-]{10}(_\d+)*", re.ASCII)  # of a YouTube video, or of a clip, that begins with a dash
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a command that knows what is kept."""
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs was called with --quiet."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(_QUIET))
+
+
+def _be_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
+class Command(click.Command):
+    """A command with --quiet, which says after Ctrl-C what is kept.
+
+    Args:
+        kept: what is there after Ctrl-C and how to go on, after "interrupted; "; `{out}` is the value of --out.
+    """
+
+    def __init__(self, *args: Any, kept: str = RESUMES, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kept = kept
+        self.params.append(
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_be_quiet,
+                help="Say nothing but results, warnings and errors.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted(self.kept.format(**ctx.params)) from error
 
 
 class CommandGroup(click.Group):
@@ -34,6 +78,8 @@ class CommandGroup(click.Group):
         about: name of a command -> one line of help, shown without importing its module.
         moved: name of a command that is gone -> how to call it now.
     """
+
+    command_class = Command
 
     def __init__(
         self,
@@ -107,7 +153,8 @@ class CommandGroup(click.Group):
         except (click.Abort, KeyboardInterrupt) as error:
             if isinstance(error.__cause__, EOFError):  # click takes one for Ctrl-D; nothing here asks
                 raise error.__cause__ from None
-            _fail("interrupted; the same command resumes from what is written", INTERRUPTED)
+            cause = error if isinstance(error, Interrupted) else error.__cause__
+            _fail(f"interrupted; {cause if isinstance(cause, Interrupted) else RESUMES}", INTERRUPTED)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except AvsError as error:
@@ -132,7 +179,7 @@ class CommandGroup(click.Group):
             _fail(told(error), FOUND_WRONG)
 
 
-class IdCommand(click.Command):
+class IdCommand(Command):
     """A command whose arguments may be ids that begin with a dash, as one in fifty YouTube ids does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -22,6 +22,10 @@ MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = (
     "rejections.parquet",
 )
 
+MAX_PIXELS = 100_000_000  # of a photo and its mask
+# Of a member; what is larger is none of this format, and is not read.
+MAX_BYTES = {"flac": 1 << 20, "jpg": 256 << 20, "json": 4 << 20, "mask.png": 64 << 20, CLASSES: 64 << 20}
+
 BLOCK = 512
 END_OF_ARCHIVE = bytes(2 * BLOCK)
 

@@ -27,6 +27,7 @@ _XMP_MORE_HEAD = len(_XMP_MORE) + 32 + 4 + 4  # a name, the length of the whole,
 _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _UPRIGHT = 1
+_MOST_DIRECTORIES = 64  # of one Exif block; cameras write some five
 # The property in any namespace: as an attribute, or as an element's start or end.
 _NAMED = re.compile(rb"(?<![\w.-])Orientation(?![\w.-])|O\0r\0i\0e\0n\0t\0a\0t\0i\0o\0n")
 _NUMBERED = re.compile(rb"(?<![\w.-])(Orientation\s*(?:=\s*[\"']\s*|>\s*))\d+(?=\s*[\"'<])")
@@ -220,6 +221,8 @@ def _clear_exif(payload: bytes) -> bytes | None:
                 return None
             continue
         seen.add(at)
+        if len(seen) > _MOST_DIRECTORIES:
+            return None
         entries = number(at, "H")
         end = at + 2 + 12 * entries
         if end > len(tiff):

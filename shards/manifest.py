@@ -1,12 +1,15 @@
 """The manifest: what a dataset is, what it was built from, and the hash of every file. Written last."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import msgspec
+import pyarrow as pa
 
-from shards import format, storage
+from shards import format, storage, tables
 from shards.errors import AvsError
 
 
@@ -14,9 +17,12 @@ class DatasetError(AvsError):
     """A folder that is no complete dataset of this format; the message says what to do."""
 
 
-Number = Annotated[int, msgspec.Meta(ge=0)]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Path = Annotated[str, msgspec.Meta(pattern=r"^(train|val|test|pool)/[\w.-]*-[0-9]{6,12}\.tar$")]
+MAX_BYTES = 32 << 20  # of a manifest: 1,000 categories in each of 1,000 shards take 20 MB
+
+Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Target = Literal["binary", "classes", "instances"]
+Path = Annotated[str, msgspec.Meta(pattern=r"^(train|val|test|pool)/\1-[0-9]{6,12}\.tar\Z")]
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,27 @@ Step = TypedDict(
 )
 
 
+class RecipeText(TypedDict):
+    """What it was built by, as written, and the hash of that."""
+
+    text: str
+    sha256: str
+
+
+class MapVersion(TypedDict):
+    """The label map that joined its labels; empty where none did."""
+
+    name: str
+    version: str
+    sha256: str
+    groups_sha256: NotRequired[str]  # of scenes: of what could be taken for what
+
+
 class HeldOutList(TypedDict):
     """A list of videos that training must not hear; `videos`: how many, None where the list was not there."""
 
     list: str
-    videos: int | None
+    videos: Number | None
 
 
 @dataclass(frozen=True)
@@ -66,12 +88,12 @@ class Manifest:
 
     name: str
     seed: int
-    recipe: dict[str, str]
-    label_map: dict[str, str]
+    recipe: RecipeText
+    label_map: MapVersion
     code: dict[str, str]
     funnel: tuple[Step, ...]
     held_out: tuple[HeldOutList, ...] = ()
-    targets: tuple[str, ...] = ()  # of a dataset of scenes: binary, classes, instances
+    targets: tuple[Target, ...] = ()  # of a dataset of scenes: binary, classes, instances
     classes: tuple[str, ...] = ()  # categories by their number in KEY.classes.png, which begins with 1
     counts: dict[str, SplitCounts] = field(default_factory=dict)
     shards: tuple[ShardEntry, ...] = ()
@@ -83,6 +105,11 @@ class Manifest:
     def sample_members(self) -> tuple[str, ...]:
         """The extensions of a sample, in the order of the tar."""
         return format.sample_members(self.targets)
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Of its tables, by file name."""
+        return tables.schemas(self.format_version, self.targets)
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -104,7 +131,7 @@ def load(dataset: str) -> Manifest:
             f"{dataset} holds no {format.MANIFEST}: it is no dataset, or its build has not finished; "
             "run `avs-data build` with the same --out to finish it"
         )
-    content = storage.read_bytes(url)
+    content = storage.read_small(url, MAX_BYTES)
     try:
         head = msgspec.json.decode(content, type=_Head)
         if head.format != format.FORMAT or head.format_version not in format.READABLE_VERSIONS:
@@ -112,9 +139,29 @@ def load(dataset: str) -> Manifest:
                 f"{url} is {head.format} version {head.format_version}; this version reads {format.FORMAT} "
                 f"{' and '.join(map(str, format.READABLE_VERSIONS))}"
             )
-        return msgspec.json.decode(content, type=Manifest)
+        made = msgspec.json.decode(content, type=Manifest)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{url} is damaged ({error}); build the dataset again") from error
+    if fault := next(_faults(made), ""):
+        raise DatasetError(f"{url} is damaged ({fault[:500]}); build the dataset again")
+    return made
+
+
+def _faults(made: Manifest) -> Iterator[str]:
+    """What its types do not say."""
+    for path, number in Counter(entry.path for entry in (*made.shards, *made.pool_shards)).items():
+        if number > 1:
+            yield f"{path} is listed {number} times"
+    for entries, splits in ((made.shards, format.SPLITS), (made.pool_shards, (format.POOL,))):
+        for entry in entries:
+            if entry.split not in splits or entry.split != entry.path.partition("/")[0]:
+                yield f"{entry.path} is listed as of {entry.split}"
+    for what, names, wanted in (
+        ("tables", made.tables, (format.SAMPLES, format.POOL_TABLE, format.REJECTIONS)),
+        ("counts", made.counts, format.SPLITS),
+    ):
+        if set(names) != set(wanted):
+            yield f"its {what} are of {', '.join(sorted(names)) or 'nothing'}, not of {', '.join(wanted)}"
 
 
 @dataclass(frozen=True)

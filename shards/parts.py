@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards import format, records, storage, tables
+from shards import format, progress_file, records, storage, tables
 from shards.claims import WORK
 from shards.guard import guarded
 from shards.records import ClipRecord, SampleRecord
@@ -67,12 +67,14 @@ def write(
     if known := _reuse(out, path, digest):
         return known
     rejections: Rejections = []
+    unit = "samples" if "sample_id" in plan.column_names else "clips"
 
     def encoded(row: dict[str, Any]) -> Encoded | None:
         item = row.get("sample_id") or row["clip_id"]
         made = guarded(item, lambda: encode(row))
+        progress_file.item(stage, unit)
         if isinstance(made, Rejected):
-            category = row.get("category") or next(iter(row.get("categories") or ()), None)
+            category = next(iter(row.get("categories") or ()), row.get("category")) or None
             rejections.append(rejection(stage, item, made.reason, made.detail, category))
             return None
         return made

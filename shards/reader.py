@@ -1,5 +1,6 @@
 """Read a dataset: its manifest, its tables, and any member by offset, locally or from a URL."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from shards import format, records, storage, tables
+from shards import format, members, places, records, storage, tables
 from shards.manifest import DatasetError, Manifest
 from shards.manifest import load as load_manifest
-from shards.records import ClipRecord
+from shards.records import ClipRecord, RecordError, SampleRecord
 from shards.tables import column
 from shards.writer import Content
 
@@ -48,8 +49,11 @@ def read_clip(url: str, row: Mapping[str, Any]) -> tuple[Content, ClipRecord]:
 class Dataset:
     """A finished dataset at a path or URL.
 
+    Nothing of it is believed: the manifest and the tables are held against the format and against each other before
+    they are used, and what is read of a shard against its hash.
+
     Raises:
-        DatasetError: no manifest, or one of another format.
+        DatasetError: no manifest, one of another format, or a damaged one.
     """
 
     def __init__(self, url: str) -> None:
@@ -60,15 +64,23 @@ class Dataset:
         """A table beside the shards (`samples.parquet`, `pool.parquet`, `rejections.parquet`).
 
         Raises:
-            TableError: it is damaged.
+            TableError: it is damaged, of other columns, or says what cannot be; `avs-data verify` tells all of it.
         """
-        return tables.read(storage.join(self.url, name), columns)
+        url, entry = storage.join(self.url, name), self.manifest.tables[name]
+        needed = places.columns(name, self.manifest) if name != format.REJECTIONS else []
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *needed]))
+        table = tables.read(url, wanted, self.manifest.schemas[name])
+        if table.num_rows != entry.rows:
+            raise tables.TableError(f"{url} has {table.num_rows} rows; the manifest says {entry.rows}")
+        if needed and (fault := next(places.faults(name, table, self.manifest), "")):
+            raise tables.TableError(f"{url} has {fault}; make the dataset again, or get it again")
+        return table if columns is None else table.select(columns)
 
     def read_member(self, row: dict[str, Any], extension: str) -> bytes:
         """The content of one member of a row of samples.parquet or pool.parquet, by one range read.
 
         Raises:
-            DatasetError: the shard is shorter than the table says.
+            DatasetError: the shard is shorter than the table says, or holds other bytes.
         """
         name, size = column(extension), row[f"{column(extension)}_size"]
         content = storage.read_range(storage.join(self.url, row["shard"]), row[f"{name}_offset"], size)
@@ -76,34 +88,72 @@ class Dataset:
             raise DatasetError(
                 f"{row['shard']} is truncated: {row['key']}.{extension} has {len(content)} of {size} bytes"
             )
+        if (found := hashlib.sha256(content).hexdigest()) != row[f"{name}_sha256"]:
+            raise DatasetError(
+                f"{row['shard']} is damaged: {row['key']}.{extension} has sha256 {found}, the table says "
+                f"{row[f'{name}_sha256']}; `avs-data verify` says what else is"
+            )
         return content
 
     def samples(self, split: str | None = None) -> Iterator[Sample]:
-        """Every sample of a split (or of all) in the order of samples.parquet, each shard opened once."""
-        current, file = None, None
-        try:
-            for batch in self.table().to_batches(max_chunksize=1024):
-                for row in batch.to_pylist():
-                    if split is not None and row["split"] != split:
-                        continue
-                    if row["shard"] != current:
-                        if file is not None:
-                            file.close()
-                        current, file = row["shard"], storage.open_read(storage.join(self.url, row["shard"]))
-                    assert file is not None
-                    contents = {}
-                    for extension in self.manifest.sample_members:
-                        file.seek(row[f"{column(extension)}_offset"])
-                        contents[extension] = file.read(row[f"{column(extension)}_size"])
-                    record = json.loads(contents["json"])
+        """Every sample of a split (or of all) in the order of samples.parquet, each shard opened once.
+
+        Raises:
+            DatasetError, RecordError: a member is not what the table says.
+        """
+        for shard, rows in by_shard(self.table()):
+            if split is not None and shard.partition("/")[0] != split:
+                continue
+            with storage.open_read(storage.join(self.url, shard)) as file:
+                for row in rows:
+                    found = {
+                        name: members.read(file, row, name).data for name in self.manifest.sample_members
+                    }
+                    record = as_told(row, found["json"])
                     yield Sample(
                         row["key"],
-                        contents["flac"],
-                        contents["jpg"],
-                        contents["mask.png"],
+                        found["flac"],
+                        found["jpg"],
+                        found["mask.png"],
                         record,
-                        contents.get(format.CLASSES, b""),
+                        found.get(format.CLASSES, b""),
                     )
-        finally:
-            if file is not None:
-                file.close()
+
+
+def by_shard(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A table's rows, the rows of one shard together, shards in the table's order."""
+    shard = ""
+    rows: list[dict[str, Any]] = []
+    for batch in table.to_batches(max_chunksize=1024):
+        for row in batch.to_pylist():
+            if row["shard"] != shard and rows:
+                yield rows[0]["shard"], rows
+                rows = []
+            shard = row["shard"]
+            rows.append(row)
+    if rows:
+        yield rows[0]["shard"], rows
+
+
+def as_told(row: Mapping[str, Any], content: bytes) -> dict[str, Any]:
+    """KEY.json of a row of samples.parquet or pool.parquet, as plain values.
+
+    Args:
+        row: all of its columns.
+
+    Raises:
+        RecordError: it is none, or says otherwise than the row.
+    """
+    is_clip = row["shard"].startswith(f"{format.POOL}/")
+    extensions = tuple(
+        each for each in (format.CLASSES, *format.SAMPLE_MEMBERS) if f"{column(each)}_size" in row
+    )
+    try:
+        record = records.decode(content, ClipRecord) if is_clip else records.decode(content, SampleRecord)
+        told = records.row(record, row["shard"], records.members_of(row, extensions))
+        if differ := [name for name in row if row[name] != told[name]]:
+            raise RecordError(f"json: {differ[0]} {told[differ[0]]!r}; the table says {row[differ[0]]!r}")
+    except RecordError as error:
+        raise RecordError(f"{row['shard']}: {row['key']}: {error}") from error
+    found: dict[str, Any] = json.loads(content)
+    return found

@@ -14,12 +14,13 @@ from shards import format, tables
 from shards.errors import AvsError
 from shards.writer import Member
 
-Kind = Literal["single", "mixture", "silence", "noise", "off_screen"]
+Kind = Literal["single", "mixture", "silence", "noise", "off_screen", "recording"]
 NEGATIVES: tuple[Kind, ...] = (
     "silence",
     "noise",
     "off_screen",
 )  # nothing that is seen sounds: the mask is empty
+RECORDING: Kind = "recording"  # the sound of the video that the photo is of: nobody has taken it apart
 
 
 class RecordError(AvsError):
@@ -109,7 +110,8 @@ class Instance(_Part, frozen=True):
 class Source(_Part, frozen=True):
     """One thing that is heard: what it is, where it is seen, which part of which clip it is, how loud and from where.
 
-    Noise has no category and no clip, off-screen sound no mask: then `area_px` is 0 and `bbox` zeros.
+    Noise has no category and no clip, off-screen sound no mask: then `area_px` is 0 and `bbox` zeros. A recording is
+    one source: `category` is all classes that its mask shows, joined by `+`, empty where it shows none.
     """
 
     category: str
@@ -176,7 +178,11 @@ class SampleRecord(_Part, frozen=True):
     @property
     def categories(self) -> tuple[str, ...]:
         """The categories that are seen and heard, sorted."""
-        return () if self.kind in NEGATIVES else tuple(sorted({source.category for source in self.sources}))
+        if self.kind in NEGATIVES:
+            return ()
+        if self.kind == RECORDING:
+            return tuple(sorted(filter(None, self.category.split("+"))))
+        return tuple(sorted({source.category for source in self.sources}))
 
     @property
     def clips(self) -> tuple[Audio, ...]:
@@ -224,7 +230,7 @@ def decode(content: bytes, kind: type[Record]) -> Record:
 
 def sample_id_of(record: SampleRecord) -> str:
     """The sample id that a record's image, categories, masks and kind give."""
-    if record.kind in NEGATIVES:
+    if record.kind in (*NEGATIVES, RECORDING):
         return format.sample_id(record.image.id, "", record.kind)
     masks = "+".join(record.mask.ids) if record.mask.policy == "instance" else ""
     return format.sample_id(record.image.id, record.category, masks)
@@ -247,7 +253,7 @@ def row(record: SampleRecord | ClipRecord, shard: str, members: Mapping[str, Mem
             "clip_id": record.id,
             "video_id": record.video_id,
             "categories": list(record.categories),
-            "label": record.label.source_id or record.categories[0],
+            "label": record.label.source_id or next(iter(record.categories), ""),
             "start_s": record.start_s,
             "duration_s": record.duration_s,
             "official_split": record.official_split,

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     # split
     NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
     OVER_SPLIT_SIZE = "over_split_size"
+    SPLIT_LEAK = "split_leak"  # its video is in a split that is measured too, and --leaks drop was asked
     # takedown, profile
     TAKEN_DOWN = "taken_down"  # removed on request, after it was published
     # compose

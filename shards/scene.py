@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 
 from shards import format, run_lengths
-from shards.records import NEGATIVES, Audio, SampleRecord, Source
+from shards.records import NEGATIVES, RECORDING, Audio, SampleRecord, Source
 from shards.sound import RATE_HZ, mix
 
 
@@ -40,6 +40,7 @@ def contradictions(record: SampleRecord) -> Iterator[str]:
         "silence": (0, 0),
         "noise": (1, 1),
         "off_screen": (1, 99),
+        "recording": (1, 1),
     }
     low, high = numbers[kind]
     if not low <= len(sources) <= high:
@@ -48,7 +49,9 @@ def contradictions(record: SampleRecord) -> Iterator[str]:
         yield f"json: category {record.category!r}, and sources of {', '.join(record.categories) or 'none'}"
     if len({audio.id for audio in record.clips}) < len(record.clips):
         yield "json: two sources hear one clip"
-    for source in sources:
+    if kind == RECORDING:
+        yield from _of_recording(record)
+    for source in sources if kind != RECORDING else ():
         if (source.audio is None) != (kind == "noise") or bool(source.category) == (kind == "noise"):
             yield f"json: a source {source.category!r} with{'out' if source.audio is None else ''} a clip in {kind}"
         if bool(source.area_px) == (kind in NEGATIVES) or bool(source.mask_ids) == (kind in NEGATIVES):
@@ -58,8 +61,20 @@ def contradictions(record: SampleRecord) -> Iterator[str]:
     seen = sorted({mask_id for source in sources for mask_id in source.mask_ids})
     if seen != sorted(mask.ids):
         yield f"json: mask.ids {list(mask.ids)}; its sources have {seen}"
-    if bool(mask.area_px) == (kind in NEGATIVES):
+    if kind != RECORDING and bool(mask.area_px) == (kind in NEGATIVES):
         yield f"json: a mask of {mask.area_px} pixels in {kind}"
+
+
+def _of_recording(record: SampleRecord) -> Iterator[str]:
+    """One clip as it is, and the classes that the mask shows, if it shows any."""
+    for source in record.sources:
+        as_it_is = (source.crop_start_s, source.gain_db, source.pan, source.delay) == (0.0, 0.0, 0.5, 0)
+        if source.audio is None or not as_it_is or source.category != record.category:
+            yield f"json: a recording of {source.category!r} whose clip is changed, missing or of other classes"
+        if (source.area_px, source.bbox) != (record.mask.area_px, record.mask.bbox):
+            yield f"json: a recording of {source.area_px} pixels, with a mask of {record.mask.area_px}"
+    if bool(record.mask.area_px) != bool(record.category):
+        yield f"json: a mask of {record.mask.area_px} pixels, and classes {record.category!r}"
 
 
 def class_pixels(layers: Iterable[tuple[int, np.ndarray]], height: int, width: int) -> np.ndarray:

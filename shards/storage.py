@@ -40,6 +40,14 @@ Result = TypeVar("Result")
 Further = ParamSpec("Further")
 
 
+class NameRefused(AvsError, ValueError):
+    """A name that leads out of its folder; the message says which."""
+
+
+class TooLarge(AvsError):
+    """A file of more bytes than anything of its kind has."""
+
+
 def is_local(url: str) -> bool:
     return "://" not in url or url.startswith("file://")
 
@@ -54,11 +62,15 @@ def absolute(url: str) -> str:
 
 
 def join(base: str, *parts: str) -> str:
-    """`base` with relative parts below it; a part that would climb out is refused."""
+    """`base` with relative parts below it.
+
+    Raises:
+        NameRefused: a part would climb out.
+    """
     for part in parts:
-        if part.startswith("/") or "\\" in part or ".." in part.split("/"):
-            raise ValueError(
-                f"{part!r} leaves its folder {base!r}: names here are relative, without '..' or '\\'"
+        if part.startswith("/") or "\\" in part or "\0" in part or ".." in part.split("/"):
+            raise NameRefused(
+                f"{part!r} leaves its folder {base!r}: names here are relative, without '..', '\\' or NUL"
             )
     return "/".join([base.rstrip("/"), *parts])
 
@@ -141,6 +153,18 @@ def read_bytes(url: str) -> bytes:
             return file.read()
     fs, path = filesystem(url)
     return fs.cat_file(path)
+
+
+def read_small(url: str, most: int) -> bytes:
+    """A file of at most so many bytes.
+
+    Raises:
+        TooLarge: it has more.
+    """
+    content = read_range(url, 0, most + 1)
+    if len(content) > most:
+        raise TooLarge(f"{url} has more than {most >> 20} MiB: that is no file of this kind")
+    return content
 
 
 @_reads
@@ -354,7 +378,7 @@ def link(source: str, target: str) -> None:
             suppress(OSError),
             replacing(local_path(target)) as name,
         ):  # another disk, or one without hard links
-            os.link(local_path(source), name)
+            os.link(os.path.realpath(local_path(source)), name)  # of a link what it leads to
             return
     with open_read(source) as read, open_atomic(target) as file:
         shutil.copyfileobj(read, file, CHUNK)

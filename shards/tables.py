@@ -1,9 +1,12 @@
 """The Arrow schemas of the tables beside the shards; `shards/README.md` says what each column holds."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shards import format, storage
@@ -14,6 +17,11 @@ class TableError(AvsError):
     """A file that is not the Parquet table it should be; the message names it."""
 
 
+# What a table may have for each byte of its file, and besides.
+_ROWS_PER_BYTE, _ROWS_AT_LEAST = 2, 10_000
+_TEXT_PER_BYTE, _TEXT_AT_LEAST = 100, 64 << 20  # bytes
+
+
 @contextmanager
 def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """A Parquet file at a path or URL that has these columns, while the block runs.
@@ -21,26 +29,95 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     Raises:
         TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
     """
+    with _bytes_of(url) as file:
+        found = pq.ParquetFile(file)
+        if missing := [name for name in columns if name not in found.schema_arrow.names]:
+            raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
+        yield found
+
+
+@contextmanager
+def _bytes_of(url: str) -> Iterator[IO[bytes]]:
     with storage.open_read(url) as file:
         try:
-            found = pq.ParquetFile(file)
-            if missing := [name for name in columns if name not in found.schema_arrow.names]:
-                raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
-            yield found
-        except pa.ArrowException as error:
-            told = " ".join(str(error).split())
+            yield file
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            told = " ".join(str(error).split())[:300]
             raise TableError(f"{url} is damaged, or no Parquet table: {told}; make it again") from error
 
 
-def read(url: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
     """A whole table, or some of its columns.
 
+    Texts are read as dictionaries first: one that is repeated takes a few bytes in a file, and as many as it has, and
+    as often, in memory.
+
+    Args:
+        schema: what the table must have, and no more.
+
     Raises:
-        TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
+        TableError: no Parquet, cut short, other columns, or it would take far more memory than disk. OSError: no such
+            file.
     """
-    with opened(url, columns or ()) as file:
+    with _bytes_of(url) as file:
+        found = pq.ParquetFile(file)
+        known = found.schema_arrow.remove_metadata()
+        if schema is not None and not known.equals(schema):
+            raise TableError(_other_columns(url, known, schema))
+        names = known.names if columns is None else list(dict.fromkeys(columns))
+        if missing := [name for name in names if name not in known.names]:
+            raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
+        most = _TEXT_AT_LEAST + _TEXT_PER_BYTE * file.seek(0, os.SEEK_END)
+        _check_size(url, found.metadata, most)
+        found = pq.ParquetFile(file, metadata=found.metadata, read_dictionary=_texts(found.metadata))
         # Arrow's threads over a Python file may abort the interpreter as it exits.
-        return file.read(None if columns is None else list(columns), use_threads=False)
+        table = found.read(names, use_threads=False)
+        if sum(map(_text_bytes, table.columns)) > most:
+            raise TableError(
+                f"{url} has texts of more than {most >> 20} MiB in all: it is no table of this project"
+            )
+        return table.cast(pa.schema([known.field(name) for name in names], table.schema.metadata))
+
+
+def _other_columns(url: str, found: pa.Schema, wanted: pa.Schema) -> str:
+    if found.names != wanted.names:
+        return f"{url} has the columns {found.names}; the format has {wanted.names}"
+    differ = [f"{one.name} as {one.type}" for one, other in zip(found, wanted, strict=True) if one != other]
+    return f"{url} has {', '.join(differ)}, which the format has otherwise"
+
+
+def _texts(metadata: pq.FileMetaData) -> list[str]:
+    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+
+
+def _check_size(url: str, metadata: pq.FileMetaData, most: int) -> None:
+    """By what the file's footer says, before any of it is read."""
+    values = size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        chunks = [group.column(index) for index in range(group.num_columns)]
+        values += max((chunk.num_values for chunk in chunks), default=0)
+        size += sum(chunk.total_uncompressed_size for chunk in chunks)
+    if (
+        max(values, metadata.num_rows) > _ROWS_AT_LEAST + _ROWS_PER_BYTE * most // _TEXT_PER_BYTE
+        or size > most
+    ):
+        raise TableError(
+            f"{url} says that it has {metadata.num_rows:,} rows with {values:,} values and {size:,} bytes: more than "
+            "a file of its size can hold"
+        )
+
+
+def _text_bytes(column: pa.ChunkedArray | pa.Array) -> int:
+    """Bytes of the texts of a column that was read as dictionaries."""
+    if isinstance(column, pa.ChunkedArray):
+        return sum(map(_text_bytes, column.chunks))
+    if pa.types.is_list(column.type):
+        return _text_bytes(column.flatten())
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+    return pc.sum(lengths.take(column.indices)).as_py() or 0
 
 
 def _members(extensions: tuple[str, ...]) -> dict[str, pa.DataType]:

@@ -1,28 +1,53 @@
-"""What people see on a terminal. Names of files and labels are shown as they are: rich interprets none of them."""
+"""What people see on a terminal. Names of files and labels are shown as they are: neither rich nor the terminal acts on
+what is in them.
+"""
 
-from types import TracebackType
+import json
+import re
+from typing import Any
 
+import click
+from rich import table as tables
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+
+from shards.command_line import is_quiet, printable
+
+_UNSHOWN = re.compile(r"[\x7f-\x9f\ud800-\udfff]")  # what JSON leaves as it is and a terminal may act on
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Tables on stdout, or bars on stderr; `[x]` and `:x:` in a text are that text."""
+    """Tables on stdout, or what is not the result on stderr; `[x]` and `:x:` in a text are that text."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
-def column(text: str = "{task.description}", style: str = "none") -> TextColumn:
-    """A column of text in a bar."""
-    return TextColumn(text, style=style, markup=False)
+class Table(tables.Table):
+    """Rich's table, whose texts may come from people and files."""
+
+    def add_row(self, *cells: Any, **style: Any) -> None:
+        super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **style)
+
+
+def out(*lines: str) -> None:
+    """Lines of a result, on stdout."""
+    for line in lines:
+        click.echo(printable(line).replace("\n", "\\n"))
+
+
+def out_json(value: Any) -> None:
+    """A result for other programs, on stdout."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    click.echo(_UNSHOWN.sub(lambda each: f"\\u{ord(each[0]):04x}", text))
+
+
+def say(text: str) -> None:
+    """What helps and is not the result, on stderr; not with --quiet."""
+    if not is_quiet():
+        warn(text)
+
+
+def warn(text: str) -> None:
+    """What should be known and is not the result, on stderr."""
+    click.echo(printable(text), err=True)
 
 
 def spoken(seconds: float) -> str:
@@ -40,38 +65,3 @@ def size(count: float) -> str:
         if count >= least:
             return f"{count / least:,.{int(count < 10 * least)}f} {unit}"
     return f"{count / 1e3:,.0f} KB"
-
-
-class Bars:
-    """One bar for each kind of work, on stderr while the block runs.
-
-    Args:
-        unit: what is counted: "items" or "bytes".
-    """
-
-    def __init__(self, unit: str = "items") -> None:
-        counted: ProgressColumn = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-        self._progress = Progress(
-            column(),
-            BarColumn(),
-            counted,
-            TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def show(self, what: str, done: float, total: float | None = None) -> None:
-        """Set the bar called `what`; the first call adds it."""
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)

@@ -2,11 +2,10 @@
 
 import hashlib
 import io
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
@@ -15,7 +14,7 @@ import soundfile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from shards import format, jpeg, processes, records, scene, storage, tables
+from shards import format, jpeg, pictures, places, processes, records, scene, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
 from shards.records import Audio, ClipRecord, Pairing, SampleRecord
@@ -71,14 +70,10 @@ def verify(
         DatasetError: there is no manifest of this format, so nothing to verify.
     """
     dataset = Dataset(url)
-    schemas = tables.schemas(dataset.manifest.format_version, dataset.manifest.targets)
     faults = [
         fault
         for name, entry in dataset.manifest.tables.items()
-        for fault in _table_faults(dataset, name, entry, schemas)
-    ]
-    faults += [
-        Fault(name, "not in the manifest's tables") for name in schemas if name not in dataset.manifest.tables
+        for fault in _table_faults(dataset, name, entry)
     ]
     if faults:
         return faults  # the tables say where everything is: without them nothing below means anything
@@ -123,30 +118,28 @@ def _rows_of(table: pa.Table, entry: ShardEntry) -> list[dict[str, Any]]:
     return table.filter(pa.compute.equal(table["shard"], entry.path)).to_pylist()
 
 
-def _table_faults(
-    dataset: Dataset, name: str, entry: TableEntry, schemas: Mapping[str, pa.Schema]
-) -> Iterator[Fault]:
-    if name not in schemas:
-        yield Fault(name, f"the format has no such table, only {', '.join(schemas)}")
-        return
+def _table_faults(dataset: Dataset, name: str, entry: TableEntry) -> Iterator[Fault]:
     url = storage.join(dataset.url, name)
-    if not storage.exists(url):
+    try:
+        found = storage.sha256(url)
+    except FileNotFoundError:
         yield Fault(name, "missing, but the manifest lists it")
-    elif (found := storage.sha256(url)) != entry.sha256:
+        return
+    if found != entry.sha256:
         yield Fault(
             name,
             f"sha256 {found}, {storage.size(url)} bytes; the manifest says {entry.sha256}, {entry.bytes}",
         )
-    else:
-        try:
-            table = dataset.table(name)
-        except (tables.TableError, ValueError, OSError) as error:
-            yield Fault(name, f"no readable Parquet: {error}")
-            return
-        if table.schema.remove_metadata() != schemas[name]:
-            yield Fault(name, f"columns {table.schema.names}; the format has {schemas[name].names}")
-        if table.num_rows != entry.rows:
-            yield Fault(name, f"{table.num_rows} rows; the manifest says {entry.rows}")
+        return
+    try:
+        table = tables.read(url, schema=dataset.manifest.schemas[name])
+    except (tables.TableError, OSError) as error:
+        yield Fault(name, f"no readable table: {error}")
+        return
+    if table.num_rows != entry.rows:
+        yield Fault(name, f"{table.num_rows} rows; the manifest says {entry.rows}")
+    if name != format.REJECTIONS:
+        yield from (Fault(name, what) for what in places.faults(name, table, dataset.manifest))
 
 
 def _file_faults(dataset: Dataset) -> list[Fault]:
@@ -274,70 +267,70 @@ def _heard(clips: Mapping[str, dict[str, Any]], name: str, videos: frozenset[str
 
 
 def _check_shard(job: _Job) -> _ShardCheck:
+    """One shard, read once from its begin to its end, a sample at a time."""
     entry, check = job.entry, _ShardCheck()
+    url = storage.join(job.url, entry.path)
     try:
-        content = storage.read_bytes(storage.join(job.url, entry.path))
+        with storage.open_read(url) as file:
+            size, digest = storage.size(url), hashlib.sha256()
+            for row in job.rows:
+                _check_row(job, row, _members(file, row, job, check, digest), check)
+            end = file.read(len(format.END_OF_ARCHIVE) + 1)
+            digest.update(end)
     except FileNotFoundError:
         check.faults.append(Fault(entry.path, "missing, but the manifest lists it"))
         return check
-    extensions = job.extensions
-    check.faults += [Fault(entry.path, what) for what in _check_file(content, entry, job.rows, extensions)]
-    for row in job.rows:
-        where, parts = f"{entry.path}: {row['key']}", {}
-        for extension in extensions:
-            name = column(extension)
-            start = row[f"{name}_offset"]
-            parts[extension] = content[start : start + row[f"{name}_size"]]
-            if hashlib.sha256(parts[extension]).hexdigest() != row[f"{name}_sha256"]:
-                check.faults.append(Fault(f"{where}.{extension}", f"sha256 is not {row[f'{name}_sha256']}"))
-        checks = [_check_sound(row, parts)]
-        if entry.split == format.POOL:
-            checks += [_check_clip_record(row, parts)]
-        else:
-            checks += [_check_sample_record(row, parts, job, check), _check_pictures(row, parts)]
-            if job.targets:
-                checks += [_check_scene(row, parts, job)]
-        for one in checks:
-            try:
-                for what in one:
-                    check.faults.append(Fault(where, what))
-            except records.RecordError as error:
-                check.faults.append(Fault(where, str(error)))
-            except (OSError, SyntaxError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
-                check.faults.append(Fault(where, f"does not decode: {type(error).__name__}: {error}"))
+    sha256 = digest.hexdigest()
+    if (size, sha256) != (entry.bytes, entry.sha256):
+        what = f"{size} bytes, sha256 {sha256}; the manifest says {entry.bytes}, {entry.sha256}"
+        check.faults.append(Fault(entry.path, what))
+    if end != format.END_OF_ARCHIVE:
+        check.faults.append(Fault(entry.path, "does not end with two blocks of zeros"))
     return check
 
 
-def _check_file(
-    content: bytes, entry: ShardEntry, rows: list[dict[str, Any]], extensions: tuple[str, ...]
-) -> Iterator[str]:
-    """The tar as a file: its hash, and each member where the table says."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    if (len(content), sha256) != (entry.bytes, entry.sha256):
-        yield f"{len(content)} bytes, sha256 {sha256}; the manifest says {entry.bytes}, {entry.sha256}"
-    if len(rows) != entry.samples:
-        yield f"{len(rows)} rows in the table; the manifest says {entry.samples}"
-    planned = [
-        (f"{row['key']}.{extension}", row[f"{column(extension)}_offset"], row[f"{column(extension)}_size"])
-        for row in rows
-        for extension in extensions
-    ]
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            members = tar.getmembers()
-    except tarfile.TarError as error:
-        yield f"no readable tar: {error}"
-        return
-    for number, member in enumerate(members[: len(planned)]):
-        found = (member.name, member.offset_data, member.size)
-        if found != planned[number]:
-            yield f"member {number} is {found} (name, offset, size); the table says {planned[number]}"
-            break
-    if len(members) != len(planned):
-        yield f"{len(members)} members; the table says {len(planned)}"
-    for member in members:
-        if (member.mode, member.uid, member.gid, member.mtime, member.isfile()) != (0o644, 0, 0, 0, True):
-            yield f"{member.name} has another mode, owner, time or type than the format's"
+def _members(
+    file: IO[bytes], row: dict[str, Any], job: _Job, check: _ShardCheck, digest: Any
+) -> dict[str, bytes]:
+    """The members of the next row, extension -> content, with headers and padding as the format has them."""
+    found = {}
+    for extension in job.extensions:
+        name, where = column(extension), f"{job.entry.path}: {row['key']}.{extension}"
+        size = row[f"{name}_size"]
+        header, content, padding = (
+            file.read(length) for length in (format.BLOCK, size, len(format.padding(size)))
+        )
+        for part in (header, content, padding):
+            digest.update(part)
+        if header != format.tar_header(f"{row['key']}.{extension}", size):
+            what = "another name, size, mode, owner, time or type in its header than the table's and the format's"
+            check.faults.append(Fault(where, what))
+        if any(padding):
+            check.faults.append(Fault(where, "padded with other bytes than zeros"))
+        if (sha256 := hashlib.sha256(content).hexdigest()) != row[f"{name}_sha256"]:
+            what = f"{len(content)} bytes, sha256 is not {row[f'{name}_sha256']} but {sha256}"
+            check.faults.append(Fault(where, what))
+        found[extension] = content
+    return found
+
+
+def _check_row(job: _Job, row: dict[str, Any], parts: dict[str, bytes], check: _ShardCheck) -> None:
+    where = f"{job.entry.path}: {row['key']}"
+    checks = [_check_sound(row, parts)]
+    if job.entry.split == format.POOL:
+        checks += [_check_clip_record(row, parts)]
+    else:
+        checks += [_check_sample_record(row, parts, job, check), _check_pictures(row, parts)]
+        if job.targets:
+            checks += [_check_scene(row, parts, job)]
+    for one in checks:
+        try:
+            for what in one:
+                check.faults.append(Fault(where, what))
+        except (records.RecordError, pictures.PictureError) as error:
+            check.faults.append(Fault(where, str(error)))
+        except (OSError, SyntaxError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
+            check.faults.append(Fault(where, f"does not decode: {type(error).__name__}: {error}"))
 
 
 def _check_sound(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
@@ -392,7 +385,7 @@ def _check_scene(row: dict[str, Any], parts: dict[str, bytes], job: _Job) -> Ite
         if (source.instances is msgspec.UNSET) == ("instances" in job.targets):
             yield f"json: {source.category}: instances {source.instances}; targets are {', '.join(job.targets)}"
         known = job.clips.get(source.audio.id) if source.audio else None
-        if known and source.category not in known["categories"]:
+        if known and record.kind != records.RECORDING and source.category not in known["categories"]:
             yield f"json: {source.category} hears {known['clip_id']}, which the pool has for {known['categories']}"
     if all(audio.id in job.clips for audio in record.clips):
         yield from _check_rendered(record, parts["flac"], job)
@@ -416,6 +409,7 @@ def _check_rendered(record: SampleRecord, flac: bytes, job: _Job) -> Iterator[st
 
 
 def _check_classes(record: SampleRecord, parts: dict[str, bytes], job: _Job) -> Iterator[str]:
+    pictures.check_mask(parts[format.CLASSES], format.CLASSES)
     with PngImageFile(io.BytesIO(parts[format.CLASSES])) as image:
         mode, found = image.mode, np.asarray(image)
     with PngImageFile(io.BytesIO(parts["mask.png"])) as image:
@@ -423,6 +417,8 @@ def _check_classes(record: SampleRecord, parts: dict[str, bytes], job: _Job) -> 
     numbers = {job.classes.get(name, 0) for name in record.categories} | {0, format.IGNORE}
     if mode != "L" or found.shape != mask.shape or not set(np.unique(found).tolist()) <= numbers:
         yield f"{format.CLASSES}: mode {mode}, {found.shape[::-1]}, values {np.unique(found)[:9]}; of {numbers}"
+    elif record.kind == records.RECORDING and set(np.unique(found).tolist()) | {0, format.IGNORE} != numbers:
+        yield f"{format.CLASSES}: shows {np.unique(found)}; the record's classes are {record.category!r}"
     elif ((found > 0) != mask).any():
         yield f"{format.CLASSES}: covers other pixels than mask.png"
     elif "instances" in job.targets:
@@ -458,23 +454,32 @@ def _differences(
 
 
 def _check_pictures(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
+    size = pictures.check_photo(parts["jpg"])
     with JpegImageFile(io.BytesIO(parts["jpg"])) as photo:
+        photo.draft(
+            "L", (max(1, size[0] // 8), max(1, size[1] // 8))
+        )  # every coded byte is read, few pixels made
         photo.load()
-        size = photo.size
-    with PngImageFile(io.BytesIO(parts["mask.png"])) as mask:
-        mode, pixels = mask.mode, np.asarray(mask)
     if size != (row["width"], row["height"]):
         yield f"jpg: {size[0]} x {size[1]}; the table says {row['width']} x {row['height']}"
     if jpeg.cleared(parts["jpg"]) != parts["jpg"]:
         yield "jpg: its metadata tell readers to turn it, which would not turn the mask"
-    if mode != "L" or pixels.shape[::-1] != size or not np.isin(pixels, (0, 255)).all():
+    pictures.check_mask(parts["mask.png"])
+    with PngImageFile(io.BytesIO(parts["mask.png"])) as mask:
+        mode, pixels = mask.mode, np.asarray(mask)
+    if mode != "L" or pixels.shape[::-1] != size or ((pixels != 0) & (pixels != 255)).any():
         yield f"mask.png: mode {mode}, {pixels.shape[::-1]}; the format has one channel, 0 or 255, the photo's size"
         return
-    ys, xs = np.nonzero(pixels)
-    box = (
-        (int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1) if len(xs) else (0, 0, 0, 0)
-    )
-    if len(xs) != row["area_px"] or box != tuple(row[f"bbox_{side}"] for side in "xywh"):
-        yield f"mask.png: {len(xs)} pixels in {box}; the table says {row['area_px']}"
-    if len(xs) / pixels.size != row["area_fraction"]:
-        yield f"mask.png: {len(xs) / pixels.size} of the photo; the table says {row['area_fraction']}"
+    area, box = int(np.count_nonzero(pixels)), _box(pixels)
+    if area != row["area_px"] or box != tuple(row[f"bbox_{side}"] for side in "xywh"):
+        yield f"mask.png: {area} pixels in {box}; the table says {row['area_px']}"
+    if area / pixels.size != row["area_fraction"]:
+        yield f"mask.png: {area / pixels.size} of the photo; the table says {row['area_fraction']}"
+
+
+def _box(pixels: np.ndarray) -> tuple[int, int, int, int]:
+    """x, y, width, height of what is not zero; zeros where everything is."""
+    ys, xs = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    if not len(xs):
+        return 0, 0, 0, 0
+    return int(xs[0]), int(ys[0]), int(xs[-1] - xs[0]) + 1, int(ys[-1] - ys[0]) + 1

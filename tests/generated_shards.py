@@ -255,9 +255,11 @@ def _complete(
     for path, found in made.items():
         written.append(parts.write_shard_of(root, path, sorted(found, key=lambda one: one[0].key), targets))
     by_path = {part.path: part for part in written}
+    nobody = {"name": "", "version": "", "sha256": ""}
     about = Manifest(
-        name=name, seed=seed, recipe={}, label_map={}, code={}, funnel=(), targets=targets, classes=classes
-    )
+        name=name, seed=seed, recipe={"text": "", "sha256": ""}, label_map=nobody, code={}, funnel=(),
+        targets=targets, classes=classes,
+    )  # fmt: skip
     new_dataset.complete(root, about, by_path, by_path.__getitem__, [])
     return root
 

@@ -14,9 +14,9 @@ BASE = "http://127.0.0.1:8710"
 
 
 @contextlib.contextmanager
-def served(world, token=False):
+def served(world, token=False, named=True):
     """The address of a server on a free port (with its token, where it has one), and its process; killed, not asked, at
-    the end. It has nothing to complain about.
+    the end. It has nothing to complain about. Without `named`, it takes map and corpora from the queue.
     """
     command = [
         sys.executable,
@@ -27,7 +27,8 @@ def served(world, token=False):
         "--port",
         "0",
     ]
-    command += ["--queue", world.queue_path, "--map", str(world.map_path), "--corpora", world.corpora]
+    command += ["--queue", world.queue_path]
+    command += ["--map", str(world.map_path), "--corpora", world.corpora] if named else []
     command += [] if token else ["--no-token"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -131,7 +131,10 @@ def make_world(root: Path, rows: list[Proposal] = PROPOSALS, media: bool = True,
         if media:
             corpus_index.load_index(queue, world.index)
         intake.import_proposals(
-            queue, proposals.read(world.proposals_path), intake.IntakeOptions(**options), load(world.map_path)
+            queue,
+            proposals.read(world.proposals_path),
+            intake.IntakeOptions(**{"ask_all": True} | options),
+            load(world.map_path),
         )
     return world
 

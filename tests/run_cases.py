@@ -22,6 +22,7 @@ SECONDS = 120
 IMPORTERS = {
     "s4_meta_data.csv": "avsbench",
     "ms3_meta_data.csv": "avsbench",
+    "metadata.csv": "avsbench",
     "annotations.csv": "avs-synthetic",
 }
 

@@ -10,9 +10,12 @@ import pytest
 from real_data import LABELS
 
 import label_maps
+from label_maps.label_map import path_of
+from pipelines.review import rejected
 
 ROOT = Path(__file__).parents[1]
 AVS = label_maps.load()
+REFUSED = rejected.read(rejected.path_for(path_of("avs")))
 AUDIOSET = "audioset_class_labels_indices.csv"
 
 needs_labels = pytest.mark.skipif(not LABELS.is_dir(), reason=f"the sources' label lists are not at {LABELS}")
@@ -135,6 +138,37 @@ def test_every_vggsound_label_is_linked_or_explained() -> None:
     left_out = re.findall(r"`([^`]+)`", table)
     linked = [link.label for link in AVS.links if link.source == "vggsound"]
     assert sorted(left_out + linked) == sorted(row[0] for row in rows_of("vggsound_stat.csv"))
+
+
+@needs_labels
+def test_refusals_name_labels_as_their_sources_do_and_contradict_neither_the_map_nor_gold() -> None:
+    names = {("lvis", number): c["name"] for number, c in lvis_categories().items()}
+    names |= {("open_images", mid): name for mid, name in open_images_names().items()}
+    sounds = {row[0] for row in rows_of("vggsound_stat.csv")}
+    same = {(row[0], row[2]) for row in rows_of("gold_links_sample.csv")[1:] if row[3] == "same"}
+    for row in REFUSED:
+        assert row.audio_label in sounds, row
+        assert row.note, row
+        if row.visual_id == rejected.ANY:
+            assert AVS.link("vggsound", row.audio_label) is None, row
+            continue
+        assert names[row.source, row.visual_id] == row.visual_label, row
+        heard, seen = AVS.link("vggsound", row.audio_label), AVS.link(row.source, row.visual_id)
+        assert heard is not None, row
+        assert seen is None or seen.category not in AVS.reached(heard), row
+        kinds = seen is not None and related(heard.category, seen.category)
+        assert kinds or (row.audio_label, row.visual_label) not in same - NOT_FOLLOWED, row
+
+
+def test_every_sound_that_is_left_out_is_refused_with_all_labels_of_lvis() -> None:
+    readme = (ROOT / "label_maps" / "README.md").read_text(encoding="utf-8")
+    table = readme.split("<!-- left out: begin -->")[1].split("<!-- left out: end -->")[0]
+    left_out = {"lvis": set(re.findall(r"`([^`]+)`", table))}
+    boxes = next(line for line in table.splitlines() if "Open Images has boxes" in line)
+    left_out["open_images"] = left_out["lvis"] - set(re.findall(r"`([^`]+)`", boxes))
+    refused = {(row.source, row.audio_label) for row in REFUSED if row.visual_id == rejected.ANY}
+    assert refused == {(source, sound) for source, sounds in left_out.items() for sound in sounds}
+    assert rejected.to_csv(REFUSED) == rejected.path_for(path_of("avs")).read_bytes()
 
 
 def related(a: str, b: str) -> bool:

@@ -101,13 +101,15 @@ def site(mirror) -> Iterator[str]:
 def test_fetch_then_build_then_verify_then_one_more_category(site, mirror, tmp_path) -> None:
     corpora = tmp_path / "corpora"
     small = recipe(tmp_path / "small.toml", site, ["dog"])
-    refused = run("fetch", "plan", small, "--corpora", corpora, expect=1)
-    assert "--only annotations" in refused.output
+    before = run("fetch", "plan", small, "--corpora", corpora)
+    assert "--only annotations" in before.output
+    assert not corpora.exists()
     run("fetch", "run", small, "--corpora", corpora, "--only", "annotations")
     planned = run("fetch", "plan", small, "--corpora", corpora).output
     assert "lvis photos" in planned
     assert "vggsound clips" in planned
     assert not (corpora / "lvis" / "images").exists()
+    assert not (corpora / "_fetch" / "items.parquet").exists()
     run("fetch", "run", small, "--corpora", corpora)
     for folder, source in (
         ("lvis/images/train2017", "coco/train2017"),

@@ -1,16 +1,21 @@
 """What a recipe's categories need, against a plain loop over the tables."""
 
+import csv
 import datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+import label_maps
 from label_maps import LabelMap, Link
+from pipelines.cli import main
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.fetch import estimate, options, plan
 from pipelines.fetch.items import Item, Kind, from_table, to_table
 from pipelines.fetch.run import Due
+from pipelines.planning import workload
 from pipelines.recipes.recipe import Select
 
 
@@ -188,10 +193,57 @@ def test_the_estimate_follows_the_budget(tmp_path) -> None:
     items = make(tmp_path).items
     clips = [item for item in items if item.kind is Kind.CLIP] * 1000
     todo = Due((), (), (), tuple((item, 1, 0.0) for item in clips))
-    (line,) = estimate.estimate(clips, todo, options.parse({"youtube": {"videos_per_hour": 250}}), 2, 1000.0)
+    (line,) = estimate.estimate(
+        clips, todo, options.parse({"youtube": {"videos_per_hour": 250}}), estimate.Place(2, 1000.0)
+    )
     assert (line.what, line.needed, line.to_fetch, line.seconds / 3600) == ("vggsound clips", 4000, 4000, 8.0)
     assert line.limited_by == "YouTube's budget"
     masks = Due((), (), (), tuple((item, 1, 0.0) for item in items if item.kind is Kind.MASK))
     assert estimate.archives(masks) == [
         "https://storage.googleapis.com/openimages/v5/train-masks/train-masks-a.zip"
     ]
+
+
+def test_a_plan_before_anything_is_fetched_follows_published_sizes() -> None:
+    """Against counts by hand: published.csv and the facts beside it."""
+    label_map = label_maps.load("avs").restricted(["dog"])
+    settings = options.parse({"splits": ["train"], "youtube": {"videos_per_hour": 100}})
+    made = estimate.published(label_map, settings, estimate.Place(1, 8.0))
+    with open(workload.HERE / "published.csv", newline="") as file:
+        counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
+    links = [link for link in label_map.links if label_map.is_used(link)]
+    clips, photos = (
+        sum(counts[link.source, link.source_id] for link in links if link.source == source)
+        for source in ("vggsound", "lvis")
+    )
+    lines = {line.what: line for line in made.lines}
+    assert set(lines) == {
+        f"{corpus} {kind}"
+        for corpus, kind in (
+            ("lvis", "annotations"), ("lvis", "photos"), ("open_images", "annotations"), ("open_images", "masks"),
+            ("open_images", "photos"), ("vggsound", "annotations"), ("vggsound", "clips"),
+        )
+    }  # fmt: skip
+    assert lines["vggsound clips"].to_fetch == clips > 500
+    assert lines["vggsound clips"].seconds == pytest.approx(clips * 36)
+    assert lines["vggsound clips"].limited_by == "YouTube's budget"
+    assert lines["lvis photos"].to_fetch == photos > 500
+    assert lines["lvis photos"].seconds == pytest.approx(lines["lvis photos"].bytes / 1e6)
+    assert (
+        made.peak_bytes
+        > made.kept_bytes
+        > sum(lines[f"{one} photos"].bytes for one in ("lvis", "open_images"))
+    )
+    assert not made.exact
+    more = estimate.published(label_map, options.parse({}), estimate.Place(1, 8.0), ["photos"])
+    assert {line.what for line in more.lines} == {"lvis photos", "open_images photos"}
+    assert more.lines[0].to_fetch == round(photos * 1.198)
+
+
+def test_a_plan_writes_nothing(tmp_path) -> None:
+    for words in ((), ("--corpora", tmp_path / "corpora")):
+        told = CliRunner().invoke(main, ["fetch", "plan", "avs_synthetic", *map(str, words)])
+        assert told.exit_code == 0, told.output
+        assert "From the published sizes of the corpora, for 117 categories" in told.stdout
+        assert "Disk: " in told.stdout
+    assert not list(tmp_path.iterdir())

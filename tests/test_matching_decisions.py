@@ -287,6 +287,7 @@ def test_parts_belong_to_wholes_and_the_order_of_two_words_does_not_matter() -> 
             "Car",
         }
     )
+    assert {"person", "Person", "Woman"} <= decided("woman's voice")["accept"].keys()
     assert decided("fire alarm")["accept"].keys() == decided("alarm fire")["accept"].keys() == {"fire_alarm"}
 
 
@@ -298,8 +299,31 @@ def test_forms_of_a_thing_go_with_its_bare_name_alone() -> None:
 
 def test_kinds_of_a_thing_go_to_review() -> None:
     assert {"Owl", "Turkey", "Chicken", "crow"} <= decided("bird")["review"].keys()
-    assert {"Horn", "Trumpet"} <= decided("brass instrument")["review"].keys()
-    assert not decided("brass instrument")["accept"]
+    assert {"drum_(musical_instrument)", "chime", "Drum"} <= decided("percussion instrument")["review"].keys()
+    assert not decided("percussion instrument")["accept"]
+
+
+def test_a_narrow_name_without_a_class_of_its_own_means_each_of_its_kinds() -> None:
+    brass = {"cornet", "bass_horn", "Horn", "Trumpet"}
+    assert decided("brass instrument")["accept"].keys() == brass
+    assert brass <= decided("playing brass instrument")["review"].keys()
+
+    def with_children(*children: str) -> dict[str, str]:
+        heard = AudioLabel("Brass instrument", "mine", children=children)
+        return {VISUAL[one.number].name: one.decision for one in MATCHER.propose(heard)}
+
+    assert with_children("Tuba", "Trombone solo")["cornet"] == "accept"
+    assert with_children("Tuba", "Bell")["cornet"] == "review"
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("Animals", "Animal"), ("musical instrument", "Musical instrument"), ("Tools", "Tool")],
+)
+def test_a_wide_class_is_accepted_where_the_label_is_as_wide(label: str, name: str) -> None:
+    assert name in decided(label)["accept"]
+    assert name not in decided("hammer")["accept"]
+    assert name not in below("Rumble", label)
 
 
 def test_a_group_is_a_hint() -> None:
@@ -400,6 +424,25 @@ def test_a_decision_settles_its_link_and_speaks_for_others_of_the_thing() -> Non
     own = {VISUAL[one.number].name: one for one in matcher.propose(AudioLabel("lion roaring", "mine"))}
     assert (own["lion"].decision, own["lion"].reason) == ("reject", "refused for this label by anna")
     assert own["Lion"].decision == "accept"
+
+
+def test_a_decision_on_a_kind_needs_its_thing_in_the_label() -> None:
+    matcher = learnt(("dog barking", "wolf", True))
+    assert "accepted for 'dog barking'" in decided("bow-wow", matcher=matcher)["review"]["wolf"]
+    assert {"dog", "Dog"} <= decided("bow-wow", matcher=matcher)["accept"].keys()
+
+
+def test_a_kind_is_sure_once_it_was_accepted_for_several_sounds_of_the_thing() -> None:
+    sounds = [(f"bird {act}", "crow", True) for act in ("squawking", "pecking", "singing")]
+    assert "crow" in decided("bird fluttering", matcher=learnt(*sounds))["accept"]
+    assert "crow" in decided("bird fluttering", matcher=learnt(*sounds[:2]))["review"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_decision_on_the_thing_itself_makes_no_wider_class_of_it_certain(accepted: bool) -> None:
+    matcher = learnt(("chicken clucking", "chicken_(animal)", accepted))
+    heard = matcher.propose(AudioLabel("chicken clucking", "mine"))
+    assert {VISUAL[one.number].name: one.decision for one in heard}.get("bird") == "reject"
 
 
 def test_decisions_that_differ_leave_it_to_people() -> None:

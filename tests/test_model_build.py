@@ -8,9 +8,9 @@ from segment_anything import sam_model_registry
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from avs_train.flops import flops_per_image
 from avs_train.model_config import placement
 from avs_train.models import ModelConfig, build_model, normalise, trainable_parameters
-from avs_train.models.flops import flops_per_image
 from avs_train.vggish import VGGish
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -28,7 +28,7 @@ WORKERS = st.integers(1, 5_000)
 def run(*arguments, ok=True):
     result = CliRunner().invoke(cli.main, ["plan", *map(str, arguments)], catch_exceptions=False)
     assert (result.exit_code == 0) == ok, result.output
-    return result.output
+    return result.stdout if ok else result.output
 
 
 def seconds(made):
@@ -62,7 +62,8 @@ def test_twice_the_data_is_twice_the_work(factor):
 
 def test_work_is_what_a_loop_over_items_adds_up():
     small = workload.Workload(
-        lvis_masks=7, open_images_masks=5, clips=6, annotation_bytes=1_000, categorized_masks=8, mask_files=3, photos=4,
+        lvis_masks=7, open_images_masks=5, clips=6, annotation_bytes=1_000, categorized_masks=8, mask_files=3,
+            lvis_photos=3, open_images_photos=1,
         candidates={"dog": 4, "cat": 1}, categorized_clips=4, photo_bytes=100, clip_bytes=50,
     )  # fmt: skip
     one = forecast.Rates(
@@ -179,7 +180,8 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
         path.stat().st_size for path in (*tmp_path.glob("lvis/*.json"), *tmp_path.glob("vggsound/*.csv"))
     )
     assert workload.counted(str(tmp_path), MAP) == workload.Workload(
-        lvis_masks=5, open_images_masks=0, clips=3, annotation_bytes=size, categorized_masks=4, mask_files=0, photos=2,
+        lvis_masks=5, open_images_masks=0, clips=3, annotation_bytes=size, categorized_masks=4, mask_files=0,
+            lvis_photos=2, open_images_photos=0,
         candidates={first.category: 2, other.category: 1}, categorized_clips=2, photo_bytes=2_000, clip_bytes=500,
     )  # fmt: skip
 

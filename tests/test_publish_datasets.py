@@ -107,7 +107,7 @@ def test_a_published_version_never_changes(dataset: str, tmp_path: Path) -> None
     assert json.loads((to / "latest.json").read_text()) == {"version": "1.0.0"}
 
 
-def test_takedown_leaves_all_else_and_stays(dataset: str, tmp_path: Path) -> None:
+def test_takedown_leaves_all_else_and_stays(corpora: str, dataset: str, tmp_path: Path) -> None:
     """Against plain loops over the rows: what must go, what must be drawn again, and nothing besides."""
     to, less = tmp_path / "to", tmp_path / "less"
     source = Dataset(dataset)
@@ -164,6 +164,24 @@ def test_takedown_leaves_all_else_and_stays(dataset: str, tmp_path: Path) -> Non
     assert "the owner asked" in (to / "1.0.1" / "CHANGELOG.md").read_text()
     with pytest.raises(PublishError, match=r"brings back what was taken down.*the owner asked"):
         go(dataset, "1.1.0", to)
+    words = [
+        "build",
+        "demo",
+        "--corpora",
+        corpora,
+        "--out",
+        str(tmp_path / "next"),
+        "--base",
+        str(to / "1.0.1"),
+    ]
+    built = CliRunner().invoke(main, words)
+    assert built.exit_code == 0, built.output
+    assert "2 photo(s) and video(s) that were taken down" in built.stderr
+    assert verify(str(tmp_path / "next")) == []
+    assert set(Dataset(str(tmp_path / "next")).table()["key"].to_pylist()) <= set(after)
+    lost = Dataset(str(tmp_path / "next")).table(format.REJECTIONS).to_pylist()
+    assert {row["unit"] for row in lost if row["reason"] == "taken_down"} == {"masks", "clips"}
+    assert go(tmp_path / "next", "1.1.0", to).state == "published"
     with pytest.raises(DatasetError, match="has no lvis:0"):
         takedown(source, str(tmp_path / "x"), ["lvis:0"], [], "r")
 
@@ -284,7 +302,7 @@ def test_a_new_category_and_a_lost_clip_change_nothing_else(grown: tuple[str, st
     assert told["re-paired", "source gone"] == expected["re-paired", "source gone"]
     assert told.total() == expected.total() + len(lost)
     assert clip in found.clips_removed
-    plain = CliRunner().invoke(main, ["diff", *grown[:2], "--format", "json"])
+    plain = CliRunner().invoke(main, ["diff", *grown[:2], "--json"])
     assert json.loads(plain.output)["counts"] == found.counts()
     page = CliRunner().invoke(main, ["diff", *grown[:2], "--format", "markdown"])
     assert f"| added | new category | {expected['added', 'new category']} |" in page.output

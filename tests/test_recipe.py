@@ -1,9 +1,13 @@
 """Recipes: defaults, and every fault named at once."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import avs_train
+from pipelines.build.categorize import label_map_of
+from pipelines.planning import forecast, workload
 from pipelines.recipes import recipe
 from shards.text import TextError
 
@@ -14,6 +18,33 @@ def test_the_recipes_that_ship_load() -> None:
         assert loaded.text == path.read_text()
         assert recipe.load(str(path)) == loaded
     assert recipe.load("avs_synthetic").split.train == 52_609
+
+
+def test_the_paper_s_recipe_has_its_policy_its_sizes_and_46_categories() -> None:
+    paper = recipe.load("paper")
+    assert (paper.select.instances, paper.split.exact) == ("instance", True)
+    assert (paper.split.train, paper.split.val, paper.split.test) == (52_609, 5_000, 5_000)
+    tables = tomllib.loads((Path(avs_train.__file__).parent / "published.toml").read_text())
+    named = {
+        "ambulance",
+        "cat",
+        "dog",
+        "bus",
+        "horse",
+        "lion",
+        "bird",
+        "guitar",
+        "piano",
+        "computer_keyboard",
+    }
+    assert named <= set(paper.labels.categories)
+    assert all(name in str(tables) for name in named)
+    work = workload.published(label_map_of(paper.labels))
+    assert len([name for name, count in work.candidates.items() if count]) == 46
+    made = forecast.forecast(work, paper, forecast.load_rates(), forecast.Place(1))
+    assert made.samples == 62_609
+    for name in ("paper", "avs_synthetic"):
+        assert recipe.load(name).about
 
 
 def test_all_faults_are_reported_together() -> None:

@@ -1,21 +1,27 @@
 """Applying decisions: a clean diff, twice is once, taken-back decisions leave no trace, clashes are named."""
 
 import csv
+import errno
+import io
 import subprocess
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from review_world import BASE_LINKS, PROPOSALS, make_world
+from review_world import BASE_LINKS, PROPOSALS, make_world, vocabulary
 
+import label_maps
 from label_maps import Link, load
 from label_maps.label_map import write
 from pipelines.commands.review import command
 from pipelines.matching.vocabularies import AudioLabel
-from pipelines.review import application, labels, rejected
+from pipelines.review import application, intake, labels, log_csv, rejected, spreadsheet
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer
+from shards import storage
 
 COW, COWBELL, CATTLE = (PROPOSALS[n].key for n in range(3))
 
@@ -238,3 +244,119 @@ def test_equal_labels_of_two_sources_keep_apart(tmp_path):
     decide(world, heard[0].key, "reject")
     apply(world)
     assert load(world.map_path).link("audioset", "/m/01h8n0") == link
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_label_that_no_map_can_hold_stops_apply_before_anything_is_written(tmp_path):
+    """A queue that was filled before labels were read without the spaces at their ends."""
+    spaced = replace(PROPOSALS[0], audio_label="cattle mooing ")
+    world = make_world(tmp_path, [PROPOSALS[1], PROPOSALS[2]], media=False)
+    with world.open() as queue:
+        intake.import_proposals(queue, [spaced], intake.IntakeOptions(), load(world.map_path))
+        labels.load_labels(queue, vocabulary([*PROPOSALS[:3]]))
+    decide(world, spaced.key, "accept")
+    decide(world, COWBELL, "reject")
+    before = files_of(world.map_path.parent)
+    stopped = CliRunner().invoke(
+        command, ["apply", "--queue", world.queue_path, "--map", str(world.map_path)]
+    )
+    assert stopped.exit_code == 1
+    assert "'cattle mooing '" in stopped.output
+    assert "nothing was written" in stopped.output
+    assert files_of(world.map_path.parent) == before
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_apply_writes_all_or_nothing(world, monkeypatch, failing):
+    """The disk is full at the first or at the second of the two files."""
+    decide(world, COW, "accept")
+    decide(world, COWBELL, "reject")
+    before, real, opened = files_of(world.map_path.parent), storage.open_atomic, []
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    @contextmanager
+    def filling(url, durable=True):
+        opened.append(url)
+        with real(url, durable) as file:
+            yield Full(file) if len(opened) == failing else file
+
+    monkeypatch.setattr(storage, "open_atomic", filling)
+    with pytest.raises(OSError, match="No space"):
+        apply(world)
+    assert files_of(world.map_path.parent) == before
+    monkeypatch.undo()
+    apply(world)
+    assert load(world.map_path).link("lvis", "80")
+    assert [link.key for link in rejected.read(rejected.path_for(world.map_path))] == [COWBELL]
+
+
+def test_the_map_that_ships_is_changed_only_when_that_is_said(world, tmp_path):
+    shipped = Path(label_maps.__file__).parent
+    before = files_of(shipped)
+    queue = str(tmp_path / "fresh.sqlite")
+    rows = [replace(PROPOSALS[-1], audio_label="a new thing ringing", visual_label="zebra", visual_id="1202")]
+    with Queue(queue, create=True) as opened:
+        intake.import_proposals(opened, rows, intake.IntakeOptions(), load("avs"))
+        opened.decide(1, "anna", Answer("reject", note="=1+1"))
+
+    def run(*arguments):
+        return CliRunner().invoke(command, ["apply", "--queue", queue, *arguments])
+
+    for arguments in ((), ("--map", "avs")):
+        refused = run(*arguments)
+        assert refused.exit_code == 1
+        assert "--to DIR" in refused.output
+        assert "+vggsound,a new thing ringing" in refused.output
+    assert run("--dry-run").exit_code == 0
+    assert files_of(shipped) == before
+    copied = run("--to", str(tmp_path / "maps"))
+    assert copied.exit_code == 0, copied.output
+    copy = tmp_path / "maps" / "avs.csv"
+    assert load(copy).sha256 == load("avs").sha256
+    here, there = (rejected.read(rejected.path_for(path)) for path in (copy, shipped / "avs.csv"))
+    (added,) = set(here) - set(there)
+    assert added.note.endswith("reviewer: =1+1")
+    again = run()
+    assert (again.exit_code, again.stdout) == (0, "")  # the queue's map is the copy from now on
+    assert "is there already" in run("--to", str(tmp_path / "maps"), "--map", "avs").output
+    assert files_of(shipped) == before
+
+
+def test_no_cell_of_an_export_is_a_formula_and_reading_gives_back_what_was_said(world):
+    """The cells that spreadsheets run, and those that look as if they had been made safe before."""
+    cells = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "＝1",
+        "'=1",
+        "''+1",
+        "'tis",
+        "'",
+        "",
+        "a=1",
+        'ü\n,"',
+    ]
+    text = spreadsheet.to_csv([cells])
+    (shown,) = csv.reader(io.StringIO(text, newline=""))
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝")) for cell in shown)
+    assert spreadsheet.from_csv(text) == [cells]
+    decide(world, COWBELL, Answer("reject", note="-cmd|' /C calc'!A0"))
+    with world.open() as queue:
+        exported = log_csv.to_csv(queue)
+    header, row = spreadsheet.from_csv(exported)[0], spreadsheet.from_csv(exported)[-1]
+    assert dict(zip(header, row, strict=True))["note"] == "-cmd|' /C calc'!A0"
+    assert ",'-cmd" in exported

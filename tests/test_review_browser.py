@@ -7,7 +7,10 @@ from collections import Counter
 
 import pytest
 from review_page import served
-from review_world import HOSTILE, PROPOSALS, make_world
+from review_world import BASE_LINKS, HOSTILE, PROPOSALS, make_world, write_map
+
+from label_maps import Link
+from pipelines.review import rejected
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -302,6 +305,23 @@ def test_after_a_click_no_key_decides_what_was_not_meant(chromium, server, butto
     anna.close()
 
 
+def test_a_double_click_decides_one_link(chromium, server):
+    world, address = server
+    anna = Reviewer(chromium, address, "anna")
+    first = anna.link
+    box = anna.page.locator("[data-do=reject]").bounding_box()
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    anna.page.mouse.click(*at)
+    anna.wait_past(first)
+    second = anna.link
+    anna.page.mouse.down(click_count=2)  # the second half of the same double click
+    anna.page.mouse.up(click_count=2)
+    anna.page.keyboard.press("n")
+    anna.wait_past(second)
+    assert decided_by(world, "anna") == [(first, "reject")]
+    anna.close()
+
+
 def test_a_second_press_while_the_first_is_on_its_way_decides_nothing(chromium, server):
     world, address = server
     anna = Reviewer(chromium, address, "anna")
@@ -354,25 +374,28 @@ def test_the_address_names_the_link_and_the_way_back_leads_to_it(chromium, serve
     world, address = server
     anna = Reviewer(chromium, address, "anna")
     seen = [anna.link]
-    for key in ("n", "r", "n"):
+    for key in ("n", "r", "n", "d"):
         link = anna.link
         anna.page.keyboard.press(key)
         anna.wait_past(link)
         seen.append(anna.link)
         assert anna.page.url == f"{address}/link/{seen[-1]}"
-    assert len(set(seen)) == 4
-    for back, press in ((2, lambda: anna.page.keyboard.press("p")), (1, lambda: anna.page.go_back())):
-        press()
+    assert len(set(seen)) == 5
+    for back, press in ((3, "p"), (2, "p"), (1, None)):
+        anna.page.keyboard.press(press) if press else anna.page.go_back()
         anna.wait_for(seen[back])
         assert anna.page.url == f"{address}/link/{seen[back]}"
     anna.page.keyboard.press("a")  # it was rejected before
-    sync_api.expect(anna.page.locator("#status")).to_contain_text("is answered")
-    assert decided_by(world, "anna") == [(seen[1], "reject")]
+    sync_api.expect(anna.page.locator("#status")).to_contain_text("is decided: u takes")
+    assert decided_by(world, "anna") == [(seen[1], "reject"), (seen[3], "defer")]
     anna.page.reload()
-    anna.page.wait_for_selector("article.link")
-    assert anna.link == seen[1]
+    anna.wait_for(seen[1])
     with world.open() as queue:
         assert anna.page.title().startswith(queue.item(seen[1]).proposal.audio_label)
+    anna.page.keyboard.press("u")  # the answer to this link, and not the newer one
+    sync_api.expect(anna.page.locator("#status")).to_contain_text("Took back: reject")
+    with world.open() as queue:
+        assert [d.item_id for d in queue.decisions() if d.undone] == [seen[1]]
     anna.close()
 
 
@@ -452,3 +475,43 @@ def test_the_printed_link_lets_in_and_nothing_else_does(chromium, tmp_path):
         anna.press("r")
         anna.close()
     assert len(decided_by(world, "anna")) == 1
+
+
+def test_the_page_says_why_a_link_was_refused_what_the_map_notes_and_what_is_left_out(chromium, tmp_path):
+    """The queue remembers where the map and the corpora are; a category of the map without photos is no new one."""
+    world = make_world(tmp_path, ask_all=False)
+    note = Link("cow", "open_images", "/m/0zzzz", "Calf", "", "same", "m", "2026-01-02", "a calf bleats")
+    moo = Link("cow", "vggsound", "calf bleating", "calf bleating", "", "same", "m", "2026-01-02", "")
+    write_map(world.map_path, [*BASE_LINKS, note, moo])
+    (world.map_path.parent / "rejected").mkdir()
+    refused = rejected.RejectedLink(
+        *PROPOSALS[1].key, "cowbell", "maintainers", "2026-01-02", "the bell, not the animal"
+    )
+    rejected.path_for(world.map_path).write_bytes(rejected.to_csv([refused]))
+    with world.open() as queue:
+        queue.set_meta("map", str(world.map_path))
+        queue.set_meta("corpora", world.corpora)
+        bell, cow = (queue.find(PROPOSALS[n].key).id for n in (1, 0))
+        thing = next(item.id for item in queue.items() if item.adds == 2)
+        left_out = queue.progress("anna").left_out
+    with served(world, named=False) as (address, _):
+        anna = Reviewer(chromium, address, "anna")
+        page = anna.page
+        page.goto(f"{address}/link/{bell}")
+        page.wait_for_selector("article.link")
+        assert "Refused before" in page.inner_text(".notes")
+        assert "the bell, not the animal" in page.inner_text(".notes")
+        page.goto(f"{address}/link/{cow}")
+        page.wait_for_selector("article.link")
+        page.wait_for_function(
+            "() => [...document.images].every((image) => image.complete && image.naturalWidth)"
+        )
+        assert page.locator("figure").count() == 3  # photos of the corpora that the queue remembers
+        assert "a calf bleats" in page.inner_text(".notes")
+        assert "A new category" not in page.inner_text(".impact")
+        page.goto(f"{address}/link/{thing}")
+        page.wait_for_selector("article.link")
+        assert "A new category" in page.inner_text(".impact")
+        page.goto(f"{address}/progress")
+        assert f"{left_out} more add nothing" in page.inner_text("main")
+        anna.close()

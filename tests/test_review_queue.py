@@ -10,7 +10,7 @@ from review_world import PROPOSALS, make_world, write_proposals
 from label_maps import Kinds, LabelMap, Link, load
 from pipelines.matching import proposals
 from pipelines.matching.proposals import Proposal, ProposalsError
-from pipelines.review import intake, rejected, schema
+from pipelines.review import intake, order, rejected, schema
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer, Conflict
@@ -71,7 +71,7 @@ def test_boundary_is_the_cut_with_the_fewest_errors():
     def errors(cut):
         return sum((p.score >= cut) != (p.decision == "accept") for p in rows)
 
-    found = intake.find_boundary(rows)
+    found = order.find_boundary(rows)
     assert errors(found) == min(errors(cut / 1000) for cut in range(-1, 1002))
 
 
@@ -217,7 +217,7 @@ def test_the_log_cannot_be_rewritten(queue):
 
 def test_an_import_that_fails_leaves_the_queue_as_it_was(queue, world, monkeypatch):
     before = [item.key for item in queue.items()]
-    monkeypatch.setattr(intake, "_rank", lambda *_: 1 / 0)
+    monkeypatch.setattr(order, "arrange", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         reimport(queue, [replace(PROPOSALS[0], audio_label="new sound")], world)
     assert [item.key for item in queue.items()] == before
@@ -331,7 +331,7 @@ def test_files_that_are_no_queue_are_refused(tmp_path):
     Queue(newer, create=True).connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     older = str(tmp_path / "older.sqlite")
     Queue(older, create=True).connection.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
-    with pytest.raises(ReviewError, match="version 1; this program knows 2: apply its decisions"):
+    with pytest.raises(ReviewError, match="version 2; this program knows 3: apply its decisions"):
         Queue(older)
     with pytest.raises(ReviewError, match="newer program"):
         Queue(newer)

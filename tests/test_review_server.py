@@ -174,7 +174,8 @@ def test_hostile_requests_are_refused_with_all_headers(fresh):
     for name in (b'{"name": "\\ud800"}', b'{"name": "anna "}'[:-3] + b'\\ud83d"}', b"[" * 9000):
         check_refused(client.post("/api/reviewer", content=name))
     check_refused(client.post("/api/link/1/target", content=b'{"source": "\\ud800", "source_id": "80"}'))
-    check_refused(client.post("/api/undo", content=b'{"request_id": "\\ud800"}'))
+    for body in (b'{"request_id": "\\ud800"}', b'{"decision": true}', b'{"decision": %s}' % HUGE.encode()):
+        check_refused(client.post("/api/undo", content=body))
     for length in ("²", "9" * 5000, "-1", "1_0"):
         answer = client.post("/api/undo", content=b"{}", headers={"content-length": length.encode()})
         check_refused(answer)
@@ -306,6 +307,18 @@ def test_what_is_passed_over_is_free_again_and_the_end_serves_nothing_that_other
     decide(ben, given)
     decide(anna, second)
     assert following(ben, "b") | {"progress": 0} == {"link": None, "held": False, "progress": 0}
+
+
+def test_the_page_takes_back_the_answer_it_shows_and_nobody_elses(fresh):
+    anna, ben = browser(fresh), browser(fresh, "ben")
+    first = next_link(anna)
+    made = decide(anna, first, "reject").json()["decision"]
+    decide(anna, next_link(anna), "accept")
+    assert anna.get(f"/api/link/{first['id']}").json()["link"]["mine"] == made
+    assert ben.get(f"/api/link/{first['id']}").json()["link"]["mine"] is None
+    assert "somebody else's" in ben.post("/api/undo", json={"decision": made}).json()["error"]
+    assert anna.post("/api/undo", json={"decision": made}).json()["link"]["id"] == first["id"]
+    assert anna.post("/api/undo", json={"decision": made}).status_code == 400
 
 
 def test_a_lease_ends_with_its_time_or_when_the_holder_goes_on():

@@ -3,7 +3,7 @@
 import pytest
 
 from avs_train import config as configuration
-from avs_train.models.flops import flops_per_image
+from avs_train.flops import flops_per_image
 from avs_train.report import published
 
 

@@ -199,13 +199,13 @@ def test_other_data_or_settings_are_refused_with_what_differs(dataset, finished,
 @pytest.fixture
 def poisoned(monkeypatch):
     """The loss of step 2 is NaN."""
-    real, calls = loop.mask_loss, []
+    real, calls = loop.loss_of, []
 
     def bad(*arguments):
         calls.append(1)
         return real(*arguments) * (float("nan") if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(loop, "mask_loss", bad)
+    monkeypatch.setattr(loop, "loss_of", bad)
 
 
 def test_nan_stops_saves_and_names_the_batch(dataset, tmp_path, poisoned):

@@ -162,7 +162,7 @@ def test_counts_and_funnel_that_do_not_agree(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("extension", "content", "message"),
     [
-        ("jpg", b"no jpeg", "does not decode: SyntaxError: not a JPEG file"),
+        ("jpg", b"no jpeg", "jpg: no JPEG: begins with 6e 6f 20 6a"),
         (
             "mask.png",
             png(np.zeros((10, 10), np.uint8)),
@@ -393,6 +393,13 @@ def test_a_dataset_of_version_1_is_read_cut_and_checked(copy: Path, tmp_path: Pa
         lambda record: record.update(seed="0"),
         lambda record: record["funnel"][0].pop("kept"),
         lambda record: record["counts"].update(train=3),
+        lambda record: record["counts"].pop("val"),
+        lambda record: record["recipe"].pop("text"),
+        lambda record: record["tables"].update({"../../x.parquet": record["tables"]["pool.parquet"]}),
+        lambda record: record["shards"].append(record["shards"][0]),
+        lambda record: record["shards"][0].update(split="test"),
+        lambda record: record["shards"][0].update(bytes=10**18),
+        lambda record: record["shards"][0].update(path="train/train-000000.tar\n"),
     ],
 )
 def test_a_manifest_of_other_types_is_damaged(copy: Path, change: Callable[[dict], None]) -> None:
@@ -405,9 +412,6 @@ def test_tables_that_are_none(copy: Path) -> None:
     (copy / "pool.parquet").write_bytes(b"PAR1 no table PAR1")
     url = str(copy / "pool.parquet")
     entry = {"rows": 1, "bytes": storage.size(url), "sha256": storage.sha256(url)}
-    edit_manifest(
-        copy, lambda record: record["tables"].update({"pool.parquet": entry, "../../x.parquet": entry})
-    )
+    edit_manifest(copy, lambda record: record["tables"].update({"pool.parquet": entry}))
     text = found(copy)
-    assert "pool.parquet: no readable Parquet" in text
-    assert "../../x.parquet: the format has no such table" in text
+    assert "pool.parquet: no readable table" in text

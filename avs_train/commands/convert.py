@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from avs_train.commands import options
+from shards.command_line import Command
 
-@click.command()
+
+@click.command(cls=Command, kept="TARGET is not written; the same command begins again")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", required=False, type=click.Path(path_type=Path))
 @click.option(
@@ -23,8 +26,14 @@ import click
     metavar="FILE",
     help="VGGish: written here from a released SOURCE, read from here for `--to released`.",
 )
+@options.JSON
 def command(
-    source: Path, target: Path | None, to: str | None, frozen: Path | None, vggish: Path | None
+    source: Path,
+    target: Path | None,
+    to: str | None,
+    frozen: Path | None,
+    vggish: Path | None,
+    as_json: bool,
 ) -> None:
     """Say what checkpoint SOURCE holds; with TARGET, write it there.
 
@@ -41,7 +50,14 @@ def command(
       avs-train convert RUN/best/weights.safetensors sama.pth --to released --frozen sam_vit_h_4b8939.pth \\
           --vggish vggish.pth
     """
-    from avs_train.conversion import convert
+    from shards import terminal
+    from shards.display import Display
 
-    for line in convert(source, target, to, frozen, vggish):
-        click.echo(line)
+    with Display(f"Convert {source} into {target}" if target else f"Read {source}"):
+        from avs_train.conversion import convert
+
+        lines = list(convert(source, target, to, frozen, vggish))
+    if as_json:
+        terminal.out_json({"source": str(source), "target": target and str(target), "told": lines})
+    else:
+        terminal.out(*lines)

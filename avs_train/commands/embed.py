@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING
 import click
 
 from avs_train.commands import options
+from shards.command_line import Command
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from avs_train.config import Config
+    from avs_train.data.embeddings import Embeddings
     from avs_train.data.samples import Member
+    from avs_train.display import RunDisplay
 
 _SAVE_EVERY = 5000  # clips
 
 
-@click.command()
+@click.command(
+    cls=Command, kept="what {out} holds is kept: a save each 5,000 clips; the same command goes on"
+)
 @click.argument("config")
 @options.OVERRIDES
 @options.DATA
 @click.option(
     "--out", required=True, metavar="FILE", help="Parquet table; clips that it holds already are kept."
 )
-def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> None:
+@options.JSON
+def command(config: str, overrides: tuple[str, ...], data: str, out: str, as_json: bool) -> None:
     """Compute the embedding of every clip of DATASET's pool with CONFIG's encoder.
 
     Give the table to training with `audio.embeddings=FILE`. Without one, training embeds each clip when it first
@@ -32,16 +39,27 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
     Example: avs-train embed sama_avs --data out/avs --out embeddings.parquet
     """
     from avs_train import config as configuration
+    from avs_train.display import RunDisplay
+    from shards import terminal
+
+    settings = configuration.load(config, overrides)
+    configuration.check_weights(settings)
+    with RunDisplay(f"Embed the clips of {data} into {out}", "Embed", "clips") as display:
+        table = _fill(settings, data, out, display)
+    if as_json:
+        terminal.out_json({"out": out, "clips": len(table), "encoder": table.encoder.fingerprint})
+
+
+def _fill(settings: "Config", data: str, out: str, display: "RunDisplay") -> "Embeddings":
+    """The table at `out`, saved with every clip of the dataset's pool in it."""
     from avs_train.audio import open_encoder
     from avs_train.data.embeddings import Embeddings, load_embeddings
     from avs_train.data.samples import open_split
-    from avs_train.display import Bar
     from avs_train.distributed import choose_device
     from shards import format, storage
     from shards.manifest import DatasetError
     from shards.reader import Dataset
 
-    settings = configuration.load(config, overrides)
     encoder = open_encoder(settings.audio, choose_device(settings.train.device))
     table = load_embeddings(out, encoder) if storage.exists(out) else Embeddings(encoder)
     members: dict[str, Member] = {}
@@ -54,10 +72,10 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
     if not members:
         raise DatasetError(f"{data} has no clip that a sample could hear: nothing to embed")
     missing = [clip_id for clip_id in sorted(members) if clip_id not in table]
-    with Bar("embed") as bar, ThreadPoolExecutor(max(1, settings.data.workers)) as pool:
-        bar.begin({"clips": len(members), "steps": len(members), "begin": len(members) - len(missing)})
+    with ThreadPoolExecutor(max(1, settings.data.workers)) as pool:
+        display.begin({"clips": len(members), "steps": len(members), "begin": len(members) - len(missing)})
         if short:
-            bar.say(
+            display.say(
                 f"{short} clips are shorter than 1.935 s: their last whole window is used, repeated below 0.975 s"
             )
         ahead: deque[tuple[str, Future[np.ndarray]]] = deque()
@@ -67,11 +85,12 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str) -> Non
                 ahead.append((clip_id, pool.submit(_waveform, data, members[clip_id])))
             clip_id, future = ahead.popleft()
             table.resolve([clip_id], {clip_id: future.result()})
-            bar.step(len(members) - len(missing) + done, {})
+            display.step(len(members) - len(missing) + done, {})
             if done % _SAVE_EVERY == 0:
                 table.save(out)
         table.save(out)
-        bar.say(f"{out}: {len(table)} clips, encoder {encoder.fingerprint}")
+        display.say(f"{out}: {len(table)} clips, encoder {encoder.fingerprint}")
+    return table
 
 
 def _waveform(data: str, member: "Member") -> "np.ndarray":

@@ -1,20 +1,24 @@
 """`avs-train eval`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from avs_train import config as configuration
 from avs_train.commands import options
+from shards.command_line import NOTHING, Command
 
 if TYPE_CHECKING:
     from avs_train.config import Config
     from avs_train.data.loader import Batch, Loader
     from avs_train.data.pairing import Hearing
+    from avs_train.display import RunDisplay
     from avs_train.report import Evaluated
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @click.argument("model")
 @options.OVERRIDES
 @options.DATA
@@ -27,27 +31,58 @@ if TYPE_CHECKING:
 )
 @click.option("--robustness", is_flag=True, help="Also with swapped and with silent audio.")
 @click.option("--out", metavar="FILE", help="JSON result.  [default: beside the checkpoint]")
+@options.JSON
 def command(
-    model: str, overrides: tuple[str, ...], data: str, split: str, robustness: bool, out: str | None
+    model: str,
+    overrides: tuple[str, ...],
+    data: str,
+    split: str,
+    robustness: bool,
+    out: str | None,
+    as_json: bool,
 ) -> None:
     """Measure MODEL: a run folder (its best checkpoint), a checkpoint, or `sam_oracle`.
 
     mJ and mF are the per-frame protocol of AVSBench at the model's input size; `evaluate.resolution=224` measures at
-    AVSBench's own size. mF comes in three variants that must not be compared with each other.
+    AVSBench's own size. mF comes in five variants that must not be compared with each other. A model that tells classes
+    is measured by class instead, in three variants, where `avss_official` is AVSBench-semantic's own.
 
     Example: avs-train eval out/runs/tiny --data out/train-data --robustness
     """
+    from avs_train.display import RunDisplay
+    from shards import terminal
+
+    if peeked := configuration.of_model(model, overrides):
+        configuration.check_weights(peeked)
+    with RunDisplay(f"Measure {model} on the {split} split of {data}", "Measure", "samples") as display:
+        result, target = _measure(model, overrides, data, split, robustness, out, display)
+    if result and as_json:
+        terminal.out_json({"written": str(target), **asdict(result)})
+    elif result:
+        _show(result, target)
+
+
+def _measure(
+    model: str,
+    overrides: tuple[str, ...],
+    data: str,
+    split: str,
+    robustness: bool,
+    out: str | None,
+    bar: "RunDisplay",
+) -> "tuple[Evaluated | None, Path]":
+    """The result, written, and where; None on all ranks but the first."""
     from avs_train import assembly
     from avs_train.data.samples import open_split
-    from avs_train.display import Bar
     from avs_train.distributed import joined
     from avs_train.evaluate import evaluate
     from avs_train.report import Evaluated, write_evaluated
     from avs_train.robustness import measure
 
     settings, step = assembly.open_settings(model, overrides)
-    with joined(settings.train.device) as place, Bar(f"eval {split}", shown=place.first) as bar:
+    with joined(settings.train.device) as place:
         found = open_split(data, split)
+        assembly.refuse_other_classes(settings, found)
         network = assembly.open_model(settings, place.device).eval()
         embeddings = assembly.open_embeddings(settings, place.device)
         predict = assembly.open_predict(settings, network, place.device)
@@ -56,7 +91,7 @@ def command(
         def open_loader(hearing: "Hearing | None" = None) -> "Loader":
             return assembly.open_loader(settings, found, embeddings, place.device, hearing)
 
-        def count(batch: "Batch", logits: object) -> None:
+        def count(batch: "Batch", shown: object) -> None:
             nonlocal seen
             seen += len(batch.keys) * place.world
             bar.step(min(seen, len(found)), {})
@@ -74,13 +109,14 @@ def command(
                 batch_size=size,
                 on_sound=lambda name: bar.say(f"{name} audio"),
             ).summary()
-        if place.first:
-            identity = {**found.identity(), "shards": len(found.shards)}
-            weights = _weights(model, settings)
-            result = Evaluated(settings.name, step, identity, settings.mask_size, summary, robust, weights)
-            target = Path(out or _beside(model, found.dataset, split, weights))
-            write_evaluated(result, target)
-            _show(result, target)
+        if not place.first:
+            return None, Path()
+        identity = {**found.identity(), "shards": len(found.shards)}
+        weights = _weights(model, settings)
+        result = Evaluated(settings.name, step, identity, settings.mask_size, summary, robust, weights)
+        target = Path(out or _beside(model, found.dataset, split, weights))
+        write_evaluated(result, target)
+        return result, target
 
 
 def _weights(model: str, settings: "Config") -> str:
@@ -100,23 +136,35 @@ def _beside(model: str, dataset: str, split: str, weights: str) -> str:
 
 
 def _show(result: "Evaluated", target: Path) -> None:
-    from rich.table import Table
-
     from shards import terminal
 
-    table = Table("category", "samples", "mJ", "mF (dataset)")
-    for category, values in result.summary["categories"].items():
-        table.add_row(category, str(values["samples"]), f"{values['mJ']:.4f}", f"{values['mF_dataset']:.4f}")
-    terminal.console().print(table)
-    variants = ", ".join(f"{name} {value:.4f}" for name, value in result.summary["mF"].items())
-    click.echo(f"mJ {result.summary['mJ']:.4f}; mF {variants}; {result.summary['samples']} samples")
+    summary = result.summary
+    if result.is_semantic:
+        table = terminal.Table("class", "frames", "mJ", "F")
+        for name, values in summary["classes"].items():
+            table.add_row(name, str(values["frames"]), f"{values['mJ']:.4f}", f"{values['F']:.4f}")
+        terminal.console().print(table)
+        for variant, values in summary["semantic"].items():
+            terminal.out(
+                f"{variant}: mJ {values['mJ']:.4f}, F {values['F']:.4f}, {values['seen']} classes seen"
+            )
+        terminal.out(f"{summary['samples']} samples, {summary['padding']} frames of padding in avss_official")
+    else:
+        table = terminal.Table("category", "samples", "mJ", "mF (dataset)")
+        for category, values in summary["categories"].items():
+            table.add_row(
+                category, str(values["samples"]), f"{values['mJ']:.4f}", f"{values['mF_dataset']:.4f}"
+            )
+        terminal.console().print(table)
+        variants = ", ".join(f"{name} {value:.4f}" for name, value in summary["mF"].items())
+        terminal.out(f"mJ {summary['mJ']:.4f}; mF {variants}; {summary['samples']} samples")
     if result.robustness:
         scores, same = result.robustness["mJ"], result.robustness["agreement"]
         for name in ("swapped", "silent"):
-            click.echo(
+            terminal.out(
                 f"{name} audio: mJ {scores[name]:.4f} (true audio {scores['true']:.4f}); "
                 f"IoU with the mask under true audio {same[name]:.4f}"
             )
     for key, reason in result.summary["corrupt"].items():
-        click.echo(f"left out, corrupt: {key}: {reason}")
-    click.echo(f"written to {target}")
+        terminal.out(f"left out, corrupt: {key}: {reason}")
+    terminal.out(f"written to {target}")

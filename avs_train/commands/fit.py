@@ -1,11 +1,12 @@
 """`avs-train fit`."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import click
 
 from avs_train import config as configuration
 from avs_train.commands import options
+from shards.command_line import Command
 
 
 def _epilog() -> str:
@@ -17,12 +18,15 @@ def _epilog() -> str:
     return "\n".join(lines)
 
 
-@click.command(epilog=_epilog())
+@click.command(
+    cls=Command, kept="the last checkpoint is kept; the same command goes on from it", epilog=_epilog()
+)
 @click.argument("config")
 @options.OVERRIDES
 @options.DATA
+@options.JSON
 @click.option("--out", metavar="RUN", help="Run folder.  [default: runs/CONFIG]")
-def command(config: str, overrides: tuple[str, ...], data: str, out: str | None) -> None:
+def command(config: str, overrides: tuple[str, ...], data: str, as_json: bool, out: str | None) -> None:
     """Train CONFIG (a name below, or a TOML file) on the shards of DATASET.
 
     Examples, alone and on several GPUs:
@@ -33,15 +37,21 @@ def command(config: str, overrides: tuple[str, ...], data: str, out: str | None)
 
     The same command again resumes from the last checkpoint, also with another number of GPUs.
     """
-    from avs_train.display import Bar
-    from avs_train.distributed import joined
-    from avs_train.loop import fit
+    from avs_train.display import RunDisplay, first_rank
+    from shards import terminal
 
     settings = configuration.load(config, overrides)
-    with joined(settings.train.device) as place, Bar(settings.name, shown=place.first) as bar:
-        run = out or f"runs/{settings.name}"
-        result = fit(settings, data, run, place, bar)
+    configuration.check_weights(settings)
+    run = out or f"runs/{settings.name}"
+    with RunDisplay(f"Train {settings.name} on {data} into {run}", "Train", "steps") as display:
+        from avs_train.distributed import joined
+        from avs_train.loop import fit
+
+        with joined(settings.train.device) as place:
+            result = fit(settings, data, run, place, display)
         for key, reason in result.corrupt.items():
-            bar.say(f"corrupt sample {key}: {reason}")
+            display.warn(f"corrupt sample {key}: {reason}")
         best = f", best validation mJ {result.best_mj:.4f}" if result.best_mj is not None else ""
-        bar.say(f"{run}: {result.step} steps{best}; next: avs-train eval {run} --data {data}")
+        display.say(f"{run}: {result.step} steps{best}; next: avs-train eval {run} --data {data}")
+    if as_json and first_rank():
+        terminal.out_json({"run": run, **asdict(result)})

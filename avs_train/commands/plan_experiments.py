@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shards.command_line import NOTHING, Command
+
 if TYPE_CHECKING:
     from avs_train.experiments import Experiment
 
 TABLES = tuple("234567")
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @click.option(
     "--table", "tables", multiple=True, type=click.Choice(TABLES), help="Only this table; may be repeated."
 )
@@ -24,10 +26,18 @@ TABLES = tuple("234567")
     metavar="NAME=DATASET",
     help="Where avs_synthetic, avsbench_s4 or avsbench_ms3 is; may be repeated.",
 )
-def command(tables: tuple[str, ...], places: tuple[str, ...]) -> None:
+@click.option(
+    "--tflops",
+    type=click.FloatRange(0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="What all GPUs together reach, in bf16 TFLOP/s; docs/train_on_gpus.md says what to expect.",
+)
+def command(tables: tuple[str, ...], places: tuple[str, ...], tflops: float) -> None:
     """Print every run behind Tables 2 to 7 of the paper, each after the one it begins from, as a shell script.
 
-    What is trained or measured already is a comment. A dataset without a place is a shell variable.
+    Each run says how many hours it takes at --tflops. What is trained or measured already is a comment. A dataset
+    without a place is a shell variable.
 
     \b
     Examples:
@@ -47,11 +57,11 @@ def command(tables: tuple[str, ...], places: tuple[str, ...]) -> None:
         where[name] = shlex.quote(url)
     click.echo("set -e")
     for each in found:
-        for line in _lines(each, where):
+        for line in _lines(each, where, tflops):
             click.echo(line)
 
 
-def _lines(each: "Experiment", where: Mapping[str, str]) -> Iterator[str]:
+def _lines(each: "Experiment", where: Mapping[str, str], tflops: float) -> Iterator[str]:
     from avs_train import experiments
 
     name = each.config.name
@@ -67,6 +77,8 @@ def _lines(each: "Experiment", where: Mapping[str, str]) -> Iterator[str]:
         )
     trained = each.config.model.name != "sam"
     if trained:
+        hours = experiments.work(each.config) / (tflops * 1e12) / 3600
+        yield f"# {hours:,.1f} h at {tflops:,.0f} TFLOP/s"
         # again it resumes where it stopped, and after its end does nothing
         yield f"avs-train fit {name} --data {_place(each.config.data.dataset, where)}"
     for data in each.measured(untrained=False):

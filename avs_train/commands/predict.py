@@ -1,19 +1,25 @@
 """`avs-train predict`."""
 
 import json
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from avs_train import config as configuration
+from avs_train.commands import options
+from shards.command_line import NOTHING, Command
 from shards.errors import AvsError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from avs_train.display import RunDisplay
 
-@click.command()
+
+@click.command(cls=Command, kept=NOTHING)
 @click.argument("seen", type=click.Path(path_type=Path))
 @click.argument("rest", nargs=-1, metavar="[SOUND] [KEY=VALUE]...")
 @click.option("--model", required=True, metavar="RUN", help="Run folder or checkpoint.")
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     "--masks",
     type=click.Path(path_type=Path),
     metavar="JSON",
-    help="Also the masks, in COCO's run lengths.",
+    help="Also the masks, in COCO's run lengths; by class too, where RUN tells classes.",
 )
 @click.option(
     "--mask", type=click.Path(path_type=Path), metavar="PNG", help="Of a photo: also its mask, 0 and 255."
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     metavar="S",
     help="Of a video: seconds from one new mask to the next; the frames between keep the last.  [default: each frame]",
 )
+@options.JSON
 def command(
     seen: Path,
     rest: tuple[str, ...],
@@ -55,6 +62,7 @@ def command(
     mask: Path | None,
     fps: float,
     every: float,
+    as_json: bool,
 ) -> None:
     """Mark what makes the sound in SEEN: a photo, a video, or a folder of frames.
 
@@ -68,13 +76,51 @@ def command(
       avs-train predict photo.jpg dog.wav --model runs/sama_avs
       avs-train predict frames/ sound.wav --fps 25 --model runs/sama_avs
     """
+    from avs_train.display import RunDisplay
+    from shards import terminal
+
+    overrides = [each for each in rest if "=" in each and not Path(each).is_file()]
+    if peeked := configuration.of_model(model, overrides):
+        configuration.check_weights(peeked)
+    with RunDisplay(f"Mark what sounds in {seen}", "Mark", "frames") as display:
+        marked = _mark(seen, rest, model, out, masks, mask, fps, every, display)
+    if as_json:
+        terminal.out_json(asdict(marked))
+    else:
+        terminal.out(
+            f"{marked.out}: the mask covers {marked.covered:.1%} of the photo"
+            if marked.photo
+            else f"{marked.out}: {marked.frames} frames, the masks cover {marked.covered:.1%} of them"
+        )
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """What was written; `covered`: the share of the pixels that sounds, in [0, 1]."""
+
+    out: str
+    photo: bool
+    frames: int
+    covered: float
+
+
+def _mark(
+    seen: Path,
+    rest: tuple[str, ...],
+    model: str,
+    out: Path | None,
+    masks: Path | None,
+    mask: Path | None,
+    fps: float,
+    every: float,
+    bar: "RunDisplay",
+) -> _Marked:
     import cv2
     import numpy as np
 
     from avs_train import assembly, predict
     from avs_train.data import decode, sound
-    from avs_train.display import Bar
-    from avs_train.pictures import overlay
+    from avs_train.pictures import by_class, overlay
     from avs_train.video import VideoError, Writer, is_photo, open_video
     from shards.sound import RATE_HZ
 
@@ -95,17 +141,21 @@ def command(
         if written and not (written.suffix and cv2.haveImageWriter(str(written))):
             raise AvsError(f"{written}: give the name of a picture, such as out.png")
     settings, _ = assembly.open_settings(model, ["model.compile=false", *overrides])
+    names = assembly.class_names(settings)
+
+    def marked(image: "np.ndarray", found: "np.ndarray") -> "np.ndarray":
+        return by_class(image, found, names) if names else overlay(image, found > 0)
+
     if photo:
         if heard is None:
             raise VideoError(f"{seen} is a photo: give the SOUND to look for too")
         picture = decode.photo(seen.read_bytes())
         (found,) = predict.open_masks(settings)([picture], [sound.window(heard)])
-        _write(target, cv2.cvtColor(overlay(picture, found), cv2.COLOR_RGB2BGR))
+        _write(target, cv2.cvtColor(marked(picture, found), cv2.COLOR_RGB2BGR))
         if mask:
-            _write(mask, found.astype(np.uint8) * 255)
-        _write_masks(masks, seen, [{"frame": 0, "time_s": 0.0, "segmentation": predict.run_lengths(found)}])
-        click.echo(f"{target}: the mask covers {found.mean():.1%} of the photo")
-        return
+            _write(mask, (found > 0).astype(np.uint8) * 255)
+        _write_masks(masks, seen, [predict.told(0, 0.0, found, names)])
+        return _Marked(str(target), True, 1, float((found > 0).mean()))
 
     video = open_video(seen, Fraction(fps).limit_denominator(1000))
     if video.sound_s is None and heard is None:
@@ -113,7 +163,7 @@ def command(
     delay_s = 0.0 if heard else video.sound_s or 0.0
     waveform = sound.all_of(heard or seen)
     told, covered = [], 0.0
-    with Bar("predict") as bar, Writer(target, video.rate, heard or seen, delay_s) as writer:
+    with Writer(target, video.rate, heard or seen, delay_s) as writer:
         bar.begin({"frames": video.count, "sound s": round(len(waveform) / RATE_HZ, 1), "steps": video.count})
         pairs = predict.masks_of(
             predict.open_masks(settings),
@@ -124,15 +174,14 @@ def command(
             at_once=settings.evaluate.batch_size,
         )
         for frame, found in pairs:
-            writer.write(overlay(frame.image, found), frame.time_s)
+            writer.write(marked(frame.image, found), frame.time_s)
             if masks:
-                lengths = predict.run_lengths(found)
-                told.append({"frame": frame.index, "time_s": round(frame.time_s, 6), "segmentation": lengths})
-            covered += float(found.mean())
+                told.append(predict.told(frame.index, round(frame.time_s, 6), found, names))
+            covered += float((found > 0).mean())
             bar.step(frame.index + 1, {})
         count = frame.index + 1
     _write_masks(masks, seen, told)
-    click.echo(f"{target}: {count} frames, the masks cover {covered / count:.1%} of them")
+    return _Marked(str(target), False, count, covered / count)
 
 
 def _write_masks(path: Path | None, seen: Path, masks: list[dict[str, object]]) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import soundfile
 
+from shards import pictures
 from shards.errors import AvsError
 from shards.hashing import unit
 from shards.sound import RATE_HZ, WINDOW_SAMPLES, window_start
@@ -85,6 +86,12 @@ def mask(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
         np.greater(decoded, 127, out=out.view(bool))
 
 
+def classes(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
+    """Decode numbers of classes and resize them to `out`, (S, S) uint8, written, nearest neighbour by pixel centres."""
+    decoded = view.of(_decoded(png, cv2.IMREAD_GRAYSCALE, "classes"))
+    cv2.resize(decoded, out.shape[::-1], dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def waveform(flac: bytes, window: int = 1) -> np.ndarray:
     """One VGGish window of a 16 kHz mono clip.
 
@@ -113,8 +120,9 @@ def fill_window(samples: np.ndarray) -> np.ndarray:
 
 def _decoded(encoded: bytes, flags: int, what: str) -> np.ndarray:
     try:
+        pictures.check(encoded)
         decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except cv2.error as error:
+    except (cv2.error, pictures.PictureError) as error:
         raise DecodeError(f"{what} that does not decode: {error}") from error
     if decoded is None:
         raise DecodeError(f"{what} of {len(encoded)} bytes that does not decode")

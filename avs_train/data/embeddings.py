@@ -30,6 +30,9 @@ class AudioEncoder(Protocol):
     def __call__(self, waveform: torch.Tensor) -> torch.Tensor:
         """(15600,) float32 in [-1, 1] at 16 kHz to (128,) float32 on the encoder's device."""
 
+    def of_bands(self, bands: torch.Tensor) -> torch.Tensor:
+        """The same from its log-mel bands, (1, 96, 64) float32."""
+
 
 class Embeddings:
     """What each clip sounds like to `encoder`; a memory of clip id to (128,) float32 on the CPU."""

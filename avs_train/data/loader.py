@@ -22,7 +22,7 @@ from avs_train.data.order import epoch_order, rank_part, shard_order, steps_per_
 from avs_train.data.pairing import SILENCE, Hearing, frozen
 from avs_train.data.samples import Member, Row, Split
 from avs_train.data.shard_files import ShardError, ShardFiles
-from shards import storage
+from shards import format, storage
 from shards.errors import AvsError
 from shards.sound import WINDOW_SAMPLES
 
@@ -37,7 +37,8 @@ class CorruptDataError(AvsError):
 class Batch:
     """One rank's part of a global batch, ready for the device.
 
-    image: (n, S, S, 3) uint8 RGB. mask: (n, M, M) uint8, 0 or 1. rows: row numbers in the split.
+    image: (n, S, S, 3) uint8 RGB. mask: (n, M, M) uint8, 0 or 1, or the number of a class, where the loader reads them.
+    rows: row numbers in the split.
     clips: the clip each sample hears; waveforms: (15600,) float32 of those without a known embedding.
     stored: the image embeddings on disk, where the loader has any; `image` is then filled where none is known.
     """
@@ -96,6 +97,7 @@ class Loader:
         tolerance: fraction of the split's samples that may be corrupt.
         pin: put batches in page-locked memory, for a GPU.
         images: where the embeddings of photos are kept, so that they need not be decoded.
+        classes: read which class each pixel is of, instead of which sound.
     """
 
     def __init__(
@@ -113,8 +115,9 @@ class Loader:
         tolerance: float = 0.0,
         pin: bool = False,
         images: ImageEmbeddings | None = None,
+        classes: bool = False,
     ) -> None:
-        self.images = images
+        self.images, self.classes = images, classes
         self.split, self.files, self.embeddings, self.hearing = split, files, embeddings, hearing
         self.size, self.mask_size, self.augment_seed = size, mask_size, augment_seed
         self.workers, self.prefetch, self.pin = workers, prefetch, pin
@@ -245,17 +248,28 @@ class _Filling:
             return
 
     def _load(self, slot: int, row: Row, clip_id: str) -> None:
-        first, last, images = row.jpg, row.mask, self.loader.images
-        if images and self.features is not None and images.load(first.sha256, self._features[slot]):
-            self.known[slot], first = True, last
-        # The mask lies right behind the photo and a small JSON: one read for both.
-        span = self.loader.files.read(first.shard, first.offset, last.offset + last.size - first.offset)
+        images, target = self.loader.images, row.classes if self.loader.classes else row.mask
+        assert target is not None  # or `classes` was not asked for
+        wanted = [row.jpg, target]
+        if images and self.features is not None and images.load(row.jpg.sha256, self._features[slot]):
+            self.known[slot], wanted = True, [target]
+        # Members of a sample are neighbours: one read for both.
+        begin = min(member.offset for member in wanted)
+        end = max(member.offset + member.size for member in wanted)
+        span = self.loader.files.read(target.shard, begin, end - begin)
+
+        def content(extension: str, member: Member) -> bytes:
+            return _checked(row.key, extension, span[member.offset - begin :][: member.size], member)
+
         view, seed = decode.WHOLE, self.loader.augment_seed
         if seed is not None:
             view = decode.drawn_view(seed, self.request.epoch, row.sample_id)
         if not self.known[slot]:
-            decode.image(_checked(row.key, "jpg", span[: first.size], first), self._images[slot], view)
-        decode.mask(_checked(row.key, "mask.png", span[-last.size :], last), self._masks[slot], view)
+            decode.image(content("jpg", row.jpg), self._images[slot], view)
+        if self.loader.classes:
+            decode.classes(content(format.CLASSES, target), self._masks[slot], view)
+        else:
+            decode.mask(content("mask.png", target), self._masks[slot], view)
         if clip_id != SILENCE and clip_id not in self.loader.embeddings:
             self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
         elif clip_id == SILENCE:

@@ -43,11 +43,12 @@ def swapped(clips: Clips, seed: int) -> Hearing:
         if row.category not in others:
             others[row.category] = clips.others(row.category)
         choices = others[row.category]
-        if not choices:
+        if not choices or choices == [row.clip_id]:
             raise SettingError(
                 f"no clip to swap for {row.category!r}: the split has clips of this category alone; "
                 "swapped audio needs two categories or more"
             )
-        return choices[hash64("swap", seed, row.sample_id) % len(choices)]
+        place = hash64("swap", seed, row.sample_id) % len(choices)
+        return choices[place] if choices[place] != row.clip_id else choices[place - 1]
 
     return hear

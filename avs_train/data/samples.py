@@ -11,12 +11,14 @@ from shards.hashing import hash64
 from shards.manifest import DatasetError, ShardEntry
 from shards.pools import Pools
 from shards.reader import Dataset
+from shards.records import RECORDING
 
 _SAMPLE_COLUMNS = [
     "key", "sample_id", "category", "shard", "flac_offset", "flac_size", "flac_sha256", "jpg_offset", "jpg_size",
     "jpg_sha256", "mask_png_offset", "mask_png_size", "mask_png_sha256", "image_id", "clip_id", "video_id",
     "width", "height", "duration_s",
 ]  # fmt: skip
+_CLASS_COLUMNS = ["classes_png_offset", "classes_png_size", "classes_png_sha256"]
 _CLIP_COLUMNS = ["clip_id", "categories", "shard", "flac_offset", "flac_size", "flac_sha256", "duration_s"]
 
 
@@ -32,7 +34,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Row:
-    """One sample of the table, as the loader needs it."""
+    """One sample of the table, as the loader needs it.
+
+    clip_id: of the clip that KEY.flac holds; of a scene, whose sound is its own, the key. classes: its class masks,
+    None where the dataset has none.
+    """
 
     key: str
     sample_id: str
@@ -44,6 +50,7 @@ class Row:
     jpg: Member
     mask: Member
     flac: Member
+    classes: Member | None = None
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,17 @@ class Clips:
         return None if index is None else self.pools.ids[index]
 
     def others(self, category: str) -> list[str]:
-        """Clips of the split that do not sound like `category`, sorted by id."""
-        own = set(self.pools.of(self.split, category))
+        """Clips of the split that sound like none of `category`, several joined by `+`; sorted by id."""
+        own = {clip_id for name in category.split("+") for clip_id in self.pools.of(self.split, name)}
         return [clip_id for clip_id in self.pools.ids if clip_id not in own]
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a dataset; rows are numbered in the order of samples.parquet (shard, key)."""
+    """One split of a dataset; rows are numbered in the order of samples.parquet (shard, key).
+
+    classes: of its class masks, the first is 1; empty where it has none. scenes: samples have sounds of their own.
+    """
 
     url: str
     name: str
@@ -78,6 +88,8 @@ class Split:
     clips: Clips
     shards: tuple[ShardEntry, ...]
     fraction: float = 1.0
+    classes: tuple[str, ...] = ()
+    scenes: bool = False
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -100,9 +112,11 @@ class Split:
             size, sha256 = value[f"{name}_size"], value[f"{name}_sha256"]
             return Member(value["shard"], value[f"{name}_offset"], size, sha256)
 
+        own = self.scenes and value["kind"] != RECORDING
         return Row(
-            value["key"], value["sample_id"], value["category"], value["image_id"], value["clip_id"],
-            value["width"], value["height"], member("jpg"), member("mask_png"), member("flac"),
+            value["key"], value["sample_id"], value["category"], value["image_id"],
+            value["key"] if own else value["clip_id"], value["width"], value["height"],
+            member("jpg"), member("mask_png"), member("flac"), member("classes_png") if self.classes else None,
         )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
@@ -116,6 +130,7 @@ class Split:
             "clips": len(self.clips.members),
             "clips_hash": hash64(*sorted(self.clips.members)),
             "shards": {shard.path: shard.sha256 for shard in self.shards},
+            **({"classes": list(self.classes)} if self.classes else {}),
         }
 
 
@@ -126,15 +141,20 @@ def open_split(url: str, name: str) -> Split:
         DatasetError: no dataset there, or the split is empty.
     """
     dataset = Dataset(url)
-    table = dataset.table(format.SAMPLES, [*_SAMPLE_COLUMNS, "split"])
+    manifest = dataset.manifest
+    scenes = ["kind"] if manifest.targets else []
+    classes = _CLASS_COLUMNS if manifest.classes else []
+    table = dataset.table(format.SAMPLES, [*_SAMPLE_COLUMNS, *scenes, *classes, "split"])
     table = table.filter(pc.field("split") == name).drop_columns("split").combine_chunks()
     if table.num_rows == 0:
         found = {split: counts["samples"] for split, counts in dataset.manifest.counts.items()}
         raise DatasetError(f"{url} has no sample in split {name!r}; its splits hold {found}")
     pool = dataset.table(format.POOL_TABLE, [*_CLIP_COLUMNS, "split"]).filter(pc.field("split") == name)
-    shards = tuple(shard for shard in dataset.manifest.shards if shard.split == name)
-    manifest = dataset.manifest
-    return Split(dataset.url, name, manifest.name, manifest.seed, table, _clips(pool, name), shards)
+    shards = tuple(shard for shard in manifest.shards if shard.split == name)
+    return Split(
+        dataset.url, name, manifest.name, manifest.seed, table, _clips(pool, name), shards,
+        classes=manifest.classes, scenes=bool(scenes),
+    )  # fmt: skip
 
 
 def few_shot(split: Split, fraction: float) -> Split:

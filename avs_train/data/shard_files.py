@@ -32,11 +32,8 @@ class _Descriptor:
     """An open file, closed when its last reader lets go; readers may outlive its place in the table."""
 
     def __init__(self, path: str) -> None:
-        self.number = os.open(path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
+        self._file = storage.open_read(path)  # no pipe or device, which might never answer
+        self.number = self._file.fileno()
 
 
 class ShardFiles:

@@ -1,6 +1,8 @@
 """Stage categorize: labels to categories, through the label map."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +12,7 @@ from label_maps import SOURCES, LabelMap, Link
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import labels as corpus_labels
 from pipelines.recipes.recipe import Labels
-from shards.rejections import Reason
+from shards.rejections import Reason, rejection
 from shards.tables import REJECTIONS
 
 
@@ -30,11 +32,19 @@ def label_map_of(labels: Labels, corpora: str = "") -> LabelMap:
     return whole.restricted(labels.categories) if labels.categories else whole
 
 
-def categorize(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str) -> Outcome:
+def categorize(
+    table: pa.Table,
+    label_map: LabelMap,
+    *,
+    item: str,
+    label_id: str,
+    taken_down: Mapping[str, str] | None = None,
+) -> Outcome:
     """Add `category` to masks or clips; rejected are labels that the map does not link, or not for any sample.
 
     Args:
         item: the column with the row's id. label_id: the column with the id that the label map knows.
+        taken_down: photographs (any name) and videos that stay out -> why.
     """
     categories, idle = pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.string())
     for corpus in pc.unique(table["corpus"]).to_pylist():
@@ -60,7 +70,24 @@ def categorize(table: pa.Table, label_map: LabelMap, *, item: str, label_id: str
         },
         schema=REJECTIONS,
     )
-    return Outcome(table.append_column("category", categories).filter(kept), rejected)
+    matched = table.append_column("category", categories).filter(kept)
+    if not taken_down:
+        return Outcome(matched, rejected)
+    named = {item, "category", "image_id", "photo_keys", "video_id"} & set(matched.column_names)
+    rows = matched.select(sorted(named)).to_pylist()
+    why = [_taken(row, taken_down) for row in rows]
+    out = [
+        rejection("categorize", row[item], Reason.TAKEN_DOWN, said, row["category"])
+        for row, said in zip(rows, why, strict=True)
+        if said is not None
+    ]
+    stays = matched.filter(pa.array([said is None for said in why], pa.bool_()))
+    return Outcome(stays, pa.concat_tables([rejected, pa.Table.from_pylist(out, schema=REJECTIONS)]))
+
+
+def _taken(row: Mapping[str, Any], taken_down: Mapping[str, str]) -> str | None:
+    names = (row.get("image_id"), row.get("video_id"), *(row.get("photo_keys") or ()))
+    return next((f"{name}: {taken_down[name]}" for name in names if name in taken_down), None)
 
 
 def _why_unused(link: Link, label_map: LabelMap) -> str | None:

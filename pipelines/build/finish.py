@@ -5,6 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage
 from shards.claims import WORK
-from shards.manifest import HeldOutList, Manifest, Step
+from shards.manifest import HeldOutList, Manifest, MapVersion, Step, Target
 from shards.tables import REJECTIONS
 
 # (stage, unit): the funnel's steps, in order.
@@ -94,11 +95,11 @@ def finish(
         name=recipe.name,
         seed=recipe.seed,
         recipe={"text": recipe.text, "sha256": recipe.sha256},
-        label_map=_named(label_map) | ({"groups_sha256": label_map.groups_sha256} if scenes else {}),
+        label_map=_named(label_map, scenes),
         code=code_versions(scenes),
         funnel=funnel(counts),
         held_out=held_out,
-        targets=recipe.scene.targets,
+        targets=cast(tuple[Target, ...], recipe.scene.targets),  # the recipe's own check allows no other
         classes=classes(recipe, label_map),
     )
     try:
@@ -107,8 +108,11 @@ def finish(
         storage.write_atomic(storage.join(out, WORK, EMPTY), str(error).encode())
 
 
-def _named(label_map: LabelMap) -> dict[str, str]:
-    return {"name": label_map.name, "version": label_map.version, "sha256": label_map.sha256}
+def _named(label_map: LabelMap, scenes: bool) -> MapVersion:
+    named = MapVersion(name=label_map.name, version=label_map.version, sha256=label_map.sha256)
+    if scenes:
+        named["groups_sha256"] = label_map.groups_sha256
+    return named
 
 
 def _slices(urls: Iterable[str]) -> Iterator[pa.Table]:

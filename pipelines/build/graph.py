@@ -58,6 +58,9 @@ class Job:
     near_videos: dict[str, str] = field(default_factory=dict)  # videos with near-duplicate clips, by group
     limit: int = 0  # samples at most; 0: all
     pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
+    taken_down: dict[str, str] = field(
+        default_factory=dict
+    )  # photographs and videos that stay out, with the reason
     report: str = ""  # a dry run writes its counts here, and nothing else
 
     @property
@@ -97,7 +100,9 @@ def wire(p: beam.Pipeline, job: Job) -> None:
 def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to those with a category, media and a split."""
     recipe = job.recipe
-    categorized = partial(categorize, label_map=job.label_map, item="clip_id", label_id="label")
+    categorized = partial(
+        categorize, label_map=job.label_map, item="clip_id", label_id="label", taken_down=job.taken_down
+    )
     selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
     return (
@@ -129,7 +134,9 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    categorized = partial(categorize, label_map=job.label_map, item="mask_id", label_id="label_id")
+    categorized = partial(
+        categorize, label_map=job.label_map, item="mask_id", label_id="label_id", taken_down=job.taken_down
+    )
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     scenes = bool(recipe.scene.targets)
     schema = select.WITH_INSTANCES if scenes else select.CANDIDATES

@@ -15,7 +15,7 @@ from pipelines.build.index import IndexResult, Progress, index, sources, unit
 from pipelines.build.scenes import classes
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.recipes.recipe import Recipe
-from shards import manifest, new_dataset, storage, tables
+from shards import manifest, new_dataset, storage, tables, takedowns
 from shards.claims import WORK
 from shards.errors import AvsError
 from shards.manifest import HeldOutList
@@ -35,17 +35,21 @@ class BuildOptions:
     limit: int = 0
     dry_run: bool = False
     held_out: tuple[str, ...] = ()  # CSV files besides the recipe's
-    base: str = ""  # the version that this one follows; its number of shards is kept
+    base: str = ""  # the version that this one follows: keeps its number of shards, and its takedowns
     beam: tuple[str, ...] = ()  # options for the runner
 
 
 def build(
-    recipe: Recipe, options: BuildOptions, progress: Callable[[Progress], None] | None = None
+    recipe: Recipe,
+    options: BuildOptions,
+    progress: Callable[[Progress], None] | None = None,
+    begun: Callable[[int, int], None] | None = None,
 ) -> finish.Counts | None:
     """Build a dataset; a dry run gives its counts instead.
 
     Args:
         progress: called while the annotations are read.
+        begun: called once they are, with how many masks and clips there are.
 
     Raises:
         BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is
@@ -65,11 +69,17 @@ def build(
         with tempfile.TemporaryDirectory() as folder:
             job = _job(recipe, label_map, options, folder, held_out, lists, progress)
             job = replace(job, report=storage.join(folder, "report.json"))
+            if begun:
+                begun(job.masks, job.clips)
             runner.run(chosen, partial(wire, job=job))
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
     work = storage.join(options.out, WORK)
+    if options.base and (taken := takedowns.load(options.base)):
+        storage.write_atomic(storage.join(options.out, takedowns.TAKEDOWNS), takedowns.dump(taken))
     job = _job(recipe, label_map, options, work, held_out, lists, progress)
+    if begun:
+        begun(job.masks, job.clips)
     runner.run(chosen, partial(wire, job=job))
     empty = storage.join(work, finish.EMPTY)
     told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
@@ -106,6 +116,7 @@ def _job(
         near_videos=_near_videos(options.corpora) if recipe.split.near_duplicates else {},
         limit=options.limit,
         pinned=_pinned(options),
+        taken_down=takedowns.reasons(takedowns.load(options.base)) if options.base else {},
     )
 
 

@@ -35,7 +35,8 @@ LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to downlo
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 _ANSWER_S = 5.0
 _WORKER = """
-import runpy, signal
+import logging, runpy, signal
+logging.disable(logging.CRITICAL)
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
 """

@@ -16,7 +16,7 @@ from apache_beam.pvalue import AsDict
 from pipelines.build import pair, slices
 from pipelines.build.outcome import Outcome
 from pipelines.build.slices import Slice
-from shards import format, storage, tables
+from shards import format, progress_file, storage, tables
 
 # It gives freed memory back; Arrow's own keeps some 50 MB a worker.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -66,6 +66,10 @@ class _Apply(beam.DoFn):
                 counts[self.stage, self.unit, event, category] += number
         for row in outcome.rejected.select(["reason", "category"]).to_pylist():
             counts[self.stage, self.unit, row["reason"], row["category"] or ""] += 1
+        progress_file.table(
+            self.stage, self.unit,
+            *(sum(n for key, n in counts.items() if key[2] == event) for event in ("in", "kept")),
+        )  # fmt: skip
         yield beam.pvalue.TaggedOutput("counted", dict(counts))
         if outcome.rejected.num_rows:
             yield beam.pvalue.TaggedOutput("rejected", tables.of_unit(outcome.rejected, self.unit))

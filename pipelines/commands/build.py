@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 from shards.errors import AvsError
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ _SMALL = (
 )
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    cls=Command,
+    kept="the shards that are complete stay in {out}; the same command goes on from them",
+    context_settings={"ignore_unknown_options": True},
+)
 @options.RECIPE
 @options.CORPORA
 @options.OUT
@@ -32,8 +37,9 @@ _SMALL = (
     "--base",
     default="",
     metavar="DATASET",
-    help="Dataset that this one follows: keeps its number of shards, so few of them change.",
+    help="Dataset that this one follows: keeps its number of shards, so few of them change, and its takedowns.",
 )
+@options.JSON
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
 def command(
     recipe_name: str,
@@ -44,6 +50,7 @@ def command(
     dry_run: bool,
     held_out: tuple[str, ...],
     base: str,
+    as_json: bool,
     beam_options: tuple[str, ...],
 ) -> None:
     """Build a dataset as RECIPE says (a TOML file, or the name of one that ships, such as avs_synthetic).
@@ -68,15 +75,18 @@ def command(
         --runner PortableRunner --job_endpoint HOST:PORT \\
         --environment_type EXTERNAL --environment_config localhost:50000
     """
-    from pipelines.build import finish, run
     from pipelines.commands.progress import BuildProgress
     from pipelines.recipes import recipe
-    from shards import format, guard, manifest, new_dataset
 
     loaded = recipe.load(recipe_name)
-    asked = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
-    with BuildProgress(out) as progress:
-        counts = run.build(loaded, asked, progress.indexing)
+    title = f"Build {loaded.name} from {corpora} " + ("and write nothing" if dry_run else f"into {out}")
+    with BuildProgress(title, out, dry_run=dry_run) as progress:
+        from pipelines.build import finish, run  # Apache Beam takes seconds
+        from shards import format, guard, manifest, new_dataset, takedowns, terminal
+        from shards.rejections import Reason
+
+        asked = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
+        counts = run.build(loaded, asked, progress.indexing, progress.building)
     if counts is not None:
         funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
         totals = {"planned": finish.samples(counts)}
@@ -87,29 +97,34 @@ def command(
         totals = {split: found.counts[split]["samples"] for split in format.SPLITS}
         for entry in found.held_out:
             if entry["videos"] is None:
-                click.echo(
-                    f"No {entry['list']} below {corpora}: its videos are not held out of training.", err=True
-                )
-    _print(funnel, per_category, totals)
+                terminal.warn(f"No {entry['list']} below {corpora}: its videos are not held out of training.")
+    if base and (taken := takedowns.load(base)):
+        rows = sum(step["rejected"].get(Reason.TAKEN_DOWN, 0) for step in funnel)
+        terminal.say(
+            f"{len(taken)} photo(s) and video(s) that were taken down of {base} stay out: {rows} mask(s) and clip(s) "
+            "of them were left out"
+        )
+    if as_json:
+        terminal.out_json({"funnel": funnel, "samples": per_category})
+    else:
+        _print(funnel, per_category, totals)
     samples = sum(totals.values())
     if not samples:
         raise new_dataset.NoSamples(new_dataset.emptied(funnel))
     if counts is None and (said := guard.report(out)):
         raise AvsError(said)
     if workers > 1 and samples < _SMALL:
-        click.echo(
+        terminal.say(
             f"{samples} samples: below about {_SMALL:,} one worker is faster than {workers}, whose processes take "
-            "longer to start than they save.",
-            err=True,
+            "longer to start than they save."
         )
 
 
 def _print(
     funnel: "tuple[manifest.Step, ...]", per_category: dict[str, dict[str, int]], totals: dict[str, int]
 ) -> None:
-    from rich.table import Table
-
     from shards import terminal
+    from shards.terminal import Table
 
     samples = Table(title="Samples")
     samples.add_column("category")

@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command, kept="the folders in {out} that are complete stay; the same command goes on")
 @options.OUT
 @click.option(
     "--images", type=click.IntRange(min=1), default=240, show_default=True, help="Sound photos in all."
@@ -31,12 +32,15 @@ def command(out: str, images: int, clips_per_category: int, seed: int, workers: 
 
     Example: avs-data demo-corpora --out out/demo-corpora
     """
-    from pipelines.demo.corpora import write_demo_corpora
-    from shards.terminal import Bars
+    from shards import terminal
+    from shards.display import Display
 
-    with Bars() as bars:
+    stages = {"LVIS photos": "photos", "Open Images photos": "photos", "VGGSound clips": "clips"}
+    with Display(f"Draw corpora into {out}", stages) as display:
+        from pipelines.demo.corpora import write_demo_corpora
+
         written = write_demo_corpora(
-            out, seed, images, clips_per_category, workers=workers, progress=bars.show
+            out, seed, images, clips_per_category, workers=workers, progress=display.show
         )
-    click.echo(f"{'Wrote' if written else 'Nothing to do: the same corpora are in'} {out}", err=True)
-    click.echo(f"Next: avs-data build demo --corpora {out} --out DATASET")
+    terminal.say(f"{'Wrote' if written else 'Nothing to do: the same corpora are in'} {out}")
+    terminal.say(f"Next: avs-data build demo --corpora {out} --out DATASET")

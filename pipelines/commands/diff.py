@@ -1,26 +1,29 @@
 """`avs-data diff`."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
+
+from pipelines.commands import options
+from shards.command_line import NOTHING, Command
 
 if TYPE_CHECKING:
     from pipelines.publish.diff import Diff
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @click.argument("a")
 @click.argument("b")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "markdown"]),
+    type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
     help="text: counts per cause and class, then every change.",
 )
-def command(a: str, b: str, form: str) -> None:
+@options.JSON
+def command(a: str, b: str, form: str, as_json: bool) -> None:
     """Say what changed from dataset A to dataset B (folders or URLs), sample by sample.
 
     Added, removed, relabelled, moved between splits, re-masked, re-paired, and changed media or records; each with its
@@ -28,13 +31,17 @@ def command(a: str, b: str, form: str) -> None:
 
     Example: avs-data diff s3://bucket/avs/1.0.0 out/avs --format markdown
     """
-    from pipelines.publish import changelog
-    from pipelines.publish.diff import diff
-    from shards.reader import Dataset
+    from shards import terminal
+    from shards.display import Display
 
-    found = diff(Dataset(a), Dataset(b))
-    if form == "json":
-        click.echo(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+    with Display(f"Compare {a} with {b}"):
+        from pipelines.publish import changelog
+        from pipelines.publish.diff import diff
+        from shards.reader import Dataset
+
+        found = diff(Dataset(a), Dataset(b))
+    if as_json:
+        terminal.out_json(found.plain())
     elif form == "markdown":
         click.echo(changelog.markdown(found), nl=False)
     else:
@@ -42,11 +49,10 @@ def command(a: str, b: str, form: str) -> None:
 
 
 def _print(found: "Diff") -> None:
-    from rich.table import Table
-
     from shards import terminal
+    from shards.terminal import Table
 
-    click.echo(
+    terminal.out(
         f"{found.samples_a:,} samples in A, {found.samples_b:,} in B, {found.unchanged:,} unchanged; "
         f"{found.shards_same:,} shards the same ({found.bytes_same:,} bytes), {found.shards_changed:,} not "
         f"({found.bytes_changed:,} bytes)"
@@ -63,4 +69,4 @@ def _print(found: "Diff") -> None:
         console.print(classes)
     for change in found.changes:
         arrow = f" {change.before} -> {change.after}" if change.before and change.after else ""
-        click.echo(f"{change.kind}: {change.sample_id}{arrow} ({change.cause}: {change.detail})")
+        terminal.out(f"{change.kind}: {change.sample_id}{arrow} ({change.cause}: {change.detail})")

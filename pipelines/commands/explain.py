@@ -1,15 +1,14 @@
 """`avs-data explain`."""
 
-import json
 from dataclasses import asdict
 
 import click
 
 from pipelines.commands import options
-from shards.command_line import IdCommand
+from shards.command_line import NOTHING, IdCommand
 
 
-@click.command(cls=IdCommand)
+@click.command(cls=IdCommand, kept=NOTHING)
 @options.DATASET
 @click.argument("item", metavar="KEY")
 @options.JSON
@@ -26,15 +25,17 @@ def command(dataset: str, item: str, as_json: bool) -> None:
       avs-data explain out/avs -3Bn-Nt_8aG_000030
     """
     from pipelines.publish.explain import explain
+    from shards import terminal
+    from shards.command_line import printable
     from shards.reader import Dataset
 
     stories = explain(Dataset(dataset), item)
     if as_json:
-        click.echo(json.dumps([asdict(story) for story in stories], indent=1, ensure_ascii=False))
+        terminal.out_json([asdict(story) for story in stories])
         return
     for story in stories:
-        click.secho(story.title, bold=True)
+        click.secho(printable(story.title), bold=True)
         for section, facts in story.sections.items():
-            click.secho(f"  {section}", fg="cyan")
+            click.secho(printable(f"  {section}"), fg="cyan")
             for name, fact in facts.items():
-                click.echo(f"    {name}: {'unknown' if fact is None else fact}")
+                terminal.out(f"    {name}: {'unknown' if fact is None else fact}")

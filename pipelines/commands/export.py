@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command, kept="what is written in {out} is not complete; the same command begins again")
 @options.DATASET
 @click.option(
     "--format",
@@ -31,14 +32,18 @@ def command(dataset: str, layout: str, out: str) -> None:
 
     Example: avs-data export out/avs --format coco --out out/avs-coco
     """
-    from pipelines.publish.exports import export
-    from shards.reader import Dataset
-    from shards.terminal import Bars
+    from shards import terminal
+    from shards.display import Display
 
-    with Bars() as bars:
+    with Display(
+        f"Write {dataset} in the layout of {layout} into {out}", {"Write samples": "samples"}
+    ) as display:
+        from pipelines.publish.exports import export
+        from shards.reader import Dataset
+
         number, left_out = export(
-            Dataset(dataset), layout, out, lambda done, total: bars.show("Writing samples", done, total)
+            Dataset(dataset), layout, out, lambda done, total: display.show("Write samples", done, total)
         )
     for why, without in sorted(left_out.items()):
-        click.echo(f"left out {without:,}: {why}", err=True)
-    click.echo(f"{out}: {number:,} samples")
+        terminal.warn(f"left out {without:,}: {why}")
+    terminal.out(f"{out}: {number:,} samples")

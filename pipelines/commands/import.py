@@ -3,10 +3,19 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 from shards.errors import AvsError
 
+_LEAKS = {
+    "keep": "kept as released; --leaks drop or move ends it",
+    "drop": "dropped there",
+    "move": "moved to the later split",
+}
 
-@click.command()
+
+@click.command(
+    cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
+)
 @click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench"]))
 @click.argument("folder")
 @options.OUT
@@ -18,29 +27,58 @@ from shards.errors import AvsError
     show_default=True,
     help="Share of a split's samples that may be unusable; more is an error.",
 )
-def command(kind: str, folder: str, out: str, workers: int, may_drop: float) -> None:
+@click.option(
+    "--leaks",
+    type=click.Choice(["keep", "drop", "move"]),
+    default="keep",
+    show_default=True,
+    help="Of avsbench, what is done with clips whose video is in several splits: kept as released, which `verify` "
+    "tells; dropped, but for those of the split that is measured last; or moved there.",
+)
+@options.JSON
+def command(
+    kind: str, folder: str, out: str, workers: int, may_drop: float, leaks: str, as_json: bool
+) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
     \b
-    avsbench       the folder of S4 (s4_meta_data.csv, s4_data/) or of MS3 (ms3_meta_data.csv, ms3_data/)
+    avsbench       the folder of S4 (s4_meta_data.csv, s4_data/), of MS3 (ms3_meta_data.csv, ms3_data/), or of
+                   AVSBench-semantic (metadata.csv, v1s/, v1m/, v2/), whose samples say the class of each pixel
     avs-synthetic  the release folder (annotations.csv, category_for_vggsound_audios.pkl, images/, masks/, audios/)
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
     same command again resumes where it was stopped.
 
-    Example: avs-data import avsbench AVSBench/S4 --out out/avsbench-s4
-    """
-    from pipelines.imports import avs_synthetic, avsbench, dataset
-    from shards import guard
-    from shards.terminal import Bars
+    Of the 64 test clips of MS3, 38 are of videos that train too: --leaks drop leaves them out of training.
 
-    found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
-    with Bars() as bars:
+    \b
+    Examples:
+      avs-data import avsbench AVSBench/S4 --out out/avsbench-s4
+      avs-data import avsbench AVSBench/MS3 --out out/avsbench-ms3 --leaks drop
+    """
+    from shards import guard, terminal
+    from shards.display import Display
+
+    if kind != "avsbench" and leaks != "keep":
+        raise click.UsageError(f"--leaks {leaks} is for avsbench: the photos of {kind} are of no video")
+    with Display(
+        f"Turn {folder} into shards in {out}", {"Read the lists": "", "Write shards": "shards"}
+    ) as display:
+        display.show("Read the lists")
+        from pipelines.imports import avs_synthetic, avsbench, dataset
+        from pipelines.imports.leaks import settle
+
+        found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
+        leaking = settle(found, leaks) if kind == "avsbench" else []
         counts = dataset.write(
             found, folder, out, workers=workers, may_drop=may_drop,
-            progress=lambda done, of: bars.show("Shards", done, of),
+            progress=lambda done, of: display.show("Write shards", done, of),
         )  # fmt: skip
+    if as_json:
+        terminal.out_json({"out": out, "name": found.name, **counts})
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
-    click.echo(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}", err=True)
+    terminal.say(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}")
+    for line in leaking:
+        terminal.say(f"leak: {line} ({_LEAKS[leaks]})")
     if said := guard.report(out):
         raise AvsError(said)

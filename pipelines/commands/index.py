@@ -1,14 +1,18 @@
 """`avs-data index`: corpora to Parquet."""
 
+from dataclasses import asdict
+
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command, kept="tables of {out} may be missing; the same command writes them all")
 @options.CORPORA
 @options.OUT
-def command(corpora: str, out: str) -> None:
+@options.JSON
+def command(corpora: str, out: str, as_json: bool) -> None:
     """Read corpora into Parquet tables of masks, clips, photos and rejections.
 
     \b
@@ -26,22 +30,32 @@ def command(corpora: str, out: str) -> None:
 
     Example: avs-data index --corpora corpora --out out/index
     """
-    from rich.table import Table
-
-    from pipelines.build.index import index
     from shards import claims, terminal
+    from shards.display import Display
 
-    claims.claim(out, {"command": "index"})
-    with terminal.Bars("bytes") as bars:
+    with Display(
+        f"Read the corpora in {corpora} into {out}", {"Read the annotation files": "bytes"}
+    ) as display:
+        from pipelines.build.index import index
+
+        claims.claim(out, {"command": "index"})
         result = index(
-            corpora, out, lambda read: bars.show(read.source.path, read.bytes_done, read.bytes_total)
+            corpora,
+            out,
+            lambda read: display.show(
+                "Read the annotation files", read.bytes_done, read.bytes_total, part=read.source.path
+            ),
         )
-    table = Table("corpus", "rows", "kept", "rejected")
+    for note in result.notes:
+        terminal.warn(note)
+    tables = (result.masks, result.clips, result.photos, result.unmarked, result.rejections)
+    if as_json:
+        counts = {corpus: asdict(count) for corpus, count in result.counts.items()}
+        terminal.out_json({"corpora": counts, "tables": tables})
+        return
+    table = terminal.Table("corpus", "rows", "kept", "rejected")
     for corpus, count in result.counts.items():
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in count.rejected.items()) or "none"
         table.add_row(corpus, f"{count.rows:,}", f"{count.kept:,}", reasons)
     terminal.console(stderr=True).print(table)
-    for note in result.notes:
-        click.echo(note, err=True)
-    for path in (result.masks, result.clips, result.photos, result.unmarked, result.rejections):
-        click.echo(path)
+    terminal.out(*tables)

@@ -1,20 +1,23 @@
 """`avs-data match`: proposals for the label map."""
 
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.commands import options
 from pipelines.commands.vocabulary_options import audio_option, visual_option
+from shards.command_line import NOTHING, Command
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pipelines.matching.proposals import Proposal
     from pipelines.matching.sources import Source
     from pipelines.matching.vocabularies import AudioLabel, Vocabularies
+    from shards.terminal import Table
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @click.option(
     "--corpora",
     metavar="DIR",
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     "--explain", "explained", metavar="LABEL", help="Print how LABEL is read and judged; write nothing."
 )
 @click.option("--semantic", is_flag=True, help="Also propose names near in meaning (extra: semantic).")
+@options.JSON
 def command(
     corpora: str | None,
     labels: str | None,
@@ -44,6 +48,7 @@ def command(
     decisions: str | None,
     explained: str | None,
     semantic: bool,
+    as_json: bool,
 ) -> None:
     """Propose which things that can be seen make the sound of each audio label.
 
@@ -71,35 +76,48 @@ def command(
       avs-data match --labels labels --decisions avs
       avs-data match --labels labels --audio audioset --explain "Bicycle bell"
     """
-    from rich.progress import track
-    from rich.text import Text
-
-    from pipelines.matching import proposals, sources
-    from pipelines.matching.explain import explain
-    from pipelines.matching.matcher import Matcher
-    from pipelines.review import decided
     from shards import terminal
+    from shards.display import Display
 
-    console = terminal.console(stderr=True)
-    vocabularies = sources.read(labels, corpora, audio, visual)
-    known = decided.read(decisions) if decisions else []
-    with console.status(Text("Indexing the visual vocabulary")):
+    stages = {"Read the vocabularies": "", "Index the visual vocabulary": "", "Match": "sounds"}
+    with Display("Match sounds with what can be seen", stages) as display:
+        display.show("Read the vocabularies")
+        from pipelines.matching import proposals, sources
+        from pipelines.matching.explain import explain
+        from pipelines.matching.matcher import Matcher
+        from pipelines.review import decided
+
+        vocabularies = sources.read(labels, corpora, audio, visual)
+        known = decided.read(decisions) if decisions else []
+        display.show("Index the visual vocabulary")
         matcher = Matcher(vocabularies.visual, decided=known, semantic=semantic)
+        if not explained:
+            total = len(vocabularies.audio)
+            told = _told(vocabularies.audio, lambda done: display.show("Match", done, total))
+            rows = list(proposals.rows(matcher, told))
+            proposals.write(out, rows)
     if explained:
         for label in _named(explained, vocabularies):
-            click.echo("\n".join(explain(matcher, label)))
+            terminal.out(*explain(matcher, label))
         return
-    labels_read = track(vocabularies.audio, "Matching", console=console, transient=True)
-    rows = list(proposals.rows(matcher, labels_read))
-    proposals.write(out, rows)
     unknown, groups = sources.unknown_groups(vocabularies.audio)
     if unknown:
-        click.echo(
-            f"Groups of sounds that say nothing, being unknown: {', '.join(unknown)}. Known: {', '.join(groups)}.",
-            err=True,
+        terminal.warn(
+            f"Groups of sounds that say nothing, being unknown: {', '.join(unknown)}. Known: {', '.join(groups)}."
         )
-    console.print(_summary(vocabularies, rows))
-    click.echo(f"{len(rows)} rows in {out}", err=True)
+    if as_json:
+        counts = Counter((row.source, row.decision) for row in rows)
+        named = [{"source": of, "decision": how, "rows": n} for (of, how), n in sorted(counts.items())]
+        terminal.out_json({"out": out, "rows": len(rows), "decisions": named})
+        return
+    terminal.console(stderr=True).print(_summary(vocabularies, rows))
+    terminal.say(f"{len(rows)} rows in {out}")
+
+
+def _told(labels: "tuple[AudioLabel, ...]", progress: Callable[[int], None]) -> "Iterator[AudioLabel]":
+    for done, label in enumerate(labels):
+        progress(done)
+        yield label
 
 
 def _named(text: str, vocabularies: "Vocabularies") -> "list[AudioLabel]":
@@ -111,11 +129,8 @@ def _named(text: str, vocabularies: "Vocabularies") -> "list[AudioLabel]":
 
 
 def _summary(vocabularies: "Vocabularies", rows: "list[Proposal]") -> "Table":
-    from collections import Counter
-
-    from rich.table import Table
-
     from pipelines.matching.proposals import DECISIONS
+    from shards.terminal import Table
 
     counts = Counter((row.source, row.decision) for row in rows)
     table = Table(title=f"{len(vocabularies.audio)} sounds against {len(vocabularies.visual)} visual labels")

@@ -1,17 +1,17 @@
 """`avs-data plan`."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.commands import options
+from shards.command_line import NOTHING, Command
 
 if TYPE_CHECKING:
     from pipelines.planning.forecast import Forecast
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @options.RECIPE
 @click.option(
     "--corpora",
@@ -44,16 +44,19 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     from pipelines.planning import forecast, workload
     from pipelines.recipes import recipe
     from shards import storage, terminal
+    from shards.display import Display
     from shards.errors import AvsError
 
     loaded = recipe.load(recipe_name)
     label_map = label_map_of(loaded.labels, corpora or "")
     if corpora:
-        with terminal.Bars("bytes") as bars:
+        with Display(f"Count the corpora in {corpora}", {"Read the annotation files": "bytes"}) as display:
             work = workload.counted(
                 corpora,
                 label_map,
-                lambda read: bars.show(read.source.path, read.bytes_done, read.bytes_total),
+                lambda read: display.show(
+                    "Read the annotation files", read.bytes_done, read.bytes_total, part=read.source.path
+                ),
             )
     else:
         work = workload.published(label_map)
@@ -65,15 +68,16 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     place = forecast.Place(workers) if local else forecast.Place.object_store(workers)
     made = forecast.forecast(work, loaded, forecast.load_rates(), place)
     if as_json:
-        click.echo(json.dumps(made.plain(), indent=1))
+        terminal.out_json(made.plain())
     else:
         _print(made, workers)
+        if loaded.about:
+            terminal.out(f"{loaded.name}: {loaded.about}.")
 
 
 def _print(made: "Forecast", workers: int) -> None:
-    from rich.table import Table
-
     from shards import terminal
+    from shards.terminal import Table
 
     table = Table(title="Plan")
     table.add_column("step")
@@ -87,8 +91,8 @@ def _print(made: "Forecast", workers: int) -> None:
         table.add_row(step.name, items, moved, terminal.spoken(seconds), bound, style=style)
     terminal.console().print(table)
     step, seconds, bound = made.limit
-    click.echo(
+    terminal.out(
         f"{made.samples:,.0f} samples and {made.clips:,.0f} clips in {made.shards:,} shards of "
         f"{terminal.size(made.dataset_bytes)}; {terminal.spoken(made.seconds)} with {workers} worker(s)."
     )
-    click.echo(f"{step.name} limits: {seconds / made.seconds:.0%} of the time, limited by {bound}.")
+    terminal.out(f"{step.name} limits: {seconds / made.seconds:.0%} of the time, limited by {bound}.")

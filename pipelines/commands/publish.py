@@ -1,11 +1,16 @@
 """`avs-data publish`."""
 
+from dataclasses import asdict
+
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(
+    cls=Command, kept="what is sent stays at {to}, where it is no version yet; the same command goes on"
+)
 @options.DATASET
 @click.option("--version", required=True, help="MAJOR.MINOR.PATCH (semver), above every published one.")
 @click.option("--to", required=True, metavar="URL", help="Folder, s3://, gs:// or hf://datasets/ORG/NAME.")
@@ -25,6 +30,7 @@ from pipelines.commands import options
 )
 @options.WORKERS
 @options.DRY_RUN
+@options.JSON
 def command(
     dataset: str,
     version: str,
@@ -35,6 +41,7 @@ def command(
     corpora: str | None,
     workers: int,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Publish DATASET (a folder) as an immutable version, with card, changelog, croissant.json and attribution.
 
@@ -48,24 +55,39 @@ def command(
       avs-data publish out/avs --version 1.0.0 --to s3://bucket/avs
       avs-data publish out/avs --version 1.0.0 --to hf://datasets/ORG/NAME --licences cc0,cc-by
     """
-    from pipelines.publish.edition import Profile
-    from pipelines.publish.release import Options, publish
-    from pipelines.publish.version import Version
-    from shards.terminal import Bars
+    from shards import terminal
+    from shards.display import Display
 
     names = tuple(sorted({name.strip().lower() for name in licences.split(",") if name.strip()}))
-    profile = Profile(names, (reference_only,) if reference_only else ())
-    asked = Options(Version.parse(version), to, profile, held_out, corpora, workers, dry_run)
-    with Bars("bytes") as bars:
-        report = publish(dataset, asked, bars.show)
+    steps = (
+        "Verifying",
+        "Writing the documents",
+        *(() if dry_run else ("Reusing", "Uploading", "Reading again")),
+    )
+    with Display(f"Publish {dataset} as {version} at {to}", dict.fromkeys(steps, "bytes")) as display:
+        display.show("Verifying")
+        from pipelines.publish.edition import Profile
+        from pipelines.publish.release import Options, publish
+        from pipelines.publish.version import Version
+
+        profile = Profile(names, (reference_only,) if reference_only else ())
+        asked = Options(Version.parse(version), to, profile, held_out, corpora, workers, dry_run)
+        report = publish(dataset, asked, display.show)
     sent = report.sent
-    click.echo(
+    if as_json:
+        files = {"files": len(report.publication.files), "bytes": report.publication.bytes}
+        changed = {"since": report.diff.a, "changes": report.diff.counts()} if report.diff else None
+        terminal.out_json(
+            {"url": report.url, "state": report.state, **files, **asdict(sent), "changed": changed}
+        )
+        return
+    terminal.out(
         f"{report.url}: {report.state}; {len(report.publication.files)} files, {report.publication.bytes:,} bytes: "
         f"{sent.uploaded:,} {'to upload' if dry_run else 'uploaded'}, {sent.reused:,} reused, "
         f"{sent.present:,} there already"
     )
     if report.diff:
         told = ", ".join(f"{sum(counts.values()):,} {kind}" for kind, counts in report.diff.counts().items())
-        click.echo(
+        terminal.out(
             f"since {report.diff.a}: {told or 'no sample changed'}; {report.diff.unchanged:,} unchanged"
         )

@@ -1,18 +1,22 @@
 """`avs-data rehydrate`."""
 
 import sys
+from dataclasses import asdict
 
 import click
 
 from pipelines.commands import options
-from shards.command_line import FOUND_WRONG
+from shards.command_line import FOUND_WRONG, Command
 
 
-@click.command()
+@click.command(
+    cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
+)
 @click.argument("edition")
 @options.CORPORA
 @options.OUT
-def command(edition: str, corpora: str, out: str) -> None:
+@options.JSON
+def command(edition: str, corpora: str, out: str, as_json: bool) -> None:
     """Rebuild the full dataset from EDITION (published with --reference-only audio) and your own clips.
 
     The clips are those of CORPORA/vggsound/. The result is byte-identical to the original: every sound, shard and table
@@ -21,16 +25,21 @@ def command(edition: str, corpora: str, out: str) -> None:
 
     Example: avs-data rehydrate s3://bucket/avs-audio-free/1.0.0 --corpora corpora --out out/avs
     """
-    from pipelines.publish.rehydrate import rehydrate
-    from shards.terminal import Bars
+    from shards import terminal
+    from shards.display import Display
 
-    with Bars() as bars:
+    with Display(f"Rebuild {edition} into {out}", {"Write shards": "shards"}) as display:
+        from pipelines.publish.rehydrate import rehydrate
+
         missing = rehydrate(
-            edition, corpora, out, lambda done, total: bars.show("Writing shards", done, total)
+            edition, corpora, out, lambda done, total: display.show("Write shards", done, total)
         )
-    for clip in missing:
-        click.echo(f"{clip.clip_id}: {clip.reason}: {clip.detail}")
+    if as_json:
+        terminal.out_json({"out": out, "missing": [asdict(clip) for clip in missing]})
+    else:
+        terminal.out(*(f"{clip.clip_id}: {clip.reason}: {clip.detail}" for clip in missing))
     if missing:
-        click.echo(f"{len(missing)} clip(s) missing: {out} is no dataset yet", err=True)
+        terminal.warn(f"{len(missing)} clip(s) missing: {out} is no dataset yet")
         sys.exit(FOUND_WRONG)
-    click.echo(f"{out}: OK, every byte as in the original")
+    if not as_json:
+        terminal.out(f"{out}: OK, every byte as in the original")

@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command, kept="what is written in {out} is not complete; the same command begins again")
 @options.DATASET
 @click.option(
     "--out", metavar="DIR", help="Folder or URL to write to, not inside DATASET.  [default: DATASET.stats]"
@@ -31,9 +32,12 @@ def command(dataset: str, out: str | None, samples: int) -> None:
 
     Example: avs-data stats out/demo
     """
-    from pipelines.stats import write_stats
-    from shards.terminal import Bars
+    from shards import terminal
+    from shards.display import Display
 
-    with Bars() as bars:
-        page = write_stats(dataset, out, samples, bars.show)
-    click.echo(page)
+    stages = {"Reading tables": "", "Drawing plots": "plots", "Reading samples": "samples"}
+    with Display(f"Draw {dataset}", stages) as display:
+        from pipelines.stats import write_stats
+
+        page = write_stats(dataset, out, samples, display.show)
+    terminal.out(page)

@@ -1,11 +1,16 @@
 """`avs-data takedown`."""
 
+from dataclasses import asdict
+
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(
+    cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
+)
 @options.DATASET
 @click.option(
     "--image",
@@ -17,7 +22,10 @@ from pipelines.commands import options
 @click.option("--video", "videos", multiple=True, metavar="ID", help="Video, by YouTube id; may be repeated.")
 @click.option("--reason", required=True, help="Why; recorded with every item and published.")
 @options.OUT
-def command(dataset: str, images: tuple[str, ...], videos: tuple[str, ...], reason: str, out: str) -> None:
+@options.JSON
+def command(
+    dataset: str, images: tuple[str, ...], videos: tuple[str, ...], reason: str, out: str, as_json: bool
+) -> None:
     """Write DATASET (a folder, or the URL of a published version) to OUT without some photos or videos.
 
     Only the shards that held them are written again. A sample whose clip goes hears another clip of its split and
@@ -26,16 +34,21 @@ def command(dataset: str, images: tuple[str, ...], videos: tuple[str, ...], reas
 
     Example: avs-data takedown out/avs --video 3Bn-Nt_8aG4 --reason "the owner asked" --out out/avs-1.1.1
     """
-    from pipelines.publish.takedown import takedown
-    from shards.reader import Dataset
+    from shards import terminal
+    from shards.display import Display
 
     if not images and not videos:
         raise click.UsageError("name at least one --image or --video")
-    made = takedown(Dataset(dataset), out, images, videos, reason)
-    for sample_id in made.dropped:
-        click.echo(f"removed    {sample_id}")
-    for sample_id in made.repaired:
-        click.echo(f"re-paired  {sample_id}")
-    click.echo(
+    with Display(f"Write {dataset} without {', '.join([*images, *videos])} into {out}"):
+        from pipelines.publish.takedown import takedown
+        from shards.reader import Dataset
+
+        made = takedown(Dataset(dataset), out, images, videos, reason)
+    if as_json:
+        terminal.out_json({"out": out, **asdict(made)})
+        return
+    terminal.out(*(f"removed    {sample_id}" for sample_id in made.dropped))
+    terminal.out(*(f"re-paired  {sample_id}" for sample_id in made.repaired))
+    terminal.out(
         f"{out}: {len(made.dropped)} removed, {len(made.repaired)} re-paired, {len(made.rewritten)} shard(s) rewritten"
     )

@@ -2,14 +2,15 @@
 
 import sys
 import tempfile
+from dataclasses import asdict
 
 import click
 
 from pipelines.commands import options
-from shards.command_line import FOUND_WRONG
+from shards.command_line import FOUND_WRONG, NOTHING, Command
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @options.DATASET
 @options.WORKERS
 @click.option(
@@ -17,8 +18,14 @@ from shards.command_line import FOUND_WRONG
 )
 @click.option("--corpora", metavar="DIR", help="For --rebuild: what it was built from.")
 @options.HELD_OUT
+@options.JSON
 def command(
-    dataset: str, workers: int, rebuild: bool, corpora: str | None, held_out: tuple[str, ...]
+    dataset: str,
+    workers: int,
+    rebuild: bool,
+    corpora: str | None,
+    held_out: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Re-read all of DATASET (a folder or URL) and check it against its manifest.
 
@@ -32,44 +39,50 @@ def command(
       avs-data verify out/avs --workers 4 --held-out s4_meta_data.csv
       avs-data verify s3://bucket/avs/1.0.0 --rebuild --corpora corpora
     """
-    from pipelines.build.split import leaks_within, read_held_out
-    from shards.terminal import Bars
-    from shards.verify import verify
+    from shards import terminal
+    from shards.display import Display
 
     if rebuild and not corpora:
         raise click.UsageError("--rebuild needs --corpora: the folder that the dataset was built from")
-    lists = {url: read_held_out(url) for url in held_out}
-    for url in held_out:
-        for split, (shared, rows) in leaks_within(url).items():
-            click.echo(
-                f"{url}: {shared} of its {rows} rows of {split} are of a video that its own train has: a model "
-                "trained on that knows them",
-                err=True,
-            )
-    with Bars() as bars:
-        faults = verify(dataset, workers, lambda done, total: bars.show("Reading shards", done, total), lists)
-    for fault in faults:
-        click.echo(f"{fault.where}: {fault.what}")
+    with Display(f"Check {dataset}", {"Check the tables": "", "Read the shards": "shards"}) as display:
+        display.show("Check the tables")
+        from pipelines.build.split import leaks_within, read_held_out
+        from shards.verify import verify
+
+        lists = {url: read_held_out(url) for url in held_out}
+        leaks = [(url, split, *found) for url in held_out for split, found in leaks_within(url).items()]
+        faults = verify(
+            dataset, workers, lambda done, total: display.show("Read the shards", done, total), lists
+        )
+    for url, split, shared, listed in leaks:
+        terminal.warn(
+            f"{url}: {shared} of its {listed} rows of {split} are of a video that its own train has: a model trained "
+            "on that knows them"
+        )
+    differ = _rebuild(dataset, corpora, held_out, workers) if rebuild and corpora and not faults else []
+    if as_json:
+        terminal.out_json({"faults": [asdict(fault) for fault in faults], "rebuilt_otherwise": differ})
+    else:
+        terminal.out(*(f"{fault.where}: {fault.what}" for fault in faults), *differ)
     if faults:
-        click.echo(f"{dataset}: {len(faults)} fault(s)", err=True)
+        terminal.warn(f"{dataset}: {len(faults)} fault(s)")
         sys.exit(FOUND_WRONG)
-    click.echo(f"{dataset}: OK")
-    if rebuild and corpora:
-        _rebuild(dataset, corpora, held_out, workers)
+    if differ:
+        terminal.warn(f"{dataset}: rebuilt otherwise, {len(differ)} difference(s)")
+        sys.exit(FOUND_WRONG)
+    if not as_json:
+        terminal.out(f"{dataset}: OK")
+        if rebuild:
+            terminal.out(f"{dataset}: rebuilt, every byte the same")
 
 
-def _rebuild(dataset: str, corpora: str, held_out: tuple[str, ...], workers: int) -> None:
+def _rebuild(dataset: str, corpora: str, held_out: tuple[str, ...], workers: int) -> list[str]:
     from pipelines.commands.progress import BuildProgress
-    from pipelines.publish.rebuild import rebuild
     from shards import storage
 
     with tempfile.TemporaryDirectory(prefix="avs-rebuild-") as folder:
         out = storage.join(folder, "dataset")
-        with BuildProgress(out) as progress:
-            differ = rebuild(dataset, corpora, held_out, workers, out, progress.indexing)
-    for line in differ:
-        click.echo(line)
-    if differ:
-        click.echo(f"{dataset}: rebuilt otherwise, {len(differ)} difference(s)", err=True)
-        sys.exit(FOUND_WRONG)
-    click.echo(f"{dataset}: rebuilt, every byte the same")
+        with BuildProgress(f"Build {dataset} again from {corpora}", out) as progress:
+            from pipelines.publish.rebuild import rebuild
+
+            return rebuild(dataset, corpora, held_out, workers, out, progress.indexing, progress.building)

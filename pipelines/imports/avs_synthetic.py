@@ -12,6 +12,7 @@ of its class, whatever its row says; without, the clip of its row. A clip of val
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pipelines.imports import plain_pickle
 from pipelines.imports.planned import Found, LayoutError, PlannedClip, PlannedSample
@@ -61,7 +62,7 @@ def read(folder: str) -> Found:
     return found
 
 
-def _clip(name: str) -> dict[str, str]:
+def _clip(name: str) -> dict[str, Any]:
     """The fields of a clip; a sample that draws one has none yet."""
     if not name:
         return {"clip_id": "", "video_id": "", "audio_path": ""}

@@ -10,10 +10,13 @@
     MS3/ms3_data/audio_wav/SPLIT/NAME.wav
 
 Frame i belongs to VGGish window i - 1. One sample a frame that has a mask file; its image id is VIDEO#FRAME.
+AVSBench-semantic, with its metadata.csv, `avss` reads.
 """
 
 from collections.abc import Callable, Iterator
 
+from pipelines.imports import avss
+from pipelines.imports.leaks import youtube_id
 from pipelines.imports.planned import Found, LayoutError, PlannedSample
 from pipelines.imports.tables import rows
 from shards import storage
@@ -24,10 +27,10 @@ MS3_CATEGORY = "multiple_sources"
 
 
 def read(folder: str) -> Found:
-    """Plan the samples of an S4 or an MS3 folder; which of the two, its meta data file says.
+    """Plan the samples of an S4, an MS3 or a semantic folder; which of them, its meta data file says.
 
     Raises:
-        LayoutError: neither.
+        LayoutError: none of them.
     """
     if storage.exists(storage.join(folder, "s4_meta_data.csv")):
         found = Found("avsbench_s4")
@@ -35,8 +38,11 @@ def read(folder: str) -> Found:
     if storage.exists(storage.join(folder, "ms3_meta_data.csv")):
         found = Found("avsbench_ms3")
         return _read(found, folder, _ms3(found, folder), "ms3_data")
+    if storage.exists(storage.join(folder, avss.TABLE)):
+        return avss.read(folder)
     raise LayoutError(
-        f"{folder} has neither s4_meta_data.csv nor ms3_meta_data.csv: give the folder of S4 or of MS3"
+        f"{folder} has neither s4_meta_data.csv nor ms3_meta_data.csv nor {avss.TABLE}: give the folder of S4, of "
+        "MS3 or of AVSBench-semantic"
     )
 
 
@@ -84,8 +90,8 @@ def _read(found: Found, folder: str, videos: Iterator[Video], data: str) -> Foun
             found.samples.append(
                 PlannedSample(
                     image_id=f"{video}#{frame}", category=category, split=split, image_path=prefix + image,
-                    mask_id=f"{video}#{frame}", mask_path=prefix + mask, clip_id=f"{video}#{frame}", video_id=name,
-                    audio_path=prefix + audio, window=frame - 1, component=video,
+                    mask_id=f"{video}#{frame}", mask_path=prefix + mask, clip_id=f"{video}#{frame}",
+                    video_id=youtube_id(name), audio_path=prefix + audio, window=frame - 1, component=video,
                 )
             )  # fmt: skip
     return found

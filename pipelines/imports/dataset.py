@@ -11,11 +11,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from pipelines.build.code import code_versions
-from pipelines.imports import media
+from pipelines.imports import media, recordings
 from pipelines.imports.planned import Found, PlannedClip, PlannedSample
 from pipelines.media import masks
 from shards import format, new_dataset, parts, records, sound, storage, tables
@@ -87,7 +88,7 @@ def write(
         for row in rows.to_pylist()
     }
     _draw(planned, heard, {row["clip_id"]: row["stamp"] for row in clips})
-    writing = partial(_write_samples, folder=folder, out=out, heard=heard)
+    writing = partial(_write_samples, folder=folder, out=out, heard=heard, classes=found.classes)
     written = [rows for rows in run(_cut(planned), "samples", writing) if rows.num_rows]
     kept = sum(rows.num_rows for rows in written)
     text = f'import = "{found.name}"\n'
@@ -99,6 +100,8 @@ def write(
         label_map={"name": "", "version": "", "sha256": ""},
         code=code_versions(),
         funnel=tuple(new_dataset.step("import", unit, entered[unit], reasons[unit]) for unit in entered),
+        targets=recordings.TARGETS if found.classes else (),
+        classes=found.classes,
     )
     rejected = [tables.rejected(rows, unit) for unit, rows in dropped.items()]
     lost = _lost(found, Counter(split for rows in written for split in rows["split"].to_pylist()), may_drop)
@@ -120,7 +123,8 @@ def _lost(found: Found, kept: Mapping[str, int], may_drop: float) -> list[str]:
     """Splits that lost a larger share than they may, and all rows together, with those that name no split."""
     planned: dict[str, int] = Counter(sample.split for sample in found.samples)
     parts_of = [(split, planned[split], kept.get(split, 0)) for split in format.SPLITS]
-    parts_of.append(("all", sum(planned.values()) + len(found.rejections), sum(kept.values())))
+    unasked = sum(row["reason"] != Reason.SPLIT_LEAK for row in found.rejections)
+    parts_of.append(("all", sum(planned.values()) + unasked, sum(kept.values())))
     return [
         f"{of - left:,} of {of:,} samples of {split}"
         for split, of, left in parts_of
@@ -163,30 +167,28 @@ def _hostile(*paths: str) -> str:
 def _unique(samples: Iterable[PlannedSample], rejections: parts.Rejections) -> Iterator[PlannedSample]:
     seen: set[str] = set()
     for sample in samples:
-        sample_id = _sample_id(sample)
+        sample_id, category = sample.sample_id, sample.category or None
         hostile = _hostile(sample.image_path, sample.mask_path, sample.audio_path)
         if sample_id in seen:
             rejections.append(
-                rejection("import", sample_id, Reason.DUPLICATE_ID, "the first one stays", sample.category)
+                rejection("import", sample_id, Reason.DUPLICATE_ID, "the first one stays", category)
             )
         elif hostile:
-            rejections.append(rejection("import", sample_id, Reason.HOSTILE_NAME, hostile, sample.category))
+            rejections.append(rejection("import", sample_id, Reason.HOSTILE_NAME, hostile, category))
         else:
             seen.add(sample_id)
             yield sample
-
-
-def _sample_id(sample: PlannedSample) -> str:
-    return format.sample_id(sample.image_id, sample.category, sample.mask_id)
 
 
 def _planned_samples(samples: Iterable[PlannedSample], folder: str) -> list[dict[str, Any]]:
     return [
         {
             **asdict(sample),
-            "sample_id": _sample_id(sample),
-            "key": format.key_of(_sample_id(sample)),
-            "stamp": _stamp(folder, sample.image_path, sample.mask_path, sample.audio_path),
+            "sample_id": sample.sample_id,
+            "key": format.key_of(sample.sample_id),
+            "stamp": _stamp(
+                folder, sample.image_path, sample.mask_path, sample.colours_path, sample.audio_path
+            ),
         }
         for sample in samples
     ]
@@ -212,10 +214,11 @@ def _planned_clips(heard: Iterable[PlannedSample | PlannedClip], folder: str) ->
         row = rows.setdefault(
             (sample.clip_id, sample.split),
             {"clip_id": sample.clip_id, "key": format.key_of(sample.clip_id), "split": sample.split,
-             "video_id": sample.video_id, "audio_path": sample.audio_path, "window": sample.window, "categories": []},
+             "official_split": sample.official_split or sample.split, "video_id": sample.video_id,
+             "audio_path": sample.audio_path, "window": sample.window, "start_s": sample.start_s,
+             "label": sample.label, "categories": []},
         )  # fmt: skip
-        if sample.category not in row["categories"]:
-            row["categories"] = sorted([*row["categories"], sample.category])
+        row["categories"] = sorted({*row["categories"], *sample.heard_as})
     by_id: dict[str, dict[str, Any]] = {}
     for (clip_id, _), row in sorted(rows.items(), key=lambda item: -format.SPLITS.index(item[0][1])):
         by_id.setdefault(clip_id, row)  # heard in two splits it is in one pool alone: that of test, then val
@@ -246,10 +249,10 @@ def _write_clips(table: pa.Table, folder: str, out: str) -> Written:
             id=row["clip_id"],
             key=row["key"],
             video_id=row["video_id"],
-            start_s=max(0, row["window"]) * sound.HOP_SAMPLES / sound.RATE_HZ,
+            start_s=row["start_s"] + max(0, row["window"]) * sound.HOP_SAMPLES / sound.RATE_HZ,
             duration_s=duration_s,
-            label=records.NO_LABEL,
-            official_split=row["split"],
+            label=msgspec.structs.replace(records.NO_LABEL, label=row["label"]),
+            official_split=row["official_split"],
             sha256=content.sha256,
             categories=tuple(row["categories"]),
             split=row["split"],
@@ -259,7 +262,9 @@ def _write_clips(table: pa.Table, folder: str, out: str) -> Written:
     return parts.write(table, out, "import", encode, code_versions())
 
 
-def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]]) -> Written:
+def _write_samples(
+    table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]], classes: tuple[str, ...]
+) -> Written:
     def encode(row: dict[str, Any]) -> parts.Encoded:
         clip = heard.get(row["clip_id"])
         if clip is None:
@@ -270,7 +275,14 @@ def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, M
         if clip["split"] != row["split"]:
             raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} is heard in {clip['split']}")
         source, jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
-        mask = media.mask(storage.join(folder, row["mask_path"]), width, height)
+        mask_url = storage.join(folder, row["mask_path"])
+        if classes:
+            numbers = media.class_mask(
+                mask_url, storage.join(folder, row["colours_path"]), len(classes), width, height
+            )
+            mask = numbers > 0
+        else:
+            mask = media.mask(mask_url, width, height)
         photo, png = Content.of(jpg), Content.of(masks.png(mask))
         flac, heard_clip = read_clip(out, clip)
         record = SampleRecord(
@@ -293,9 +305,11 @@ def _write_samples(table: pa.Table, folder: str, out: str, heard: Mapping[str, M
             mask=_mask(row["mask_id"], mask, png.sha256),
             audio=heard_clip.audio,
         )
-        return record, {"flac": flac, "jpg": photo, "mask.png": png}
+        members = {"flac": flac, "jpg": photo, "mask.png": png}
+        return recordings.told(record, members, numbers, classes) if classes else (record, members)
 
-    return parts.write(table, out, "import", encode, code_versions())
+    targets = recordings.TARGETS if classes else ()
+    return parts.write(table, out, "import", encode, code_versions(), targets)
 
 
 def _mask(mask_id: str, mask: np.ndarray, sha256: str) -> records.Mask:

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from pipelines.imports import class_masks
 from pipelines.media import images, mask_images
 from shards.rejections import Reason, Rejected
 from shards.sound import RATE_HZ, WINDOW_SAMPLES, decoder, to_flac, window_start
@@ -29,7 +30,15 @@ def photo(url: str) -> tuple[bytes, bytes, int, int]:
 def mask(url: str, width: int, height: int) -> np.ndarray:
     """(height, width) bool; objects drawn in colours of their own, as AVSBench has several, are one mask together."""
     content = images.read(url, Reason.MASK_MISSING, Reason.MASK_UNREADABLE)
-    found = mask_images.read(content, max_pixels=_MAX_PIXELS, several=True)
+    return _fitting(mask_images.read(content, max_pixels=_MAX_PIXELS, several=True), width, height)
+
+
+def class_mask(numbers_url: str, colours_url: str, classes: int, width: int, height: int) -> np.ndarray:
+    """(height, width) uint8, the number of the class of each pixel, as `class_masks.read` says."""
+    return _fitting(class_masks.read(numbers_url, colours_url, classes, _MAX_PIXELS), width, height)
+
+
+def _fitting(found: np.ndarray, width: int, height: int) -> np.ndarray:
     if found.shape != (height, width):
         raise Rejected(Reason.IMAGE_SIZE_MISMATCH, f"mask {found.shape[::-1]}, photo {(width, height)}")
     return found

@@ -31,6 +31,7 @@ STEP = {
     "hierarchy": 0.79,
     "bridge": 0.78,
     "form": 0.85,
+    "family": 0.85,
     "narrower": 0.5,
     "head": 0.94,
     "spelling": 0.75,
@@ -38,6 +39,7 @@ STEP = {
 _ALIKE = 86.0  # of 100; `bassoon` and `balloon` have 85.7
 _SHORTEST_MISSPELT = 6  # letters
 _LONGEST_REORDERED = 3  # words
+BELOW = ("narrower", "form", "family")  # ways from a name down to its kinds
 LOOSE = 0.58  # in place of the above where the table calls the relation loose
 _KIND_BELOW_KIND = 0.002  # so that kinds stay in the order that Kinds gives them
 
@@ -186,11 +188,13 @@ class Finder:
         said: set[int] = set()
         for name in names:
             if name.direct:
+                family = self._kinds.family(name.key) if alone else frozenset()
                 for place, (number, how) in enumerate(self._kinds.below(name.key)):
                     if number not in said:
                         said.add(number)
                         why = f"{self._index.visual[number].name!r} is a kind of {mention.text!r} ({_KNOWN[how]})"
                         method = "form" if how == "form_of" and alone else "narrower"
+                        method = "family" if number in family else method
                         trust = STEP[method] - place * _KIND_BELOW_KIND
                         yield Evidence(number, mention, method, trust, why)
 

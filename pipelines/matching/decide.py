@@ -62,12 +62,14 @@ class Judge:
 
     def decide(self, label: AudioLabel, reading: Reading, found: Iterable[Evidence]) -> list[Judged]:
         """One decision for each visual label found, best first: by `precedence`, then the vocabulary's order."""
-        found = [self._in_sense(one) for one in self._settled(list(found))]
+        sensed = [self._in_sense(one) for one in found]
+        found = self._settled(sensed)
+        overruled = [one for one in sensed if one not in found]
         found = self._in_context(label, reading, found)
         # A guess from meaning that its domain refutes was never a candidate.
         found = [one for one in found if not (one.refused and one.method == "semantic")]
         best: dict[int, Judged] = {}
-        for evidence in self._nearest(found):
+        for evidence in self._nearest(found, overruled):
             judged = self._one(evidence)
             before = best.get(evidence.number)
             if before is None or precedence(judged) < precedence(before):
@@ -92,12 +94,24 @@ class Judge:
     def score(self, evidence: Evidence) -> float:
         role = ROLE[evidence.mention.role]
         score = evidence.trust * (role if evidence.mention.close else min(role, LIKELY))
-        domain = self._index.domains[evidence.number]
-        too_wide = self._index.keys[evidence.number][0] in self._lexicon.general or domain == "body"
-        silent = evidence.method == "head" and domain in _SILENT
-        if evidence.method not in ("mid", "decision") and (too_wide or silent):
+        too_wide = self.too_wide(evidence.number)
+        silent = evidence.method == "head" and self._index.domains[evidence.number] in _SILENT
+        told = evidence.method in ("mid", "decision") or self._names_itself(evidence)
+        if not told and (too_wide or silent):
             score = min(score, GENERAL)
         return round(score, 4)
+
+    def too_wide(self, number: int) -> bool:
+        """Whether a visual label is a class too wide, or a part of the body too small, to say what sounds."""
+        return self._index.keys[number][0] in self._lexicon.general or self._index.domains[number] == "body"
+
+    def _names_itself(self, evidence: Evidence) -> bool:
+        """Whether the label says the class's name and no more, so that both are as wide: *insects*; not *glass*, of
+        whose senses LVIS has one.
+        """
+        mention, senses = evidence.mention, self._index.visual[evidence.number].senses
+        named = evidence.method == "name" and mention.alone and mention.role is Role.SOURCE
+        return named and not any(senses[:1])
 
     def _one(self, evidence: Evidence) -> Judged:
         score, role = self.score(evidence), evidence.mention.role
@@ -108,14 +122,14 @@ class Judge:
         reason = f"{evidence.why}; {_PLAYS[role]}"
         return Judged(evidence.number, score, evidence.method, decision, reason, role)
 
-    def _nearest(self, found: list[Evidence]) -> list[Evidence]:
-        """Refuses wider classes of a source that has the mentioned thing itself.
+    def _nearest(self, found: list[Evidence], overruled: list[Evidence]) -> list[Evidence]:
+        """Refuses wider classes of a source that has the mentioned thing itself, whatever people decided on that one.
 
         A rooster is called a chicken, too, and Open Images draws many a man or woman as `Person`: these stay.
         """
         visual = self._index.visual
         direct: dict[tuple[tuple[str, ...], str], Evidence] = {}
-        for evidence in found:
+        for evidence in (*found, *overruled):
             own = evidence.direct or evidence.method == "form_of"
             if own and not evidence.refused and evidence.trust >= STEP["synonym"]:
                 place = evidence.mention.words, visual[evidence.number].source
@@ -124,12 +138,18 @@ class Judge:
         for evidence in found:
             nearer = direct.get((evidence.mention.words, visual[evidence.number].source))
             wider = not evidence.direct and evidence.method not in _BESIDE and not evidence.refused
-            if nearer and wider and self._index.keys[evidence.number][0] != "person":
+            person = self._index.keys[evidence.number][0] == "person"
+            if nearer and wider and not person and self._akin(nearer, evidence):
                 evidence = replace(
                     evidence, refused=f"{visual[nearer.number].name!r} of the same source is nearer"
                 )
             result.append(evidence)
         return result
+
+    def _akin(self, one: Evidence, other: Evidence) -> bool:
+        """Whether two visual labels can be of one domain: that a mouse is no computer's makes it no less a rodent."""
+        domains = {self._index.domains[one.number], self._index.domains[other.number]}
+        return len(domains) == 1 or "" in domains
 
     def _in_sense(self, evidence: Evidence) -> Evidence:
         """Refuses what the label itself rules out: a toy, or a sense other than the one in its brackets."""
@@ -219,7 +239,7 @@ class Judge:
 
 
 # Ways that lead to no wider class: by what is known of words, and by what others say of the sound.
-_OF_WORDS = ("has_part", "part_of", "form", "form_of", "narrower", "similar_to")
+_OF_WORDS = ("has_part", "part_of", "form", "form_of", "family", "narrower", "similar_to")
 _BESIDE = frozenset([*_OF_WORDS, "parent", "child", "decision", "semantic"])
 _RANK = {"accept": 2, "review": 1, "reject": 0}
 # Domains that share no name with another by kinship.

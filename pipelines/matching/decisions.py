@@ -8,13 +8,14 @@ where none does and the label names one thing only, that thing: so decisions tea
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipelines.matching.candidates import Evidence, Finder
+from pipelines.matching.candidates import BELOW, Evidence, Finder
 from pipelines.matching.phrases import Mention, Reader, Reading, Role
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.matching.wording import tokens
 
 TRUST = 0.9  # in what was decided about the same thing under another label
-BOTH_WAYS = 0.6  # where it was accepted for one label and refused for another
+DOUBTED = 0.6  # where it was accepted for one label and refused for another, or is not sure otherwise
+KIND = 3  # sounds of a thing that a kind of it (a gull, of a bird) was accepted for, at least, to be sure
 _ABOUT = (Role.SOURCE, Role.AGENT, Role.WHOLE, Role.ACT, Role.TOOL)
 _NAMED = 3  # labels that a reason names
 
@@ -75,20 +76,30 @@ class Decisions:
             why = f"{said} for this label by {one.decided_by}"
             yield Evidence(number, whole, "decision", 1.0, why, True, "" if one.accepted else why)
         for mention in reading.mentions if self._things else ():
-            for name in self._finder.names(mention):
-                for number, votes in self._things.get(name, {}).items():
+            known = [self._things[name] for name in self._finder.names(mention) if name in self._things]
+            reached = self._finder.find(mention) if known else []
+            named = {one.number for one in reached if one.direct}
+            kinds = {one.number for one in reached if one.method in BELOW}
+            for things in known:
+                for number, votes in things.items():
                     if number not in settled and (votes.accepted or votes.refused):
-                        yield self._evidence(number, mention, votes)
+                        acting = mention.role is Role.ACT and number not in named
+                        few = number in kinds and len(set(votes.accepted)) < KIND
+                        yield self._evidence(number, mention, votes, sure=not acting and not few)
 
     @staticmethod
-    def _evidence(number: int, mention: Mention, votes: _Votes) -> Evidence:
+    def _evidence(number: int, mention: Mention, votes: _Votes, sure: bool) -> Evidence:
+        """`sure`: False of a kind that was accepted for few sounds of the thing, and of all that an act points to
+        without its name. What was decided on a car's horn holds for what is called a car; *skidding* names none.
+        """
         against = votes.refused + votes.doubted
         accepted, refused = _list(votes.accepted), _list(against)
         if not against:
-            return Evidence(number, mention, "decision", TRUST, f"accepted for {accepted}")
+            trust = TRUST if sure else DOUBTED
+            return Evidence(number, mention, "decision", trust, f"accepted for {accepted}")
         if votes.accepted:
             why = f"accepted for {accepted}, refused for {refused}"
-            return Evidence(number, mention, "decision", BOTH_WAYS, why)
+            return Evidence(number, mention, "decision", DOUBTED, why)
         why = f"refused for {refused}"
         return Evidence(number, mention, "decision", TRUST, why, refused=why)
 

@@ -7,7 +7,9 @@ from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.wording import name_key, tokens
 
 _DEPTH = 3
-MOST = 12  # kinds of one thing in one source; of a wide name (brass instrument) all or, where there are more, none
+FAMILY = 3  # kinds in one source, at most, that a narrow name without a visual label of its own means each
+_ENGLISH = ("kind_of", "form_of")
+MOST = 12  # kinds of one thing in one source; of a wide name (percussion) all or, where there are more, none
 
 
 class Kinds:
@@ -50,6 +52,31 @@ class Kinds:
         return [
             (one, found[one][1]) for one in sorted(kept, key=lambda one: (found[one][0], *self._place(one)))
         ]
+
+    def family(self, name: str) -> frozenset[int]:
+        """The kinds of a name that no visual label bears and that is so narrow that each of them is meant (brass
+        instrument: cornet, tuba; trumpet, trombone, horn); none of a name that English has more than MOST words below,
+        or a source more than FAMILY kinds.
+        """
+        if name in self._index.named or len(self._words_below(name)) > MOST:
+            return frozenset()
+        below = self.below(name)
+        sources = [self._index.visual[number].source for number, _ in below]
+        few = all(sources.count(source) <= FAMILY for source in set(sources))
+        return frozenset(number for number, how in below if few and how in _ENGLISH)
+
+    def _words_below(self, name: str) -> set[str]:
+        """All that English knows as kinds and forms of the name."""
+        found, level = set[str](), {name}
+        while level:
+            level = {
+                narrow
+                for wide in level
+                for narrow, how in self._below.get(wide, {}).items()
+                if how in _ENGLISH
+            } - found
+            found |= level
+        return found
 
     def _place(self, number: int) -> tuple[int, str]:
         label = self._index.visual[number]

@@ -1,9 +1,10 @@
 """The matcher: every audio label against the visual vocabulary."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pipelines.matching import lexicon as lexicons
-from pipelines.matching.candidates import Evidence, Finder
+from pipelines.matching.candidates import BELOW, STEP, Evidence, Finder
 from pipelines.matching.decide import SOUNDING, Judge, Judged
 from pipelines.matching.decisions import Decided, Decisions
 from pipelines.matching.lexicon import Lexicon
@@ -12,6 +13,7 @@ from pipelines.matching.visual_index import VisualIndex
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 from pipelines.matching.wording import tokens
 
+_INHERITED = 0.84  # trust at least in what a wider sound names for certain: its voice is as certain
 _MOST_CHILDREN = 12  # things of one source that narrower sounds bring, as with kinds: all or none
 
 
@@ -57,6 +59,7 @@ class Matcher:
             mention = Mention(tokens(label.label), Role.SOURCE)
             why = f"both have the MID {label.id}"
             found.insert(0, Evidence(self._mids[label.id], mention, "mid", 1.0, why, direct=True))
+        found = self._as_wide(label, found)
         found += self._from_parents(label, reading)
         found += self._from_children(label)
         found += self._decisions.find(label, reading)
@@ -69,6 +72,19 @@ class Matcher:
             found += [evidence for mention in defined for evidence in self._finder.find(mention)]
             judged = self._judge.decide(label, reading, found)
         return judged
+
+    def _as_wide(self, label: AudioLabel, found: list[Evidence]) -> list[Evidence]:
+        """Leaves a family to people where the vocabulary puts others below its name: a telephone below *Alarm*."""
+        family = {one.number for one in found if one.method == "family"}
+        below = [
+            {one.number for one in self._things(child, label.group)} for child in label.children if family
+        ]
+        if all(things & family for things in below if things):
+            return found
+        trust = STEP["narrower"]
+        return [
+            replace(one, method="narrower", trust=trust) if one.method == "family" else one for one in found
+        ]
 
     def _from_parents(self, label: AudioLabel, reading: Reading) -> Iterator[Evidence]:
         """What the nearest wider sound with a thing of its own names. A bare sound is the voice or act of what all the
@@ -83,7 +99,8 @@ class Matcher:
             name, found = next((one for one in known if one[1]), ("", ()))
             ways.append({one.number for one in found})
             for one in found:
-                named[one.number] = max(named.get(one.number, (0.0, "")), (one.score, name))
+                score = max(one.score, _INHERITED)
+                named[one.number] = max(named.get(one.number, (0.0, "")), (score, name))
         common = set.intersection(*ways) if ways else set()
         for number, (score, name) in named.items():
             mention = Mention(tokens(name), Role.PARENT, close=reading.bare and number in common)
@@ -108,6 +125,9 @@ class Matcher:
             self._named[text, group] = tuple(
                 one
                 for one in self._judge.decide(AudioLabel(text, "", group=group), reading, found)
-                if one.decision == "accept" and one.role in SOUNDING and one.method != "form"
+                if one.decision == "accept"
+                and one.role in SOUNDING
+                and one.method not in BELOW
+                and not self._judge.too_wide(one.number)
             )
         return self._named[text, group]

@@ -84,7 +84,7 @@ def write(url: str, found: Iterable[Proposal]) -> None:
 
 
 def read(url: str) -> list[Proposal]:
-    """Every row of a proposals file, in its order.
+    """Every row of a proposals file, in its order; values come without spaces at their ends.
 
     Raises:
         ProposalsError: naming every row that does not fit: its line, the value, the rule.
@@ -99,6 +99,7 @@ def read(url: str) -> list[Proposal]:
     faults = []
     for row in reader:
         where = f"{url}:{reader.line_num}"
+        row = {name: value.strip() if isinstance(value, str) else value for name, value in row.items()}
         if fault := _fault(row):
             faults.append(f"{where}: {fault}")
             continue
@@ -119,6 +120,9 @@ def _fault(row: dict[str, str]) -> str:
     for name in ("audio_label", "visual_label", "visual_id"):
         if not row[name]:
             return f"{name} is empty; a link names both of its labels"
+    for name, value in row.items():
+        if not value.isprintable():
+            return f"{name} is {value!r}; a value is one line without control characters"
     for name in ("audio_source", "source"):
         if not SOURCE_RULE.fullmatch(row[name]):
             return f"{name} is {row[name]!r}; a source is written in a-z, 0-9 and _, such as vggsound or lvis"

@@ -152,9 +152,15 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
     s, b, kept = rates.seconds, rates.bytes, rates.kept
     photo, clip = work.photo_bytes or b.photo, work.clip_bytes or b.clip
     cap = recipe.select.per_class_cap or inf
-    samples = sum(min(cap, pairs * kept.samples) for pairs in work.candidates.values()) * kept.paired
+    pairs = sum(work.candidates.values())
+    of_pair = work.categorized_masks / pairs if pairs and recipe.select.instances == "instance" else 1.0
+    samples = (
+        sum(min(cap, count * of_pair * kept.samples) for count in work.candidates.values()) * kept.paired
+    )
     if recipe.scene.targets:
         samples = _scenes(recipe, samples, min(samples, work.photos))
+    if recipe.split.exact:
+        samples = min(samples, recipe.split.train + recipe.split.val + recipe.split.test)
     clips = work.categorized_clips * kept.clips
     shards, pool = (
         _tasks(samples, recipe.shards.samples_per_shard),

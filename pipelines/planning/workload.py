@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,16 @@ class Workload:
     annotation_bytes: float
     categorized_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
-    photos: float  # with a categorized mask
+    lvis_photos: float  # with a categorized mask
+    open_images_photos: float
     candidates: dict[str, float]  # category -> photos with a categorized mask of it
     categorized_clips: float
     photo_bytes: float = 0
     clip_bytes: float = 0
+
+    @property
+    def photos(self) -> float:
+        return self.lvis_photos + self.open_images_photos
 
     @property
     def masks(self) -> float:
@@ -50,12 +56,18 @@ class Workload:
         return replace(self, **numbers, candidates=candidates)
 
 
+@cache
+def facts() -> dict[str, Any]:
+    """published.toml: by corpus."""
+    return tomllib.loads((HERE / "published.toml").read_text())
+
+
 def published(label_map: LabelMap) -> Workload:
     """What the categories of a label map have in the published corpora (published.toml, published.csv)."""
-    facts = tomllib.loads((HERE / "published.toml").read_text())
+    sizes = facts()
     with open(HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
-    lvis, open_images = facts["lvis"], facts["open_images"]
+    lvis, open_images = sizes["lvis"], sizes["open_images"]
     masks_of_class = open_images["masks"] / open_images["classes"]
     pairs = clips = 0
     masks = 0.0
@@ -75,11 +87,12 @@ def published(label_map: LabelMap) -> Workload:
     return Workload(
         lvis_masks=lvis["masks"],
         open_images_masks=open_images["masks"],
-        clips=facts["vggsound"]["clips"],
-        annotation_bytes=sum(each["annotation_bytes"] for each in facts.values()),
+        clips=sizes["vggsound"]["clips"],
+        annotation_bytes=sum(each["annotation_bytes"] for each in sizes.values()),
         categorized_masks=lvis_masks + masks,
         mask_files=masks,
-        photos=min(pairs, lvis["photos"]) + min(masks / open_images["masks_per_pair"], open_images["photos"]),
+        lvis_photos=min(pairs, lvis["photos"]),
+        open_images_photos=min(masks / open_images["masks_per_pair"], open_images["photos"]),
         candidates=dict(candidates),
         categorized_clips=clips,
     )
@@ -99,6 +112,7 @@ def counted(
                          ["image_id", "image_path", "category", "mask_path"])  # fmt: skip
         clips = _categorized(found.clips, label_map, "clip_id", "label", ["clip_path"])
     pairs = masks.group_by(["image_id", "category"]).aggregate([])
+    photos = Counter(image.partition(":")[0] for image in pc.unique(masks["image_id"]).to_pylist())
     listed = {corpus: float(count.kept) for corpus, count in found.counts.items()}
     sources = index.sources(corpora)
     return Workload(
@@ -108,7 +122,8 @@ def counted(
         annotation_bytes=sum(storage.size(storage.join(corpora, source.path)) for source in sources),
         categorized_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
-        photos=len(pc.unique(masks["image_id"])),
+        lvis_photos=photos["lvis"],
+        open_images_photos=photos["open_images"],
         candidates=dict(Counter(pairs["category"].to_pylist())),
         categorized_clips=len(clips),
         photo_bytes=_mean_size(corpora, masks["image_path"]),

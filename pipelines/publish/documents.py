@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.publish import attribution, availability, card, changelog, croissant, records, takedown
+from pipelines.publish import attribution, availability, card, changelog, croissant, records
 from pipelines.publish.diff import Diff, diff
 from pipelines.publish.edition import File, Profile
 from pipelines.publish.profiles import AnyDataset
 from pipelines.stats import write_stats
-from shards import storage
+from shards import storage, text
 from shards.reader import Dataset
+from shards.takedowns import TAKEDOWNS, Takedown, dump
 
 CHANGELOG = "CHANGELOG.md"
 STATISTICS = "statistics.html"
@@ -35,7 +36,7 @@ def documents(
     url: str,
     profile: Profile,
     before: Before | None,
-    takedowns: Sequence[takedown.Takedown],
+    takedowns: Sequence[Takedown],
     corpora: str | None,
 ) -> tuple[list[File], Diff | None]:
     """The documents, and what changed since the version before.
@@ -55,7 +56,7 @@ def documents(
         found[availability.AVAILABILITY] = alive
     found[STATISTICS] = _statistics(dataset, profile)
     if takedowns:
-        found[takedown.TAKEDOWNS] = takedown.dump(takedowns)
+        found[TAKEDOWNS] = dump(takedowns)
     licences = dataset.table(columns=["image_licence", "audio_licence"])
     facts = card.Facts(
         manifest=dataset.manifest,
@@ -76,7 +77,7 @@ def documents(
         changed = diff(AnyDataset(before.url), dataset, before.version, version)
         found["diff.json"] = (json.dumps(changed.plain(), indent=1, ensure_ascii=False) + "\n").encode()
         log = storage.join(before.url, CHANGELOG)
-        old = storage.read_bytes(log).decode() if storage.exists(log) else ""
+        old = text.read_text(log) if storage.exists(log) else ""
     section = changelog.entry(version, changed, facts.samples, len(facts.categories))
     found[CHANGELOG] = changelog.prepend(section, old).encode()
     found["README.md"] = card.card(facts).encode()

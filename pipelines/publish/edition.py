@@ -4,9 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from shards.errors import AvsError
+from shards.manifest import Number, Sha256
 
 PUBLICATION = "publication.json"  # written last; a version without it is not published
 FORMAT = "avs-publication"
@@ -66,6 +69,25 @@ class Publication:
         return sum(file.bytes for file in self.files)
 
 
+@dataclass(frozen=True)
+class _Entry:
+    path: Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|\Z))[^\\\0]+\Z")]
+    bytes: Number
+    sha256: Sha256
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    format: Literal["avs-publication"]
+    format_version: Literal[1]
+    name: str
+    version: str
+    previous: str | None
+    manifest_sha256: Sha256
+    profile: Profile
+    files: tuple[_Entry, ...]
+
+
 def dump(publication: Publication) -> bytes:
     record: dict[str, Any] = {"format": FORMAT, "format_version": 1, **asdict(publication)}
     record["files"] = [
@@ -81,17 +103,14 @@ def parse(content: bytes, url: str) -> Publication:
         PublishError: not written by this format.
     """
     try:
-        record = json.loads(content)
-        if (record.pop("format"), record.pop("format_version")) != (FORMAT, 1):
-            raise ValueError("another format")
-        profile = Profile(*(tuple(record["profile"][name]) for name in ("licences", "reference_only")))
-        files = tuple(File(**entry) for entry in record["files"])
-        return Publication(**{**record, "profile": profile, "files": files})
-    except (ValueError, KeyError, TypeError) as error:
+        found = msgspec.json.decode(content, type=_Sealed)
+    except (ValueError, RecursionError) as error:
         raise PublishError(
             f"{url} is damaged ({type(error).__name__}: {error}), so nobody can tell what was published: put the file "
             "back from a copy; where nobody has used that version, remove its folder and publish it again"
         ) from error
+    files = tuple(File(entry.path, entry.bytes, entry.sha256) for entry in found.files)
+    return Publication(found.name, found.version, found.previous, found.manifest_sha256, found.profile, files)
 
 
 def by_path(files: Iterable[File]) -> dict[str, File]:

@@ -1,6 +1,5 @@
 """One sample's whole story, from source URL to shard offset; or why an item was dropped."""
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from pipelines.recipes import recipe
 from shards import format, hashing
 from shards.manifest import DatasetError, Manifest
 from shards.pools import Pools
-from shards.reader import Dataset
+from shards.reader import Dataset, as_told
 from shards.records import SampleRecord, decode, paired_as
 from shards.tables import column
 
@@ -68,7 +67,7 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
 
 def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
     made = dataset.manifest
-    record = json.loads(dataset.read_member(row, "json"))
+    record = as_told(row, dataset.read_member(row, "json"))
     rules = recipe.recorded(made)
     imported = {
         "as published": "imported from the release of a finished dataset, not built by rules of a recipe"

@@ -60,6 +60,7 @@ def coco(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str,
     ids = {name: number for number, name in enumerate(names, start=1)}
     for split in format.SPLITS:
         images: dict[str, dict[str, Any]] = {}
+        taken: dict[str, str] = {}
         licences: dict[str, dict[str, Any]] = {}
         annotations: list[dict[str, Any]] = []
         for sample in dataset.samples(split):
@@ -71,7 +72,7 @@ def coco(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str,
                 {"id": len(licences) + 1, "name": name, "url": image["licence_url"] or licence_url(name)},
             )
             if image["id"] not in images:
-                file_name = f"{image['id'].replace(':', '_')}.jpg"
+                file_name = _file_name(image["id"], taken)
                 images[image["id"]] = {
                     "id": len(images) + 1,
                     "file_name": file_name,
@@ -289,6 +290,18 @@ _FIFTYONE_OWN = [
         "embedded_doc_type": "fiftyone.core.labels.Detections",
     },
 ]
+
+
+def _file_name(image_id: str, taken: dict[str, str]) -> str:
+    """A photo's name in COCO's layout; two ids that differ in ways that some disks do not see get two names.
+
+    Args:
+        taken: names given so far, as such disks see them, and whose they are.
+    """
+    name = image_id.replace(":", "_")
+    if taken.setdefault(name.casefold(), image_id) != image_id:
+        name = f"{name}-{format.key_of(image_id)}"
+    return f"{name}.jpg"
 
 
 def _categories(dataset: Dataset) -> tuple[str, ...]:

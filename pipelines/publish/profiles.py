@@ -1,15 +1,15 @@
 """Editions of a dataset that leave something out: samples by licence, sounds by reference."""
 
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from pipelines.publish import records, subset
+from pipelines.publish import subset
 from pipelines.publish.attribution import allowed
-from shards import format, storage
+from shards import format, members, storage
 from shards.manifest import DatasetError, Manifest, load
-from shards.reader import Dataset
+from shards.reader import Dataset, by_shard
 from shards.rejections import Reason
-from shards.writer import write_shard
+from shards.writer import Content, write_shard
 
 REFERENCE = "reference"  # holds the full dataset's manifest in an edition without sounds
 
@@ -66,14 +66,12 @@ def without_sounds(dataset: Dataset, out: str) -> list[str]:
     """Write the reference edition to `out`: all but the `flac` members. Gives its files, relative to `out`."""
     written = []
     for table in (dataset.table(), dataset.table(format.POOL_TABLE)):
-        for path, rows in records.by_shard(table):
-            pool = path.startswith(f"{format.POOL}/")
-            members = format.CLIP_MEMBERS if pool else dataset.manifest.sample_members
-            extensions = [extension for extension in members if extension != "flac"]
+        for path, rows in by_shard(table):
+            extensions = [extension for extension in _members(dataset, path) if extension != "flac"]
             with storage.open_read(storage.join(dataset.url, path)) as file:
                 write_shard(
                     storage.join(out, path),
-                    ((row["key"], {ext: records.read(file, row, ext) for ext in extensions}) for row in rows),
+                    ((row["key"], {ext: members.read(file, row, ext) for ext in extensions}) for row in rows),
                 )
             written.append(path)
     for name in dataset.manifest.tables:
@@ -96,17 +94,17 @@ def is_reference(url: str) -> bool:
     return storage.exists(storage.join(url, REFERENCE, format.MANIFEST))
 
 
-def stripped(url: str, path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(key, extension -> content) of a reference edition's shard."""
-    with storage.open_read(storage.join(url, path)) as file, tarfile.open(fileobj=file, mode="r|") as tar:
-        key, contents = "", dict[str, bytes]()
-        for member in tar:
-            name, _, extension = member.name.partition(".")
-            if name != key and contents:
-                yield key, contents
-                contents = {}
-            content = tar.extractfile(member)
-            assert content is not None, member.name  # a shard holds regular files only
-            key, contents[extension] = name, content.read()
-        if contents:
-            yield key, contents
+def stripped(
+    edition: Dataset, path: str, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, dict[str, Content]]]:
+    """(key, extension -> content) of a reference edition's shard, whose rows are those of the complete one.
+
+    Raises:
+        DatasetError: other members lie there.
+    """
+    with storage.open_read(storage.join(edition.url, path)) as file:
+        yield from members.without(file, rows, "flac", _members(edition, path))
+
+
+def _members(dataset: Dataset, path: str) -> tuple[str, ...]:
+    return format.CLIP_MEMBERS if path.startswith(f"{format.POOL}/") else dataset.manifest.sample_members

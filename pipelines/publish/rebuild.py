@@ -27,6 +27,7 @@ def rebuild(
     workers: int,
     out: str,
     progress: Callable[[Progress], None],
+    begun: Callable[[int, int], None],
 ) -> list[str]:
     """What differs between `dataset` and one built anew at `out` from its recipe, its label map and `corpora`.
 
@@ -58,7 +59,7 @@ def rebuild(
         )
     limit = next((step["kept"] for step in made.funnel if step["stage"] == "limit"), 0)
     options = run.BuildOptions(corpora, out, workers, limit, held_out=held_out, base=dataset)
-    run.build(loaded, options, progress)
+    run.build(loaded, options, progress, begun)
     again = load(out)
     if dump(again) == dump(made):
         return []

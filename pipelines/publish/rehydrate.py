@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 
 from pipelines.build.code import differences
 from pipelines.build.index import index
-from pipelines.publish import profiles, records
+from pipelines.publish import profiles
+from pipelines.publish.records import clip_ids
 from pipelines.recipes import recipe
 from shards import format, new_dataset, scene, storage
 from shards.manifest import DatasetError, Manifest, ShardEntry
+from shards.reader import Dataset, by_shard
 from shards.records import SampleRecord, decode
 from shards.rejections import Reason, Rejected
 from shards.sound import decoder, pcm_of, pcm_to_flac
@@ -54,19 +56,19 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
     pool = dataset.table(format.POOL_TABLE)
     missing = []
     paths = None
-    for path, rows in records.by_shard(pool):
+    for path, rows in by_shard(pool):
         entry = next(entry for entry in entries if entry.path == path)
         if not _whole(out, entry):
             paths = _clip_paths(corpora) if paths is None else paths
-            missing += _pool_shard(edition, corpora, out, made, entry, rows, paths)
+            missing += _pool_shard(dataset, corpora, out, entry, rows, paths)
         progress(done := done + 1, len(entries))
     if missing:
         return missing
     clips = {row["clip_id"]: row for row in pool.to_pylist()}
-    for path, rows in records.by_shard(dataset.table()):
+    for path, rows in by_shard(dataset.table()):
         entry = next(entry for entry in entries if entry.path == path)
         if not _whole(out, entry):
-            _sample_shard(edition, out, entry, rows, clips)
+            _sample_shard(dataset, out, entry, rows, clips)
         progress(done := done + 1, len(entries))
     for name in made.tables:
         storage.link(storage.join(edition, name), storage.join(out, name))
@@ -88,19 +90,18 @@ def _whole(out: str, entry: ShardEntry) -> bool:
 
 
 def _pool_shard(
-    edition: str,
+    edition: Dataset,
     corpora: str,
     out: str,
-    made: Manifest,
     entry: ShardEntry,
     rows: list[dict[str, Any]],
     paths: dict[str, str | None],
 ) -> list[Missing]:
     """Convert the clips of a shard and write it; where one is missing, only say which."""
-    loaded = recipe.recorded(made)
+    loaded = recipe.recorded(edition.manifest)
     if loaded is None:
         raise DatasetError(
-            f"{edition} was imported, not built from VGGSound's clips: import it again from its own release"
+            f"{edition.url} was imported, not built from VGGSound's clips: import it again from its own release"
         )
     rules = loaded.select
     missing, sounds = [], {}
@@ -123,11 +124,11 @@ def _pool_shard(
             detail = (
                 f"{path} gives {sounds[row['key']].sha256}; the edition was made from {row['flac_sha256']}"
             )
-            missing.append(Missing(row["clip_id"], "other_bytes", f"{detail}{_versions(made)}"))
+            missing.append(Missing(row["clip_id"], "other_bytes", f"{detail}{_versions(edition.manifest)}"))
     if not missing:
         samples = (
-            (key, {"flac": sounds[key], **{ext: Content.of(data) for ext, data in contents.items()}})
-            for key, contents in profiles.stripped(edition, entry.path)
+            (key, {"flac": sounds[key], **contents})
+            for key, contents in profiles.stripped(edition, entry.path, rows)
         )
         _write(out, entry, samples)
     return missing
@@ -139,30 +140,32 @@ def _versions(made: Manifest) -> str:
 
 
 def _sample_shard(
-    edition: str,
+    edition: Dataset,
     out: str,
     entry: ShardEntry,
     rows: list[dict[str, Any]],
     clips: dict[str, dict[str, Any]],
 ) -> None:
-    scenes = any("kind" in row for row in rows)
+    lost = [clip_id for row in rows for clip_id in clip_ids(row) if clip_id not in clips]
+    if lost:
+        raise DatasetError(
+            f"{edition.url}: {entry.path} hears {lost[0]}, which is not in its pool: get the edition again"
+        )
+    heard = {row["key"]: row["clip_id"] for row in rows}
 
     def sound(clip_id: str) -> Content:
         clip = clips[clip_id]
         flac = storage.read_range(storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"])
         return Content(flac, clip["flac_sha256"])
 
-    heard = {row["key"]: row["clip_id"] for row in rows}
-
     def samples() -> Iterator[tuple[str, dict[str, Content]]]:
-        for key, contents in profiles.stripped(edition, entry.path):
-            members = {ext: Content.of(data) for ext, data in contents.items()}
-            if scenes:
-                record = decode(contents["json"], SampleRecord)
+        for key, contents in profiles.stripped(edition, entry.path, rows):
+            if edition.manifest.targets:
+                record = decode(contents["json"].data, SampleRecord)
                 made = scene.rendered(record, lambda audio: pcm_of(sound(audio.id).data))
-                yield key, {"flac": Content.of(pcm_to_flac(made.pcm)), **members}
+                yield key, {"flac": Content.of(pcm_to_flac(made.pcm)), **contents}
             else:
-                yield key, {"flac": sound(heard[key]), **members}
+                yield key, {"flac": sound(heard[key]), **contents}
 
     _write(out, entry, samples())
 

@@ -13,6 +13,7 @@ from pipelines.publish.target import LATEST, Target
 from pipelines.publish.version import Version
 from shards import format, storage
 from shards.reader import Dataset
+from shards.takedowns import load as taken_down
 from shards.verify import verify
 
 
@@ -73,17 +74,18 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
                 "unchanged", target.version_url(options.version), known, None, upload.Sent(0, 0, known.bytes)
             )
         previous = _previous(target, versions, asked, dataset)
-        takedowns = takedown.load(dataset_url)
+        takedowns = taken_down(dataset_url)
         before = None
         if previous:
             before = documents.Before(previous.version, target.version_url(Version.parse(previous.version)))
-            takedowns = tuple(sorted({*takedowns, *takedown.load(before.url)}))
+            takedowns = tuple(sorted({*takedowns, *taken_down(before.url)}))
         if back := takedown.returned(dataset, takedowns):
             raise PublishError(
                 f"brings back what was taken down: {'; '.join(back[:5])}"
                 + (f" and {len(back) - 5} more" if len(back) > 5 else "")
                 + ". Take it out with `avs-data takedown`, or out of the corpora, and publish that"
             )
+        progress("Writing the documents", 0, 0)
         files = _files(dataset, options.profile, storage.join(folder, "reference"))
         made, changed = documents.documents(
             dataset,

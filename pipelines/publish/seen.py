@@ -3,17 +3,32 @@
 import io
 
 import numpy as np
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
-from shards import run_lengths
+from shards import format, pictures, run_lengths
 from shards.manifest import DatasetError
 from shards.reader import Dataset, Sample
 
 
 def mask(sample: Sample) -> np.ndarray:
-    """(height, width) bool."""
-    with Image.open(io.BytesIO(sample.mask_png)) as image:
-        return np.asarray(image) > 0
+    """(height, width) bool.
+
+    Raises:
+        DatasetError: no mask, or not of the photo's size.
+    """
+    return _values(sample, sample.mask_png, "mask.png") > 0
+
+
+def _values(sample: Sample, content: bytes, name: str) -> np.ndarray:
+    """uint8 (height, width)."""
+    width, height = pictures.check_mask(content, name)
+    if (width, height) != (sample.record["image"]["width"], sample.record["image"]["height"]):
+        raise DatasetError(f"{sample.key}: a {name} of {width} x {height} is not of its photo's size")
+    try:
+        with PngImageFile(io.BytesIO(content)) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{sample.key}: a {name} that does not decode ({error})") from error
 
 
 def seen(dataset: Dataset, sample: Sample) -> list[tuple[str, np.ndarray]]:
@@ -37,8 +52,7 @@ def seen(dataset: Dataset, sample: Sample) -> list[tuple[str, np.ndarray]]:
         ]
     names = sorted({name for source in found for name in source["category"].split("+") if name})
     if sample.classes_png:
-        with Image.open(io.BytesIO(sample.classes_png)) as image:
-            numbers = np.asarray(image)
+        numbers = _values(sample, sample.classes_png, format.CLASSES)
         return [(name, numbers == dataset.manifest.classes.index(name) + 1) for name in names]
     if len(names) > 1:
         raise DatasetError(

@@ -9,7 +9,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,13 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.build.scene_sound import sounded
-from pipelines.publish.records import by_shard, clip_ids, read
+from pipelines.publish.records import clip_ids
 from pipelines.recipes import recipe
-from shards import format, manifest, new_dataset, parts, records, storage, tables
-from shards.guard import guarded
+from shards import format, manifest, members, new_dataset, parts, records, storage, tables
 from shards.parts import Part
 from shards.pools import Pools
-from shards.reader import Dataset, read_clip
+from shards.reader import Dataset, by_shard
 from shards.records import ClipRecord, SampleRecord, Source
 from shards.rejections import Reason, Rejected, rejection
 from shards.sound import pcm_of
@@ -123,11 +121,10 @@ def _pair_again(
         gone = [clip_id for clip_id in clip_ids(row) if clip_id in cut.clips]
         why, detail = cut.reason, cut.samples.get(row["key"], "")
         if not detail and gone:
-            made = guarded(row["key"], partial(_paired_again, dataset, row, gone, pools, rules))
-            if isinstance(made, Rejected):
-                why, detail = made.reason, f"its clip {', '.join(gone)} went, and {made.detail}"
-            else:
-                again[row["key"]] = made
+            try:
+                again[row["key"]] = _paired_again(dataset, row, gone, pools, rules)
+            except Rejected as lacking:
+                why, detail = lacking.reason, f"its clip {', '.join(gone)} went, and {lacking.detail}"
         if detail:
             lost.append(rejection(cut.stage, row["sample_id"], why, detail, row["category"]))
     return again, lost
@@ -156,7 +153,10 @@ def _paired_again(
             if place is None:
                 raise Rejected(Reason.NO_CLIP, f"{row['split']} has no other {source.category} clip")
             taken.append(place)
-        sound, clip = read_clip(dataset.url, pools.clips.slice(place, 1).to_pylist()[0])
+        (hears,) = pools.clips.slice(place, 1).to_pylist()
+        with storage.open_read(storage.join(dataset.url, hears["shard"])) as file:
+            sound = members.read(file, hears, "flac")
+            clip = records.decode(members.read(file, hears, "json").data, ClipRecord)
         sources.append(msgspec.structs.replace(source, audio=clip.audio))
         sounds.append(sound)
     if not record.sound:
@@ -175,12 +175,12 @@ def _again(
     names = format.CLIP_MEMBERS if pool else dataset.manifest.sample_members
     with storage.open_read(storage.join(dataset.url, path)) as file:
         for row in rows:
-            members = {ext: read(file, row, ext) for ext in names}
-            json = members.pop("json").data
+            found = {ext: members.read(file, row, ext) for ext in names}
+            json = found.pop("json").data
             if row["key"] in again:
-                record, members["flac"] = again[row["key"]]
-                yield record, members
+                record, found["flac"] = again[row["key"]]
+                yield record, found
             elif pool:
-                yield records.decode(json, ClipRecord), members
+                yield records.decode(json, ClipRecord), found
             else:
-                yield records.decode(json, SampleRecord), members
+                yield records.decode(json, SampleRecord), found

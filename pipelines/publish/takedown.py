@@ -1,44 +1,17 @@
 """Take photos and videos out of a dataset on request; the rest stays as it is.
 
-TAKEDOWNS (`takedowns.json`) travels with every later version: `publish` refuses one that brings a name in it back.
+`takedowns.json` travels with every later version: `build --base` leaves out what it names, and `publish` refuses a
+version that brings it back.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 
 from pipelines.publish import records, subset
-from shards import format, storage
+from shards import format
 from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.rejections import Reason
-
-TAKEDOWNS = "takedowns.json"
-
-
-@dataclass(frozen=True, order=True)
-class Takedown:
-    """One request. `kind`: image | video; `names`: every name of the photograph, or the video's id."""
-
-    kind: str
-    names: tuple[str, ...]
-    reason: str
-
-
-def load(dataset: str) -> tuple[Takedown, ...]:
-    """The takedowns that a dataset carries; none where it has no such file."""
-    url = storage.join(dataset, TAKEDOWNS)
-    if not storage.exists(url):
-        return ()
-    return tuple(
-        Takedown(row["kind"], tuple(row["names"]), row["reason"])
-        for row in json.loads(storage.read_bytes(url))
-    )
-
-
-def dump(takedowns: Iterable[Takedown]) -> bytes:
-    rows = [asdict(takedown) for takedown in sorted(set(takedowns))]
-    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+from shards.takedowns import TAKEDOWNS, Takedown, dump, load
 
 
 def takedown(
@@ -86,7 +59,9 @@ def takedown(
 
 def returned(dataset: Dataset, takedowns: Iterable[Takedown]) -> list[str]:
     """Names taken down that the dataset has all the same, each with the reason."""
-    by_name = {(one.kind, name): one for one in takedowns for name in one.names}
+    by_name: dict[tuple[str, str], Takedown] = {
+        (one.kind, name): one for one in takedowns for name in one.names
+    }
     if not by_name:
         return []
     found = {

@@ -130,7 +130,7 @@ class Target:
         """The version that the pointer names; None where there is no pointer, or a damaged one."""
         try:
             return str(json.loads(self.read(LATEST) or b"")["version"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _at(self, path: str) -> str:

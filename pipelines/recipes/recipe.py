@@ -45,7 +45,7 @@ class Select:
     min_area_fraction: float = number(0.005, 0, 1)  # of the image, after instances are joined
     max_area_fraction: float = number(0.95, 0, 1)
     min_side_px: int = number(128, 1)  # the image's shorter side
-    max_image_pixels: int = number(50_000_000, 1)
+    max_image_pixels: int = number(50_000_000, 1, format.MAX_PIXELS)
     not_exhaustive: bool = (
         False  # keep unions where the corpus says that more may be seen than is annotated (LVIS)
     )
@@ -141,6 +141,7 @@ class Recipe:
     scene: Scene = Scene(targets=())  # no targets: no table [scene]
     shards: Shards = Shards()
     fetch: dict[str, Any] = field(default_factory=dict)  # read by `avs-data fetch` alone
+    about: str = ""  # what `plan` and `fetch plan` say of it
     text: str = field(default="", metadata={"internal": True})
 
     @property
@@ -171,9 +172,16 @@ def load(name_or_path: str) -> Recipe:
 
 
 def recorded(made: Manifest) -> Recipe | None:
-    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built."""
+    """The recipe that a dataset was built by, as its manifest has it; None where it was imported, not built.
+
+    Raises:
+        RecipeError: it is none.
+    """
     text = made.recipe["text"]
-    table = tomllib.loads(text)
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"the manifest's recipe is not TOML: {error}") from error
     return None if set(table) == {"import"} else parse(table, text, "the manifest's recipe")
 
 

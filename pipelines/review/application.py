@@ -2,11 +2,13 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from label_maps import LabelMap, Link, load
-from label_maps.label_map import write
+from label_maps.faults import check
+from label_maps.label_map import canonical
 from label_maps.links import SOURCES, to_csv
 from pipelines.corpora import labels as corpus_labels
 from pipelines.matching.proposals import LinkKey
@@ -104,9 +106,10 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> MapChange:
         synsets: LVIS category id -> WordNet synset.
 
     Raises:
-        LabelMapError: the map itself is faulty.
+        LabelMapError: the map itself is faulty, or would be.
         CorpusError: the queue means other things by the map's ids.
-        ReviewError: an LVIS label without a known synset, or a label of a source that no label map knows.
+        ReviewError: decided links with a label that no map can hold, an LVIS label without a known synset, or a label
+            of a source that no label map knows.
     """
     with queue.reading():
         label_map = load_map(queue, map_path)
@@ -119,24 +122,41 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> MapChange:
     base = without_own(label_map, own)
     resolution = resolve(base, links)
     rejected_before = tuple(rejected.read(rejected.path_for(map_path)))
+    rows = _new_rows(base, links, resolution, synsets)
+    _check(rows, refused)
+    map_after = tuple(sorted([*base.links, *rows]))
+    canonical(map_path, map_after)
     return MapChange(
         map_path,
         label_map.links,
-        tuple(sorted([*base.links, *_new_rows(base, links, resolution, synsets)])),
+        map_after,
         rejected_before,
         tuple(sorted([*(link for link in rejected_before if link.key not in own), *refused])),
         tuple(dict.fromkeys(clash.text for clash in resolution.clashes.values())),
     )
 
 
-def apply(planned: MapChange) -> None:
-    """Write both files, each in one step."""
-    if planned.rejected_after != planned.rejected_before:
-        storage.write_atomic(
-            str(rejected.path_for(planned.map_path)), rejected.to_csv(planned.rejected_after)
-        )
-    if planned.map_after != planned.map_before:
-        write(planned.map_path, planned.map_after)
+def apply(planned: MapChange, folder: Path | None = None) -> Path:
+    """Write what changed, or a whole copy of the map to another folder.
+
+    All files are on the disk before the first of them gets its name: one that fails leaves all as they were. Killed in
+    between, the same call completes it.
+
+    Returns:
+        The path of the map that was written.
+    """
+    path = planned.map_path if folder is None else folder / planned.map_path.name
+    files: list[tuple[Path, bytes]] = []
+    if folder is not None:
+        files.append((path.with_suffix(".toml"), planned.map_path.with_suffix(".toml").read_bytes()))
+    if folder is not None or planned.rejected_after != planned.rejected_before:
+        files.append((rejected.path_for(path), rejected.to_csv(planned.rejected_after)))
+    if folder is not None or planned.map_after != planned.map_before:
+        files.append((path, canonical(planned.map_path, planned.map_after)))
+    with ExitStack() as open_files:
+        for name, content in files:
+            open_files.enter_context(storage.open_atomic(str(name))).write(content)
+    return path
 
 
 def mark(key: LinkKey) -> str:
@@ -175,6 +195,26 @@ def _new_rows(
             if base.link(row.source, row.source_id) is None:
                 rows.setdefault((row.source, row.source_id), row)
     return list(rows.values())
+
+
+def _check(rows: Sequence[Link], refused: Sequence[RejectedLink]) -> None:
+    """ReviewError where a row breaks a rule on its own, named by its labels: nothing is to be written then."""
+    found = [
+        f"{row.source} {row.label!r}, {broken.column} {broken.value!r}: {broken.rule}"
+        for row in rows
+        for broken in check([(0, row)], whole=False)
+    ]
+    found += [
+        f"{link.audio_label!r} = {link.visual_label!r}: {fault}"
+        for link in refused
+        if (fault := rejected.fault_of(link))
+    ]
+    if found:
+        raise ReviewError(
+            f"{len(found)} values of decided links fit no label map; nothing was written:\n  "
+            + "\n  ".join(found)
+            + "\nTake these decisions back (`review undo --decision N`), and import proposals without the fault"
+        )
 
 
 def _rejections(queue: Queue) -> list[RejectedLink]:
@@ -219,7 +259,8 @@ def _evidence(item: QueuedLink, closing: Decision) -> str:
     shown = item.decided_proposal or item.proposal
     score = "" if shown.score is None else f"score {shown.score:.3f}"
     parts = [score, shown.method, shown.reason, closing.note and f"reviewer: {closing.note}"]
-    return " ".join("; ".join(part for part in parts if part).split())
+    text = " ".join("; ".join(part for part in parts if part).split())
+    return "".join(letter for letter in text if letter.isprintable())
 
 
 def _diff(path: Path, before: bytes, after: bytes) -> str:

@@ -7,7 +7,7 @@ from pipelines.matching.decisions import Decided
 from pipelines.review import rejected
 from pipelines.review.intake import answer_of_map
 from pipelines.review.queue import Queue
-from pipelines.review.rejected import RejectedLink
+from pipelines.review.rejected import ANY, RejectedLink
 
 
 def read(name_or_path: str) -> list[Decided]:
@@ -37,7 +37,7 @@ def of_queue(path: str) -> list[Decided]:
 def of_map(label_map: LabelMap, refused: list[RejectedLink]) -> list[Decided]:
     """What the map says of each sound and each visual label: accepted where the sound is heard over those masks,
     refused elsewhere in a category and its kinds. Such a refusal is about that sound (a rattlesnake's over any snake):
-    no more than a doubt for others.
+    no more than a doubt for others. What is refused for a sound with all labels says nothing of any one of them.
     """
     found = []
     sides: dict[str, list[Link]] = {"audio": [], "visual": []}
@@ -50,4 +50,9 @@ def of_map(label_map: LabelMap, refused: list[RejectedLink]) -> list[Decided]:
                 accepted = answer.verdict == "accept"
                 pair = (sound.source, sound.label, seen.source, seen.source_id)
                 found.append(Decided(*pair, accepted, by, general=accepted))
-    return found + [Decided(*link.key, False, link.decided_by) for link in refused]
+    said = {(one.audio_source, one.audio_label, one.source, one.visual_id) for one in found}
+    return found + [
+        Decided(*link.key, False, link.decided_by)
+        for link in refused
+        if link.visual_id != ANY and link.key not in said
+    ]

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.matching.proposals import Proposal
-from pipelines.review import application
+from pipelines.review import application, rejected
 from pipelines.review.categories import candidate
 from pipelines.review.impact import ImpactTable, impact
 from pipelines.review.labels import label_text
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, QueuedLink
+from pipelines.review.rejected import Refusals
 
 
 def impacts(queue: Queue, map_path: Path, items: Sequence[QueuedLink]) -> dict[int, str]:
@@ -27,6 +28,8 @@ def link(queue: Queue, map_path: Path, item: QueuedLink) -> str:
     """Everything about a link: what it means, what the matcher says, what it adds, every decision."""
     p = item.proposal
     text = label_text(queue, p.source, p.visual_id, p.visual_label)
+    own = application.own_links(queue)
+    refused = Refusals(r for r in rejected.read(rejected.path_for(map_path)) if r.key not in own).near(p.key)
     lines = [
         f"link {item.id}: {p.audio_label} ({p.audio_source}) = {p.visual_label} ({p.source} {p.visual_id})"
     ]
@@ -38,6 +41,7 @@ def link(queue: Queue, map_path: Path, item: QueuedLink) -> str:
         ("matcher", _says(p)),
         ("before", _says(item.decided_proposal) if item.decided_proposal else ""),
         ("impact", impacts(queue, map_path, [item])[item.id]),
+        ("refused", f"{refused.note} ({refused.decided_by}, {refused.decided_on})" if refused else ""),
         ("state", f"{item.state}; {item.reviewers} vote{'s' * (item.reviewers > 1)} decide it"),
     ):
         if value:

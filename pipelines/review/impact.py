@@ -34,17 +34,21 @@ class Impact:
         category: where the link would go; '' when it clashes.
         added: what it adds there.
         before: what the category has without it.
+        is_new: neither the map nor another accepted link has the category.
         clash: why the link does not fit the map; None: it does.
     """
 
     category: str
     added: Size
     before: Size
+    is_new: bool
     clash: Clash | None
 
     @property
-    def is_new(self) -> bool:
-        return self.clash is None and self.before == Size(0, 0, 0)
+    def is_nothing(self) -> bool:
+        """Whether no dataset is larger for it: the sound has no clip, or the label no photo with a mask."""
+        gains = self.added.triplets or (self.added.clips and self.before.triplets)
+        return self.clash is None and not gains
 
     def __str__(self) -> str:
         if self.clash:
@@ -110,7 +114,7 @@ def impact(
     others = [other for other in accepted if other.item_id != link.item_id]
     before, after = resolve(base, others), resolve(base, [*others, link])
     if link.item_id in after.clashes:
-        return Impact("", Size(0, 0, 0), Size(0, 0, 0), after.clashes[link.item_id])
+        return Impact("", Size(0, 0, 0), Size(0, 0, 0), False, after.clashes[link.item_id])
     category = after.category[link.item_id]
     before_size = table.size(_joined(base, others, before), category)
     after_size = table.size(_joined(base, [*others, link], after), category)
@@ -119,7 +123,8 @@ def impact(
         after_size.images - before_size.images,
         after_size.clips - before_size.clips,
     )
-    return Impact(category, added, before_size, None)
+    is_new = category not in base.categories and category not in before.category.values()
+    return Impact(category, added, before_size, is_new, None)
 
 
 def _joined(base: LabelMap, links: Sequence[AcceptedLink], resolution: Resolution) -> LabelMap:

@@ -124,7 +124,7 @@ class Queue:
                 count(*) FILTER (WHERE asked AND state IN ('accept', 'reject')),
                 count(*) FILTER (WHERE asked AND state = 'third'),
                 (SELECT count(*) FROM effective WHERE reviewer = :reviewer AND verdict <> 'defer'),
-                count(*) FILTER (WHERE {_WAITING}) FROM items""",
+                count(*) FILTER (WHERE {_WAITING}), count(*) FILTER (WHERE wanted AND NOT asked) FROM items""",
             {"reviewer": reviewer},
         ).fetchone()
         return Progress(*row)
@@ -202,6 +202,12 @@ class Queue:
             )
             self.refresh(row["item_id"])
             return self._decision(row["id"])
+
+    def reviewer_of(self, decision_id: int) -> str | None:
+        row = self.connection.execute(
+            "SELECT reviewer FROM decisions WHERE id = ?", (decision_id,)
+        ).fetchone()
+        return row["reviewer"] if row else None
 
     def record(self, item: QueuedLink, reviewer: str, answer: Answer, origin: str, decided_at: str) -> None:
         """A decision that was made elsewhere (`matcher`, `map`); inside the caller's transaction."""
@@ -304,6 +310,7 @@ def _item(row: sqlite3.Row) -> QueuedLink:
         row["reviewers"],
         row["gold"],
         bool(row["asked"]),
+        row["adds"],
         row["rank"],
         row["revision"],
         row["state"],

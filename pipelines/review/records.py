@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from label_maps import RELATIONS
 from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review.errors import ReviewError
 
 NAME_RULE = re.compile(r"\w([\w .@-]{0,38}[\w.@-])?")
 CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-RELATIONS = ("same", "kind_of", "act_of")
 
 
 class Conflict(ReviewError):
@@ -18,7 +18,13 @@ class Conflict(ReviewError):
 
 @dataclass(frozen=True)
 class QueuedLink:
-    """A link in the queue, with the proposal that is asked and, where it changed, the one that was decided."""
+    """A link in the queue, with the proposal that is asked and, where it changed, the one that was decided.
+
+    Attributes:
+        asked: whether reviewers are shown it.
+        adds: what accepting it adds, as counted at the newest import: triplets, at least 1 where it adds anything, 0
+            where no dataset is larger for it, None where that is not known.
+    """
 
     id: int
     proposal: Proposal
@@ -26,6 +32,7 @@ class QueuedLink:
     reviewers: int
     gold: str | None
     asked: bool
+    adds: int | None
     rank: float
     revision: int
     state: str
@@ -92,13 +99,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Progress:
-    """Links that are asked: all, decided, waiting for a third reviewer; what this reviewer did and still has."""
+    """Links that are asked: all, decided, waiting for a third reviewer; what this reviewer did and still has.
+    `left_out`: links that are not asked because they add nothing.
+    """
 
     asked: int
     decided: int
     third: int
     mine: int
     waiting: int
+    left_out: int
 
 
 def check_reviewer(name: str) -> str:

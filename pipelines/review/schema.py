@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.review.errors import ReviewError
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x41565351  # "AVSQ": marks the file as a queue, also for `file`
 BUSY_TIMEOUT_MS = 20_000
 
@@ -25,7 +25,9 @@ CREATE TABLE items (
     proposal_id INTEGER NOT NULL,         -- the newest proposal
     reviewers INTEGER NOT NULL,           -- votes that decide it
     gold TEXT,                            -- the known answer, accept | reject; hidden from reviewers
-    asked INTEGER NOT NULL,               -- 0: the matcher rejected it and nobody asked
+    wanted INTEGER NOT NULL,              -- 0: the matcher rejected it and nobody asked, or the map has it settled
+    adds INTEGER,                         -- triplets, at least 1 where it adds anything; NULL: not counted
+    asked INTEGER GENERATED ALWAYS AS (wanted AND (gold IS NOT NULL OR adds IS NOT 0)) VIRTUAL,
     rank REAL NOT NULL,                   -- place in the queue, smallest first
     revision INTEGER NOT NULL DEFAULT 1,  -- grows whenever what a reviewer sees of it changes
     state TEXT NOT NULL DEFAULT 'open',   -- open | third | accept | reject

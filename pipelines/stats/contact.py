@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from shards import format, run_lengths
+from shards import format, pictures, run_lengths
 from shards.hashing import hash64
 from shards.manifest import DatasetError
 from shards.reader import Dataset
@@ -74,6 +74,9 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
         photo, record = (dataset.read_member(row, name) for name in ("jpg", "json"))
         masks = {name: dataset.read_member(row, name) for name in members if name.endswith(".png")}
         try:
+            pictures.check_photo(photo)
+            for name, content in masks.items():
+                pictures.check_mask(content, name)
             facts = _record(record)
             layers = (
                 _layers(facts, masks, dataset.manifest.classes)
@@ -81,7 +84,7 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
                 else [(_TINT, _grey(masks["mask.png"]))]
             )
             picture = overlay(photo, layers)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, pictures.PictureError) as error:
             raise DatasetError(
                 f"{row['shard']}: sample {row['key']} does not decode ({error}); run `avs-data verify` on the dataset"
             ) from error
@@ -147,7 +150,7 @@ def _record(content: bytes) -> dict[str, Any]:
 
 
 def _places(members: tuple[str, ...]) -> list[str]:
-    return [f"{column(name)}_{part}" for name in members for part in ("offset", "size")]
+    return [f"{column(name)}_{part}" for name in members for part in ("offset", "size", "sha256")]
 
 
 def overlay(photo: bytes, layers: list[tuple[tuple[int, int, int], Image.Image]]) -> Image.Image:

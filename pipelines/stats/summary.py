@@ -16,6 +16,7 @@ from shards.reader import Dataset
 from shards.sound import MAX_AUDIO_S
 
 AREA_EDGES = np.logspace(-4, 0, 33)  # fractions of the image, eight bins a decade
+_PLACE = ("json_offset", "json_size", "json_sha256")
 MOST_RECORDS = 2_000  # of scenes that are read for what no table has
 DURATION_EDGES = np.linspace(0, MAX_AUDIO_S, 21)  # seconds
 
@@ -116,7 +117,7 @@ def _scenes(dataset: Dataset, table: pa.Table) -> Scenes:
         together.update(combinations(names, 2))
     ranked = sorted(together.items(), key=lambda item: (-item[1], item[0]))
     gains, pans, scaled, looked_at = [], [], 0, 0
-    lowest = dataset.table(columns=["key", "shard", "json_offset", "json_size"]).sort_by("key")[:MOST_RECORDS]
+    lowest = dataset.table(columns=["key", "shard", *_PLACE]).sort_by("key")[:MOST_RECORDS]
     for row in lowest.sort_by([("shard", "ascending"), ("json_offset", "ascending")]).to_pylist():
         record = json.loads(dataset.read_member(row, "json"))
         gains += [source["gain_db"] for source in record["sources"]]

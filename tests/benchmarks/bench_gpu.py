@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from avs_train.assembly import ready
+from avs_train.flops import flops_per_image
 from avs_train.losses import mask_loss, upsample
 from avs_train.model_config import ATTENTION
 from avs_train.models import SIZES, ModelConfig, build_model, trainable_parameters
 from avs_train.models.attention import choose
 from avs_train.models.build import PATCH
-from avs_train.models.flops import flops_per_image
 from avs_train.speed import peak_flops, peak_memory_gb
 
 

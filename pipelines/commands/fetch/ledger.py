@@ -4,25 +4,27 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import asdict, astuple, fields
 from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.commands import options
+from shards.command_line import NOTHING, Command
 
 if TYPE_CHECKING:
     from pipelines.fetch.items import Item
     from pipelines.fetch.ledger import Attempt
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @options.CORPORA
 @click.option(
     "--cause", help="List the items whose last attempt has one of these causes (a comma between them)."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print every attempt as CSV.")
-def command(corpora: str, cause: str | None, as_csv: bool) -> None:
+@options.JSON
+def command(corpora: str, cause: str | None, as_csv: bool, as_json: bool) -> None:
     """Say what became of each item of CORPORA: counts per cause, survival per category, what waits.
 
     Permanent causes are never tried again. The others are, after a wait that doubles: by the next fetch, or
@@ -33,6 +35,7 @@ def command(corpora: str, cause: str | None, as_csv: bool) -> None:
     from pipelines.fetch import report
     from pipelines.fetch.ledger import Attempt, Ledger
     from pipelines.fetch.run import read_items
+    from shards import terminal
 
     wanted = report.parse_causes(cause) if cause is not None else None
     items = read_items(corpora)
@@ -43,21 +46,33 @@ def command(corpora: str, cause: str | None, as_csv: bool) -> None:
         writer.writerow(field.name for field in fields(Attempt))
         writer.writerows(astuple(row) for row in rows)
         return
+    if as_json:
+        terminal.out_json([asdict(row) for row in latest.values() if wanted is None or row.cause in wanted])
+        return
     if wanted is None:
         print_ledger(rows, latest, items)
         return
     for row in sorted(latest.values(), key=lambda row: (row.cause, row.item)):
         if row.cause in wanted:
             again = "never again" if row.permanent else _clock(row.next_at)
-            click.echo(f"{row.item}  {row.cause}  attempt {row.attempt}  {again}  {row.detail}")
+            terminal.out(f"{row.item}  {row.cause}  attempt {row.attempt}  {again}  {row.detail}")
+
+
+def ledger_json(latest: "dict[str, Attempt]", items: "Sequence[Item]") -> dict[str, object]:
+    """What `print_ledger` shows, for other programs."""
+    from pipelines.fetch import report
+
+    return {
+        "causes": [asdict(line) for line in report.causes(latest.values(), latest, items)],
+        "survival": [asdict(one) for one in report.survival(latest, items)],
+    }
 
 
 def print_ledger(rows: "Sequence[Attempt]", latest: "dict[str, Attempt]", items: "Sequence[Item]") -> None:
     """Causes and survival. Without `rows` the column of attempts is left out."""
-    from rich.table import Table
-
     from pipelines.fetch import report
     from shards import terminal
+    from shards.terminal import Table
 
     causes = Table(title="Causes")
     for name in ("kind", "cause"):
@@ -80,7 +95,7 @@ def print_ledger(rows: "Sequence[Attempt]", latest: "dict[str, Attempt]", items:
     console.print(causes)
     console.print(survival)
     for cause, waiting in report.waiting(latest).items():
-        click.echo(
+        terminal.out(
             f"{len(waiting):,} wait after {cause}, the first until {_clock(waiting[0].next_at)}: {waiting[0].detail}"
         )
 

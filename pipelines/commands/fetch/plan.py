@@ -1,16 +1,24 @@
 """`avs-data fetch plan`."""
 
-import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.commands import options
+from shards.command_line import NOTHING, Command
+
+if TYPE_CHECKING:
+    from pipelines.fetch.estimate import Forecast
 
 
-@click.command()
+@click.command(cls=Command, kept=NOTHING)
 @options.RECIPE
-@options.CORPORA
+@click.option(
+    "--corpora",
+    metavar="DIR",
+    help="Folder or URL that `fetch run` is to fill; what it holds already is counted.  [default: nothing is there]",
+)
 @options.ONLY
 @options.COOKIES
 @click.option(
@@ -23,60 +31,91 @@ from pipelines.commands import options
 @options.JSON
 def command(
     recipe_name: str,
-    corpora: str,
+    corpora: str | None,
     only: tuple[str, ...],
     cookies: tuple[str, ...],
     bandwidth: float,
     as_json: bool,
 ) -> None:
-    """Say what `avs-data fetch run` with the same RECIPE would take: items, bytes, time. Downloads nothing.
+    """Say what `avs-data fetch run` with the same RECIPE would take: items, bytes, time, disk. Downloads and writes
+    nothing.
 
-    The plan follows from the annotation files, which are fetched first (`fetch run --only annotations`). Each
-    --cookies file is another session at YouTube, so less time. What the build then takes says `avs-data plan`.
+    Before anything is fetched, the plan follows from the published sizes of the corpora; once DIR holds the annotation
+    files (`fetch run --only annotations`), from those, item by item. Each --cookies file is another session at
+    YouTube, so less time. What the build then takes says `avs-data plan`.
 
-    Example: avs-data fetch plan avs_synthetic --corpora corpora
+    \b
+    Examples:
+      avs-data fetch plan avs_synthetic
+      avs-data fetch plan avs_synthetic --corpora corpora --bandwidth 500
     """
-    from rich.table import Table
-
-    from pipelines.build.categorize import label_map_of
-    from pipelines.fetch import access, estimate
-    from pipelines.fetch import options as fetch_options
-    from pipelines.fetch.ledger import Ledger
-    from pipelines.fetch.run import Fetch, FetchError, due, locked, missing_annotations
     from pipelines.recipes import recipe
     from shards import terminal
+    from shards.display import Display
 
     loaded = recipe.load(recipe_name)
-    settings = fetch_options.parse(loaded.fetch, recipe_name)
-    label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
-    sessions = len(access.sessions(cookies))
-    if missing := missing_annotations(corpora, settings):
-        raise FetchError(
-            f"the plan follows from annotation files that are not there yet: {', '.join(missing)}; "
-            f"fetch them with: avs-data fetch run {recipe_name} --corpora {corpora} --only annotations"
-        )
-    with Ledger(corpora) as ledger, locked(ledger):
-        fetch = Fetch(corpora, settings, ledger)
-        found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
-        chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
-        todo = due(chosen, fetch.store, ledger.latest())
-    lines = estimate.estimate(chosen, todo, settings, sessions, bandwidth)
+    with Display(f"Plan what {loaded.name} needs", {"Read the annotation files": "bytes"}) as display:
+        from pipelines.build.categorize import label_map_of
+        from pipelines.fetch import access, estimate
+        from pipelines.fetch import options as fetch_options
+        from pipelines.fetch.run import missing_annotations
+
+        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        label_map = label_map_of(loaded.labels)
+        place = estimate.Place(len(access.sessions(cookies)), bandwidth)
+        if corpora is None or missing_annotations(corpora, settings):
+            made = estimate.published(label_map, settings, place, only)
+        else:
+            label_map = label_map_of(loaded.labels, corpora)
+            made = estimate.counted(
+                corpora, label_map, settings, loaded.select, place, only,
+                lambda read: display.show(
+                    "Read the annotation files", read.bytes_done, read.bytes_total, part=read.source.path
+                ),
+            )  # fmt: skip
     if as_json:
-        click.echo(json.dumps([asdict(line) for line in lines], indent=1))
-        return
-    table = Table(title="Plan")
+        terminal.out_json(asdict(made))
+    else:
+        _print(made, place.sessions)
+        if loaded.about:
+            terminal.out(f"{loaded.name}: {loaded.about}.")
+
+
+def _print(made: "Forecast", sessions: int) -> None:
+    from rich import box
+
+    from shards import terminal
+
+    begun = any(line.there or line.lost for line in made.lines)
+    table = terminal.Table(title="Plan", box=box.SIMPLE_HEAD)
     table.add_column("what", no_wrap=True)
-    for name in ("needed", "there", "lost", "to fetch", "bytes", "time"):
-        table.add_column(name, justify="right")
+    for name in ("needed", *(("there", "lost") if begun else ()), "to fetch", "bytes", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("limited by")
-    for line in lines:
-        counts = (line.needed, line.there, line.lost, line.to_fetch)
+    for line in made.lines:
+        counts = (line.needed, *((line.there, line.lost) if begun else ()), line.to_fetch)
         size, time = terminal.size(line.bytes), terminal.spoken(line.seconds)
         table.add_row(line.what, *(f"{count:,}" for count in counts), size, time, line.limited_by)
     terminal.console().print(table)
-    click.echo(
-        f"{len(estimate.archives(todo))} mask archive(s); {sessions} session(s) at YouTube. Kinds are fetched at the "
+    exact = "the annotation files" if made.exact else "the published sizes of the corpora"
+    terminal.out(
+        f"From {exact}, for {made.categories} categories; {sessions} session(s) at YouTube. Kinds are fetched at the "
         "same time; bytes and time are estimates."
     )
-    if limit := max((line for line in lines if line.to_fetch), key=lambda line: line.seconds, default=None):
-        click.echo(f"{limit.what} limit: {terminal.spoken(limit.seconds)}, limited by {limit.limited_by}.")
+    if limit := max(
+        (line for line in made.lines if line.to_fetch), key=lambda line: line.seconds, default=None
+    ):
+        terminal.out(f"{limit.what} limit: {terminal.spoken(limit.seconds)}, limited by {limit.limited_by}.")
+    if made.copied_seconds:
+        terminal.out(
+            "Clips that you have already, put below vggsound/clips/, need no YouTube: "
+            f"{terminal.size(made.copied_bytes)} of audio, {terminal.spoken(made.copied_seconds)} at this bandwidth."
+        )
+    terminal.out(
+        f"Disk: {terminal.size(made.kept_bytes)} when all is there, {terminal.size(made.peak_bytes)} at the peak, "
+        "while mask archives are unpacked."
+    )
+    if not made.exact:
+        terminal.out(
+            "Sharper once the annotation files are there: avs-data fetch run RECIPE --only annotations."
+        )

@@ -5,14 +5,16 @@ import time
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command, kept="all that is downloaded stays, and the ledger; the same command goes on")
 @options.RECIPE
 @options.CORPORA
 @click.option("--cause", required=True, help="Causes with commas between them, as throttled,timeout.")
 @options.COOKIES
-def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]) -> None:
+@options.JSON
+def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...], as_json: bool) -> None:
     """Try the items of CORPORA again, now, whose last attempt failed for one of these causes - and no others.
 
     The backoff is passed over; the limits per host and the budget that RECIPE sets are not. What failed for good stays
@@ -20,7 +22,7 @@ def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]
 
     Example: avs-data fetch retry avs_synthetic --corpora corpora --cause throttled,timeout
     """
-    from pipelines.commands.fetch.ledger import print_ledger
+    from pipelines.commands.fetch.ledger import ledger_json, print_ledger
     from pipelines.fetch import access, report
     from pipelines.fetch import options as fetch_options
     from pipelines.fetch.display import FetchDisplay
@@ -28,12 +30,17 @@ def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]
     from pipelines.fetch.ledger import Ledger
     from pipelines.fetch.run import Fetch, locked, read_items
     from pipelines.recipes import recipe
+    from shards import terminal
 
     wanted = report.parse_causes(cause)
     settings = fetch_options.parse(recipe.load(recipe_name).fetch, recipe_name)
     items = read_items(corpora)
     sessions = access.sessions(cookies)
-    with Ledger(corpora) as ledger, locked(ledger), FetchDisplay() as display:
+    with (
+        Ledger(corpora) as ledger,
+        locked(ledger),
+        FetchDisplay(f"Try again what failed for {cause} in {corpora}") as display,
+    ):
         latest = ledger.latest()
         failed = {name for name, row in latest.items() if row.cause in wanted}
         again = {name for name in failed if not latest[name].permanent}
@@ -49,7 +56,15 @@ def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]
         fetch.near_duplicates(items)
         latest = ledger.latest()
     now_there = sum(latest[name].ok for name in again)
-    click.echo(
+    if as_json:
+        told = {
+            "tried_again": len(again),
+            "now_there": now_there,
+            "failed_for_good": len(failed) - len(again),
+        }
+        terminal.out_json({**told, **ledger_json(latest, items)})
+        return
+    terminal.out(
         f"{len(again):,} item(s) tried again, {now_there:,} now there; "
         f"{len(failed) - len(again):,} failed for good and were left alone"
     )

@@ -6,22 +6,29 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands import options
+from shards.command_line import Command
 from shards.errors import AvsError
 
 if TYPE_CHECKING:
     from pipelines.fetch.ledger import Attempt
 
 
-@click.command()
+@click.command(cls=Command, kept="all that is downloaded stays, and the ledger; the same command goes on")
 @options.RECIPE
 @options.CORPORA
 @options.ONLY
 @options.COOKIES
+@options.JSON
 @click.option(
     "--accept-drift", is_flag=True, help="Take annotation files that changed since they were pinned."
 )
 def command(
-    recipe_name: str, corpora: str, only: tuple[str, ...], cookies: tuple[str, ...], accept_drift: bool
+    recipe_name: str,
+    corpora: str,
+    only: tuple[str, ...],
+    cookies: tuple[str, ...],
+    as_json: bool,
+    accept_drift: bool,
 ) -> None:
     """Download what the categories of RECIPE need: annotation files, photos, masks, clips.
 
@@ -42,7 +49,7 @@ def command(
     Example: avs-data fetch run avs_synthetic --corpora corpora
     """
     from pipelines.build.categorize import label_map_of
-    from pipelines.commands.fetch.ledger import print_ledger
+    from pipelines.commands.fetch.ledger import ledger_json, print_ledger
     from pipelines.fetch import access
     from pipelines.fetch import options as fetch_options
     from pipelines.fetch.causes import Cause
@@ -50,26 +57,35 @@ def command(
     from pipelines.fetch.ledger import Ledger
     from pipelines.fetch.run import Fetch, locked
     from pipelines.recipes import recipe
-    from shards import guard
+    from shards import guard, terminal
 
     loaded = recipe.load(recipe_name)
     settings = fetch_options.parse(loaded.fetch, recipe_name)
     label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
     sessions = access.sessions(cookies)
-    with Ledger(corpora) as ledger, locked(ledger), FetchDisplay() as display:
+    with (
+        Ledger(corpora) as ledger,
+        locked(ledger),
+        FetchDisplay(f"Fetch what {loaded.name} needs into {corpora}") as display,
+    ):
         fetch = Fetch(
             corpora, settings, ledger, access=sessions, accept_drift=accept_drift, watch=display.watch
         )
         fetch.annotations()
         if only == ("annotations",):
             return
+        display.show("Index")
         found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
         chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
         fetch.items(chosen)
+        display.show("Near duplicates")
         near = fetch.near_duplicates(found.items)
         latest = ledger.latest()
-    click.echo(f"Near duplicates: {near[0]} pairs of photos, {near[1]} pairs of clips", err=True)
-    print_ledger([], latest, found.items)
+    terminal.say(f"Near duplicates: {near[0]} pairs of photos, {near[1]} pairs of clips")
+    if as_json:
+        terminal.out_json(ledger_json(latest, found.items))
+    else:
+        print_ledger([], latest, found.items)
     _print_rest([latest.get(item.name) for item in chosen])
     failed = [row for item in chosen if (row := latest.get(item.name)) and row.cause == Cause.INTERNAL_ERROR]
     if said := guard.say([f"{row.item}: {row.detail}" for row in failed], "the ledger has them"):
@@ -77,11 +93,12 @@ def command(
 
 
 def _print_rest(rows: "list[Attempt | None]") -> None:
+    from shards import terminal
+
     later = [row.next_at for row in rows if row is not None and not row.ok and not row.permanent]
     if later:
         minutes = max(0.0, min(later) - time.time()) / 60
-        click.echo(
+        terminal.say(
             f"{len(later):,} item(s) may come later, the first in {minutes:,.0f} min: run the same command again, "
-            "or avs-data fetch retry to try some causes at once",
-            err=True,
+            "or avs-data fetch retry to try some causes at once"
         )

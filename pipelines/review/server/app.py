@@ -19,12 +19,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from label_maps import LabelMapError
+from label_maps import RELATIONS, LabelMapError
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import RELATIONS, Answer, Conflict, QueuedLink, check_reviewer
+from pipelines.review.records import Answer, Conflict, QueuedLink, check_reviewer
 from pipelines.review.render import Unreadable
 from pipelines.review.renderers import Busy, Renderers
 from pipelines.review.server import views
@@ -198,8 +198,8 @@ class Page:
             _text(body, "relation") or "same",
             _text(body, "note").strip(),
         )
-        revision = body.get("revision")
-        if type(revision) is not int or not 0 <= revision < 2**63:
+        revision = _number(body, "revision")
+        if revision is None:
             raise ReviewError("a decision names the `revision` of the link that was on the screen")
         decision = queue.decide(item_id, reviewer, answer, revision, _text(body, "request_id") or None)
         return JSONResponse({"decision": decision.id, "progress": self._progress(queue, reviewer)})
@@ -217,7 +217,10 @@ class Page:
 
     def undo(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
         reviewer = _required_reviewer(request)
-        taken_back = queue.undo(reviewer, request_id=_text(body, "request_id") or None)
+        decision = _number(body, "decision")
+        if decision is not None and queue.reviewer_of(decision) not in (reviewer, None):
+            raise ReviewError(f"decision {decision} is somebody else's: `avs-data review undo` takes it back")
+        taken_back = queue.undo(reviewer, decision, _text(body, "request_id") or None)
         return self._link_json(queue, queue.item(taken_back.item_id), reviewer, undone=taken_back.verdict)
 
     def photo(self, request: Request, queue: Queue) -> Response:
@@ -247,6 +250,7 @@ class Page:
             "state": view.state,
             "name": f"{item.proposal.audio_label} = {item.proposal.visual_label}",
             "category": view.impact.category,
+            "mine": view.mine,
             "html": html,
         }
         return JSONResponse({"link": link, "progress": self._progress(queue, reviewer), **more})
@@ -342,6 +346,13 @@ def _text(body: dict[str, Any], name: str) -> str:
         raise ReviewError(f"{name} is {value!r}; it is text")
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ReviewError(f"{name} holds half a letter (a lone surrogate): send it as UTF-8")
+    return value
+
+
+def _number(body: dict[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 2**63):
+        raise ReviewError(f"{name} is no number of a row")
     return value
 
 

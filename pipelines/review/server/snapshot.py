@@ -9,7 +9,7 @@ from pipelines.review import application, rejected
 from pipelines.review.categories import AcceptedLink, Resolution, resolve
 from pipelines.review.impact import ImpactTable
 from pipelines.review.queue import Queue
-from pipelines.review.rejected import RejectedLink
+from pipelines.review.rejected import Refusals, RejectedLink
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Snapshot:
         accepted: links that stand accepted in the queue.
         resolution: their categories and clashes.
         refused: the map's list of rejected links.
+        refusals: those of them that this queue did not write.
     """
 
     label_map: LabelMap
@@ -28,6 +29,7 @@ class Snapshot:
     accepted: tuple[AcceptedLink, ...]
     resolution: Resolution
     refused: tuple[RejectedLink, ...]
+    refusals: Refusals
     table: ImpactTable
 
 
@@ -55,14 +57,17 @@ class Snapshots:
                 if self._table is None or loads != self._table_key:
                     self._table, self._table_key = ImpactTable(queue), loads
                 label_map = application.load_map(queue, self.map_path)
-                base = application.without_own(label_map, application.own_links(queue))
+                own = application.own_links(queue)
+                base = application.without_own(label_map, own)
+                refused = tuple(rejected.read(rejected_path))
                 accepted = tuple(application.accepted_links(queue))
                 self._snapshot = Snapshot(
                     label_map,
                     base,
                     accepted,
                     resolve(base, accepted),
-                    tuple(rejected.read(rejected_path)),
+                    refused,
+                    Refusals(link for link in refused if link.key not in own),
                     self._table,
                 )
                 self._key = key

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from label_maps import LabelMap
 from pipelines.matching.proposals import Proposal
 from pipelines.review import agreement
 from pipelines.review.categories import candidate
@@ -10,6 +11,7 @@ from pipelines.review.labels import LabelText, label_text
 from pipelines.review.media import Example, examples
 from pipelines.review.queue import Queue
 from pipelines.review.records import Decision, Progress, QueuedLink
+from pipelines.review.rejected import ANY, RejectedLink
 from pipelines.review.server.snapshot import Snapshot
 
 RECENT = 40
@@ -28,7 +30,10 @@ class LinkView:
     image_count: int
     counted: bool
     impact: Impact
+    refusal: RejectedLink | None
+    notes: list[tuple[str, str]]
     votes: list[Decision]
+    mine: int | None  # this reviewer's decision on it
     boundary: float
 
     @property
@@ -79,6 +84,7 @@ def link_view(queue: Queue, item: QueuedLink, reviewer: str, snapshot: Snapshot)
         state = mine[-1].verdict if mine else "open"
     elif state == "open" and mine:
         state = "answered"
+    gain = impact(snapshot.table, snapshot.base, snapshot.accepted, candidate(item))
     return LinkView(
         item,
         state,
@@ -88,10 +94,22 @@ def link_view(queue: Queue, item: QueuedLink, reviewer: str, snapshot: Snapshot)
         snapshot.table.of_label(item.sound),
         snapshot.table.of_label(key),
         snapshot.table.known,
-        impact(snapshot.table, snapshot.base, snapshot.accepted, candidate(item)),
+        gain,
+        snapshot.refusals.near(item.key),
+        _notes(snapshot.base, {gain.category} if gain.clash is None else set(gain.clash.categories)),
         [d for d in votes if open_to_all or d.reviewer == reviewer],
+        mine[-1].id if mine else None,
         float(queue.meta("boundary", "0.5")),
     )
+
+
+def _notes(label_map: LabelMap, categories: set[str]) -> list[tuple[str, str]]:
+    """What the map's rows of these categories say for the next reader: (labels, note), in the map's order."""
+    labels: dict[str, list[str]] = {}
+    for link in label_map.links:
+        if link.note and link.category in categories:
+            labels.setdefault(link.note, []).append(link.label.replace("_", " "))
+    return [("; ".join(dict.fromkeys(names)), note) for note, names in labels.items()]
 
 
 def map_rows(queue: Queue, snapshot: Snapshot) -> list[MapRow]:
@@ -138,7 +156,7 @@ def map_rows(queue: Queue, snapshot: Snapshot) -> list[MapRow]:
         MapRow(
             "",
             r.source,
-            f"{r.audio_label} ≠ {r.visual_label}",
+            f"{r.audio_label} ≠ {'any label' if r.visual_id == ANY else r.visual_label}",
             "",
             "",
             "rejected",

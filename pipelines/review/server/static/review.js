@@ -125,7 +125,7 @@ function decide(verdict) {
   return alone(async () => {
     const link = current;
     if (!link) return;
-    if (!waits(link)) return say(`${link.name} is answered: u takes your answer back`, "bad");
+    if (!waits(link)) return say(`${link.name} is decided: ${link.mine ? "u takes your answer back" : "n goes on"}`, "bad");
     const body = { verdict, revision: link.revision, ...choice };
     unsaved = true;
     let answer;
@@ -147,12 +147,14 @@ function decide(verdict) {
   });
 }
 
+// Of an answered link on the screen my answer, else the newest that I gave.
 function undo() {
   focusLink();
   return alone(async () => {
     unsaved = true;
     const before = current;
-    const answer = await api("/api/undo", {}, (why) => say(`Not taken back yet. ${why.message}; trying again`, "bad"));
+    const body = before && !waits(before) && before.mine ? { decision: before.mine } : {};
+    const answer = await api("/api/undo", body, (why) => say(`Not taken back yet. ${why.message}; trying again`, "bad"));
     unsaved = false;
     showProgress(answer.progress);
     skipped.delete(answer.link.id);
@@ -353,7 +355,7 @@ const keys = { a: "accept", r: "reject", d: "defer", u: "undo", n: "next", p: "p
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
-  if (event.key === " " && event.target.closest("button, a")) return;
+  if (event.key === " " && event.target.closest("button, a, summary")) return;
   const clip = /^[1-9]$/.test(event.key);
   if (!clip && !keys[event.key]) return;
   event.preventDefault();
@@ -362,7 +364,9 @@ document.addEventListener("keydown", (event) => {
   else actions[keys[event.key]]();
 });
 for (const button of document.querySelectorAll("[data-do]")) {
-  button.addEventListener("click", () => actions[button.dataset.do]());
+  button.addEventListener("click", (event) => {
+    if (event.detail < 2) actions[button.dataset.do](); // the second click of a double click meets a link not yet seen
+  });
 }
 main.addEventListener("click", (event) => {
   const button = event.target.closest(".play");

@@ -1,0 +1,21 @@
+"""`avs-data review show`."""
+
+import click
+
+from pipelines.commands.review.queue_options import LINK, MAP, QUEUE, map_path
+
+
+@click.command()
+@click.argument("link", type=LINK)
+@QUEUE
+@MAP
+def command(link: int, queue_path: str, map_name: str | None) -> None:
+    """Show LINK: what the matcher says, what it would add, why it was refused before, and every decision about it.
+
+    Example: avs-data review show 17
+    """
+    from pipelines.review import describe
+    from pipelines.review.queue import Queue
+
+    with Queue(queue_path) as queue:
+        click.echo(describe.link(queue, map_path(queue, map_name), queue.item(link)))
