@@ -14,14 +14,20 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipelines.cli import main
-from pipelines.publish import export_avss, export_vpo, exports
+from pipelines.imports.vpo import CLASSES
+from pipelines.publish import exports
 from shards import format
 from shards.reader import Dataset
+from shards.verify import verify
 
 
 @pytest.fixture(scope="module")
 def stereo(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return generated_shards.write_scenes(tmp_path_factory.mktemp("scenes"), channels=2)
+    """Scenes of classes that VPO has, too."""
+    names = zip(("bird", "cat", "dog"), generated_shards.CATEGORIES.values(), strict=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(generated_shards, "CATEGORIES", dict(names))
+        return generated_shards.write_scenes(tmp_path_factory.mktemp("scenes"), channels=2)
 
 
 def read_vpo(root: Path, subset: str) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, str]]:
@@ -51,11 +57,8 @@ def read_vpo(root: Path, subset: str) -> dict[str, tuple[np.ndarray, np.ndarray,
     return found
 
 
-def test_a_loader_of_vpo_hears_and_sees_the_scenes(
-    stereo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    numbers = {"bell": ("bell", 5), "drum": ("drum", 94), "flute": ("flute", 16)}
-    monkeypatch.setattr(export_vpo, "CLASSES", numbers)
+def test_a_loader_of_vpo_hears_and_sees_the_scenes(stereo: str, tmp_path: Path) -> None:
+    numbers = {"bird": 16, "cat": 17, "dog": 18}  # COCO's
     number, left_out = exports.export(Dataset(stereo), "vpo", str(tmp_path), lambda *_: None)
     assert (number, sum(left_out.values())) == (4, 6)
     assert set(left_out) == {
@@ -74,7 +77,7 @@ def test_a_loader_of_vpo_hears_and_sees_the_scenes(
         classes = np.asarray(Image.open(io.BytesIO(sample.classes_png)))
         expected = np.zeros(classes.shape, int)
         for place, name in enumerate(Dataset(stereo).manifest.classes, start=1):
-            expected[classes == place] = numbers[name][1]
+            expected[classes == place] = numbers[name]
         expected[classes == format.IGNORE] = 255
         assert (mask == expected).all()
         heard, _ = soundfile.read(
@@ -91,7 +94,7 @@ def test_a_loader_of_avsbench_semantic_sees_the_classes(stereo: str, tmp_path: P
     result = CliRunner().invoke(main, ["export", stereo, "--format", "avss", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     numbers = json.loads((tmp_path / "label2idx.json").read_text())
-    assert numbers == {"background": 0, "bell": 1, "drum": 2, "flute": 3}
+    assert numbers == {"background": 0, "bird": 1, "cat": 2, "dog": 3}
     with open(tmp_path / "metadata.csv", newline="") as file:
         rows = {row["vid"]: row for row in csv.DictReader(file)}
     samples = list(Dataset(stereo).samples())
@@ -113,14 +116,12 @@ def test_a_loader_of_avsbench_semantic_sees_the_classes(stereo: str, tmp_path: P
         flac, _ = soundfile.read(io.BytesIO(sample.flac), dtype="int16")
         assert (rate, wave.shape) == (16_000, (80_000,))
         assert np.abs(wave[:24_000] - flac.mean(axis=1)).max() <= 1
-    assert len(set(map(tuple, export_avss.PALETTE.tolist()))) == 256
-    assert export_avss.PALETTE[[15, 8, 255]].tolist() == [[192, 128, 128], [64, 0, 0], [224, 224, 192]]
 
 
 def test_what_a_layout_cannot_hold_is_refused(dataset: str, stereo: str, tmp_path: Path) -> None:
     refusals = [
         ("vpo", dataset, "holds no scenes"),
-        ("vpo", stereo, "nothing of VPO's 21 classes"),
+        ("vpo", generated_shards.write_scenes(tmp_path / "bells"), "nothing of VPO's 21 classes"),
         ("avss", dataset, "no class masks"),
     ]
     for layout, source, said in refusals:
@@ -128,3 +129,67 @@ def test_what_a_layout_cannot_hold_is_refused(dataset: str, stereo: str, tmp_pat
         result = CliRunner().invoke(main, ["export", source, "--format", layout, "--out", out])
         assert result.exit_code == 1
         assert said in result.output
+
+
+def test_vpo_comes_back_as_it_went_out(stereo: str, tmp_path: Path) -> None:
+    exports.export(Dataset(stereo), "vpo", str(tmp_path / "out"), lambda *_: None)
+    result = CliRunner().invoke(
+        main, ["import", "vpo", str(tmp_path / "out"), "--out", str(tmp_path / "back")]
+    )
+    assert result.exit_code == 0, result.output
+    assert verify(str(tmp_path / "back")) == []
+    released = read_vpo(tmp_path / "out", "VPO-MS")
+    back = list(Dataset(str(tmp_path / "back")).samples())
+    before = {
+        one.jpg: one for one in Dataset(stereo).samples() if one.record["kind"] in ("single", "mixture")
+    }
+    assert len(back) == len(before) == len(released)
+    for sample in back:
+        image = sample.record["image"]["id"].split(":")[1]
+        _, _, sound, _ = released[image]
+        heard, _ = soundfile.read(io.BytesIO(sample.flac))
+        assert np.abs(heard - sound * sample.record["sound"]["scale"]).max() < 3 / 32768
+        was = before[sample.jpg].record
+        assert (sample.record["kind"], sample.record["category"]) == (was["kind"], was["category"])
+        assert [one["pan"] for one in sample.record["sources"]] == [one["pan"] for one in was["sources"]]
+        numbers, own = (
+            np.asarray(Image.open(io.BytesIO(one.classes_png))) for one in (sample, before[sample.jpg])
+        )
+        for place, name in enumerate(("bird", "cat", "dog"), start=1):
+            assert ((numbers == CLASSES.index(name) + 1) == (own == place)).all()
+
+
+def test_vpo_s_regrouped_copy_is_read_as_recordings(stereo: str, tmp_path: Path) -> None:
+    lines = ["uid,frame,mask,category,split,type"]
+    mixtures = [one for one in Dataset(stereo).samples() if one.record["kind"] == "mixture"]
+    for number, sample in enumerate(mixtures):
+        folder = tmp_path / "copy" / "v2" / f"scene{number}"
+        for name in ("frames", "labels_semantic"):
+            (folder / name).mkdir(parents=True)
+        (folder / "frames" / "0.jpg").write_bytes(sample.jpg)
+        own = np.asarray(Image.open(io.BytesIO(sample.classes_png)))
+        numbers = np.where(own == 255, 255, np.where(own > 0, own + CLASSES.index("bird"), 0)).astype(
+            np.uint8
+        )
+        numbers[own == 2], numbers[own == 3] = CLASSES.index("cat") + 1, CLASSES.index("dog") + 1
+        Image.fromarray(numbers).save(folder / "labels_semantic" / "0.png")
+        soundfile.write(
+            folder / "mono_audio.wav", soundfile.read(io.BytesIO(sample.flac))[0].mean(axis=1), 16_000
+        )
+        heard = [CLASSES.index(name) + 1 for name in sample.record["category"].split("+")]
+        lines.append(f'scene{number},0.jpg,0.png,"{heard}",train,v2')
+    lines += ["scene9,0.jpg,0.png,[99],train,v2", "scene9,0.jpg,0.png,birds,train,v2"]
+    (tmp_path / "copy" / "vpo_data_clean.csv").write_text("\n".join(lines) + "\n")
+    out = str(tmp_path / "out")
+    result = CliRunner().invoke(
+        main, ["import", "vpo", str(tmp_path / "copy"), "--out", out, "--may-drop", "1"]
+    )
+    assert result.exit_code == 0, result.output
+    assert verify(out) == []
+    found = list(Dataset(out).samples())
+    assert {one.record["kind"] for one in found} == {"recording"}
+    assert sorted(one.record["category"] for one in found) == sorted(
+        one.record["category"] for one in mixtures
+    )
+    reasons = Dataset(out).table(format.REJECTIONS)["reason"].to_pylist()
+    assert reasons == ["bad_row", "bad_row"]

@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from pipelines.imports.class_masks import voc_palette
 from pipelines.media.masks import grey_png
 from shards import format, storage
 from shards.manifest import DatasetError
@@ -79,7 +80,7 @@ def _files(sample: Sample, folder: str) -> None:
         numbers = np.asarray(image).copy()
     numbers[numbers == format.IGNORE] = 0
     coloured = io.BytesIO()
-    Image.fromarray(PALETTE[numbers]).save(coloured, "PNG", compress_level=3)
+    Image.fromarray(voc_palette(256)[numbers]).save(coloured, "PNG", compress_level=3)
     for frame in range(FRAMES):
         storage.write_atomic(storage.join(folder, "frames", f"{frame}.jpg"), sample.jpg)
         if frame == 0 or sample.record["split"] != "train":
@@ -90,15 +91,3 @@ def _files(sample: Sample, folder: str) -> None:
     sound = io.BytesIO()
     soundfile.write(sound, mono, RATE_HZ, format="WAV", subtype="PCM_16")
     storage.write_atomic(storage.join(folder, "audio.wav"), sound.getvalue())
-
-
-def _palette() -> np.ndarray:
-    """(256, 3) uint8: the bits of a number, the lowest first, go round red, green and blue, from the highest down."""
-    colours = np.zeros((256, 3), np.uint8)
-    for number in range(256):
-        for bit in range(8):
-            colours[number, bit % 3] |= ((number >> bit) & 1) << (7 - bit // 3)
-    return colours
-
-
-PALETTE = _palette()

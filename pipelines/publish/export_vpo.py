@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from pipelines.imports.vpo import VALUES
 from pipelines.media.masks import grey_png
 from pipelines.publish.seen import seen
 from shards import format, records, scene, storage
@@ -29,16 +30,15 @@ from shards.sound import RATE_HZ, mix, pcm_of
 
 COLUMNS = ("img_Id", "ann_Ids", "cateName", "cateId", "vgg_file", "split", "audio_pos", "multi_instance")
 SPLITS = {"train": "train", "val": "validation", "test": "val"}
-# Our category -> VPO's class and number: COCO's, and VPO's own from 92 on.
-CLASSES = {
-    "airplane": ("airplane", 5), "baby": ("baby", 94), "bird": ("bird", 16), "bus": ("bus", 6), "car": ("car", 3),
-    "cat": ("cat", 17), "cell_phone": ("cell phone", 77), "cow": ("cow", 21), "dog": ("dog", 18),
-    "elephant": ("elephant", 22), "woman": ("female", 93), "horse": ("horse", 19),
-    "computer_keyboard": ("keyboard", 76), "man": ("male", 92), "motorcycle": ("motorcycle", 4),
-    "computer_mouse": ("mouse", 74), "sheep": ("sheep", 20), "skateboard": ("skateboard", 41),
-    "soccer_ball": ("sports ball", 37), "basketball": ("sports ball", 37), "volleyball": ("sports ball", 37),
-    "tennis_racket": ("tennis racket", 43), "zebra": ("zebra", 24),
+# Our category -> VPO's class, where it is called otherwise.
+_NAMES = {
+    "cell_phone": "cell phone", "woman": "female", "computer_keyboard": "keyboard", "man": "male",
+    "computer_mouse": "mouse", "soccer_ball": "sports ball", "basketball": "sports ball", "volleyball": "sports ball",
+    "tennis_racket": "tennis racket",
 }  # fmt: skip
+CLASSES = {name: (name, number) for name, number in VALUES.items()} | {
+    ours: (name, VALUES[name]) for ours, name in _NAMES.items()
+}
 
 
 @dataclass(frozen=True)
