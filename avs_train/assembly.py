@@ -43,6 +43,10 @@ def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, in
     if not Path(model).is_dir():
         return configuration.load(model, overrides), 0
     saved = load_checkpoint(model)
+    if not saved.state["config"]:
+        raise RunError(
+            f"{saved.path} is of a step that failed, and holds no configuration: give another checkpoint"
+        )
     settings = configuration.from_values(saved.state["config"], str(saved.path), overrides)
     return replace(settings, train=replace(settings.train, init=str(saved.path))), saved.state["step"]
 
@@ -65,13 +69,15 @@ def open_model(config: Config, device: torch.device, *, begin: bool = True) -> S
         ConfigError: nothing says where the frozen weights are. RunError: `train.init` does not fit the model, or was
         trained on other frozen weights. CheckpointError: a file that cannot be read or does not fit.
     """
-    train = completed(config).train
+    config = completed(config)
+    train = config.train
     if not (train.sam_checkpoint or config.model.train_encoder):
         raise configuration.ConfigError(
             config.name,
             ["train.sam_checkpoint is empty and the encoder is frozen: it would stay random; "
              "convert SAM's weights with `avs-train convert`, or set model.train_encoder=true"],
         )  # fmt: skip
+    _refuse_missing(config, begin)
     torch.manual_seed(hash64("weights", train.seed) >> 1)
     model = build_model(config.model, device)
     assert isinstance(model, Sam | Sama | ApSam)
@@ -85,6 +91,16 @@ def open_model(config: Config, device: torch.device, *, begin: bool = True) -> S
         else:
             load_saved(model, load_checkpoint(train.init))
     return model.to(device)
+
+
+def _refuse_missing(config: Config, begin: bool) -> None:
+    """What is not there is told before a large model is built."""
+    train, audio = config.train, config.audio
+    if begin and train.init and not Path(train.init).exists():
+        load_checkpoint(train.init)  # says why not
+    for path in (train.sam_checkpoint, audio.checkpoint if audio.encoder == "vggish" else ""):
+        if path and not Path(path).exists():
+            checkpoints.read(path)
 
 
 def load_saved(model: nn.Module, saved: Saved) -> None:

@@ -5,6 +5,7 @@ Files are PyTorch archives (`.pth`, `.pt`), read with `weights_only`, or safeten
 
 import json
 import pickle
+import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ CLASS_TOKENS = "mask_decoder.class_tokens.weight"
 NEW_BESIDE_SAM: dict[type, tuple[str, ...]] = {
     Sam: (), Sama: ("adapters.", CLASS_TOKENS), ApSam: ("audio_projection.",)
 }  # fmt: skip
+# What PyTorch and its unpickler raise of bytes that they did not write.
+_DAMAGE = (
+    *(
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ),
+    *(ArithmeticError, MemoryError, OSError, struct.error),
+)
 UNUSED_OF_VGGISH = ("pproc.",)  # the PCA after the network
 
 
@@ -55,7 +70,7 @@ def read(path: str | Path) -> Tensors:
             f"{path}: holds more than tensors, and no code is run from a checkpoint ({_first_line(error)}); "
             "save its state dict alone, or the file is damaged: download it again"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         raise CheckpointError(
             f"{path}: an incomplete or damaged checkpoint ({_first_line(error)}); download it again"
         ) from error

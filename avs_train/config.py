@@ -5,7 +5,6 @@ first; `section.key=value` on the command line comes last.
 """
 
 import difflib
-import json
 import tomllib
 import types
 import typing
@@ -14,7 +13,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from avs_train import run_state
 from avs_train.model_config import ModelConfig
+from shards import storage
 from shards.errors import AvsError
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -197,8 +198,7 @@ def of_model(model: str, overrides: Sequence[str] = ()) -> Config | None:
         return load(model, overrides)
     for folder in (Path(model, "best"), Path(model, "last"), Path(model)):
         if (folder / "state.json").is_file():
-            saved = json.loads((folder / "state.json").read_text())
-            return from_values(saved["config"], str(folder), overrides)
+            return from_values(run_state.read(folder)["config"], str(folder), overrides)
     return None
 
 
@@ -264,7 +264,7 @@ def _find(name_or_path: str) -> Path:
 
 def _composed(path: Path, faults: list[str], above: tuple[Path, ...]) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(storage.read_bytes(str(path)).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"no TOML: {error}"]) from error
     base = values.pop("base", None)

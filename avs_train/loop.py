@@ -103,7 +103,7 @@ def fit(
     if saved:
         assembly.load_saved(model, saved)
         restore_optimizer(optimizer, parameters, saved.optimizer)
-        state = {name: saved.state[name] for name in state}
+        state = {name: saved.state.get(name, value) for name, value in state.items()}
     parallel = place.parallel(model)
     autocast = assembly.precision(config, device)
     embeddings = assembly.open_embeddings(config, device)
@@ -266,7 +266,7 @@ def _refuse_other(
     state: Mapping[str, Any], config: Config, identity: dict[str, Any], folder: RunFolder
 ) -> None:
     lines = [f"data: {line}" for line in differences(state["data"], identity)] + changes(
-        state["config"], config
+        state.get("config", {}), config
     )
     if lines:
         shown = "\n  ".join(lines)

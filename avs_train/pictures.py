@@ -34,9 +34,12 @@ def by_class(image: np.ndarray, numbers: np.ndarray, names: Sequence[str]) -> np
         outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         shown = cv2.drawContours(shown, outlines, -1, colour, max(1, round(5 * scale)))
         x, y, _, _ = cv2.boundingRect(max(outlines, key=cv2.contourArea))
-        place = (x, max(round(30 * scale), y - round(8 * scale)))
-        size, width = max(0.4, scale), 1 + round(scale)
-        shown = cv2.putText(shown, names[number - 1], place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, width)
+        name, size, width = names[number - 1], max(0.4, scale), 1 + round(scale)
+        (_, tall), below = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, width)
+        foot = (
+            y - below if y > tall + below else y + tall + below
+        )  # above the object, or inside it at the top
+        shown = cv2.putText(shown, name, (x, foot), cv2.FONT_HERSHEY_SIMPLEX, size, colour, width)
     return shown
 
 

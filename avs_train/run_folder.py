@@ -14,6 +14,7 @@ A checkpoint appears under its name when it is complete, and the links change in
 resumes from a complete checkpoint. Nothing is pickled. Random numbers need no state: each step seeds its own.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -27,14 +28,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from avs_train import run_state
+from avs_train.run_state import RunError
 from shards import storage
-from shards.errors import AvsError
-
-_FORMAT = 1
-
-
-class RunError(AvsError):
-    """A run folder that cannot be used as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class RunFolder:
         temporary.mkdir()
         save_file(_contiguous(weights), temporary / "weights.safetensors")
         save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
-        text = json.dumps({"format": _FORMAT, **state}, indent=1, sort_keys=True) + "\n"
+        text = json.dumps({"format": run_state.FORMAT, **state}, indent=1, sort_keys=True) + "\n"
         (temporary / "state.json").write_text(text)
         for file in temporary.iterdir():
             _sync(file)
@@ -126,18 +122,19 @@ def load_checkpoint(path: str | Path) -> Saved:
     if not (folder / "state.json").is_file():
         raise RunError(f"{path} holds no checkpoint: give a folder that `avs-train fit` wrote")
     try:
-        state = json.loads((folder / "state.json").read_text())
-        if state.get("format") != _FORMAT:
-            raise RunError(
-                f"{folder} has checkpoint format {state.get('format')}, this version reads {_FORMAT}"
-            )
-        weights = load_file(folder / "weights.safetensors")
-        optimizer = load_file(folder / "optimizer.safetensors")
+        state = run_state.read(folder)
+        weights, optimizer = (_tensors(folder / f"{name}.safetensors") for name in ("weights", "optimizer"))
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(
             f"{folder} is damaged ({error}): remove it to resume from an older checkpoint"
         ) from error
     return Saved(folder.resolve(), weights, optimizer, state)
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+    return load_file(path)
 
 
 def optimizer_tensors(

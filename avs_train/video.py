@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from avs_train.data import decode
+from shards import storage
 from shards.errors import AvsError
 
 TICKS = Fraction(1, 90_000)  # s; what times of frames are rounded to when they are written
@@ -229,7 +230,7 @@ def _video_frames(video: Video) -> Iterator[tuple[float, np.ndarray]]:
 def _folder_frames(path: Path, rate: Fraction) -> Iterator[tuple[float, np.ndarray]]:
     for index, picture in enumerate(_pictures(path)):
         try:
-            yield float(index / rate), decode.photo(picture.read_bytes())
+            yield float(index / rate), decode.photo(storage.read_bytes(str(picture)))
         except decode.DecodeError as error:
             raise VideoError(f"{picture}: {error}") from error
 

@@ -33,7 +33,8 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     """A queue and a map below `folder`."""
     corpora, queue, map_path = folder / "corpora", folder / "review.sqlite", folder / "avs.csv"
     shipped = label_maps.load("avs")
-    shutil.copy(Path(label_maps.__file__).with_name("avs.toml"), folder)
+    about = Path(label_maps.__file__).with_name("avs.toml").read_text()
+    (folder / "avs.toml").write_text(about.replace(f'"{MISSING}", ', ""))  # it is in a group there
     write(map_path, [link for link in shipped.links if link.category != MISSING])
     avs_data("demo-corpora", "--out", corpora)
     avs_data("index", "--corpora", corpora, "--out", folder / "index")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from label_maps.faults import check, parse
 from label_maps.label_map import LabelMapError, load, path_of, write
+from shards import storage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sort(path: Path) -> None:
-    rows, unreadable = parse(path.read_bytes())
+    rows, unreadable = parse(storage.read_bytes(str(path)))
     if faults := unreadable + check(rows, ordered=False, whole=False):
         raise LabelMapError(path, faults)
     write(path, (link for _, link in rows))

@@ -3,22 +3,21 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
 from label_maps.kinds import NO_KINDS, Kinds
-from label_maps.links import COLUMNS, RELATIONS, SOURCES, Link
+from label_maps.links import COLUMNS, RELATIONS, SIDES, SOURCES, Link, Source
 
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MID = re.compile(r"/[mgt]/[0-9a-z_]+")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _SOURCE_ID = {
-    "lvis": (re.compile(r"[1-9][0-9]*"), "an LVIS source_id is the category's id, a whole number from 1"),
-    "open_images": (_MID, "an Open Images source_id is a MID such as /m/0bt9lr"),
-    "audioset": (_MID, "an AudioSet source_id is a MID such as /m/0bt9lr"),
-    "fsd50k": (_MID, "an FSD50K source_id is a MID such as /m/0bt9lr"),
+    "number": (re.compile(r"[1-9][0-9]*"), "the category's id, a whole number from 1"),
+    "number from 0": (re.compile(r"0|[1-9][0-9]*"), "the label's number, from 0"),
+    "mid": (_MID, "a MID such as /m/0bt9lr"),
 }
 Row = tuple[int, Link]  # row number and link
 _SYNSET = re.compile(r"\S+\.[nvasr]\.\d\d")
@@ -78,7 +77,12 @@ def parse(data: bytes) -> tuple[list[Row], list[BrokenRule]]:
 
 
 def check(
-    rows: Sequence[Row], *, ordered: bool = True, whole: bool = True, kinds: Kinds = NO_KINDS
+    rows: Sequence[Row],
+    *,
+    ordered: bool = True,
+    whole: bool = True,
+    kinds: Kinds = NO_KINDS,
+    sources: Mapping[str, Source] = SOURCES,
 ) -> list[BrokenRule]:
     """Every broken rule of rows in file order, sorted by row number.
 
@@ -86,24 +90,25 @@ def check(
         ordered: also ask that the rows are sorted, so that diffs stay small.
         whole: also ask that every category has both sides; not to be asked where rows could not be read.
         kinds: of the map; with `whole` they are checked too.
+        sources: those that its rows may name.
     """
     faults: list[BrokenRule] = []
     for number, link in rows:
-        faults += _check_fields(number, link)
+        faults += _check_fields(number, link, sources)
     faults += _check_duplicates(rows)
     if whole and not rows:
         faults.append(
             BrokenRule(0, "rows", "none", "a map has at least one link", "add rows below the header")
         )
     if whole:
-        faults += _check_kinds(rows, kinds)
-        faults += _check_both_sides(rows, kinds)
+        faults += _check_kinds(rows, kinds, sources)
+        faults += _check_both_sides(rows, kinds, sources)
     if ordered:
         faults += _check_order(rows)
     return sorted(faults, key=lambda fault: fault.row)
 
 
-def _check_fields(row: int, link: Link) -> Iterator[BrokenRule]:
+def _check_fields(row: int, link: Link, sources: Mapping[str, Source]) -> Iterator[BrokenRule]:
     for column in COLUMNS:
         value = getattr(link, column)
         if value != value.strip() or not value.isprintable():
@@ -115,33 +120,36 @@ def _check_fields(row: int, link: Link) -> Iterator[BrokenRule]:
         name = re.sub(r"[^a-z0-9]+", "_", link.category.lower()).strip("_")
         rule = "a category is snake_case: a-z, 0-9 and single underscores, a letter first"
         yield BrokenRule(row, "category", link.category, rule, f"rename it, for instance to {name!r}")
-    if link.source and link.source not in SOURCES:
-        yield BrokenRule(
-            row, "source", link.source, f"a source is one of {', '.join(SOURCES)}", "use one of these"
-        )
+    if link.source and link.source not in sources:
+        remedy = "use one of these, or name it in [sources] of the map's TOML"
+        yield BrokenRule(row, "source", link.source, f"a source is one of {', '.join(sources)}", remedy)
     if link.relation and link.relation not in RELATIONS:
         rule = f"a relation is one of {', '.join(RELATIONS)}"
         yield BrokenRule(row, "relation", link.relation, rule, "use one of these")
     if link.decided_on and not _is_date(link.decided_on):
         rule = "a decision's date is a calendar day written YYYY-MM-DD"
         yield BrokenRule(row, "decided_on", link.decided_on, rule, "write the day of the decision")
-    yield from _check_ids(row, link)
+    if link.source in sources:
+        yield from _check_ids(row, link, sources[link.source])
 
 
-def _check_ids(row: int, link: Link) -> Iterator[BrokenRule]:
-    pattern, rule = _SOURCE_ID.get(link.source, (None, ""))
+def _check_ids(row: int, link: Link, source: Source) -> Iterator[BrokenRule]:
+    pattern, rule = _SOURCE_ID.get(source.ids, (None, ""))
     if link.source_id and pattern and not pattern.fullmatch(link.source_id):
+        rule = f"a source_id of {source.title} is {rule}"
         yield BrokenRule(row, "source_id", link.source_id, rule, "copy it from the source's own list")
-    if link.source == "vggsound" and link.source_id != link.label:
-        rule = "a VGGSound label is its own id"
+    if source.ids == "label" and link.source_id != link.label:
+        rule = f"a {source.title} label is its own id"
         yield BrokenRule(
             row, "source_id", link.source_id, rule, f"write the label {link.label!r} in both columns"
         )
-    if link.source == "lvis" and not _SYNSET.fullmatch(link.synset):
-        rule = "an LVIS row names its WordNet synset, such as dog.n.01"
-        yield BrokenRule(row, "synset", link.synset, rule, "copy the synset from LVIS's categories")
-    if link.source in SOURCES and link.source != "lvis" and link.synset:
-        yield BrokenRule(row, "synset", link.synset, "only LVIS rows have a synset", "leave it empty")
+    if source.synsets and not _SYNSET.fullmatch(link.synset):
+        rule = f"a row of {source.title} names its WordNet synset, such as dog.n.01"
+        yield BrokenRule(
+            row, "synset", link.synset, rule, f"copy the synset from the categories of {source.title}"
+        )
+    if not source.synsets and link.synset:
+        yield BrokenRule(row, "synset", link.synset, f"{source.title} has no synsets", "leave it empty")
 
 
 def _check_duplicates(rows: Sequence[Row]) -> Iterator[BrokenRule]:
@@ -156,7 +164,7 @@ def _check_duplicates(rows: Sequence[Row]) -> Iterator[BrokenRule]:
             yield BrokenRule(row, "category", link.category, rule, "keep one of the two rows")
 
 
-def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]:
+def _check_kinds(rows: Sequence[Row], kinds: Kinds, sources: Mapping[str, Source]) -> Iterator[BrokenRule]:
     categories = {link.category for _, link in rows}
     for kind, wider in sorted(kinds.wider.items()):
         for name in (kind, wider):
@@ -166,7 +174,8 @@ def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]:
         if wider == kind or kind in kinds.above(wider):
             rule = f"{kind} = {wider!r} makes a category a kind of itself"
             yield BrokenRule(0, "kind_of", kind, rule, "remove one step of the circle")
-    sounds = {link.source_id: link.category for _, link in rows if SOURCES.get(link.source) == "audio"}
+    heard = _of("audio", sources)
+    sounds = {link.source_id: link.category for _, link in rows if link.source in heard}
     for sound, named in sorted(kinds.heard_over.items()):
         if sound not in sounds:
             yield BrokenRule(
@@ -181,15 +190,22 @@ def _check_kinds(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]:
             yield BrokenRule(0, "heard_over", other, rule, remedy)
 
 
-def _check_both_sides(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]:
+def _of(side: str, sources: Mapping[str, Source]) -> list[str]:
+    return [name for name, source in sources.items() if source.side == side]
+
+
+def _check_both_sides(
+    rows: Sequence[Row], kinds: Kinds, sources: Mapping[str, Source]
+) -> Iterator[BrokenRule]:
     """Whatever has masks must be able to hear something, and whatever sounds to be seen: itself or through kinds."""
-    visual = {link.category for _, link in rows if SOURCES.get(link.source) == "visual"}
-    unsure = {link.category for _, link in rows if link.source not in SOURCES}
+    sides = {side: _of(side, sources) for side in SIDES}
+    visual = {link.category for _, link in rows if link.source in sides["visual"]}
+    unsure = {link.category for _, link in rows if link.source not in sources}
     hearing, heard = set(unsure), set(unsure)
     first_row: dict[str, int] = {}
     for row, link in rows:
         first_row.setdefault(link.category, row)
-        if SOURCES.get(link.source) == "audio":
+        if link.source in sides["audio"]:
             reached = kinds.reached(link.category, link.source_id, narrower_sounds=True)
             hearing |= reached
             if reached & (visual | unsure):
@@ -198,9 +214,9 @@ def _check_both_sides(rows: Sequence[Row], kinds: Kinds) -> Iterator[BrokenRule]
         ("audio", set(first_row) - hearing),
         ("visual", set(first_row) - visual - heard),
     ):
-        sources = " or ".join(source for source, kind in SOURCES.items() if kind == side)
+        names = " or ".join(sides[side])
         for category in categories:
-            rule = f"a category has at least one {side} link ({sources}) and this one has none"
+            rule = f"a category has at least one {side} link ({names}) and this one has none"
             if kinds.above(category) or kinds.below(category):
                 rule += ", nor one that a category above or below it shares"
             yield BrokenRule(

@@ -6,22 +6,22 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from label_maps.faults import BrokenRule, check, parse
+from label_maps.faults import BrokenRule, Row, check, parse
 from label_maps.kinds import NO_KINDS, Kinds
-from label_maps.links import SOURCES, Link, to_csv
+from label_maps.links import SIDES, SOURCES, Link, Source, to_csv
 from shards import storage
 from shards.errors import AvsError
 
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _KEYS = ("name", "version", "licence", "description")
-_TABLES = ("kind_of", "heard_over", "groups")
+_TABLES = ("kind_of", "heard_over", "sources", "groups")
 
 
 class LabelMapError(AvsError, ValueError):
@@ -44,6 +44,7 @@ class LabelMap:
     Attributes:
         kinds: which categories are kinds of others.
         narrower_sounds: whether what a kind sounds is heard over masks that may show other kinds, too.
+        sources: the vocabularies that it may link, those of its own `[sources]` too.
         groups: a category -> the group of things that could be taken for it by ear or by eye. Only off-screen sound
             asks for it, so `sha256` leaves it out and `groups_sha256` is its own.
     """
@@ -53,12 +54,19 @@ class LabelMap:
     links: tuple[Link, ...]
     kinds: Kinds = NO_KINDS
     narrower_sounds: bool = False
+    sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
     groups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def sha256(self) -> str:
-        """Hex sha256 of the canonical CSV of the links (`label_maps.links.to_csv`) and of the kinds, if any."""
-        return hashlib.sha256(to_csv(self.links) + self.kinds.to_bytes()).hexdigest()
+        """Hex sha256 of the canonical CSV of the links (`links.to_csv`), and of kinds and own sources, if any."""
+        own = {name: source.side for name, source in self.sources.items() if name not in SOURCES}
+        text = json.dumps({"sources": own}, sort_keys=True).encode() if own else b""
+        return hashlib.sha256(to_csv(self.links) + self.kinds.to_bytes() + text).hexdigest()
+
+    def is_sound(self, link: Link) -> bool:
+        """Whether a link is one of a sound's label; else it is one of a label of things that can be seen."""
+        return self.sources[link.source].side == "audio"
 
     @cached_property
     def groups_sha256(self) -> str:
@@ -72,7 +80,7 @@ class LabelMap:
     @cached_property
     def shown(self) -> frozenset[str]:
         """Categories that have visual labels of their own: only these make samples."""
-        return frozenset(link.category for link in self.links if SOURCES[link.source] == "visual")
+        return frozenset(link.category for link in self.links if not self.is_sound(link))
 
     @cached_property
     def _by_id(self) -> Mapping[tuple[str, str], Link]:
@@ -97,12 +105,12 @@ class LabelMap:
     @cached_property
     def hearing(self) -> frozenset[str]:
         """Categories over whose masks at least one sound is heard."""
-        sounds = (link for link in self.links if SOURCES[link.source] == "audio")
+        sounds = (link for link in self.links if self.is_sound(link))
         return frozenset(category for link in sounds for category in self.heard(link))
 
     def is_used(self, link: Link) -> bool:
         """Whether items of a label can come into a dataset: its sound is heard over masks, its masks hear sounds."""
-        if SOURCES[link.source] == "audio":
+        if self.is_sound(link):
             return bool(self.heard(link))
         return not self.hearing.isdisjoint((link.category, *self.kinds.above(link.category)))
 
@@ -129,12 +137,37 @@ class LabelMap:
 
         def stays(link: Link) -> bool:
             return link.category in wanted or (
-                SOURCES[link.source] == "audio" and not wanted.isdisjoint(self.heard(link))
+                self.is_sound(link) and not wanted.isdisjoint(self.heard(link))
             )
 
-        links = tuple(link for link in self.links if stays(link))
+        return self._with(link for link in self.links if stays(link))
+
+    def of_sources(self, names: Container[str]) -> "LabelMap":
+        """The same map for these sources only, without what then has nothing to hear or nothing to be heard over.
+
+        So a label of one source that is linked changes nothing for who does not read it. Where the names have no
+        sounds, or no images, the map stays as it is.
+        """
+        links = [link for link in self.links if link.source in names]
+        sounds = [link for link in links if self.is_sound(link)]
+        if len(sounds) in (0, len(links)):
+            return self
+        shown = {link.category for link in links if not self.is_sound(link)}
+        reached = {link: self.kinds.reached(link.category, link.source_id, True) for link in sounds}
+        heard = frozenset().union(*reached.values())
+
+        def stays(link: Link) -> bool:
+            if self.is_sound(link):
+                return not shown.isdisjoint(reached[link])
+            return not heard.isdisjoint((link.category, *self.kinds.above(link.category)))
+
+        return self._with([link for link in links if stays(link)])
+
+    def _with(self, links: Iterable[Link]) -> "LabelMap":
+        """The same map with some of its links, and the kinds that these have to do with."""
+        links = tuple(links)
         held = {link.category for link in links}
-        sounds = {link.source_id for link in links}
+        sounds = {link.source_id for link in links if self.is_sound(link)}
         kinds = Kinds(
             {kind: wider for kind, wider in self.kinds.wider.items() if kind in held},
             {sound: over for sound, over in self.kinds.heard_over.items() if sound in sounds},
@@ -147,7 +180,7 @@ class LabelMap:
         if family & self.shown & self.hearing:
             return
         about = f"label map {self.name} {self.version} makes no samples of {category!r}"
-        sounds = [link for link in self.links if SOURCES[link.source] == "audio" and link.category in family]
+        sounds = [link for link in self.links if self.is_sound(link) and link.category in family]
         over = (
             sorted(set(self.kinds.above(category)) & self.shown) if category not in self.shown else [category]
         )
@@ -169,22 +202,16 @@ def load(name_or_path: str | os.PathLike[str] = "avs") -> LabelMap:
         FileNotFoundError: one of the two files is not there.
     """
     path = path_of(name_or_path)
-    faults: list[BrokenRule] = []
-    about = _read_about(path.with_suffix(".toml"), path.stem, faults)
-    kinds = _read_kinds(about, path.with_suffix(".toml"), faults)
-    rows, unreadable = parse(path.read_bytes())
-    faults += unreadable + check(rows, whole=not unreadable, kinds=kinds)
-    faults += _group_faults(about, path.with_suffix(".toml"), {link.category for _, link in rows})
-    if faults:
-        raise LabelMapError(path, faults)
+    rows, unreadable = parse(storage.read_bytes(str(path)))
+    about, kinds, sources = _checked(path, rows, unreadable)
     links = tuple(link for _, link in rows)
-    return LabelMap(about["name"], about["version"], links, kinds, groups=_groups(about))
+    return LabelMap(about["name"], about["version"], links, kinds, sources=sources, groups=_groups(about))
 
 
 def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     """Write links as canonical CSV, sorted, in one step: a reader sees the old file or the new one.
 
-    The TOML beside it stays as it is; the links must fit the kinds in it.
+    The TOML beside it stays as it is; the links must fit the kinds and groups in it.
 
     Raises:
         LabelMapError: the links break a rule; the file is left as it was.
@@ -198,14 +225,28 @@ def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
     Raises:
         LabelMapError: the links break a rule (rows count in sorted order).
     """
-    target = Path(path)
     ordered = sorted(links)
-    faults: list[BrokenRule] = []
-    about = _read_about(target.with_suffix(".toml"), target.stem, faults)
-    kinds = _read_kinds(about, target.with_suffix(".toml"), faults)
-    if faults := faults + check(list(enumerate(ordered, start=2)), kinds=kinds):
-        raise LabelMapError(target, faults)
+    _checked(Path(path), list(enumerate(ordered, start=2)))
     return to_csv(ordered)
+
+
+def _checked(
+    path: Path, rows: Sequence[Row], unreadable: Sequence[BrokenRule] = ()
+) -> tuple[dict[str, Any], Kinds, Mapping[str, Source]]:
+    """What the TOML beside a CSV says, its kinds, and the sources that may be linked.
+
+    Raises:
+        LabelMapError: with every fault of the two together.
+    """
+    faults: list[BrokenRule] = []
+    toml = path.with_suffix(".toml")
+    about = _read_about(toml, path.stem, faults)
+    kinds, sources = _read_tables(about, toml, faults)
+    faults += [*unreadable, *check(rows, whole=not unreadable, kinds=kinds, sources=sources)]
+    faults += _group_faults(about, toml, {link.category for _, link in rows})
+    if faults:
+        raise LabelMapError(path, faults)
+    return about, kinds, sources
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:
@@ -224,7 +265,7 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, Any]:
     try:
-        about = tomllib.loads(path.read_bytes().decode())
+        about = tomllib.loads(storage.read_bytes(str(path)).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         faults.append(BrokenRule(0, path.name, str(error), "must be TOML in UTF-8", "repair the file"))
         return {}
@@ -247,11 +288,15 @@ def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, An
     return about
 
 
-def _read_kinds(about: dict[str, Any], path: Path, faults: list[BrokenRule]) -> Kinds:
+def _read_tables(
+    about: dict[str, Any], path: Path, faults: list[BrokenRule]
+) -> tuple[Kinds, Mapping[str, Source]]:
+    """The kinds, and the sources that may be linked."""
     found: dict[str, dict[str, Any]] = {}
     rules = {
         "kind_of": "a category's name",
         "heard_over": "a list of kinds",
+        "sources": " or ".join(SIDES),
         "groups": "a list of categories",
     }
     for name in _TABLES:
@@ -263,13 +308,20 @@ def _read_kinds(about: dict[str, Any], path: Path, faults: list[BrokenRule]) -> 
             table = {}
         found[name] = {}
         for key, value in table.items():
-            texts = [value] if name == "kind_of" else value
-            if isinstance(texts, list) and all(isinstance(text, str) and text for text in texts):
-                found[name][key] = value if name == "kind_of" else tuple(value)
+            texts = value if name in ("heard_over", "groups") else [value]
+            fits = isinstance(texts, list) and all(isinstance(text, str) and text for text in texts)
+            if fits and (name != "sources" or value in SIDES):
+                found[name][key] = tuple(value) if isinstance(value, list) else value
             else:
                 rule = f"{key} takes {rules[name]}"
                 faults.append(BrokenRule(0, f"{path.name} {name}", str(value), rule, "write it so"))
-    return Kinds(found["kind_of"], found["heard_over"])
+    for name in sorted(found["sources"].keys() & SOURCES.keys()):
+        rule = "this source is known to every map"
+        faults.append(
+            BrokenRule(0, f"{path.name} sources", name, rule, "remove it, or give your own another name")
+        )
+    own = {name: Source(name, side) for name, side in found["sources"].items() if name not in SOURCES}
+    return Kinds(found["kind_of"], found["heard_over"]), {**SOURCES, **own}
 
 
 def _groups(about: Mapping[str, Any]) -> dict[str, str]:

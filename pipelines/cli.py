@@ -12,6 +12,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
     package="pipelines.commands",
     about={
         "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
+        "corpora": "List the corpora that can be built from, and where their files go.",
         "demo-corpora": "Write small generated corpora in the official layouts.",
         "diff": "Say what changed between two datasets, by record and with the cause.",
         "explain": "Tell one sample's whole story, or why an item was dropped.",

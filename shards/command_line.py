@@ -1,6 +1,7 @@
 """What both command lines are made of: commands imported when they are named, and errors told in one line.
 
-Exit codes: 0 done; 1 refused, or something wrong was found; 2 a call that `--help` does not describe; 130 interrupted.
+Exit codes: 0 done; 1 refused, or something wrong was found; 2 a call that `--help` does not describe; 130 interrupted;
+143 asked to end (SIGTERM).
 An exception that nobody expected keeps its traceback: it is a fault of this project.
 """
 
@@ -8,8 +9,11 @@ import errno
 import importlib
 import os
 import re
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from itertools import islice
 from typing import Any, NoReturn
@@ -19,7 +23,7 @@ import click
 from shards.errors import AvsError, of_a_store
 
 DISTRIBUTION = "avs-data"
-FOUND_WRONG, USAGE, INTERRUPTED = 1, 2, 130
+FOUND_WRONG, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 RESUMES = "the same command resumes from what is written"
 NOTHING = "nothing is written; the same command begins again"
 _QUIET = "avs_data.quiet"
@@ -143,7 +147,8 @@ class CommandGroup(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            sys.exit(call() or 0)
+            with _terminable():
+                sys.exit(call() or 0)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(USAGE)
@@ -154,7 +159,10 @@ class CommandGroup(click.Group):
             if isinstance(error.__cause__, EOFError):  # click takes one for Ctrl-D; nothing here asks
                 raise error.__cause__ from None
             cause = error if isinstance(error, Interrupted) else error.__cause__
-            _fail(f"interrupted; {cause if isinstance(cause, Interrupted) else RESUMES}", INTERRUPTED)
+            then = cause if isinstance(cause, Interrupted) else RESUMES
+            if _asked_to_end(error):
+                _fail(f"ended by SIGTERM; {then}", TERMINATED)
+            _fail(f"interrupted; {then}", INTERRUPTED)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except AvsError as error:
@@ -177,6 +185,34 @@ class CommandGroup(click.Group):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(FOUND_WRONG)
             _fail(told(error), FOUND_WRONG)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a command ends as it does at Ctrl-C."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise Terminated at the first SIGTERM; where Python takes signals, in the main thread."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _asked_to_end(error: BaseException | None) -> bool:
+    """Whether SIGTERM is behind an error."""
+    while error is not None and not isinstance(error, Terminated):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class IdCommand(Command):

@@ -36,8 +36,7 @@ class Part:
 
 def load(out: str, path: str) -> Part:
     """The part of a written shard."""
-    with storage.open_read(_part_url(out, path)) as file:
-        rows = pq.read_table(file)
+    rows = tables.read(_part_url(out, path))
     meta = json.loads(rows.schema.metadata[b"part"])
     return Part(path, meta["bytes"], meta["sha256"], rows.replace_schema_metadata(None))
 
@@ -117,9 +116,8 @@ def _reuse(out: str, path: str, digest: str) -> tuple[pa.Table, Rejections] | No
     if not storage.exists(_part_url(out, path)):
         return None
     try:
-        with storage.open_read(_part_url(out, path)) as file:
-            rows = pq.read_table(file)
-    except pa.ArrowInvalid:  # damaged, as by a power failure
+        rows = tables.read(_part_url(out, path))
+    except tables.TableError:  # damaged, as by a power failure
         return None
     meta = json.loads(rows.schema.metadata[b"part"])
     shard = storage.join(out, path)

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NARROWER_SOUND = (
         "narrower_sound"  # a sound that is narrower than the masks, or masks that only such sounds name
     )
+    SEVERAL_SOUNDS = "several_sounds"  # a clip whose labels name two categories: a clean one of neither
     # select
     IMAGE_MISSING = "image_missing"
     IMAGE_UNREADABLE = "image_unreadable"
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     OVER_CLASS_CAP = "over_class_cap"
     OVER_LIMIT = "over_limit"  # --limit
     CLIP_MISSING = "clip_missing"
+    BACKGROUND_SOUND = "background_sound"  # the corpus says that something else is heard above it
     AUDIO_UNREADABLE = "audio_unreadable"
     AUDIO_TRUNCATED = "audio_truncated"  # the file ends before the sound that it states
     AUDIO_TOO_SHORT = "audio_too_short"
@@ -56,6 +58,8 @@ class Reason(StrEnum):
     SPLIT_LEAK = "split_leak"  # its video is in a split that is measured too, and --leaks drop was asked
     # takedown, profile
     TAKEN_DOWN = "taken_down"  # removed on request, after it was published
+    # merge
+    DESCRIBED_TWICE = "described_twice"  # another corpus's masks of the same photo and category are taken
     # compose
     NOT_DRAWN = "not_drawn"  # the recipe asks for a share of such scenes, and this one is not in it
     SOURCES_OVERLAP = "sources_overlap"  # masks of two sources that may be one object

@@ -27,6 +27,7 @@ from shards import owner
 from shards.errors import AvsError, StorageError
 from shards.owner import Owner
 
+WHOLE = 512 << 20  # bytes of a file that is read at once
 CHUNK = 16 << 20  # bytes read or sent at a time
 REQUESTS = 16  # that wait for a store at the same time, in one worker
 SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
@@ -148,9 +149,13 @@ def open_read(url: str) -> io.BufferedReader:
 
 @_reads
 def read_bytes(url: str) -> bytes:
+    """All of a file.
+
+    Raises:
+        TooLarge: more than WHOLE bytes, on a local disk.
+    """
     if is_local(url):
-        with _open_local(url) as file:
-            return file.read()
+        return read_small(url, WHOLE)
     fs, path = filesystem(url)
     return fs.cat_file(path)
 

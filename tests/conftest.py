@@ -67,7 +67,17 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> str:
     from pipelines.demo import write_demo_corpora
 
     folder = tmp_path_factory.mktemp("corpora")
-    write_demo_corpora(str(folder), images=40, clips=6)
+    write_demo_corpora(str(folder), images=40, clips=6, every=False)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def every_corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Generated corpora of every kind that can be built from."""
+    from pipelines.demo import write_demo_corpora
+
+    folder = tmp_path_factory.mktemp("every_corpus")
+    write_demo_corpora(str(folder), images=30, clips=4)
     return str(folder)
 
 

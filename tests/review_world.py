@@ -212,7 +212,8 @@ def write_corpora(world: World) -> None:
                 {
                     "clip_id": f"vggsound:{n}{take}_000010",
                     "corpus": "vggsound",
-                    "label": label,
+                    "label_ids": [label],
+                    "labels": [label],
                     "clip_path": path,
                 }
             )

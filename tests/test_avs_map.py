@@ -140,6 +140,59 @@ def test_every_vggsound_label_is_linked_or_explained() -> None:
     assert sorted(left_out + linked) == sorted(row[0] for row in rows_of("vggsound_stat.csv"))
 
 
+LISTS = {
+    "audioset": lambda: [(mid, name) for _, mid, name in rows_of(AUDIOSET)[1:]],
+    "fsd50k": lambda: [(mid, name) for _, name, mid in rows_of("fsd50k_vocabulary.csv")],
+    "coco": lambda: [
+        (str(about["coco_cat_id"]), name)
+        for name, about in json.loads((LABELS / "coco_to_synset.json").read_bytes()).items()
+    ],
+}
+
+
+@needs_labels
+@pytest.mark.parametrize("source", LISTS)
+def test_every_label_of_a_source_is_linked_under_its_own_name_or_explained(source: str) -> None:
+    readme = (ROOT / "label_maps" / "README.md").read_text(encoding="utf-8")
+    table = readme.split(f"<!-- left out of {source}: begin -->")[1].split(
+        f"<!-- left out of {source}: end -->"
+    )[0]
+    linked = {link.source_id: link.label for link in AVS.links if link.source == source}
+    known = dict(LISTS[source]())
+    assert {number: known.get(number) for number in linked} == linked
+    assert sorted([*re.findall(r"`([^`]+)`", table), *linked.values()]) == sorted(known.values())
+
+
+def test_every_label_of_esc50_is_linked_or_explained() -> None:
+    readme = (ROOT / "label_maps" / "README.md").read_text(encoding="utf-8")
+    table = readme.split("<!-- left out of esc50: begin -->")[1].split("<!-- left out of esc50: end -->")[0]
+    linked = {int(link.source_id): link.label for link in AVS.links if link.source == "esc50"}
+    left_out = re.findall(r"`([^`]+)`", table)
+    assert len({*left_out, *linked.values()}) == len(left_out) + len(linked) == 50
+    real = {8: "sheep", 37: "clock_alarm", 40: "helicopter", 44: None, 14: "chirping_birds"}
+    assert {number: linked.get(number) for number in real} == real
+
+
+def test_one_mid_means_one_category_in_audioset_and_fsd50k() -> None:
+    audioset = {link.source_id: link.category for link in AVS.links if link.source == "audioset"}
+    for link in AVS.links:
+        if link.source == "fsd50k" and link.source_id in audioset:
+            assert audioset[link.source_id] == link.category
+
+
+def test_who_reads_the_usual_corpora_alone_has_the_map_that_was() -> None:
+    """The links of 1.1.0: no other source's changes them."""
+    usual = AVS.of_sources({"vggsound", "lvis", "open_images"})
+    assert usual.sha256 == "438c1d2045d7ae3009c9c2427ca8b350b134c0fc1f962aea1010887897decf06"
+    assert {"bicycle", "scissors"} & set(usual.categories) == set()
+    assert "scissors" in AVS.of_sources({"vggsound", "lvis", "audioset"}).categories
+    assert AVS.of_sources({"lvis", "coco"}) is AVS
+    mixed = AVS.of_sources({"esc50", "coco"})
+    assert {link.source for link in mixed.links} == {"esc50", "coco"}
+    assert "sheep" in mixed.categories
+    assert "zebra" not in mixed.categories  # seen, and not heard
+
+
 @needs_labels
 def test_refusals_name_labels_as_their_sources_do_and_contradict_neither_the_map_nor_gold() -> None:
     names = {("lvis", number): c["name"] for number, c in lvis_categories().items()}

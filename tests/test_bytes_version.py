@@ -56,7 +56,8 @@ def write_media(folder: Path) -> None:
 def planned_clip() -> dict[str, Any]:
     clip_id = "vggsound:aaaaaaaaaaa_000030"
     return {"clip_id": clip_id, "key": format.key_of(clip_id), "shard": "pool/pool-000000.tar", "corpus": "vggsound",
-            "video_id": "aaaaaaaaaaa", "start_s": 30.0, "label": "dog barking", "official_split": "train",
+            "video_id": "aaaaaaaaaaa", "start_s": 30.0, "label_id": "dog barking", "label": "dog barking",
+            "part_start_s": None, "part_end_s": None, "is_padded": False, "official_split": "train",
             "clip_path": "clip.wav", "licence": None, "author": "Zoë", "url": "https://example.org/a",
             "category": "dog", "categories": ["dog"], "split": "train", "stamp": "1:1"}  # fmt: skip
 
@@ -73,7 +74,8 @@ def planned_sample(clip: dict[str, Any]) -> dict[str, Any]:
             "split": "train", "category": "dog", "component": "lvis:1", "corpus": "lvis", "image_id": "lvis:1",
             "image_path": "photo.jpg", "image_stamp": "1:1", "image_url": None, "photo_keys": ["coco:1"],
             "width": WIDTH, "height": HEIGHT, "licence": "cc-by-2.0", "licence_url": None, "author": None,
-            "mask_ids": ["lvis:1_1", "lvis:1_2"], "label_ids": ["378"], "labels": ["dog"], "exhaustive": True,
+            "mask_ids": ["lvis:1_1", "lvis:1_2"], "label_corpora": ["lvis"],
+            "label_ids": ["378"], "labels": ["dog"], "exhaustive": True,
             "counts": coco_mask.encode(mask)["counts"],
             "area_px": area, "area_fraction": area / mask.size, "bbox_x": 6, "bbox_y": 4, "bbox_w": 25, "bbox_h": 10,
             **heard}  # fmt: skip

@@ -10,7 +10,7 @@ from corpora_read import read_masks
 from lvis import LVIS
 from real_data import MINI
 
-from pipelines.corpora import json_stream, lvis
+from pipelines.corpora import coco_json, json_stream, lvis
 from pipelines.corpora.records import PHOTOS, UNMARKED
 from pipelines.corpora.source import CorpusError, Source
 
@@ -137,7 +137,7 @@ def as_rows(table: pa.Table) -> list[dict]:
 @pytest.mark.parametrize("indent", [None, 1])
 def test_rows_are_those_of_json_load(tmp_path, monkeypatch, order, block_bytes, indent):
     read_stream = json_stream.JsonStream
-    monkeypatch.setattr(lvis, "JsonStream", lambda file, name: read_stream(file, name, block_bytes))
+    monkeypatch.setattr(coco_json, "JsonStream", lambda file, name: read_stream(file, name, block_bytes))
     rle = {"size": [428, 640], "counts": "abc},{\\"}
     annotations = [
         annotation(n, 1 + n % 5, 1 + n % 2, iscrowd=None if n % 3 else n % 2) for n in range(1, 60)
@@ -326,7 +326,7 @@ def test_bad_rows_are_rejections_with_their_reason(tmp_path):
         (b"id,start\n", "byte 0: expected a JSON object, found 'id,start"),
         (
             b'{"images": [], "categories": []}',
-            "top level: no annotations, licenses; an LVIS file holds annotations",
+            "top level: no annotations, licenses; such a file holds annotations",
         ),
         (
             b'{"images": [], "categories": [], "licenses": [], "annotations": {"1": 2}}',

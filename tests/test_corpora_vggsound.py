@@ -57,9 +57,15 @@ def test_real_clips_are_those_of_the_csv_module():
                 "corpus": "vggsound",
                 "video_id": video,
                 "start_s": float(start),
-                "label": label,
+                "label_ids": [label],
+                "labels": [label],
+                "background_label_ids": None,
                 "official_split": split,
+                "split_is_final": False,
                 "clip_path": f"vggsound/clips/{file}",
+                "part_start_s": None,
+                "part_end_s": None,
+                "is_padded": False,
                 "licence": spelling[terms[file]["licence"]],
                 "author": terms[file]["origin"],
                 "url": None,
@@ -74,7 +80,9 @@ def test_all_real_rows_fit(tmp_path):
     text = (DATA / "vggsound" / "vggsound_labelled_subset.csv").read_text()
     rows, rejected = read(write(tmp_path, text))
     assert not rejected
-    found = [(row["video_id"], f"{row['start_s']:.0f}", row["label"], row["official_split"]) for row in rows]
+    found = [
+        (row["video_id"], f"{row['start_s']:.0f}", row["label_ids"][0], row["official_split"]) for row in rows
+    ]
     assert found == [tuple(row) for row in csv.reader(text.splitlines())]
     assert all(row["url"] == f"https://www.youtube.com/watch?v={row['video_id']}" for row in rows)
     assert len({row["clip_id"] for row in rows}) == len(rows)
@@ -87,7 +95,7 @@ def test_labels_hold_commas_quoted_or_not(tmp_path):
         'c,3,"say ""hi""",train',
     ]
     rows, rejected = read(write(tmp_path, "\n".join(lines)))
-    assert [row["label"] for row in rows] == [
+    assert [row["label_ids"][0] for row in rows] == [
         "playing violin, fiddle",
         "female speech, woman speaking",
         'say "hi"',
@@ -226,11 +234,12 @@ def test_spaces_around_values_do_not_count(tmp_path, line, label):
     rows, rejected = read(write(tmp_path, line.format(label) + "\n", clips=("abc_000030.wav",)))
     assert not rejected
     found = [
-        (row["clip_id"], row["video_id"], row["start_s"], row["label"], row["official_split"]) for row in rows
+        (row["clip_id"], row["video_id"], row["start_s"], row["label_ids"][0], row["official_split"])
+        for row in rows
     ]
     assert found == [("vggsound:abc_000030", "abc", 30.0, label, "train")]
     assert rows[0]["clip_path"]
-    assert vggsound.labels(str(tmp_path)) == {label}
+    assert [one.label for one in vggsound.CORPUS.vocabulary.corpora(str(tmp_path))] == [label]
 
 
 def test_licences_of_clips_in_folders(tmp_path):

@@ -71,7 +71,8 @@ def clip(video: str, label: str, **more: object) -> dict[str, object]:
         "corpus": "vggsound",
         "video_id": video,
         "start_s": 30.0,
-        "label": label,
+        "label_ids": [label],
+        "labels": [label],
         **more,
     }
 

@@ -229,13 +229,13 @@ BUS, DRIVING, VIOLIN, FIDDLE = GOOD
 
 # name: row to change (the header is 1), text in it, its replacement, column, value, words of the message
 EDITS = {
-    "unknown source": (2, "lvis", "coco", "source", "coco", "a source is one of vggsound"),
+    "unknown source": (2, "lvis", "ade20k", "source", "ade20k", "a source is one of vggsound"),
     "unknown relation": (2, "same", "like", "relation", "like", "a relation is one of same, kind_of, act_of"),
     "impossible date": (2, "11-22", "02-30", "decided_on", "2026-02-30", "a calendar day written YYYY-MM-DD"),
     "date without dashes": (2, "2026-11-22", "20261122", "decided_on", "20261122", "written YYYY-MM-DD"),
     "capitals and space": (3, "bus", "Big Bus", "category", "Big Bus", "for instance to 'big_bus'"),
     "LVIS without synset": (2, "bus.n.01", "", "synset", "", "such as dog.n.01"),
-    "synset elsewhere": (3, ",,same", ",bus.n.01,same", "synset", "bus.n.01", "only LVIS rows have a synset"),
+    "synset elsewhere": (3, ",,same", ",bus.n.01,same", "synset", "bus.n.01", "VGGSound has no synsets"),
     "LVIS id in words": (2, "173", "bus", "source_id", "bus", "a whole number from 1"),
     "MID in words": (2, "lvis,173", "open_images,Bus", "source_id", "Bus", "a MID such as /m/0bt9lr"),
     "id and label differ": (3, "driving", "drive", "source_id", "drive buses", "label is its own id"),
@@ -272,7 +272,13 @@ def test_a_broken_row_is_named_with_value_rule_and_remedy(name: str, tmp_path: P
 @pytest.mark.parametrize(
     ("rows", "number", "column", "value", "message"),
     [
-        ((BUS, DRIVING, FIDDLE), 4, "category", "violin", "at least one visual link (lvis or open_images)"),
+        (
+            (BUS, DRIVING, FIDDLE),
+            4,
+            "category",
+            "violin",
+            "at least one visual link (lvis or open_images or coco or folder_images)",
+        ),
         ((BUS, DRIVING, VIOLIN), 4, "category", "violin", "at least one audio link (vggsound or audioset"),
         ((*GOOD, BUS), 6, "category", "bus", "lvis '173' is already in 'bus', row 2"),
         (

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.corpora.lvis import lvis_labels
+from pipelines.corpora.open_images import open_images_labels
 from pipelines.matching.decide import ACCEPT_FROM, REVIEW_FROM, REVIEWS_PER_LABEL
 from pipelines.matching.decisions import Decided
 from pipelines.matching.explain import explain
 from pipelines.matching.matcher import Matcher
-from pipelines.matching.vocabularies import AudioLabel, VisualLabel, lvis_labels, open_images_labels
+from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 
 # LVIS: name, synonyms, definition. The senses in brackets are LVIS's way to write homonyms.
 LVIS = [

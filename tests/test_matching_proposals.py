@@ -13,10 +13,12 @@ from click.testing import CliRunner
 from label_maps import Link
 from label_maps.label_map import write
 from pipelines.cli import main
+from pipelines.corpora.lvis import lvis_labels
+from pipelines.corpora.open_images import open_images_labels
 from pipelines.matching import proposals
 from pipelines.matching.matcher import Matcher
 from pipelines.matching.proposals import Proposal
-from pipelines.matching.vocabularies import AudioLabel, lvis_labels, open_images_labels
+from pipelines.matching.vocabularies import AudioLabel
 from pipelines.review.intake import IntakeOptions, import_proposals
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer
@@ -216,8 +218,8 @@ def test_decisions_of_a_label_map_and_of_a_queue(labels: Path) -> None:
         ([], "give --labels, a folder of label files, or --corpora"),
         (["--labels", "a", "--corpora", "b"], "both --labels and --corpora are given"),
         (
-            ["--labels", "a", "--audio", "esc50"],
-            "'esc50' is no known vocabulary: give vggsound,audioset,fsd50k, or",
+            ["--labels", "a", "--audio", "urbansound"],
+            "'urbansound' is no known vocabulary: give vggsound,audioset,fsd50k,esc50,folder_sounds, or",
         ),
         (["--labels", "a", "--audio", ","], "no vocabulary is named"),
         (["--labels", "a", "--audio", "Mine=a.csv"], "write NAME=FILE.csv with a NAME of a-z"),

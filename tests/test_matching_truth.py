@@ -12,7 +12,8 @@ from pipelines.matching.gold import GoldError
 from pipelines.matching.matcher import Matcher
 from pipelines.matching.proposals import Proposal
 from pipelines.matching.semantic import SemanticExtraMissing
-from pipelines.matching.vocabularies import AUDIO_SOURCES, AudioLabel, Vocabularies, read_labels
+from pipelines.matching.sources import read_labels
+from pipelines.matching.vocabularies import AudioLabel, Vocabularies
 
 GOLD = LABELS / "gold_links_sample.csv"
 DATA = Path(__file__).parent / "data"
@@ -92,7 +93,7 @@ def test_a_faulty_truth_is_refused(tmp_path: Path, text: str, says: str) -> None
 
 @pytest.fixture(scope="module")
 def vocabularies() -> Vocabularies:
-    known = read_labels(str(LABELS), AUDIO_SOURCES)
+    known = read_labels(str(LABELS), ("vggsound", "audioset", "fsd50k"))
     esc50 = sorted({label for _, label in gold.read(str(TRUTHS["esc50 2"][1])).links})  # it names all classes
     return replace(known, audio=(*known.audio, *(AudioLabel(label, "esc50") for label in esc50)))
 

@@ -8,14 +8,11 @@ import pytest
 
 from pipelines.corpora.source import CorpusError
 from pipelines.matching import sources
-from pipelines.matching.corpora_vocabularies import read_corpora
 from pipelines.matching.own_vocabularies import read_audio, read_visual
-from pipelines.matching.vocabularies import (
-    AUDIO_SOURCES,
-    VISUAL_SOURCES,
-    VocabularyError,
-    read_labels,
-)
+from pipelines.matching.sources import read_corpora, read_labels
+from pipelines.matching.vocabularies import VocabularyError
+
+AUDIO_SOURCES, VISUAL_SOURCES = ("vggsound", "audioset", "fsd50k"), ("lvis", "open_images")
 
 CATEGORIES = [
     {
@@ -123,7 +120,7 @@ def test_something_must_be_seen(labels: Path) -> None:
     (labels / "lvis_v1_categories.json").unlink()
     (labels / "openimages_class-descriptions-boxable.csv").unlink()
     both = [sources.Source(name) for name in VISUAL_SOURCES]
-    with pytest.raises(VocabularyError, match="holds neither LVIS categories nor Open Images"):
+    with pytest.raises(VocabularyError, match="holds no labels of LVIS or Open Images"):
         sources.read(str(labels), None, [sources.Source("vggsound")], both)
 
 
@@ -162,9 +159,7 @@ def corpora(tmp_path: Path, labels: Path) -> Path:
         "LabelName,DisplayName\n/m/dog,Dog\n/m/animal,Animal\n"
     )
     (root / "open_images" / "bbox_labels_600_hierarchy.json").write_text(json.dumps(HIERARCHY))
-    (labels / "audioset_class_labels_indices.csv").rename(
-        root / "audioset" / "audioset_class_labels_indices.csv"
-    )
+    (labels / "audioset_class_labels_indices.csv").rename(root / "audioset" / "class_labels_indices.csv")
     return root
 
 

@@ -187,7 +187,7 @@ def test_clashes_stop_apply_and_name_both_sides(world):
 
 def test_an_lvis_label_without_synset_is_asked_for(world):
     decide(world, COW, "accept")
-    with world.open() as queue, pytest.raises(ReviewError, match=r"LVIS category 80 .cow. has no synset"):
+    with world.open() as queue, pytest.raises(ReviewError, match=r"LVIS label 80 .cow. has no synset"):
         application.plan(queue, world.map_path, {})
 
 

@@ -46,7 +46,8 @@ def random_index(folder, rng, images=60, labels=8, sounds=6):
         for n in range(400)
     ]
     clips = [
-        {"clip_id": f"c{n}", "corpus": "vggsound", "label": f"s{rng.randrange(sounds)}"} for n in range(50)
+        {"clip_id": f"c{n}", "corpus": "vggsound", "label_ids": [f"s{rng.randrange(sounds)}"]}
+        for n in range(50)
     ]
     folder.mkdir()
     pq.write_table(pa.Table.from_pylist(masks, MASKS), folder / "masks.parquet", row_group_size=37)
@@ -59,7 +60,7 @@ def plain_size(masks, clips, nodes):
     for mask in masks:
         if (mask["corpus"], mask["label_id"]) in nodes:
             images.add(mask["image_id"])
-    count = sum(("vggsound", clip["label"]) in nodes for clip in clips)
+    count = sum(("vggsound", clip["label_ids"][0]) in nodes for clip in clips)
     return (len(images) if count else 0, len(images), count)
 
 
@@ -129,7 +130,7 @@ def test_impact_counts_kinds_as_the_build_pairs_them(tmp_path, seed, narrower_so
             category: {m["image_id"] for m in masks if m["corpus"] == "lvis" and m["label_id"] in ids}
             for category, ids in labels.items()
         }
-        heard = {category: [c for c in clips if c["label"] in ids] for category, ids in sounds.items()}
+        heard = {category: [c for c in clips if c["label_ids"][0] in ids] for category, ids in sounds.items()}
         return Size(
             sum(len(images[category]) for category in labels if heard[category]),
             len(set().union(*images.values())),

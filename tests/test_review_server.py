@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sqlite3
 
 import pytest
 from review_page import BASE, browser
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from pipelines.matching import gold
 from pipelines.review import application, intake
 from pipelines.review.errors import ReviewError
+from pipelines.review.queue import Queue
 from pipelines.review.records import Answer
 from pipelines.review.server.app import REVIEWER_COOKIE
 from pipelines.review.server.leases import LEASE_S, Leases
@@ -185,6 +187,18 @@ def test_hostile_requests_are_refused_with_all_headers(fresh):
     check_refused(client.get("/api/next"))
     with fresh.open() as queue:
         assert [d for d in queue.decisions() if d.origin == "person"] == []
+
+
+def test_a_queue_that_cannot_be_written_is_said_so(fresh, monkeypatch):
+    """The page sends such a decision again, until it is written."""
+    link = next_link(browser(fresh))
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Queue, "decide", full)
+    answer = decide(browser(fresh), link)
+    assert (answer.status_code, "disk is full" in answer.json()["error"]) == (503, True)
 
 
 def test_a_fault_of_the_server_has_the_headers_too(fresh, monkeypatch):

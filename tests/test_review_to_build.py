@@ -72,7 +72,8 @@ def build(corpora: str, folder: Path, name: str) -> dict:
 @pytest.mark.slow
 def test_a_reviewed_category_reaches_the_dataset(corpora, tmp_path):
     queue, map_path = tmp_path / "review.sqlite", tmp_path / "avs.csv"
-    shutil.copy(Path(label_maps.__file__).with_name("avs.toml"), tmp_path)
+    about = Path(label_maps.__file__).with_name("avs.toml").read_text()
+    (tmp_path / "avs.toml").write_text(about.replace(f'"{NEW}", ', ""))  # it is in a group there
     write(map_path, [link for link in label_maps.load("avs").links if link.category != NEW])
     before = build(corpora, tmp_path, "before")
 

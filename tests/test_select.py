@@ -15,7 +15,7 @@ from PIL import Image
 from label_maps import Kinds, LabelMap
 from label_maps.links import Link
 from pipelines.build import pair, select, slices, split, stages
-from pipelines.build.categorize import categorize
+from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.recipes.recipe import Select, Split
 from shards import hashing
@@ -248,28 +248,27 @@ def test_match_drops_what_no_sample_can_have() -> None:
     masks = [mask(f"lvis:{n}", label_id=str(n)) for n in (1, 2, 3)]
     masks.append(mask("open_images:3", corpus="open_images", label_id="3"))
     clips = [
-        {"clip_id": name, "corpus": "vggsound", "label": name}
+        {"clip_id": name, "corpus": "vggsound", "label_ids": [name], "labels": [name]}
         for name in ("motorboat", "clapping", "baby crying", "rain")
     ]
 
-    def fates(rows: pa.Table, item: str, label_id: str, narrower_sounds: bool) -> dict[str, str]:
-        outcome = categorize(
-            rows, replace(label_map, narrower_sounds=narrower_sounds), item=item, label_id=label_id
-        )
+    def fates(rows: pa.Table, item: str, narrower_sounds: bool) -> dict[str, str]:
+        stage = categorize_masks if item == "mask_id" else categorize_clips
+        outcome = stage(rows, replace(label_map, narrower_sounds=narrower_sounds))
         kept = {row[item]: row["category"] for row in outcome.kept.to_pylist()}
         return kept | {row["item"]: row["reason"] for row in outcome.rejected.to_pylist()}
 
     seen = table(*masks).drop_columns(["category"])
     heard = pa.Table.from_pylist(clips, CLIPS)
     unknown = "label_not_in_map"
-    assert fates(seen, "mask_id", "label_id", False) == {
+    assert fates(seen, "mask_id", False) == {
         "lvis:1": "narrower_sound", "lvis:2": "person", "lvis:3": unknown, "open_images:3": "man",
     }  # fmt: skip
-    assert fates(heard, "clip_id", "label", False) == {
+    assert fates(heard, "clip_id", False) == {
         "motorboat": "narrower_sound", "clapping": "person", "baby crying": "narrower_sound", "rain": unknown,
     }  # fmt: skip
-    assert fates(seen, "mask_id", "label_id", True)["lvis:1"] == "boat"
-    assert fates(heard, "clip_id", "label", True) == {
+    assert fates(seen, "mask_id", True)["lvis:1"] == "boat"
+    assert fates(heard, "clip_id", True) == {
         "motorboat": "motorboat", "clapping": "person", "baby crying": "baby", "rain": unknown,
     }  # fmt: skip
 
@@ -282,12 +281,7 @@ def test_match_against_a_plain_loop() -> None:
     rows = [mask(f"lvis:{n}", label_id=str(n % 10)) for n in range(30)]
     rows += [mask(f"open_images:{n}", corpus="open_images", label_id=str(n % 10)) for n in range(30)]
     known = {(one.source, one.source_id): one.category for one in links}
-    outcome = categorize(
-        table(*rows).drop_columns(["category"]),
-        LabelMap("x", "1", links),
-        item="mask_id",
-        label_id="label_id",
-    )
+    outcome = categorize_masks(table(*rows).drop_columns(["category"]), LabelMap("x", "1", links))
     expected = {
         r["mask_id"]: known[r["corpus"], r["label_id"]] for r in rows if (r["corpus"], r["label_id"]) in known
     }
@@ -337,7 +331,13 @@ def test_photos_follow_the_sizes_and_their_component() -> None:
 
 def test_held_out_videos_are_never_heard_in_training() -> None:
     rows = [
-        {"clip_id": f"vggsound:{n}_{part}", "video_id": str(n), "category": "dog", "official_split": official}
+        {
+            "clip_id": f"vggsound:{n}_{part}",
+            "video_id": str(n),
+            "category": "dog",
+            "official_split": official,
+            "split_is_final": False,
+        }
         for n in range(300)
         for part, official in ((0, "train"), (1, "test" if n % 3 == 0 else "train"))
     ]
@@ -360,9 +360,27 @@ def test_near_duplicate_clips_share_a_split() -> None:
     linked = split.linked_videos(pairs)
     assert linked == {"b_c": "aaa", "aaa": "aaa"}
     rows = [
-        {"clip_id": "vggsound:b_c_000010", "video_id": "b_c", "category": "dog", "official_split": "train"},
-        {"clip_id": "vggsound:aaa_000000", "video_id": "aaa", "category": "dog", "official_split": "test"},
-        {"clip_id": "vggsound:d_000000", "video_id": "d", "category": "dog", "official_split": "train"},
+        {
+            "clip_id": "vggsound:b_c_000010",
+            "video_id": "b_c",
+            "category": "dog",
+            "official_split": "train",
+            "split_is_final": False,
+        },
+        {
+            "clip_id": "vggsound:aaa_000000",
+            "video_id": "aaa",
+            "category": "dog",
+            "official_split": "test",
+            "split_is_final": False,
+        },
+        {
+            "clip_id": "vggsound:d_000000",
+            "video_id": "d",
+            "category": "dog",
+            "official_split": "train",
+            "split_is_final": False,
+        },
     ]
     clips = split.name_recordings(pa.Table.from_pylist(rows), linked)
     found = split.split_clips(clips, frozenset(), 0, Split(train=8, val=1, test=1)).kept["split"].to_pylist()

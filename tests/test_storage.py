@@ -176,12 +176,23 @@ def run_race(folder: str, racers: int, rounds: int, linked: bool = True) -> None
 
 @pytest.mark.parametrize("linked", [True, False], ids=["links", "no links"])
 def test_of_many_racers_one_creates(tmp_path: Path, linked: bool) -> None:
-    run_race(str(tmp_path), racers=4, rounds=250, linked=linked)
+    run_race(str(tmp_path), racers=4, rounds=100, linked=linked)
 
 
 @s3_server.needed
 def test_of_many_racers_one_creates_on_s3(s3: s3_server.S3Server) -> None:
-    run_race(f"s3://{s3_server.BUCKET}/race", racers=4, rounds=100)
+    run_race(f"s3://{s3_server.BUCKET}/race", racers=4, rounds=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["disk", pytest.param("s3", marks=s3_server.needed)])
+def test_of_a_thousand_races_each_has_one_winner(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if place == "s3":
+        request.getfixturevalue("s3")
+    url = str(tmp_path) if place == "disk" else f"s3://{s3_server.BUCKET}/races"
+    run_race(url, racers=4, rounds=1_000)
 
 
 @s3_server.needed

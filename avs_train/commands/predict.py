@@ -10,6 +10,7 @@ import click
 
 from avs_train import config as configuration
 from avs_train.commands import options
+from shards import storage
 from shards.command_line import NOTHING, Command
 from shards.errors import AvsError
 
@@ -149,7 +150,7 @@ def _mark(
     if photo:
         if heard is None:
             raise VideoError(f"{seen} is a photo: give the SOUND to look for too")
-        picture = decode.photo(seen.read_bytes())
+        picture = decode.photo(storage.read_bytes(str(seen)))
         (found,) = predict.open_masks(settings)([picture], [sound.window(heard)])
         _write(target, cv2.cvtColor(marked(picture, found), cv2.COLOR_RGB2BGR))
         if mask:

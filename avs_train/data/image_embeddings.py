@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shards import storage
+from shards import storage, text
 from shards.errors import AvsError
 
 _CRC = 4  # bytes
@@ -117,7 +117,8 @@ class ImageEmbeddings:
     def _refuse_stale(self) -> None:
         if not os.path.exists(self.path / "about.json"):
             return
-        made = json.loads((self.path / "about.json").read_text())
+        made = text.read_json(str(self.path / "about.json"))
+        made = made if isinstance(made, dict) else {}
         differ = [
             f"{key} {made.get(key)!r} then, {value!r} now"
             for key, value in self._about.items()

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from label_maps import SOURCES, LabelMap
+from label_maps import LabelMap
 
 # One row a label of an image, or the labels that it surely lacks; `photo_keys` where the row's table has them.
 LABELS = pa.schema(
@@ -75,7 +75,7 @@ class Families:
     def _visual(self) -> dict[str, list[tuple[str, str]]]:
         found: dict[str, list[tuple[str, str]]] = {}
         for link in self.label_map.links:
-            if SOURCES[link.source] == "visual":
+            if not self.label_map.is_sound(link):
                 found.setdefault(self.of(link.category), []).append((link.source, link.source_id))
         return found
 
@@ -83,7 +83,7 @@ class Families:
     def _names(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for link in self.label_map.links:
-            named = [link.category] + ([link.label] if SOURCES[link.source] == "visual" else [])
+            named = [link.category] + ([] if self.label_map.is_sound(link) else [link.label])
             found.setdefault(self.of(link.category), set()).update(*map(words, named))
         return found
 
@@ -93,13 +93,10 @@ class Families:
 
     def looked_for(self, family: str, absent: frozenset[str]) -> bool:
         """Whether a corpus has looked for every label of a family in a photo, and found none."""
-        for corpus in ("lvis", "open_images", "coco"):
-            ids = [
-                f"{source}|{number}" for source, number in self._visual.get(family, ()) if source == corpus
-            ]
-            if ids and absent.issuperset(ids):
-                return True
-        return False
+        by_corpus: dict[str, set[str]] = {}
+        for source, number in self._visual.get(family, ()):
+            by_corpus.setdefault(source, set()).add(f"{source}|{number}")
+        return any(absent.issuperset(ids) for ids in by_corpus.values())
 
     def absent(self, categories: Iterable[str], known: dict[str, Any], verified: bool) -> list[str]:
         """Those of some categories that a photo surely does not show, sorted.

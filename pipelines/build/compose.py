@@ -37,6 +37,7 @@ SOURCE = pa.struct(
         "category": pa.string(),
         "sample_id": pa.string(),
         "mask_ids": pa.list_(pa.string()),
+        "label_corpora": pa.list_(pa.string()),
         "label_ids": pa.list_(pa.string()),
         "labels": pa.list_(pa.string()),
         "counts": pa.binary(),

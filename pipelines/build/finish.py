@@ -14,7 +14,7 @@ from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
-from shards import new_dataset, parts, storage
+from shards import new_dataset, parts, storage, tables
 from shards.claims import WORK
 from shards.manifest import HeldOutList, Manifest, MapVersion, Step, Target
 from shards.tables import REJECTIONS
@@ -30,7 +30,7 @@ FUNNEL = (
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),
-    *((stage, "samples") for stage in ("cap", "limit", "split", "trim", "pair", "shard")),
+    *((stage, "samples") for stage in ("merge", "cap", "limit", "split", "trim", "pair", "shard")),
 )
 FUNNEL_OF_SCENES = (
     *FUNNEL[: FUNNEL.index(("cap", "samples"))],
@@ -117,8 +117,7 @@ def _named(label_map: LabelMap, scenes: bool) -> MapVersion:
 
 def _slices(urls: Iterable[str]) -> Iterator[pa.Table]:
     for url in sorted(urls):
-        with storage.open_read(url) as file:
-            yield pq.read_table(file)
+        yield tables.read(url)
 
 
 def write_report(url: str, counts: Counts) -> None:

@@ -13,9 +13,9 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from label_maps import LabelMap
-from pipelines.build import absence, compose, finish, pair, pool, select, split
+from pipelines.build import absence, compose, finish, merge, pair, pool, select, split
 from pipelines.build.absence import Families
-from pipelines.build.categorize import categorize
+from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.build.samples import shard_samples
 from pipelines.build.scenes import shard_scenes
 from pipelines.build.stages import (
@@ -56,6 +56,8 @@ class Job:
     held_out_lists: tuple[HeldOutList, ...] = ()  # where they come from, for the manifest
     near_photos: bool = False  # corpora/_fetch/near_duplicate_photos.parquet is there
     near_videos: dict[str, str] = field(default_factory=dict)  # videos with near-duplicate clips, by group
+    # corpus -> id space of its photos, where two that are read share one: `merge` brings their samples together
+    id_spaces: dict[str, str] = field(default_factory=dict)
     limit: int = 0  # samples at most; 0: all
     pinned: dict[str, int] = field(default_factory=dict)  # shards of the version it follows, per split
     taken_down: dict[str, str] = field(
@@ -100,9 +102,7 @@ def wire(p: beam.Pipeline, job: Job) -> None:
 def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     """Clips to those with a category, media and a split."""
     recipe = job.recipe
-    categorized = partial(
-        categorize, label_map=job.label_map, item="clip_id", label_id="label", taken_down=job.taken_down
-    )
+    categorized = partial(categorize_clips, label_map=job.label_map, taken_down=job.taken_down)
     selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
     return (
@@ -134,9 +134,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    categorized = partial(
-        categorize, label_map=job.label_map, item="mask_id", label_id="label_id", taken_down=job.taken_down
-    )
+    categorized = partial(categorize_masks, label_map=job.label_map, taken_down=job.taken_down)
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     scenes = bool(recipe.scene.targets)
     schema = select.WITH_INSTANCES if scenes else select.CANDIDATES
@@ -180,6 +178,14 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
         | "Tell what is unmarked" >> beam.Map(select.tell_unmarked).with_output_types(pa.Table)
         | "Select samples" >> Apply(accounts, "select", "masks", selected)
     )
+    if job.id_spaces:
+        samples = (
+            samples
+            | "Name photographs"
+            >> beam.Map(merge.name_photographs, job.id_spaces).with_output_types(pa.Table)
+            | "Bring photographs together" >> Regroup(job.parked, "photograph", buckets)
+            | "Merge corpora" >> Apply(accounts, "merge", "samples", partial(merge.merge, whole=scenes))
+        )
     if recipe.select.per_class_cap:
         cap = {"": recipe.select.per_class_cap}
         samples = samples | "Cap classes" >> KeepLowest(accounts, "cap", "category", cap, recipe.seed)

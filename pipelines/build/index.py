@@ -6,10 +6,9 @@ A rejected row whose photo is known leaves an object of that photo unmarked; `un
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.corpora import lvis, open_images, vggsound
+from pipelines.corpora import registry
 from pipelines.corpora.keys import Seen, text_keys
 from pipelines.corpora.records import CLIPS, MASKS, PHOTOS, UNMARKED
 from pipelines.corpora.source import Chunk, CorpusError, Source, joined, rejections, unmarked
@@ -27,13 +26,12 @@ from shards.hashing import mix64
 from shards.rejections import Reason
 from shards.tables import REJECTIONS, of_unit
 
-READERS: dict[str, ModuleType] = {"lvis": lvis, "open_images": open_images, "vggsound": vggsound}
-_IDS = {"lvis": "mask_id", "open_images": "mask_id", "vggsound": "clip_id"}
 MASKS_PER_GROUP, CLIPS_PER_GROUP = 16 << 10, 2 << 10  # what a worker of the build takes at a time
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
 # Values that repeat; a dictionary of ids or polygons would only be built to be thrown away.
 _REPEATED = {
-    "corpus", "label_id", "label", "licence", "licence_url", "author", "annotation_split", "official_split",
+    "corpus", "label_id", "label", "label_ids", "labels", "licence", "licence_url", "author", "annotation_split",
+    "official_split",
     "stage", "reason", "category",
 }  # fmt: skip
 
@@ -74,11 +72,19 @@ class IndexResult:
     notes: tuple[str, ...] = ()
 
 
-def sources(corpora: str) -> list[Source]:
-    """Every annotation file below `corpora`, by corpus, then path. CorpusError where there is none."""
-    found = [source for reader in READERS.values() for source in reader.sources(corpora)]
+def sources(corpora: str, names: Iterable[str] = ()) -> list[Source]:
+    """Every annotation file below `corpora`, by corpus, then path.
+
+    Args:
+        names: of the corpora to look for; none: all.
+
+    Raises:
+        RegistryError: a name of no corpus. CorpusError: none of them is there.
+    """
+    wanted = registry.chosen(names)
+    found = [source for corpus in wanted for source in corpus.sources(corpora)]
     if not found:
-        layouts = "; ".join(reader.LAYOUT for reader in READERS.values())
+        layouts = "; ".join(corpus.layout.splitlines()[0].partition("  ")[0] for corpus in wanted)
         raise CorpusError(
             corpora, "folder", f"no corpus here; looked for {layouts}", "Give the folder that holds them"
         )
@@ -87,21 +93,30 @@ def sources(corpora: str) -> list[Source]:
 
 def unit(corpus: str) -> str:
     """What the rows of a corpus are: `masks` or `clips`."""
-    return "clips" if _IDS[corpus] == "clip_id" else "masks"
+    return "clips" if registry.get(corpus).kind == "sounds" else "masks"
+
+
+def _id(source: Source) -> str:
+    return unit(source.corpus).removesuffix("s") + "_id"
 
 
 def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """One annotation file in parts; see the module of its corpus."""
-    yield from READERS[source.corpus].read(source, corpora)
+    yield from registry.get(source.corpus).read(source, corpora)
 
 
-def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = None) -> IndexResult:
+def index(
+    corpora: str,
+    out: str,
+    progress: Callable[[Progress], None] | None = None,
+    names: Iterable[str] = (),
+) -> IndexResult:
     """Write masks, clips, photos, unmarked and rejections.parquet in `out` from the corpora below `corpora`.
 
-    Both are folders or URLs. Memory stays bounded whatever the files' size. The tables appear when all is
-    read, or not at all; the same files give the same bytes. Of an id listed twice in a corpus the first
-    row stays, by file, then row. A mask listed again as it was is a mere repetition; one of other content
-    is an object that no mask of the index marks.
+    Both are folders or URLs; `names` are those of the corpora to read, none: all that are there. Memory stays bounded
+    whatever the files' size. The tables appear when all is read, or not at all; the same files give the same bytes. Of
+    an id listed twice in a corpus the first row stays, by file, then row. A mask listed again as it was is a mere
+    repetition; one of other content is an object that no mask of the index marks.
     """
     tables = {
         "rejections": (REJECTIONS, MASKS_PER_GROUP),
@@ -113,7 +128,7 @@ def index(corpora: str, out: str, progress: Callable[[Progress], None] | None = 
     tally: dict[str, Counter[str]] = {}
     seen: dict[str, Seen] = {}
     again: list[pa.RecordBatch] = []
-    files = sources(corpora)
+    files = sources(corpora, names)
     notes: list[str] = []
     with ExitStack() as stack:
         write = {name: stack.enter_context(_table(paths[name], *tables[name])) for name in tables}
@@ -152,27 +167,31 @@ def _without_duplicates(
     chunk: Chunk, source: Source, known: Seen, again: list[pa.RecordBatch]
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Kept and rejected, ids that `known` has met before moved from the first to the second; masks to `again` too."""
-    ids = chunk.kept[_IDS[source.corpus]]
+    ids = chunk.kept[_id(source)]
     first = known.first(text_keys(ids))
     if first.all():
         return chunk.kept, chunk.rejected
     repeated = chunk.kept.filter(pa.array(~first))
     details = [f"{source.path} lists an id that was listed before; the first row stays"] * len(repeated)
-    duplicates = rejections(repeated[_IDS[source.corpus]].to_pylist(), Reason.DUPLICATE_ID, details)
-    if source.corpus != "vggsound":
+    duplicates = rejections(repeated[_id(source)].to_pylist(), Reason.DUPLICATE_ID, details)
+    if unit(source.corpus) == "masks":
         again.append(_contents(repeated))
     return chunk.kept.filter(pa.array(first)), joined([chunk.rejected, duplicates])
 
 
 def _contents(masks: pa.RecordBatch) -> pa.RecordBatch:
-    """Whose masks they are, and `content`, uint64: a hash of all that they say, however its numbers are written."""
+    """Whose masks they are, and `content`, uint64: a hash of all that they say, however its numbers are written.
+
+    `in_file`: a file of its own holds the mask.
+    """
     names = ["mask_id", "corpus", "image_id", "label_id", "label"]
     shapes = [zlib.crc32(_plain(shape)) for shape in masks["segmentation"].to_pylist()]
     flags = masks["is_crowd"].cast(pa.int64()).fill_null(2).to_numpy(zero_copy_only=False)
     content = mix64(np.array(shapes, np.uint64) << np.uint64(2) | flags.astype(np.uint64))
     for name in ("mask_id", "image_id", "label_id"):
         content = mix64(content ^ text_keys(masks[name]))
-    return masks.select(names).append_column("content", pa.array(content))
+    in_file = masks["segmentation"].is_null()
+    return masks.select(names).append_column("in_file", in_file).append_column("content", pa.array(content))
 
 
 def _plain(segmentation: bytes | None) -> bytes:
@@ -187,13 +206,12 @@ def _of_other_content(again: list[pa.RecordBatch], masks: str) -> pa.RecordBatch
     repeated = pa.concat_batches(again)
     stayed = []
     with storage.open_read(masks) as file:
-        columns = [*repeated.schema.names[:-1], "segmentation", "is_crowd"]
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+        columns = [*repeated.schema.names[:-2], "segmentation", "is_crowd"]
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
             found = _contents(batch.filter(pc.is_in(batch["mask_id"], repeated["mask_id"])))
             stayed.append(found["content"].to_numpy())
     lost = repeated.filter(pa.array(~np.isin(repeated["content"].to_numpy(), np.concatenate(stayed))))
-    # Open Images names a mask by its file: which of two labels is that file's, nothing tells.
-    certain = pc.not_equal(lost["corpus"], "open_images")
+    certain = pc.invert(lost["in_file"])  # which of two labels is that file's, nothing tells
     label_ids, labels = (
         pc.if_else(certain, lost[name], pa.scalar(None, pa.string())) for name in ("label_id", "label")
     )

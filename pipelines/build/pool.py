@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from label_maps import SOURCES, LabelMap
+from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
 from pipelines.recipes.recipe import Select
@@ -17,7 +17,8 @@ from shards.writer import Content
 
 def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelMap) -> Outcome:
     """Clips whose media is there and whose licence is allowed; adds `key`, `stamp` (of the file) and `categories`."""
-    rows = table.select(["clip_id", "clip_path", "licence", "category"]).to_pylist()
+    columns = ["clip_id", "clip_path", "licence", "category", "label", "label_id", "background_label_ids"]
+    rows = table.select(columns).to_pylist()
     looks = list(storage.together(corpora, partial(_look, corpora=corpora, rules=rules), rows))
     rejections = [
         rejection("select", row["clip_id"], look.reason, look.detail, row["category"])
@@ -31,9 +32,9 @@ def select_clips(table: pa.Table, corpora: str, rules: Select, label_map: LabelM
     heard = {
         (link.source, link.source_id): label_map.heard(link)
         for link in label_map.links
-        if SOURCES[link.source] == "audio"
+        if label_map.is_sound(link)
     }
-    sounds = zip(table["corpus"].to_pylist(), table["label"].to_pylist(), strict=True)
+    sounds = zip(table["corpus"].to_pylist(), table["label_id"].to_pylist(), strict=True)
     categories = pa.array([heard[sound] for sound in sounds], pa.list_(pa.string()))
     return Outcome.of(
         table.append_column("stamp", stamps).append_column("categories", categories), rejections
@@ -44,6 +45,9 @@ def _look(row: dict[str, Any], corpora: str, rules: Select) -> str | Rejected:
     """The stamp of a clip's file, or why it is dropped."""
     if rules.audio_licences and row["licence"] not in rules.audio_licences:
         return Rejected(Reason.LICENCE, f"{row['licence']}; allowed: {', '.join(rules.audio_licences)}")
+    if row["label_id"] in (row["background_label_ids"] or ()) and not rules.background_sounds:
+        detail = f"{row['label']} is not what is heard most (select.background_sounds = true keeps it)"
+        return Rejected(Reason.BACKGROUND_SOUND, detail)
     name = row["clip_id"].split(":", 1)[1]
     if row["clip_path"] is None:
         return Rejected(Reason.CLIP_MISSING, name)
@@ -79,6 +83,8 @@ def convert_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_
             min_duration_s=rules.min_duration_s,
             max_duration_s=rules.max_duration_s,
             silence_peak=rules.silence_peak,
+            part_s=(row["part_start_s"], row["part_end_s"]),
+            is_padded=bool(row["is_padded"]),
         )
         sound = Content.of(clip.flac)
         record = records.ClipRecord(
@@ -87,8 +93,8 @@ def convert_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_
             video_id=row["video_id"],
             start_s=row["start_s"],
             duration_s=clip.duration_s,
-            label=label_link(label_map, row["corpus"], row["label"], row["label"]),
-            official_split=row["official_split"],
+            label=label_link(label_map, row["corpus"], row["label_id"], row["label"]),
+            official_split=row["official_split"] or "",
             sha256=sound.sha256,
             licence=row["licence"] or "",
             author=row["author"] or "",

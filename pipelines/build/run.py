@@ -14,6 +14,7 @@ from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates,
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
 from pipelines.build.scenes import classes
 from pipelines.build.split import linked_videos, read_held_out
+from pipelines.corpora import registry
 from pipelines.recipes.recipe import Recipe
 from shards import manifest, new_dataset, storage, tables, takedowns
 from shards.claims import WORK
@@ -61,8 +62,8 @@ def build(
     if options.dry_run and not runner.is_local(chosen):
         raise BuildError("--dry-run counts on this machine: leave --runner out")
     options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
-    sources(options.corpora)  # nothing is claimed for corpora that are not there
-    label_map = label_map_of(recipe.labels, options.corpora)
+    sources(options.corpora, recipe.corpora)  # nothing is claimed for corpora that are not there
+    label_map = label_map_of(recipe.labels, options.corpora, recipe.corpora)
     classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
     if options.dry_run:
@@ -99,7 +100,7 @@ def _job(
     lists: tuple[HeldOutList, ...],
     progress: Callable[[Progress], None] | None,
 ) -> Job:
-    found = index(options.corpora, storage.join(work, "index"), progress)
+    found = index(options.corpora, storage.join(work, "index"), progress, recipe.corpora)
     return Job(
         recipe=recipe,
         label_map=label_map,
@@ -114,6 +115,7 @@ def _job(
         held_out_lists=lists,
         near_photos=recipe.split.near_duplicates and _near(options.corpora, NEAR_PHOTOS),
         near_videos=_near_videos(options.corpora) if recipe.split.near_duplicates else {},
+        id_spaces=registry.shared_id_spaces(found.counts),
         limit=options.limit,
         pinned=_pinned(options),
         taken_down=takedowns.reasons(takedowns.load(options.base)) if options.base else {},

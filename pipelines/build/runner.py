@@ -30,6 +30,7 @@ from apache_beam.runners.runner import PipelineRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from shards.errors import AvsError, of_a_store
+from shards.processes import LOST
 
 LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
 _JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
@@ -37,7 +38,9 @@ _ANSWER_S = 5.0
 _WORKER = """
 import logging, runpy, signal
 logging.disable(logging.CRITICAL)
+from shards.processes import follow
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+follow({parent})
 runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
 """
 _REMEDY = "What is written stays good: remove the cause and run the same command."
@@ -93,10 +96,10 @@ def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:  # a runner wraps it in its own way
-            line = told(error, options)
+            line = LOST if _is_lost(error) and is_local(options) else told(error, options)
             if "KeyboardInterrupt" in line:
                 raise KeyboardInterrupt from error
-            if isinstance(error, AvsError) or _outside(error) or _of_a_store(line):
+            if isinstance(error, AvsError) or line == LOST or _outside(error) or _of_a_store(line):
                 raise BuildStopped(f"the build stopped: {line}\n{_REMEDY}") from error
             error.add_note(_REMEDY)
             raise
@@ -110,7 +113,7 @@ def _runner(options: PipelineOptions) -> PipelineRunner | None:
     direct = options.view_as(DirectOptions)
     if not is_local(options) or direct.direct_num_workers < 2 or direct.direct_running_mode != "in_memory":
         return None
-    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(_WORKER)}"
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(_WORKER.format(parent=os.getpid()))}"
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
 
 
@@ -198,6 +201,11 @@ def _outside(error: Exception) -> bool:
     return isinstance(error, grpc.RpcError | grpc.FutureTimeoutError) or "SDK worker disconnected" in str(
         error
     )
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a worker of this machine went away."""
+    return "SDK worker disconnected" in str(error) or isinstance(error, grpc.RpcError)
 
 
 def _of_a_store(line: str) -> bool:

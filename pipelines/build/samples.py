@@ -40,6 +40,7 @@ def read_photo(row: dict[str, Any], corpora: str) -> tuple[Content, Content]:
     return source, Content.of(images.checked(source.data, row["width"], row["height"]))
 
 
+LABEL_COLUMNS = ("label_corpora", "label_ids", "labels")
 EXHAUSTIVE = {True: "yes", False: "no", None: ""}  # how KEY.json says it
 
 
@@ -58,7 +59,7 @@ def sample_record(
         category=row["category"],
         component=row["component"],
         pairing=records.Pairing(seed=recipe.seed),
-        image=image_record(row, label_map, zip(row["label_ids"], row["labels"], strict=True), hashes),
+        image=image_record(row, label_map, zip(*(row[name] for name in LABEL_COLUMNS), strict=True), hashes),
         mask=records.Mask(
             ids=tuple(row["mask_ids"]),
             policy=recipe.select.instances,
@@ -73,9 +74,12 @@ def sample_record(
 
 
 def image_record(
-    row: dict[str, Any], label_map: LabelMap, labels: Iterable[tuple[str, str]], hashes: Mapping[str, str]
+    row: dict[str, Any],
+    label_map: LabelMap,
+    labels: Iterable[tuple[str, str, str]],
+    hashes: Mapping[str, str],
 ) -> records.Image:
-    """`labels`: id and name of each in its corpus. `hashes`: of the source's photo, and as the shard holds it."""
+    """`labels`: corpus of each, its id and name there. `hashes`: of the source's photo, and as the shard holds it."""
     return records.Image(
         id=row["image_id"],
         corpus=row["corpus"],
@@ -88,5 +92,5 @@ def image_record(
         author=row["author"] or "",
         url=row["image_url"] or "",
         photo_keys=tuple(sorted({row["image_id"], *row["photo_keys"]})),
-        labels=tuple(label_link(label_map, row["corpus"], label_id, label) for label_id, label in labels),
+        labels=tuple(label_link(label_map, *label) for label in labels),
     )

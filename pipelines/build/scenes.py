@@ -10,7 +10,7 @@ import pyarrow as pa
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
-from pipelines.build.samples import EXHAUSTIVE, image_record, read_photo
+from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, read_photo
 from pipelines.build.scene_sound import NOISE, sounded
 from pipelines.media import masks
 from pipelines.recipes.recipe import Recipe
@@ -124,9 +124,9 @@ def _record(
         sources = [_with_instances(*both) for both in zip(sources, planned, strict=True)]
     heard, told, content = sounded(row["key"], row["kind"], row["width"], sources, clips, recipe)
     labels = {
-        label_id: label
+        (corpus, label_id): (corpus, label_id, label)
         for source in row["sources"]
-        for label_id, label in zip(source["label_ids"] or (), source["labels"] or (), strict=True)
+        for corpus, label_id, label in zip(*(source[name] or () for name in LABEL_COLUMNS), strict=True)
     }
     record = SampleRecord(
         key=row["key"],
@@ -135,7 +135,7 @@ def _record(
         category=row["category"],
         component=row["component"],
         pairing=records.Pairing(seed=recipe.seed),
-        image=image_record(row, label_map, sorted(labels.items()), hashes),
+        image=image_record(row, label_map, [labels[key] for key in sorted(labels)], hashes),
         mask=target.record(hashes["mask"]),
         scene_kind=row["kind"],
         scene_sources=heard,

@@ -56,8 +56,11 @@ CANDIDATES = pa.schema(
         "own_mask_ids": pa.list_(
             pa.string()
         ),  # without those of the category's kinds, which are counted there
+        "label_corpora": pa.list_(
+            pa.string()
+        ),  # whose each label is: more than one where two describe the photo
         "label_ids": pa.list_(pa.string()),
-        "labels": pa.list_(pa.string()),  # what the corpus calls each of them
+        "labels": pa.list_(pa.string()),  # what its corpus calls each of them
         "counts": pa.binary(),
         "area_px": pa.int64(),
         "area_fraction": pa.float64(),
@@ -340,6 +343,7 @@ def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
         "sample_id": sample_id,
         "mask_ids": [row["mask_id"] for row in members],
         "own_mask_ids": [row["mask_id"] for row in members if not row.get("of_kind")],
+        "label_corpora": [first["corpus"]] * len(labels),
         "label_ids": sorted(labels),
         "labels": [labels[label_id] for label_id in sorted(labels)],
         "counts": rle["counts"],

@@ -25,10 +25,15 @@ class HeldOutError(AvsError, ValueError):
 
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_START = re.compile(r"_[0-9]{6}$")  # of a clip, behind its video
 
 
 def photo_split(component: str, seed: int, sizes: Split) -> str:
-    position = hashing.unit(seed, "photo", component) * (sizes.train + sizes.val + sizes.test)
+    return _drawn(hashing.unit(seed, "photo", component), sizes)
+
+
+def _drawn(unit: float, sizes: Split) -> str:
+    position = unit * (sizes.train + sizes.val + sizes.test)
     return "val" if position < sizes.val else "test" if position < sizes.val + sizes.test else "train"
 
 
@@ -39,6 +44,11 @@ def video_split(video_id: str, held_out: bool, seed: int, sizes: Split) -> str |
     if not sizes.val + sizes.test:
         return None
     return "val" if hashing.unit(seed, "video", video_id) * (sizes.val + sizes.test) < sizes.val else "test"
+
+
+def _any(recording: str, seed: int, sizes: Split) -> str:
+    """The split of a recording of which no corpus says where it belongs."""
+    return _drawn(hashing.unit(seed, "video", recording), sizes)
 
 
 def photo_names(table: pa.Table) -> pa.Table:
@@ -101,23 +111,44 @@ def name_recordings(table: pa.Table, linked: dict[str, str]) -> pa.Table:
 
 
 def split_clips(table: pa.Table, held_out: frozenset[str], seed: int, sizes: Split) -> Outcome:
-    """Add `split` to clips, all clips of a recording together; one that is held out holds out the others."""
-    rows = table.select(["clip_id", "video_id", "recording", "official_split", "category"]).to_pylist()
+    """Add `split` to clips, all clips of a recording together; one that is held out holds out the others.
+
+    A recording that a corpus puts into a split for good (`split_is_final`) is in that one. Where two put it into
+    different ones, or a list holds it out of the training that it is meant for, it stays out of all but the one that
+    is heard last: test, then val.
+    """
+    columns = ["clip_id", "video_id", "recording", "official_split", "split_is_final", "category"]
+    rows = table.select(columns).to_pylist()
     kept_out = {
-        row["recording"] for row in rows if row["official_split"] != "train" or row["video_id"] in held_out
+        row["recording"]
+        for row in rows
+        if row["official_split"] not in ("train", None) or row["video_id"] in held_out
     }
-    splits = [video_split(row["recording"], row["recording"] in kept_out, seed, sizes) for row in rows]
-    rejections = [
-        rejection(
-            "split",
-            row["clip_id"],
-            Reason.NO_SPLIT,
-            f"{'held-out' if row['recording'] in kept_out else 'training'} video; its splits have size 0 in the recipe",
-            row["category"],
+    placed = kept_out | {row["recording"] for row in rows if row["official_split"] == "train"}
+    final: dict[str, set[str]] = {}
+    for row in rows:
+        if row["split_is_final"]:
+            final.setdefault(row["recording"], set()).add(row["official_split"])
+    splits, rejections = [], []
+    for row in rows:
+        recording, is_out = row["recording"], row["recording"] in kept_out
+        detail = f"{'held-out' if is_out else 'training'} video; its splits have size 0 in the recipe"
+        split = (
+            video_split(recording, is_out, seed, sizes)
+            if recording in placed
+            else _any(recording, seed, sizes)
         )
-        for row, name in zip(rows, splits, strict=True)
-        if name is None
-    ]
+        if meant := final.get(recording):
+            split = next((name for name in ("test", "val") if name in meant), "train")
+            if row["split_is_final"] and row["official_split"] != split:
+                split, detail = None, f"the same recording is in {split} of another corpus or list"
+            elif split == "train" and is_out:
+                split, detail = None, "a held-out video, which its corpus puts into train"
+            elif not getattr(sizes, split):
+                split, detail = None, f"its corpus puts it into {split}, which has size 0 in the recipe"
+        splits.append(split)
+        if split is None:
+            rejections.append(rejection("split", row["clip_id"], Reason.NO_SPLIT, detail, row["category"]))
     column = pa.array(splits, pa.string())
     return Outcome.of(table.append_column("split", column).filter(pc.is_valid(column)), rejections)
 
@@ -131,9 +162,7 @@ def pair_names(table: pa.Table) -> pa.Table:
 def linked_videos(pairs: pa.Table) -> dict[str, str]:
     """Videos that near-duplicate clips (`clip_id_a`, `clip_id_b`) link, to the least id of each group."""
     clips = zip(pairs["clip_id_a"].to_pylist(), pairs["clip_id_b"].to_pylist(), strict=True)
-    return components(
-        [clip.split(":", 1)[1][:-7] for clip in pair] for pair in clips
-    )  # <video>_<start, 6 digits>
+    return components([_START.sub("", clip.split(":", 1)[1]) for clip in pair] for pair in clips)
 
 
 def read_held_out(url: str) -> frozenset[str]:

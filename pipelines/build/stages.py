@@ -168,7 +168,7 @@ class ReadTables(beam.PTransform):
 
 def read_row_group(group: int, url: str) -> pa.Table:
     with storage.open_read(url) as file:
-        return pq.ParquetFile(file).read_row_group(group)
+        return pq.ParquetFile(file).read_row_group(group, use_threads=False)
 
 
 class KeepLowest(beam.PTransform):

@@ -23,8 +23,9 @@ from shards.command_line import Command
 def command(out: str, images: int, clips_per_category: int, seed: int, workers: int) -> None:
     """Write small generated corpora in the official layouts to the local folder OUT.
 
-    Drawn photos of a dozen categories with exact masks in the layouts of LVIS v1 and Open
-    Images, and synthesised clips in VGGSound's. One item of each fault is among them: missing,
+    Drawn photos of a dozen categories with exact masks in the layouts of LVIS v1, Open Images and
+    COCO, and synthesised clips in those of VGGSound, AudioSet, FSD50K and ESC-50, and a folder of
+    your own. One item of each fault is among them: missing,
     truncated, empty, tiny, crowd, group, depiction, non-commercial, silent, short, duplicate.
 
     OUT is new, empty, or a folder this command wrote before; what is there already and whole

@@ -48,7 +48,7 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     from shards.errors import AvsError
 
     loaded = recipe.load(recipe_name)
-    label_map = label_map_of(loaded.labels, corpora or "")
+    label_map = label_map_of(loaded.labels, corpora or "", loaded.corpora)
     if corpora:
         with Display(f"Count the corpora in {corpora}", {"Read the annotation files": "bytes"}) as display:
             work = workload.counted(
@@ -57,9 +57,10 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
                 lambda read: display.show(
                     "Read the annotation files", read.bytes_done, read.bytes_total, part=read.source.path
                 ),
+                loaded.corpora,
             )
     else:
-        work = workload.published(label_map)
+        work = workload.published(label_map, loaded.corpora)
     if not sum(work.candidates.values()):
         raise AvsError(
             f"nothing to build: no label of {recipe_name}'s categories is in {corpora or 'the published corpora'}"

@@ -1,56 +1,28 @@
 """What a corpus's own files call their labels, held against a label map: an id means a thing only with its name."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from label_maps import LabelMap, Link
-from pipelines.corpora import lvis, open_images
+from pipelines.corpora import registry
+from pipelines.corpora.corpus import Corpus, NamedLabel
 from pipelines.corpora.source import CorpusError
 from pipelines.matching.wording import name_key
 from shards import tables
 
-# Some of COCO 2017's categories whose ids LVIS v1 gives to other things.
-_COCO = {
-    "1": "person",
-    "2": "bicycle",
-    "3": "car",
-    "6": "bus",
-    "8": "truck",
-    "17": "cat",
-    "18": "dog",
-    "49": "knife",
-}
-_REMEDIES = {
-    "lvis": "Give the official lvis_v1_train.json and lvis_v1_val.json (1,203 categories)",
-    "open_images": "Give the official class-descriptions-boxable.csv, as it was downloaded",
-}
 
+def declared(corpora: str, names: Iterable[str] = ()) -> Iterator[NamedLabel]:
+    """Every label that the annotation files below a folder or URL name, but not those whose names are their ids.
 
-@dataclass(frozen=True)
-class NamedLabel:
-    """A label as a file has it. `name` and `synset` are empty where the file has none."""
-
-    file: str  # how errors call it
-    source: str  # as in a label map
-    source_id: str
-    name: str
-    synset: str = ""
-
-
-def declared(corpora: str) -> Iterator[NamedLabel]:
-    """Every label that the annotation files below a folder or URL name; not VGGSound's, whose names are their ids.
+    Args:
+        names: of the corpora to look at; none: all.
 
     Raises:
         CorpusError: a file that cannot be read.
     """
-    for source in lvis.sources(corpora):
-        for number, name, synset in lvis.labels(source, corpora):
-            yield NamedLabel(source.path, "lvis", number, name, synset)
-    if open_images.sources(corpora):
-        for path, mid, name in open_images.labels(corpora):
-            yield NamedLabel(path, "open_images", mid, name)
+    for corpus in registry.chosen(names):
+        yield from corpus.labels(corpora)
 
 
 def indexed(url: str) -> Iterator[NamedLabel]:
@@ -58,7 +30,7 @@ def indexed(url: str) -> Iterator[NamedLabel]:
     columns = ["corpus", "label_id", "label"]
     found: set[tuple[str, str, str]] = set()
     with tables.opened(url, columns) as file:
-        for batch in file.iter_batches(columns=columns):
+        for batch in file.iter_batches(columns=columns, use_threads=False):
             distinct = pa.table(batch).group_by(columns).aggregate([])
             found.update((row["corpus"], row["label_id"], row["label"] or "") for row in distinct.to_pylist())
     for corpus, label_id, label in sorted(found):
@@ -68,9 +40,9 @@ def indexed(url: str) -> Iterator[NamedLabel]:
 def check(named: Iterable[NamedLabel], label_map: LabelMap) -> None:
     """Nothing, where every label that the map links too goes by the map's name for its id, spelling aside.
 
-    Case, accents, punctuation, spaces, plural and British spelling are spelling; what stands in brackets is not. An
-    LVIS synset is held against the map's as well. A label without a name is taken at its id: a MID means one thing in
-    every list (Open Images leaves some without a name). An LVIS id is a mere number, so some must be named.
+    Case, accents, punctuation, spaces, plural and British spelling are spelling; what stands in brackets is not.
+    Synsets are held against the map's as well. A label without a name is taken at its id: a MID means one thing in
+    every list (Open Images leaves some without a name). Where ids are mere numbers, some must be named.
 
     Raises:
         CorpusError: for the first file that means other things by the map's ids, or names none of them.
@@ -82,7 +54,7 @@ def check(named: Iterable[NamedLabel], label_map: LabelMap) -> None:
         if link := label_map.link(label.source, label.source_id):
             files.setdefault(label.file, []).append((label, link))
     for file, both in files.items():
-        if not any(label.name or label.synset or label.source != "lvis" for label, _ in both):
+        if not any(label.name or label.synset or not _is_numbered(label.source) for label, _ in both):
             known = f"of its {len(both)} labels that label map {label_map.name} knows"
             rule = f"none {known} has a name, so nothing tells what they are"
             raise CorpusError(file, "labels", rule, _remedy(both[0][0]))
@@ -115,8 +87,18 @@ def _error(
     return CorpusError(file, f"{label.source} label {label.source_id}", rule, _remedy(label))
 
 
+def _corpus(source: str) -> Corpus | None:
+    return registry.corpora().get(source)
+
+
+def _is_numbered(source: str) -> bool:
+    corpus = _corpus(source)
+    return corpus is not None and corpus.numbered
+
+
 def _remedy(label: NamedLabel) -> str:
-    official = _REMEDIES.get(label.source, "Give the files that the map was made for")
+    corpus = _corpus(label.source)
+    official = corpus.official if corpus else "Give the files that the map was made for"
     return f"{official}, or a label map that was made for this file"
 
 
@@ -125,10 +107,11 @@ def _cause(wrong: list[tuple[NamedLabel, Link]], labels: list[NamedLabel], label
     names = {label.source_id: name_key(label.name) for label in labels}
     known = {name_key(link.label): link.source_id for link in label_map.links if link.source == source}
     moved = any(known.get(name, number) != number for number, name in names.items())
-    if source != "lvis":
+    corpus = _corpus(source)
+    if guess := corpus.guess(names) if corpus else "":
+        return f"Likely {guess}"
+    if not _is_numbered(source):
         return f"Likely {'rows were shifted or swapped' if moved else 'a translated or edited list'}"
-    if any(names.get(number) == name for number, name in _COCO.items()):
-        return "Likely COCO 2017's own category ids"
-    if names.get("1") == "acorn" or moved:
-        return "Likely LVIS v0.5, or a subset whose categories were numbered anew"
+    if moved:
+        return "Likely another version, or a subset whose categories were numbered anew"
     return "Likely the ids of another vocabulary, or names that were changed"

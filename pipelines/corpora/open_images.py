@@ -11,16 +11,20 @@ Beside the segmentations, two optional tables of the same split are joined:
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.corpora import csv_stream, names
+from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
 from pipelines.corpora.keys import text_keys
 from pipelines.corpora.open_images_tables import (
     BOX,
+    CLASSES,
     MASK_COLUMNS,
     Boxes,
     Images,
@@ -31,10 +35,12 @@ from pipelines.corpora.open_images_tables import (
 )
 from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import Chunk, Source, batch, joined, sift, unmarked
+from pipelines.matching.tree import Tree
+from pipelines.matching.vocabularies import VisualLabel, csv_rows, json_file
 from shards import storage
 from shards.rejections import Reason
+from shards.text import read_json
 
-LAYOUT = "open_images/*-annotations-object-segmentation.csv (train-, validation-, test-)"
 _FOLDER = "open_images"
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
 _MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # photo, label, box
@@ -46,11 +52,12 @@ def sources(corpora: str) -> list[Source]:
     return [Source("open_images", f"{_FOLDER}/{name}", _split(name)) for name in found]
 
 
-def labels(corpora: str) -> Iterator[tuple[str, str, str]]:
-    """File, MID and display name (empty where it has none) of each class in the class descriptions."""
-    for path, _, fields in class_rows(storage.join(corpora, _FOLDER), _FOLDER):
-        if len(fields) == 2:
-            yield path, fields[0], fields[1]
+def labels(corpora: str) -> Iterator[NamedLabel]:
+    """Each class of the class descriptions; its name is empty where it has none."""
+    if sources(corpora):
+        for path, _, fields in class_rows(storage.join(corpora, _FOLDER), _FOLDER):
+            if len(fields) == 2:
+                yield NamedLabel(path, "open_images", fields[0], fields[1])
 
 
 def _split(name: str) -> str | None:
@@ -192,3 +199,92 @@ def _named_by(rejected: pa.RecordBatch, texts: Sequence[list[str]], wanted: Want
     image_ids = pa.array([f"open_images:{name}" for _, name in found], pa.string())
     rows = rejected.take(pa.array([row for row, _ in found]))
     return [unmarked(rows, "open_images", image_ids, unknown, unknown)]
+
+
+def open_images_labels(classes: dict[str, str], hierarchy: dict[str, Any] | None) -> list[VisualLabel]:
+    """Open Images classes, MID -> name; classes that only the hierarchy knows are left out."""
+    tree = Tree(classes, _subcategories(hierarchy) if hierarchy else [])
+    return [
+        VisualLabel("open_images", name, mid, (name,), ("",), ancestors=tree.above(mid))
+        for mid, name in sorted(classes.items())
+        if name
+    ]
+
+
+def _subcategories(hierarchy: dict[str, Any]) -> list[tuple[str, str]]:
+    """(MID, MID right above it by Subcategory), over all places in the hierarchy; parts stand on their own."""
+    pairs: list[tuple[str, str]] = []
+    waiting = [hierarchy]
+    while waiting:
+        node = waiting.pop(0)
+        below = node.get("Subcategory", [])
+        pairs += [(child["LabelName"], node["LabelName"]) for child in below]
+        waiting += [*below, *node.get("Chunk", [])]
+    return pairs
+
+
+def _of_files(folder: str) -> list[VisualLabel]:
+    classes = csv_rows(folder, "openimages_class-descriptions-boxable.csv")
+    more = dict(row[:2] for row in csv_rows(folder, "openimages_challenge2019_segmentable300.csv"))
+    names = {row[0]: row[1] or more.get(row[0], "") for row in classes if len(row) > 1}
+    return open_images_labels(names, json_file(folder, "openimages_bbox_labels_600_hierarchy.json"))
+
+
+def _vocabulary(corpora: str) -> list[VisualLabel]:
+    """The class descriptions, and the hierarchy where a JSON beside them is one."""
+    folder = storage.join(corpora, _FOLDER)
+    found = storage.names(folder)
+    if not any(name.endswith(CLASSES) for name in found):
+        return []
+    classes = {
+        fields[0]: fields[1]
+        for _, _, fields in class_rows(folder, _FOLDER)
+        if len(fields) == 2 and fields[0].startswith("/")
+    }
+    trees = [name for name in found if "hierarchy" in name and name.endswith(".json")]
+    return open_images_labels(classes, read_json(storage.join(folder, trees[-1])) if trees else None)
+
+
+def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
+    image_id = row["image_id"].partition(":")[2]
+    split, name = row["annotation_split"] or "train", f"{image_id}.jpg"
+    # a mask archive holds the masks of all photos whose id begins with its digit
+    archive = f"{addresses['open_images']}/v5/{split}-masks/{split}-masks-{image_id[:1].lower()}.zip"
+    stem = row["mask_id"].partition(":")[2]
+    yield Need(row["mask_id"], "mask", archive, f"{_FOLDER}/masks/{stem}.png", row["mask_path"])
+    yield Need(
+        row["image_id"],
+        "photo",
+        f"{addresses['open_images_photos']}/{split}/{quote(name)}",
+        f"{_FOLDER}/images/{name}",
+        row["image_path"],
+        (row["photo_keys"] or [row["image_id"]])[0],
+    )
+
+
+CORPUS = Corpus(
+    name="open_images",
+    title="Open Images",
+    kind="images",
+    layout="""\
+open_images/*-annotations-object-segmentation.csv  masks (train-, validation-, test-)
+open_images/class-descriptions-boxable.csv         names of classes, also as oidv7-...
+open_images/*-annotations-bbox.csv                 optional: groups and depictions
+open_images/*rotation*.csv                         optional: licences, authors, addresses
+open_images/masks/, images/                        or in folders one below""",
+    sources=sources,
+    read=read,
+    labels=labels,
+    official="Give the official class-descriptions-boxable.csv, as it was downloaded",
+    vocabulary=Vocabulary(_of_files, _vocabulary),
+    fetching=Fetching(
+        {
+            "open_images": "https://storage.googleapis.com/openimages",
+            "open_images_photos": "https://open-images-dataset.s3.amazonaws.com",
+        },
+        _needs,
+        item_bytes=330_000,  # 1024 px on the longer side
+    ),
+    usual=True,
+    annotation_licence="cc-by-4.0",
+)

@@ -23,7 +23,7 @@ MASK_COLUMNS = ("MaskPath", "ImageID", "LabelName", *BOX)
 _BOXES_BOX = ("XMin", "XMax", "YMin", "YMax")
 _BOXES_COLUMNS = ("ImageID", "LabelName", *_BOXES_BOX, "IsGroupOf", "IsDepiction")
 _IMAGES_COLUMNS = ("ImageID", "OriginalURL", "License", "Author")
-_CLASSES = "class-descriptions-boxable.csv"
+CLASSES = "class-descriptions-boxable.csv"
 _BOXES = "-annotations-bbox.csv"
 _SPLITS = ("train", "validation", "test")
 _FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
@@ -108,13 +108,13 @@ def class_rows(folder: str, name: str) -> Iterator[tuple[str, int, list[str]]]:
     Args:
         folder: holds the files. name: how errors call it.
     """
-    found = [file for file in storage.names(folder) if file.endswith(_CLASSES)]
+    found = [file for file in storage.names(folder) if file.endswith(CLASSES)]
     if not found:
         raise CorpusError(
             name,
             "class names",
-            f"no file that ends in {_CLASSES}",
-            f"Put {_CLASSES} or oidv7-{_CLASSES} beside the segmentations",
+            f"no file that ends in {CLASSES}",
+            f"Put {CLASSES} or oidv7-{CLASSES} beside the segmentations",
         )
     for file in found:
         path = f"{name}/{file}"

@@ -9,18 +9,18 @@ import pyarrow as pa
 
 MASKS = pa.schema(
     {
-        "mask_id": pa.string(),  # lvis:<image id>_<annotation id> | open_images:<MaskPath without .png>
-        "corpus": pa.string(),  # lvis | open_images
-        "image_id": pa.string(),  # lvis:<image id> | open_images:<ImageID>
+        "mask_id": pa.string(),  # as coco_json, open_images and folder make it
+        "corpus": pa.string(),  # its name in the registry
+        "image_id": pa.string(),  # <corpus>:<what the corpus calls it>
         "image_path": pa.string(),  # null: the photo is not below the corpora folder
         "image_url": pa.string(),  # where the photo comes from
         "photo_keys": pa.list_(pa.string()),  # all names of the photograph itself: coco:<id>, flickr:<id>
-        "width": pa.int32(),  # of the image, pixels; null for Open Images
+        "width": pa.int32(),  # of the image, pixels; null: the corpus does not tell
         "height": pa.int32(),
-        "label_id": pa.string(),  # LVIS category id | Open Images MID
-        "label": pa.string(),  # LVIS name | Open Images display name
-        "segmentation": pa.binary(),  # LVIS: the JSON text of COCO polygons or RLE; null for Open Images
-        "mask_path": pa.string(),  # Open Images: the PNG; null when missing, and for LVIS
+        "label_id": pa.string(),  # as a label map has it
+        "label": pa.string(),  # what the corpus calls it
+        "segmentation": pa.binary(),  # the JSON text of COCO polygons or RLE; null: an image holds the mask
+        "mask_path": pa.string(),  # the image; null when missing, and beside a segmentation
         "is_crowd": pa.bool_(),
         "is_group_of": pa.bool_(),
         "is_depiction": pa.bool_(),
@@ -35,13 +35,22 @@ MASKS = pa.schema(
 
 CLIPS = pa.schema(
     {
-        "clip_id": pa.string(),  # vggsound:<video id>_<start %06d>
-        "corpus": pa.string(),  # vggsound
-        "video_id": pa.string(),  # YouTube id
-        "start_s": pa.float64(),  # seconds into the video
-        "label": pa.string(),
-        "official_split": pa.string(),  # train | test
+        "clip_id": pa.string(),  # vggsound:<video id>_<start %06d> | fsd50k:<number> | esc50:<file without .wav>
+        "corpus": pa.string(),
+        # the recording that clips are cut from, whatever the corpus: YouTube id | freesound:<number>
+        "video_id": pa.string(),
+        "start_s": pa.float64(),  # seconds into the recording
+        "label_ids": pa.list_(pa.string()),  # every label, as a label map has it; at least one
+        "labels": pa.list_(pa.string()),  # what the corpus calls each
+        # labels that are heard, but not above all else; null: the corpus does not tell
+        "background_label_ids": pa.list_(pa.string()),
+        "official_split": pa.string(),  # train | val | test; null: the corpus has no splits
+        "split_is_final": pa.bool_(),  # the official split is kept as it is; else val and test are parted anew
         "clip_path": pa.string(),  # null: no media below the corpora folder
+        # where the clip lies in its file, seconds; null: at its beginning, or to its end
+        "part_start_s": pa.float64(),
+        "part_end_s": pa.float64(),
+        "is_padded": pa.bool_(),  # zeros at the end are no sound
         "licence": pa.string(),
         "author": pa.string(),
         "url": pa.string(),

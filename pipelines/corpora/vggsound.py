@@ -16,20 +16,22 @@ this order, then the one in the fewest folders, then by name; a file is read for
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
+from urllib.parse import quote
 
 import pyarrow as pa
 
 from pipelines.corpora import licences, names
+from pipelines.corpora.clip_files import ClipFiles
+from pipelines.corpora.corpus import Corpus, Fetching, Need, Row, Vocabulary
 from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import Chunk, CorpusError, Source, batch, joined, rejections
+from pipelines.matching.vocabularies import AudioLabel, VocabularyError, csv_rows
 from shards import storage
 from shards.rejections import Reason
 from shards.text import decoded
 
-LAYOUT = "vggsound/vggsound.csv"
 _FOLDER = "vggsound"
 _FILE = "vggsound.csv"
 _LICENCES = "clip_licences.csv"
@@ -41,8 +43,6 @@ _START = re.compile(r"[0-9]{1,6}")
 _STARTING = re.compile(r"(.+)_([0-9]{1,6})", re.DOTALL)
 _FROM_TO = re.compile(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", re.DOTALL)
 _SPLITS = ("train", "test")
-_AUDIO = {"aac", "aif", "aiff", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav", "weba", "wma"}
-_VIDEO = {"3gp", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm", "wmv"}
 
 
 def sources(corpora: str) -> list[Source]:
@@ -57,12 +57,11 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
     `author` is the origin that the clip's row in `clip_licences.csv` names: whom to credit.
     """
     folder, url = storage.join(corpora, _FOLDER), storage.join(corpora, source.path)
-    media = _Media.of(names.tree(storage.join(folder, "clips")), _listed(url))
+    media = ClipFiles.find(corpora, f"{_FOLDER}/clips", _listed(url), _readings)
     terms = _Terms(folder)
-    if terms.faults or media.notes():
-        yield Chunk(
-            batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, notes=media.notes()
-        )
+    notes = media.notes(_FILE, "<video id>_<start>, or <video id>_<start>_<end>,")
+    if terms.faults or notes:
+        yield Chunk(batch({}, CLIPS), joined(terms.faults), sum(map(len, terms.faults)), 0, notes=notes)
     with storage.open_read(url) as file:
         fitting = 0
         for lines in _stretches(file):
@@ -78,15 +77,6 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
         )
 
 
-def labels(corpora: str) -> set[str]:
-    """The labels that the list names."""
-    found = set()
-    with storage.open_read(storage.join(corpora, _FOLDER, _FILE)) as file:
-        for lines in _stretches(file):
-            found |= {fields[2] for _, line in lines if not isinstance(fields := _fields(line), str)}
-    return found
-
-
 def _name(video: str, start: int) -> str:
     return f"{video}_{start:06d}"
 
@@ -100,54 +90,6 @@ def _listed(url: str) -> set[str]:
                 if not isinstance(fields := _fields(line), str):
                     found.add(_name(fields[0], int(fields[1])))
     return found
-
-
-@dataclass(frozen=True)
-class _Media:
-    """Which file below `clips/` is which clip's.
-
-    Attributes:
-        files: clip name -> file.
-        spare: files for a clip that has another, and the file that is read instead of each.
-        unknown: media files of no listed clip.
-    """
-
-    files: dict[str, str]
-    spare: dict[str, str]
-    unknown: list[str]
-
-    @classmethod
-    def of(cls, files: Iterable[str], listed: set[str]) -> "_Media":
-        found: dict[str, list[tuple[int, int, str]]] = {}
-        unknown = []
-        for file in files:
-            stem, _, extension = file.rpartition("/")[2].rpartition(".")
-            if extension.lower() not in _AUDIO | _VIDEO:
-                continue
-            order, name = next(((order, name) for order, name in _readings(stem) if name in listed), (0, ""))
-            if name:
-                found.setdefault(name, []).append((order, file.count("/"), file))
-            else:
-                unknown.append(file)
-        ordered = {name: [file for *_, file in sorted(places)] for name, places in found.items()}
-        spare = {file: places[0] for places in ordered.values() for file in places[1:]}
-        return cls({name: places[0] for name, places in ordered.items()}, spare, sorted(unknown))
-
-    def notes(self) -> tuple[str, ...]:
-        """What a person should hear of files that are not read."""
-        notes = []
-        if self.unknown:
-            notes.append(
-                f"{len(self.unknown):,} file(s) below {_FOLDER}/clips are no clip of {_FILE}, the first is "
-                f"{self.unknown[0]}: a clip is called <video id>_<start>, or <video id>_<start>_<end>, and is listed"
-            )
-        if self.spare:
-            file = min(self.spare)
-            notes.append(
-                f"{len(self.spare):,} file(s) below {_FOLDER}/clips are for clips that have another file: "
-                f"{self.spare[file]} is read, not {file}"
-            )
-        return tuple(notes)
 
 
 def _readings(stem: str) -> Iterator[tuple[int, str]]:
@@ -184,7 +126,7 @@ class _Terms:
                 self.faults.append(rejections([f"{path}:{number}"], Reason.BAD_ROW, [text]))
 
     def of(self, file: str | None) -> tuple[str | None, str | None]:
-        file = file or ""
+        file = (file or "").removeprefix(f"{_FOLDER}/clips/")
         licence, origin = self._rows.get(file) or self._rows.get(file.rpartition("/")[2]) or (None, None)
         return licences.normalise(licence), origin or None
 
@@ -276,12 +218,64 @@ def _part(
                 "corpus": "vggsound",
                 "video_id": video,
                 "start_s": float(start),
-                "label": label,
+                "label_ids": [label],
+                "labels": [label],
                 "official_split": split,
-                "clip_path": f"{_FOLDER}/clips/{file}" if file else None,
+                "split_is_final": False,
+                "clip_path": file,
+                "is_padded": False,
                 "licence": licence,
                 "author": origin,
                 "url": f"https://www.youtube.com/watch?v={video}" if _YOUTUBE_ID.fullmatch(video) else None,
             }
         )
     return Chunk(pa.RecordBatch.from_pylist(rows, schema=CLIPS), joined(rejected), len(lines), position)
+
+
+def vggsound_labels(rows: Iterable[list[str]]) -> list[AudioLabel]:
+    """Labels of `stat.csv` (label, clips, group), whose commas may be unquoted."""
+    return [AudioLabel(",".join(row[:-2]), "vggsound", group=row[-1]) for row in rows]
+
+
+def _vocabulary(corpora: str) -> list[AudioLabel]:
+    """The labels that the list names, sorted."""
+    url = storage.join(corpora, _FOLDER, _FILE)
+    if not storage.exists(url):
+        raise VocabularyError(
+            f"{url} is not there: it lists VGGSound's labels. Put it there, or leave vggsound out of --audio"
+        )
+    found = set()
+    with storage.open_read(url) as file:
+        for lines in _stretches(file):
+            found |= {fields[2] for _, line in lines if not isinstance(fields := _fields(line), str)}
+    return [AudioLabel(label, "vggsound") for label in sorted(found)]
+
+
+def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
+    name = row["clip_id"].partition(":")[2]
+    url = addresses["video"].format(video_id=quote(row["video_id"], safe=""))
+    path = f"{_FOLDER}/clips/{name}.flac"
+    yield Need(row["clip_id"], "clip", url, path, row["clip_path"], start_s=row["start_s"])
+
+
+CORPUS = Corpus(
+    name="vggsound",
+    title="VGGSound",
+    kind="sounds",
+    layout="""\
+vggsound/vggsound.csv        id,start,label,split
+vggsound/clips/              <id>_<start>.<any audio or video> or <id>_<start>_<end>, in folders or not
+vggsound/clip_licences.csv   optional: file,category,licence,origin""",
+    sources=sources,
+    read=read,
+    official="Give the official vggsound.csv",
+    vocabulary=Vocabulary(
+        lambda folder: vggsound_labels(csv_rows(folder, "vggsound_stat.csv", columns=3)), _vocabulary
+    ),
+    fetching=Fetching(
+        {"vggsound": "https://www.robots.ox.ac.uk/~vgg/data/vggsound"},
+        _needs,
+        item_bytes=4_000_000,  # the audio of a four-minute video at 130 kbit/s
+    ),
+    usual=True,
+)

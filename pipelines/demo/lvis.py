@@ -142,9 +142,7 @@ def write_tables(root: str, rows: list[Annotated]) -> None:
                 "version": "v1.0",
                 "year": 2020,
             },
-            "licenses": [
-                {"url": url, "id": k, "name": name} for k, (url, name) in enumerate(_LICENCES, start=1)
-            ],
+            "licenses": licences(),
             "images": [row.image for row in picked],
             "annotations": [annotation for row in picked for annotation in row.annotations],
             "categories": vocabulary,
@@ -153,6 +151,10 @@ def write_tables(root: str, rows: list[Annotated]) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             json.dump(content, file)
+
+
+def licences() -> list[dict[str, Any]]:
+    return [{"url": url, "id": k, "name": name} for k, (url, name) in enumerate(_LICENCES, start=1)]
 
 
 def _frequency(images: int) -> str:

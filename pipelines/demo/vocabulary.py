@@ -34,6 +34,24 @@ def categories() -> dict[str, Category]:
     return {row.name: row for row in rows}
 
 
+@dataclass(frozen=True)
+class OtherLabel:
+    """What another corpus calls a category; labels that the shipped map does not link are among them."""
+
+    category: str
+    source: str
+    source_id: str
+    name: str
+
+
+@cache
+def other_labels(source: str) -> list[OtherLabel]:
+    """The rows of `other_labels.csv` for one corpus."""
+    text = resources.files("pipelines.demo").joinpath("other_labels.csv").read_text(encoding="utf-8")
+    rows = [OtherLabel(*row) for row in list(csv.reader(text.splitlines()))[1:]]
+    return [row for row in rows if row.source == source]
+
+
 def _fields(rest: list[str]) -> tuple:
     lvis_name, synset, synonyms, definition, mid, name, labels = rest
     return (

@@ -63,8 +63,7 @@ def files(options: FetchOptions) -> list[AnnotationFile]:
 
 
 def item(file: AnnotationFile, options: FetchOptions) -> Item:
-    base: str = getattr(options.sources, file.source)
-    return Item(file.name, Kind.ANNOTATION, f"{base.rstrip('/')}/{file.address}", file.path)
+    return Item(file.name, Kind.ANNOTATION, f"{options.addresses[file.source]}/{file.address}", file.path)
 
 
 class Pins:

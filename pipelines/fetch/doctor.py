@@ -76,7 +76,7 @@ def _disk(corpora: str) -> Finding:
 
 def _names(options: FetchOptions) -> list[Finding]:
     findings = []
-    for host in sorted({_host_of(url) for url in vars(options.sources).values()}):
+    for host in sorted({_host_of(url) for url in options.addresses.values()}):
         try:
             address = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)[0][4][0]
             findings.append(Finding("DNS", f"{host} is {address}"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from label_maps import LabelMap
 from pipelines.build.index import Progress, index
+from pipelines.corpora import registry
 from pipelines.fetch import annotations, ledger, plan
 from pipelines.fetch.causes import HOUR_S
 from pipelines.fetch.items import Item, Kind
@@ -17,10 +18,7 @@ from pipelines.fetch.store import Store
 from pipelines.planning import workload
 from pipelines.recipes.recipe import Select
 
-# Means, to plan by: COCO 2017 has 123,287 photos in 19 GB; Open Images photos have 1024 px on the longer
-# side;
-# the audio of a four-minute video at 130 kbit/s; a mask PNG and a clip as they are stored (planning/rates.toml).
-_BYTES = {"lvis": 160_000, "open_images": 330_000, "vggsound": 4_000_000}
+# Means, to plan by: a mask PNG and a clip as they are stored (planning/rates.toml).
 _MASK_BYTES = 3_400
 _CLIP_BYTES = 180_000
 _ARCHIVES = 16  # of a split's masks, by the first digit of the photo's id; each is downloaded in full
@@ -91,13 +89,13 @@ def counted(
     lines = estimate(chosen, todo, options, place)
     categories = {category for item in found.items if item.kind is Kind.CLIP for category in item.categories}
     stored = sum(Store(corpora).sizes(one.path for one in annotations.files(options)).values())
-    archived = [_archive_bytes(url) for url in archives(todo)]
+    archived = list(_archived(todo).values())
     return _forecast(lines, place, len(categories), stored, archived, exact=True)
 
 
 def published(label_map: LabelMap, options: FetchOptions, place: Place, only: Sequence[str] = ()) -> Forecast:
     """From the published sizes of the corpora (planning/published.toml and .csv)."""
-    facts, work = workload.facts(), workload.published(label_map)
+    facts, work = workload.facts(), workload.published(label_map, options.corpora)
     wanted = [kind for kind in ("annotations", "photos", "masks", "clips") if not only or kind in only]
     lines: list[Estimate] = []
 
@@ -120,21 +118,26 @@ def published(label_map: LabelMap, options: FetchOptions, place: Place, only: Se
             lines.append(line)
 
     files = Counter(one.corpus for one in annotations.files(options))
-    for corpus, number in files.items():
-        boxes = facts[corpus].get("boxes_bytes", 0) if options.boxes else 0
-        add("annotations", corpus, number, facts[corpus]["download_bytes"] + boxes)
-    of_lvis, of_open_images = (_of_train(facts[corpus], options) for corpus in ("lvis", "open_images"))
-    add("photos", "lvis", work.lvis_photos * of_lvis, work.lvis_photos * of_lvis * _BYTES["lvis"])
-    photos = work.open_images_photos * of_open_images
-    add("photos", "open_images", photos, photos * _BYTES["open_images"])
-    archived = [
-        _archive_bytes(f"{split}-masks") for split in options.splits for _ in range(_ARCHIVES)
-        if work.mask_files and "open_images" in options.corpora
-    ]  # fmt: skip
-    add("masks", "open_images", work.mask_files * of_open_images, sum(archived))
-    clips = work.categorized_clips
-    budget_s = HOUR_S * clips / (options.youtube.videos_per_hour * place.sessions)
-    add("clips", "vggsound", clips, clips * _BYTES["vggsound"], "YouTube's budget", budget_s)
+    archived: list[int] = []
+    for corpus in options.corpora:
+        about, fetching = facts[corpus], registry.get(corpus).fetching
+        item_bytes, of_train = fetching.item_bytes if fetching else 0, _of_train(about, options)
+        boxes = about.get("boxes_bytes", 0) if options.boxes else 0
+        add(
+            "annotations",
+            corpus,
+            files[corpus],
+            about.get("download_bytes", about["annotation_bytes"]) + boxes,
+        )
+        photos, clips = work.photos_of.get(corpus, 0.0) * of_train, work.clips_of.get(corpus, 0.0)
+        add("photos", corpus, photos, photos * item_bytes)
+        if about.get("mask_files") and work.mask_files:
+            archived = [
+                _archive_bytes(corpus, f"{name}-masks") for name in options.splits for _ in range(_ARCHIVES)
+            ]
+            add("masks", corpus, work.mask_files * of_train, sum(archived))
+        budget_s = HOUR_S * clips / (options.youtube.videos_per_hour * place.sessions)
+        add("clips", corpus, clips, clips * item_bytes, "YouTube's budget", budget_s)
     stored = sum(facts[corpus]["annotation_bytes"] for corpus in options.corpora)
     lines.sort(key=lambda line: line.what)
     in_use = [name for name, count in work.candidates.items() if count and name in label_map.hearing]
@@ -145,15 +148,24 @@ def _forecast(
     lines: Sequence[Estimate], place: Place, categories: int, annotation_bytes: float, archived: list[int],
     *, exact: bool,
 ) -> Forecast:  # fmt: skip
-    each = {"lvis photos": _BYTES["lvis"], "open_images photos": _BYTES["open_images"],
-            "open_images masks": _MASK_BYTES, "vggsound clips": _CLIP_BYTES}  # fmt: skip
-    kept = annotation_bytes + sum((line.there + line.to_fetch) * each.get(line.what, 0) for line in lines)
-    copied = sum(line.to_fetch for line in lines if line.what == "vggsound clips") * _CLIP_BYTES
-    masks = any(line.what == "open_images masks" and line.to_fetch for line in lines)
+    kept = annotation_bytes + sum((line.there + line.to_fetch) * _stored_bytes(line.what) for line in lines)
+    copied = sum(line.to_fetch for line in lines if line.what.endswith(" clips")) * _CLIP_BYTES
+    masks = any(line.what.endswith(" masks") and line.to_fetch for line in lines)
     at_once = sum(sorted(archived, reverse=True)[:_FILES_AT_ONCE]) if masks else 0
     return Forecast(
         tuple(lines), exact, categories, copied, place.seconds(copied), round(kept), round(kept + at_once)
     )
+
+
+def _stored_bytes(what: str) -> int:
+    """Mean bytes of what a line of a plan counts, as it is stored."""
+    corpus, kind = what.split(" ")
+    fetching = registry.get(corpus).fetching
+    return {
+        "photos": fetching.item_bytes if fetching else 0,
+        "masks": _MASK_BYTES,
+        "clips": _CLIP_BYTES,
+    }.get(kind, 0)
 
 
 def _of_train(facts: dict[str, Any], options: FetchOptions) -> float:
@@ -176,9 +188,10 @@ def estimate(items: Sequence[Item], due: Due, options: FetchOptions, place: Plac
         wanted = [item for item, _, _ in due.wanted if _what(item) == what]
         of_masks = bool(wanted) and wanted[0].kind is Kind.MASK
         size = (
-            sum(_archive_bytes(url) for url in archives(due))
+            sum(_archived(due).values())
             if of_masks
-            else sum(_BYTES[_corpus(item)] for item in wanted)
+            else len(wanted)
+            * (fetching.item_bytes if (fetching := registry.get(what.split(" ")[0]).fetching) else 0)
         )
         seconds, bound = place.seconds(size), "bandwidth" if wanted else ""
         if wanted and wanted[0].kind is Kind.CLIP:
@@ -194,15 +207,21 @@ def archives(due: Due) -> list[str]:
     return sorted({item.url for item, _, _ in due.wanted if item.kind is Kind.MASK})
 
 
-def _archive_bytes(url: str) -> int:
+def _archived(due: Due) -> dict[str, int]:
+    """Bytes of those archives, by address."""
+    masks = {item.url: item for item, _, _ in due.wanted if item.kind is Kind.MASK}
+    return {url: _archive_bytes(_corpus(item), url) for url, item in masks.items()}
+
+
+def _archive_bytes(corpus: str, url: str) -> int:
     """The mean size of a mask archive of the split that its address names."""
-    facts = workload.facts()["open_images"]
+    facts = workload.facts()[corpus]
     split = next((name for name in facts["of_train"] if f"{name}-masks" in url), "")
     return round(facts["masks"] * facts["of_train"].get(split, 1.0) * _MASK_BYTES / _ARCHIVES)
 
 
 def _corpus(item: Item) -> str:
-    return item.path.partition("/")[0]
+    return item.name.partition(":")[0]
 
 
 def _what(item: Item) -> str:

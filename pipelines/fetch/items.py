@@ -16,8 +16,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """`name` is stable across runs: `lvis:73`, `open_images:<mask id>`, `vggsound:<clip id>`,
-    `annotation:<path>`.
+    """`name` is stable across runs: the id of an image, mask or clip, or `annotation:<path>`.
 
     `path` is relative to the corpora folder. A mask's `url` is its archive's. `start_s` is a clip's, seconds.
     """

@@ -120,8 +120,13 @@ class Ledger:
         self._prints: list[tuple[str, str, bytes]] = []
         self._flushed = self._synced = time.monotonic()
         self._segments = 0
+        path = Path(self.folder, "ledger.sqlite")
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise LedgerError(
+                f"{path} is no file: remove it; what is stored stays, and is checked and written down again"
+            )
         self._db = sqlite3.connect(
-            Path(self.folder, "ledger.sqlite").absolute().as_uri() + ("?mode=ro" if read_only else ""),
+            path.absolute().as_uri() + ("?mode=ro" if read_only else ""),
             uri=True,
             check_same_thread=False,
             isolation_level=None,
@@ -201,7 +206,7 @@ class Ledger:
             if segment in have or not segment.endswith(".parquet"):
                 continue
             table = pq.read_table(
-                io.BytesIO(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA
+                pa.BufferReader(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA
             )
             rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
             self._db.execute("BEGIN IMMEDIATE")

@@ -5,28 +5,19 @@ with its dataset. They come by command line and environment.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipelines.corpora import registry
+from pipelines.corpora.corpus import Corpus
 from pipelines.fetch.audio import AudioRules
 from pipelines.fetch.clips import ClipRules
 from pipelines.fetch.photos import PhotoRules
 from pipelines.recipes.recipe import RecipeError, number, read_table
 
 SPLITS = ("train", "validation", "test")
-CORPORA = ("lvis", "open_images", "vggsound")
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where the corpora come from; a mirror takes the place of any. http, https, s3 (unsigned) or gs (unsigned)."""
-
-    lvis: str = "https://dl.fbaipublicfiles.com/LVIS"
-    coco: str = "http://images.cocodataset.org"
-    open_images: str = "https://storage.googleapis.com/openimages"
-    open_images_photos: str = "https://open-images-dataset.s3.amazonaws.com"
-    vggsound: str = "https://www.robots.ox.ac.uk/~vgg/data/vggsound"
-    video: str = "https://www.youtube.com/watch?v={video_id}"
+VIDEO = {"video": "https://www.youtube.com/watch?v={video_id}"}
 
 
 @dataclass(frozen=True)
@@ -75,12 +66,13 @@ class Host:
 
 @dataclass(frozen=True)
 class FetchOptions:
-    corpora: tuple[str, ...] = CORPORA
+    corpora: tuple[str, ...] = field(default_factory=lambda: tuple(one.name for one in fetched(usual=True)))
     splits: tuple[str, ...] = SPLITS  # of the visual corpora
     boxes: bool = False  # Open Images box files (2.3 GB): tell group-of and depiction
     patience_s: float = number(7200.0, 0)  # a source that rests longer is left to the next run
     stall_s: float = number(20.0, 0.1)
-    sources: Sources = Sources()
+    # a mirror takes the place of any address that a corpus gives: http, https, s3 (unsigned) or gs (unsigned)
+    sources: dict[str, Any] = field(default_factory=dict)
     photos: Photos = Photos()
     clips: Clips = Clips()
     youtube: YouTube = YouTube()
@@ -91,6 +83,11 @@ class FetchOptions:
         table = self.hosts.get(name, self.hosts.get("default", {}))
         host: Host = read_table(Host, table, "", [])
         return host
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """Where everything comes from, by the names of `sources`; no address ends with a slash."""
+        return {name: url.rstrip("/") for name, url in {**_addresses(), **self.sources}.items()}
 
     @property
     def photo_rules(self) -> PhotoRules:
@@ -106,6 +103,18 @@ class FetchOptions:
             max(self.stall_s, 5.0),
             listening,
         )
+
+
+def fetched(*, usual: bool = False) -> list[Corpus]:
+    """The corpora that can be fetched; `usual`: those that are, where nobody names any."""
+    return [one for one in registry.chosen() if one.fetching and (one.usual or not usual)]
+
+
+def _addresses() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for corpus in fetched():
+        found |= corpus.fetching.addresses if corpus.fetching else {}
+    return found | VIDEO
 
 
 # What may be set in [fetch.youtube.yt_dlp]: nothing that names credentials, runs programs or writes
@@ -139,12 +148,18 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
             faults.append(
                 f"fetch.hosts.{name} = {host!r}: write it as a table with concurrency, per_s, burst"
             )
-    for name, chosen, known in (("corpora", options.corpora, CORPORA), ("splits", options.splits, SPLITS)):
+    fetchable = tuple(one.name for one in fetched())
+    for name, chosen, known in (("corpora", options.corpora, fetchable), ("splits", options.splits, SPLITS)):
         for word in chosen:
             if word not in known:
                 faults.append(f"fetch.{name} names {word!r}; known: {', '.join(known)}")
-    for name, url in vars(options.sources).items():
-        faults += [f"fetch.sources.{name}: {fault}" for fault in _address_faults(url, name)]
+    for name, url in options.sources.items():
+        if name not in _addresses():
+            faults.append(f"fetch.sources.{name} is unknown; known here: {', '.join(_addresses())}")
+        elif not isinstance(url, str):
+            faults.append(f"fetch.sources.{name} = {url!r}: takes a text")
+        else:
+            faults += [f"fetch.sources.{name}: {fault}" for fault in _address_faults(url, name)]
     for name in sorted(set(options.youtube.yt_dlp) - set(YT_DLP)):
         faults.append(f"fetch.youtube.yt_dlp.{name} is not allowed in a recipe; allowed: {', '.join(YT_DLP)}")
     if faults:

@@ -3,16 +3,20 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
+from pipelines.build.categorize import categorize_clips, categorize_masks
+from pipelines.build.outcome import Outcome
+from pipelines.corpora import registry
+from pipelines.corpora.corpus import Need
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import Clips, FetchOptions
 from pipelines.recipes.recipe import Select
@@ -20,10 +24,10 @@ from shards import storage
 from shards.text import read_rows, read_text
 
 _MASK_COLUMNS = [
-    "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "mask_path",
+    "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "label", "mask_path",
     "annotation_split", "licence", "is_crowd", "is_group_of", "is_depiction",
 ]  # fmt: skip
-_CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label", "clip_path", "licence"]
+_CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label_ids", "labels", "clip_path", "licence"]
 
 
 @dataclass(frozen=True)
@@ -44,26 +48,31 @@ def plan(
         masks, clips: Parquet files in the schemas MASKS and CLIPS.
         corpora: the folder in which the options' clip lists lie.
     """
-    maker = _Maker(options, label_map)
-    for row in _rows(masks, _MASK_COLUMNS, "label_id", maker.wanted("lvis", "open_images")):
-        if row["corpus"] in options.corpora and not _dropped(row, select):
-            maker.mask(row)
+    maker = _Maker(options)
+    wanted = [registry.get(name) for name in options.corpora]
+    of_kind = {kind: [one.name for one in wanted if one.kind == kind] for kind in ("images", "sounds")}
+    for row in _rows(masks, _MASK_COLUMNS, of_kind["images"], partial(categorize_masks, label_map=label_map)):
+        if not _dropped(row, select):
+            maker.add(row)
     excluded = _excluded(options.clips, corpora)
-    for row in _rows(clips, _CLIP_COLUMNS, "label", maker.wanted("vggsound")):
-        if row["corpus"] in options.corpora and not (
-            select.audio_licences and row["licence"] not in select.audio_licences
-        ):
-            maker.clip(row, excluded)
+    for row in _rows(clips, _CLIP_COLUMNS, of_kind["sounds"], partial(categorize_clips, label_map=label_map)):
+        if not (select.audio_licences and row["licence"] not in select.audio_licences):
+            maker.add(row, excluded)
     return FetchPlan(
         tuple(sorted(maker.items(), key=lambda item: item.name)), maker.own, tuple(maker.listed_out)
     )
 
 
-def _rows(path: str, columns: list[str], key: str, wanted: set[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    path: str, columns: list[str], names: list[str], matched: Callable[[pa.Table], Outcome]
+) -> Iterator[dict[str, Any]]:
+    """Rows of some corpora that the label map knows, with their category."""
     with storage.open_read(path) as file:
-        values = pa.array(sorted(wanted), pa.string())
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
-            yield from batch.filter(pc.is_in(batch.column(key), value_set=values)).to_pylist()
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
+            table = pa.Table.from_batches([batch])
+            yield from matched(
+                table.filter(pc.is_in(table["corpus"], value_set=pa.array(names, pa.string())))
+            ).kept.to_pylist()
 
 
 def _dropped(row: Mapping[str, Any], select: Select) -> bool:
@@ -77,15 +86,10 @@ def _dropped(row: Mapping[str, Any], select: Select) -> bool:
 
 
 class _Maker:
-    def __init__(self, options: FetchOptions, label_map: LabelMap) -> None:
-        self._options, self._sources = options, options.sources
-        self._category = {
-            (link.source, link.source_id): link.category
-            for link in label_map.links
-            if label_map.is_used(link)
-        }
+    def __init__(self, options: FetchOptions) -> None:
+        self._options = options
         self._categories: dict[str, set[str]] = defaultdict(set)
-        self._found: dict[str, tuple[Kind, str, str, str, float]] = {}
+        self._found: dict[str, Need] = {}
         self._own: set[str] = set()
         self.listed_out: list[Item] = []
 
@@ -93,70 +97,35 @@ class _Maker:
     def own(self) -> int:
         return len(self._own)
 
-    def wanted(self, *sources: str) -> set[str]:
-        return {source_id for source, source_id in self._category if source in sources}
-
     def items(self) -> Iterator[Item]:
-        for name, (kind, url, path, photo_key, start_s) in self._found.items():
-            yield Item(name, kind, url, path, tuple(sorted(self._categories[name])), photo_key, start_s)
+        for name, need in self._found.items():
+            yield _item(need, self._categories[name])
 
-    def mask(self, row: Mapping[str, Any]) -> None:
-        category = self._category.get((row["corpus"], row["label_id"]))
-        if category is None:
-            return
-        image_id = row["image_id"].partition(":")[2]
-        key = (row["photo_keys"] or [row["image_id"]])[0]
-        if row["corpus"] == "lvis":
-            folder, name = row["image_url"].rsplit("/", 2)[-2:]
-            url, path = f"{self._sources.coco.rstrip('/')}/{folder}/{name}", f"lvis/images/{folder}/{name}"
-        else:
-            split, name = row["annotation_split"] or "train", f"{image_id}.jpg"
-            url = f"{self._sources.open_images_photos.rstrip('/')}/{split}/{quote(name)}"
-            path = f"open_images/images/{name}"
-            stem = row["mask_id"].partition(":")[2]
-            # a mask archive holds the masks of all photos whose id begins with its digit
-            folder = f"{self._sources.open_images.rstrip('/')}/v5/{split}-masks"
-            archive = f"{folder}/{split}-masks-{image_id[:1].lower()}.zip"
-            self._add(
-                row["mask_id"],
-                Kind.MASK,
-                archive,
-                f"open_images/masks/{stem}.png",
-                row["mask_path"],
-                category,
-            )
-        self._add(row["image_id"], Kind.PHOTO, url, path, row["image_path"], category, key)
+    def add(self, row: Mapping[str, Any], excluded: Container[str] = ()) -> None:
+        """What a row of MASKS or CLIPS with a category needs; `excluded`: clips and videos to leave out."""
+        fetching = registry.get(row["corpus"]).fetching
+        for need in fetching.needs(row, self._options.addresses) if fetching else ():
+            if need.kind == "clip" and (
+                need.name.partition(":")[2] in excluded or row["video_id"] in excluded
+            ):
+                self.listed_out.append(_item(need, {row["category"]}))
+            elif need.there is not None and need.there != need.path:
+                self._own.add(need.name)
+            else:
+                self._categories[need.name].add(row["category"])
+                self._found[need.name] = need
 
-    def clip(self, row: Mapping[str, Any], excluded: set[str]) -> None:
-        category = self._category.get((row["corpus"], row["label"]))
-        if category is None:
-            return
-        name = row["clip_id"].partition(":")[2]
-        url = self._sources.video.format(video_id=quote(row["video_id"], safe=""))
-        path = f"vggsound/clips/{name}.flac"
-        if {name, row["video_id"]} & excluded:
-            self.listed_out.append(
-                Item(row["clip_id"], Kind.CLIP, url, path, (category,), "", row["start_s"])
-            )
-            return
-        self._add(row["clip_id"], Kind.CLIP, url, path, row["clip_path"], category, "", row["start_s"])
 
-    def _add(
-        self,
-        name: str,
-        kind: Kind,
-        url: str,
-        path: str,
-        there: str | None,
-        category: str,
-        key: str = "",
-        start_s: float = 0.0,
-    ) -> None:
-        if there is not None and there != path:
-            self._own.add(name)
-            return
-        self._categories[name].add(category)
-        self._found[name] = (kind, url, path, key, start_s)
+def _item(need: Need, categories: set[str]) -> Item:
+    return Item(
+        need.name,
+        Kind(need.kind),
+        need.url,
+        need.path,
+        tuple(sorted(categories)),
+        need.photo_key,
+        need.start_s,
+    )
 
 
 def _excluded(options: Clips, corpora: str) -> set[str]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
+from pipelines.corpora import registry
 from pipelines.fetch import annotations, clips, fingerprints, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
@@ -163,7 +164,7 @@ class Fetch:
         from pipelines.build.index import index
 
         with tempfile.TemporaryDirectory(prefix="avs-index-") as folder:
-            tables = index(self.store.corpora, folder)
+            tables = index(self.store.corpora, folder, names=recipe.corpora)
             found = planning.plan(
                 tables.masks, tables.clips, label_map, self._options, recipe.select, self.store.corpora
             )
@@ -306,7 +307,8 @@ class Fetch:
         What the last hour's runs have used up counts, so that starting again and again buys nothing.
         """
         rules, now = self._options.youtube, self._clock()
-        used = self._ledger.count_since("vggsound:", now - HOUR_S) / len(self._access)
+        sounds = [f"{name}:" for name in registry.names("sounds")]
+        used = sum(self._ledger.count_since(one, now - HOUR_S) for one in sounds) / len(self._access)
         tokens = rules.videos_per_hour - used
         sessions = [
             Session(

@@ -45,7 +45,9 @@ def read(url: str) -> Truth:
     try:
         reader = csv.DictReader(io.StringIO(storage.read_bytes(url).decode("utf-8-sig"), newline=""))
         named = [name.strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = ["audio_label" if name == "vggsound_label" else name for name in named]
+        reader.fieldnames = [
+            "audio_label" if name.endswith("_label") and name != "visual_label" else name for name in named
+        ]
     except UnicodeDecodeError as error:
         raise GoldError(f"{url}: {error}: save the file as UTF-8") from error
     if not set(COLUMNS) <= set(reader.fieldnames) <= {*COLUMNS, "audio_source"}:

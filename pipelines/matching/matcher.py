@@ -43,9 +43,7 @@ class Matcher:
             from pipelines.matching.semantic import Semantics  # numpy, which nothing else here needs
 
             self._semantics = Semantics(visual)
-        self._mids = {
-            label.id: number for number, label in enumerate(visual) if label.source == "open_images"
-        }
+        self._mids = {label.id: number for number, label in enumerate(visual) if label.id.startswith("/")}
         self._named: dict[tuple[str, str], tuple[Judged, ...]] = {}
 
     def read(self, label: AudioLabel) -> Reading:

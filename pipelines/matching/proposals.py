@@ -97,7 +97,7 @@ def read(url: str) -> list[Proposal]:
         )
     found: dict[LinkKey, Proposal] = {}
     faults = []
-    for row in reader:
+    for row in _rows(reader, url):
         where = f"{url}:{reader.line_num}"
         row = {name: value.strip() if isinstance(value, str) else value for name, value in row.items()}
         if fault := _fault(row):
@@ -112,6 +112,15 @@ def read(url: str) -> list[Proposal]:
         more = f"\n  and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
         raise ProposalsError(f"{len(faults)} rows of {url} do not fit; nothing was read:\n  {shown}{more}")
     return list(found.values())
+
+
+def _rows(reader: "csv.DictReader[str]", url: str) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ProposalsError(
+            f"{url}:{reader.line_num}: not CSV ({error}); restore what was cut off"
+        ) from error
 
 
 def _fault(row: dict[str, str]) -> str:

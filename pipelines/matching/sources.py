@@ -1,17 +1,18 @@
 """Which vocabularies to match: known ones by name, a person's own as NAME=FILE.csv."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from pipelines.corpora import registry
+from pipelines.corpora.corpus import Kind, Vocabulary
 from pipelines.matching import lexicon, own_vocabularies
-from pipelines.matching.corpora_vocabularies import read_corpora
 from pipelines.matching.proposals import SOURCE_RULE
 from pipelines.matching.vocabularies import (
     AudioLabel,
     VisualLabel,
     Vocabularies,
     VocabularyError,
-    read_labels,
 )
 
 
@@ -72,10 +73,9 @@ def read(
         found = Vocabularies((), ())
     if names[1] and not found.visual:
         raise VocabularyError(
-            f"{labels or corpora} holds neither LVIS categories nor Open Images class descriptions: matching needs at "
-            "least one. Give the folder that holds lvis_v1_categories.json or "
-            "openimages_class-descriptions-boxable.csv for --labels, or the folder above lvis/ and open_images/ for "
-            "--corpora"
+            f"{labels or corpora} holds no labels of {' or '.join(map(registry.title, names[1]))}: matching needs "
+            "things that can be seen. `avs-data match --help` lists the label files for --labels, `avs-data corpora` "
+            "the folders for --corpora"
         )
     sounds: list[AudioLabel] = []
     for source in hearing:
@@ -90,6 +90,49 @@ def read(
         else:
             seen += [label for label in found.visual if label.source == source.name]
     return Vocabularies(tuple(sounds), tuple(seen))
+
+
+def read_labels(
+    folder: str, audio: Iterable[str] | None = None, visual: Iterable[str] | None = None
+) -> Vocabularies:
+    """The vocabularies of corpora by name (None: the usual ones), from a folder of label files alone.
+
+    Those of things that can be seen may be missing. Raises VocabularyError where a sound vocabulary asked for is.
+    """
+    return _all_of(folder, audio, visual, lambda vocabulary: vocabulary.files)
+
+
+def read_corpora(
+    folder: str, audio: Iterable[str] | None = None, visual: Iterable[str] | None = None
+) -> Vocabularies:
+    """The same from corpora in their official layouts, without their annotations.
+
+    Raises VocabularyError as `read_labels`, CorpusError where a file is not what its name says.
+    """
+    return _all_of(folder, audio, visual, lambda vocabulary: vocabulary.corpora)
+
+
+def _all_of(
+    folder: str,
+    audio: Iterable[str] | None,
+    visual: Iterable[str] | None,
+    reader: Callable[[Vocabulary], Callable[[str], list[Any]]],
+) -> Vocabularies:
+    def labels_of(names: Iterable[str]) -> tuple[Any, ...]:
+        found = [registry.get(name).vocabulary for name in names]
+        return tuple(label for vocabulary in found if vocabulary for label in reader(vocabulary)(folder))
+
+    return Vocabularies(
+        labels_of(known("sounds", usual=True) if audio is None else audio),
+        labels_of(known("images", usual=True) if visual is None else visual),
+    )
+
+
+def known(kind: Kind, *, usual: bool = False) -> tuple[str, ...]:
+    """Corpora whose labels are known beforehand; `usual`: those that are matched where nobody names any."""
+    return tuple(
+        name for name in registry.names(kind, usual=usual) if registry.get(name).vocabulary is not None
+    )
 
 
 def unknown_groups(audio: Iterable[AudioLabel]) -> tuple[list[str], list[str]]:

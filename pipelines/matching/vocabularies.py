@@ -1,27 +1,19 @@
-"""The vocabularies to match: audio labels of VGGSound, AudioSet, FSD50K; visual labels of LVIS, Open Images.
+"""What the matcher knows of a label, of sounds and of things that can be seen, and what reads a file of labels.
 
-Formats: VGGSound https://www.robots.ox.ac.uk/~vgg/data/vggsound/ (id, start, label, split, no header) and its
-`stat.csv` (label, clips, group); AudioSet's `ontology.json`; FSD50K's `vocabulary.csv` (index, name, MID); LVIS v1
-`categories`; Open Images' `class-descriptions-boxable.csv` (MID, name) and its hierarchy of 600 boxable classes.
-`sources.py` chooses among them, and adds those that a person brings.
+Which file holds which labels says each corpus's own module (`pipelines/corpora`); `sources.py` chooses among them, and
+adds those that a person brings.
 """
 
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.matching.tree import Tree
-from pipelines.matching.wording import sense
 from shards import storage
 from shards.errors import AvsError
-
-_NAME_BEHIND_SENSE = re.compile(r"(?<=\)) ")
-AUDIO_SOURCES = ("vggsound", "audioset", "fsd50k")
-VISUAL_SOURCES = ("lvis", "open_images")
 
 
 class VocabularyError(AvsError, ValueError):
@@ -33,8 +25,8 @@ class AudioLabel:
     """A sound's label, with all that its vocabulary says about it."""
 
     label: str
-    source: str  # vggsound | audioset | fsd50k | the name given to a vocabulary of one's own
-    id: str = ""  # MID of AudioSet and FSD50K; "" where the label is its own id
+    source: str  # a corpus | the name given to a vocabulary of one's own
+    id: str = ""  # as a label map has it; "" where the label is its own id
     group: str = ""  # a hint: where knowledge/groups.csv does not know it, it says nothing
     parents: tuple[
         tuple[str, ...], ...
@@ -48,9 +40,9 @@ class AudioLabel:
 class VisualLabel:
     """A class of things in pictures, with all that its corpus says about it."""
 
-    source: str  # lvis | open_images
+    source: str  # a corpus | the name given to a vocabulary of one's own
     name: str
-    id: str  # LVIS category id | Open Images MID
+    id: str  # as a label map has it
     names: tuple[str, ...]  # the name, then its synonyms, without their senses
     senses: tuple[str, ...] = ()  # of the name and of each synonym, "" without one
     definition: str = ""
@@ -95,7 +87,7 @@ class Ontology:
 
 
 def read_ontology(folder: str) -> Ontology:
-    entries = _json(folder, "audioset_ontology.json") or []
+    entries = json_file(folder, "audioset_ontology.json") or []
     pairs = [(child, entry["id"]) for entry in entries for child in entry["child_ids"]]
     return Ontology(
         Tree({entry["id"]: entry["name"] for entry in entries}, pairs),
@@ -103,37 +95,8 @@ def read_ontology(folder: str) -> Ontology:
     )
 
 
-def read_labels(
-    folder: str, audio: Iterable[str] = ("vggsound",), visual: Iterable[str] = VISUAL_SOURCES
-) -> Vocabularies:
-    """Reads vocabularies alone from a folder of label files.
-
-    LVIS and Open Images may be missing; the hierarchy, the list of segmentable classes, the groups of VGGSound and
-    AudioSet's ontology only help. Raises VocabularyError where an audio vocabulary asked for is not there.
-    """
-    ontology = read_ontology(folder)
-    sounds = [label for name in audio for label in audio_labels(folder, name, ontology)]
-    seen: list[VisualLabel] = []
-    if "lvis" in visual:
-        seen += lvis_labels(_json(folder, "lvis_v1_categories.json") or [])
-    if "open_images" in visual:
-        classes = _csv(folder, "openimages_class-descriptions-boxable.csv")
-        more = dict(row[:2] for row in _csv(folder, "openimages_challenge2019_segmentable300.csv"))
-        hierarchy = _json(folder, "openimages_bbox_labels_600_hierarchy.json")
-        names = {row[0]: row[1] or more.get(row[0], "") for row in classes if len(row) > 1}
-        seen += open_images_labels(names, hierarchy)
-    return Vocabularies(tuple(sounds), tuple(seen))
-
-
-def audio_labels(folder: str, source: str, ontology: Ontology) -> list[AudioLabel]:
-    """The sounds of one of AUDIO_SOURCES; raises VocabularyError where its file is missing."""
-    if source == "vggsound":
-        return vggsound_labels(_csv(folder, "vggsound_stat.csv", columns=3))
-    if source == "audioset":
-        rows = _csv(folder, "audioset_class_labels_indices.csv", columns=3)[1:]
-        named = [(name, mid) for _, mid, name, *_ in rows]
-    else:
-        named = [(name, mid) for _, name, mid, *_ in _csv(folder, "fsd50k_vocabulary.csv", columns=3)]
+def ontology_labels(source: str, named: Iterable[tuple[str, str]], ontology: Ontology) -> list[AudioLabel]:
+    """Sounds (name, MID) of a vocabulary that is part of AudioSet's ontology."""
     return [
         AudioLabel(
             name,
@@ -148,56 +111,7 @@ def audio_labels(folder: str, source: str, ontology: Ontology) -> list[AudioLabe
     ]
 
 
-def vggsound_labels(rows: Iterable[list[str]]) -> list[AudioLabel]:
-    """Labels of `stat.csv` (label, clips, group), whose commas may be unquoted."""
-    return [AudioLabel(",".join(row[:-2]), "vggsound", group=row[-1]) for row in rows]
-
-
-def lvis_labels(categories: Iterable[dict[str, Any]]) -> list[VisualLabel]:
-    """LVIS categories; a synonym that repeats the name is dropped."""
-    labels = []
-    for entry in sorted(categories, key=lambda entry: int(entry["id"])):
-        names_of = _NAME_BEHIND_SENSE.split(entry["name"])  # monitor_(computer_equipment) computer_monitor
-        written = list(dict.fromkeys([*names_of, *entry.get("synonyms", [])]))
-        names, senses = zip(*(sense(name) for name in written), strict=True)
-        labels.append(
-            VisualLabel(
-                "lvis",
-                entry["name"],
-                str(entry["id"]),
-                names,
-                senses,
-                entry.get("def") or "",
-                entry.get("synset") or "",
-                photos=int(entry.get("image_count") or 0),
-            )
-        )
-    return labels
-
-
-def open_images_labels(classes: dict[str, str], hierarchy: dict[str, Any] | None) -> list[VisualLabel]:
-    """Open Images classes, MID -> name; classes that only the hierarchy knows are left out."""
-    tree = Tree(classes, _subcategories(hierarchy) if hierarchy else [])
-    return [
-        VisualLabel("open_images", name, mid, (name,), ("",), ancestors=tree.above(mid))
-        for mid, name in sorted(classes.items())
-        if name
-    ]
-
-
-def _subcategories(hierarchy: dict[str, Any]) -> list[tuple[str, str]]:
-    """(MID, MID right above it by Subcategory), over all places in the hierarchy; parts stand on their own."""
-    pairs: list[tuple[str, str]] = []
-    waiting = [hierarchy]
-    while waiting:
-        node = waiting.pop(0)
-        below = node.get("Subcategory", [])
-        pairs += [(child["LabelName"], node["LabelName"]) for child in below]
-        waiting += [*below, *node.get("Part", [])]
-    return pairs
-
-
-def _csv(folder: str, name: str, columns: int = 0) -> list[list[str]]:
+def csv_rows(folder: str, name: str, columns: int = 0) -> list[list[str]]:
     """The rows of a CSV file, none if it is not there; with `columns`, it must be there and have at least as many."""
     url = storage.join(folder, name)
     try:
@@ -218,7 +132,7 @@ def _csv(folder: str, name: str, columns: int = 0) -> list[list[str]]:
     return rows
 
 
-def _json(folder: str, name: str) -> Any:
+def json_file(folder: str, name: str) -> Any:
     url = storage.join(folder, name)
     if not storage.exists(url):
         return None

@@ -24,9 +24,7 @@ class Seconds:
     """Processor seconds of one core for one item."""
 
     start: float  # a build: imports, drawing the graph, barriers
-    index_lvis: float  # a mask listed
-    index_open_images: float
-    index_vggsound: float  # a clip listed
+    index: dict[str, float]  # a mask or clip listed, by corpus; "other": of any that is not named
     categorize_mask: float  # a mask listed: kept or rejected, its photo's names brought together
     categorize_clip: float  # a clip listed: categorized, stamped, split
     measure: float  # a categorized mask: measured, grouped by photo, selected
@@ -172,8 +170,8 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
         Step("start", 1, "build", 1, s.start),
         Step(
             "index", work.masks + work.clips, "row", 1,
-            work.lvis_masks * s.index_lvis + work.open_images_masks * s.index_open_images
-            + work.clips * s.index_vggsound, work.annotation_bytes,
+            sum(rows * s.index.get(name, s.index["other"]) for name, rows in work.listed.items()),
+            work.annotation_bytes,
         ),
         Step(
             "categorize", work.masks + work.clips, "row", groups,

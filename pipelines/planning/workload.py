@@ -4,7 +4,7 @@ import csv
 import tempfile
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import index
-from pipelines.build.categorize import categorize
+from pipelines.build.categorize import categorize_clips, categorize_masks
+from pipelines.build.outcome import Outcome
+from pipelines.corpora import registry
 from shards import storage
 
 HERE = Path(__file__).parent
@@ -27,33 +29,36 @@ SIZED = 200  # photos and clips whose size is looked up
 class Workload:
     """Numbers of items, and mean bytes of a photo and of a media file (0: not known)."""
 
-    lvis_masks: float  # listed
-    open_images_masks: float
+    listed: dict[str, float]  # corpus -> masks or clips
+    masks: float  # listed
     clips: float
     annotation_bytes: float
     categorized_masks: float  # in the label map
     mask_files: float  # of those, masks in a file of their own
-    lvis_photos: float  # with a categorized mask
-    open_images_photos: float
+    photos_of: dict[str, float]  # corpus -> photos with a categorized mask
     candidates: dict[str, float]  # category -> photos with a categorized mask of it
-    categorized_clips: float
+    clips_of: dict[str, float]  # corpus -> categorized clips
     photo_bytes: float = 0
     clip_bytes: float = 0
 
     @property
     def photos(self) -> float:
-        return self.lvis_photos + self.open_images_photos
+        return sum(self.photos_of.values())
 
     @property
-    def masks(self) -> float:
-        return self.lvis_masks + self.open_images_masks
+    def categorized_clips(self) -> float:
+        return sum(self.clips_of.values())
 
     def scaled(self, factor: float) -> "Workload":
         """The same mixture, `factor` times as much."""
-        alone = ("candidates", "photo_bytes", "clip_bytes")
-        numbers = {f.name: getattr(self, f.name) * factor for f in fields(self) if f.name not in alone}
-        candidates = {name: count * factor for name, count in self.candidates.items()}
-        return replace(self, **numbers, candidates=candidates)
+        tables, alone = ("listed", "photos_of", "clips_of", "candidates"), ("photo_bytes", "clip_bytes")
+        numbers = {
+            f.name: getattr(self, f.name) * factor for f in fields(self) if f.name not in tables + alone
+        }
+        grown: dict[str, Any] = {
+            table: {name: count * factor for name, count in getattr(self, table).items()} for table in tables
+        }
+        return replace(self, **numbers, **grown)
 
 
 @cache
@@ -62,44 +67,57 @@ def facts() -> dict[str, Any]:
     return tomllib.loads((HERE / "published.toml").read_text())
 
 
-def published(label_map: LabelMap) -> Workload:
-    """What the categories of a label map have in the published corpora (published.toml, published.csv)."""
-    sizes = facts()
+def published(label_map: LabelMap, names: Iterable[str] = ()) -> Workload:
+    """What the categories of a label map have in the published corpora (published.toml, published.csv).
+
+    Args:
+        names: of the corpora to count; none: those that are taken where nobody names any.
+    """
+    wanted = set(names) or {*registry.names("images", usual=True), *registry.names("sounds", usual=True)}
+    label_map = label_map.of_sources(wanted)
+    sizes = {name: about for name, about in facts().items() if name in wanted}
     with open(HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
-    lvis, open_images = sizes["lvis"], sizes["open_images"]
-    masks_of_class = open_images["masks"] / open_images["classes"]
-    pairs = clips = 0
-    masks = 0.0
+    pairs: Counter[str] = Counter()  # corpus -> (photo, label)
+    clips: Counter[str] = Counter()
     candidates: dict[str, float] = defaultdict(float)
     for link in filter(label_map.is_used, label_map.links):
-        count = counts.get((link.source, link.source_id), 0)
-        if link.source == "lvis":
-            pairs += count
-            candidates[link.category] += count
-        elif link.source == "open_images":
-            masks += masks_of_class
-            candidates[link.category] += masks_of_class / open_images["masks_per_pair"]
-        elif link.source == "vggsound":
-            clips += count
-    all_pairs = sum(count for (source, _), count in counts.items() if source == "lvis")
-    lvis_masks = pairs * lvis["masks"] / all_pairs
+        if link.source not in sizes:
+            continue
+        about, count = sizes[link.source], counts.get((link.source, link.source_id), 0)
+        if label_map.is_sound(link):
+            clips[link.source] += about["clips"] // about["labels"] if "labels" in about else count
+            continue
+        if "classes" in about:  # no counts per class: each has the mean
+            count = about["masks"] / about["classes"] / about["masks_per_pair"]
+        pairs[link.source] += count
+        candidates[link.category] += count
+    masks = {name: pairs[name] * _masks_per_pair(name, sizes[name], counts) for name in pairs}
+    listed = {name: float(about.get("masks") or about["clips"]) for name, about in sizes.items()}
     return Workload(
-        lvis_masks=lvis["masks"],
-        open_images_masks=open_images["masks"],
-        clips=sizes["vggsound"]["clips"],
+        listed=listed,
+        masks=sum(about.get("masks", 0) for about in sizes.values()),
+        clips=sum(about.get("clips", 0) for about in sizes.values()),
         annotation_bytes=sum(each["annotation_bytes"] for each in sizes.values()),
-        categorized_masks=lvis_masks + masks,
-        mask_files=masks,
-        lvis_photos=min(pairs, lvis["photos"]),
-        open_images_photos=min(masks / open_images["masks_per_pair"], open_images["photos"]),
+        categorized_masks=sum(masks.values()),
+        mask_files=sum(count for name, count in masks.items() if sizes[name].get("mask_files")),
+        photos_of={name: min(count, sizes[name]["photos"]) for name, count in pairs.items()},
         candidates=dict(candidates),
-        categorized_clips=clips,
+        clips_of=dict(clips),
     )
 
 
+def _masks_per_pair(name: str, about: dict[str, Any], counts: dict[tuple[str, str], int]) -> float:
+    if "masks_per_pair" in about:
+        return float(about["masks_per_pair"])
+    return float(about["masks"] / sum(count for (source, _), count in counts.items() if source == name))
+
+
 def counted(
-    corpora: str, label_map: LabelMap, progress: Callable[[index.Progress], None] | None = None
+    corpora: str,
+    label_map: LabelMap,
+    progress: Callable[[index.Progress], None] | None = None,
+    names: Iterable[str] = (),
 ) -> Workload:
     """What the corpora below a folder or URL have: reads all annotations, and the sizes of a few files.
 
@@ -107,40 +125,44 @@ def counted(
         CorpusError: no corpus there, or one that cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
-        found = index.index(corpora, folder, progress)
-        masks = _categorized(found.masks, label_map, "mask_id", "label_id",
-                         ["image_id", "image_path", "category", "mask_path"])  # fmt: skip
-        clips = _categorized(found.clips, label_map, "clip_id", "label", ["clip_path"])
+        found = index.index(corpora, folder, progress, names)
+        masks = _categorized(found.masks, categorize_masks, label_map,
+                         ["mask_id", "corpus", "label_id", "label", "image_id", "image_path", "mask_path"])  # fmt: skip
+        clips = _categorized(found.clips, categorize_clips, label_map,
+                         ["clip_id", "corpus", "label_ids", "labels", "clip_path"])  # fmt: skip
     pairs = masks.group_by(["image_id", "category"]).aggregate([])
     photos = Counter(image.partition(":")[0] for image in pc.unique(masks["image_id"]).to_pylist())
     listed = {corpus: float(count.kept) for corpus, count in found.counts.items()}
-    sources = index.sources(corpora)
+    sources = index.sources(corpora, names)
+
+    def rows(unit: str) -> float:
+        return sum(count for corpus, count in listed.items() if index.unit(corpus) == unit)
+
     return Workload(
-        lvis_masks=listed.get("lvis", 0),
-        open_images_masks=listed.get("open_images", 0),
-        clips=listed.get("vggsound", 0),
+        listed=listed,
+        masks=rows("masks"),
+        clips=rows("clips"),
         annotation_bytes=sum(storage.size(storage.join(corpora, source.path)) for source in sources),
         categorized_masks=len(masks),
         mask_files=len(masks) - masks["mask_path"].null_count,
-        lvis_photos=photos["lvis"],
-        open_images_photos=photos["open_images"],
+        photos_of={name: float(count) for name, count in photos.items()},
         candidates=dict(Counter(pairs["category"].to_pylist())),
-        categorized_clips=len(clips),
+        clips_of={name: float(count) for name, count in Counter(clips["corpus"].to_pylist()).items()},
         photo_bytes=_mean_size(corpora, masks["image_path"]),
         clip_bytes=_mean_size(corpora, clips["clip_path"]),
     )
 
 
-def _categorized(url: str, label_map: LabelMap, item: str, label_id: str, columns: list[str]) -> pa.Table:
-    needed = sorted({*columns, item, label_id, "label", "corpus"} - {"category"})
-    parts: list[pa.Table] = []
+def _categorized(
+    url: str, categorized: Callable[[pa.Table, LabelMap], Outcome], label_map: LabelMap, columns: list[str]
+) -> pa.Table:
+    """The rows of a table that the label map knows, with their category."""
     with storage.open_read(url) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=needed):
-            kept = categorize(pa.Table.from_batches([batch]), label_map, item=item, label_id=label_id).kept
-            parts.append(kept.select(columns))
-    return (
-        pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in columns})
-    )
+        table = pq.ParquetFile(file)
+        parts = [categorized(table.schema_arrow.empty_table().select(columns), label_map).kept]
+        for batch in table.iter_batches(columns=columns, use_threads=False):
+            parts.append(categorized(pa.Table.from_batches([batch]), label_map).kept)
+    return pa.concat_tables(parts)
 
 
 def _mean_size(corpora: str, paths: Any) -> float:

@@ -1,4 +1,4 @@
-"""Who made what, under which licence: one row a sample and clip, and how licences are counted and named."""
+"""Who made what, under which licence: one row for each clip that a sample hears, one where it hears none."""
 
 import io
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.publish import records
+from pipelines.corpora import registry
 
 ATTRIBUTION = "attribution.parquet"
 SCHEMA = pa.schema(
@@ -19,6 +19,7 @@ SCHEMA = pa.schema(
         "image_licence": pa.string(),
         "image_licence_url": pa.string(),
         "image_url": pa.string(),
+        "image_page": pa.string(),  # of the photo at Flickr, which names its author
         "mask_source": pa.string(),  # the corpus that drew the mask
         "mask_licence": pa.string(),  # of its annotations
         "clip_id": pa.string(),
@@ -28,25 +29,27 @@ SCHEMA = pa.schema(
         "audio_start_s": pa.float64(),
     }
 )
-# What LVIS and Open Images ask for their annotations.
-MASK_LICENCES = {"lvis": "cc-by-4.0", "open_images": "cc-by-4.0"}
 _NAMES = {
     "cc0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "public-domain-mark": "https://creativecommons.org/publicdomain/mark/1.0/",
 }
 
 
+def annotation_licence(corpus: str) -> str | None:
+    """The licence of a corpus's masks; None where nobody knows."""
+    known = registry.corpora().get(corpus)
+    return known.annotation_licence or None if known else None
+
+
 def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of one KEY.json: one a clip that it hears, one for silence and noise."""
-    heard: list[dict[str, Any] | None] = [*records.clips(record)]
-    return [_row(record, audio) for audio in heard or [None]]
+    """The rows of one KEY.json; what is not known is null."""
+    heard = [record["audio"]] if "audio" in record else [source["audio"] for source in record["sources"]]
+    return [_row(record, audio) for audio in [clip for clip in heard if clip] or [{}]]
 
 
-def _row(record: dict[str, Any], audio: dict[str, Any] | None) -> dict[str, Any]:
+def _row(record: dict[str, Any], audio: dict[str, Any]) -> dict[str, Any]:
     image = record["image"]
-    made_here = {"id": None, "author": None, "licence": "cc0", "url": None, "start_s": None}
-    audio = audio or made_here
-    return {
+    found = {
         "key": record["key"],
         "sample_id": record["sample_id"],
         "image_id": image["id"],
@@ -54,14 +57,21 @@ def _row(record: dict[str, Any], audio: dict[str, Any] | None) -> dict[str, Any]
         "image_licence": image["licence"],
         "image_licence_url": image["licence_url"],
         "image_url": image["url"],
+        "image_page": _page(image["photo_keys"]),
         "mask_source": image["corpus"],
-        "mask_licence": MASK_LICENCES.get(image["corpus"]),
-        "clip_id": audio["id"],
-        "audio_author": audio["author"],
-        "audio_licence": audio["licence"],
-        "audio_url": audio["url"],
-        "audio_start_s": audio["start_s"],
+        "mask_licence": annotation_licence(image["corpus"]),
+        "clip_id": audio.get("id"),
+        "audio_author": audio.get("author"),
+        "audio_licence": audio.get("licence"),
+        "audio_url": audio.get("url"),
+        "audio_start_s": audio.get("start_s"),
     }
+    return {name: None if value == "" else value for name, value in found.items()}
+
+
+def _page(photo_keys: Iterable[str]) -> str | None:
+    ids = [key.removeprefix("flickr:") for key in photo_keys if key.startswith("flickr:")]
+    return f"https://www.flickr.com/photo.gne?id={ids[0]}" if ids else None
 
 
 def table(rows: Iterable[dict[str, Any]]) -> bytes:

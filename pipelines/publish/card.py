@@ -1,16 +1,19 @@
 """README.md of a version: the Hub's front matter, then what a person needs to know before using the dataset."""
 
 import json
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pipelines.publish.attribution import licence_url
+from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
 from pipelines.recipes import recipe
 from shards import format
 from shards.manifest import Manifest
 
+REFERENCES = Path(__file__).with_name("references.toml")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -18,7 +21,13 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 class Facts:
     """What the card, the citation and Croissant say of an edition.
 
-    `url`: the version's place. `image_licences`, `audio_licences`: samples per licence ("unknown": none is recorded).
+    Args:
+        url: the version's place.
+        clips: how many the samples hear, one or more each.
+        image_licences, audio_licences: samples, and clips heard, per licence ("unknown": none is recorded).
+        image_corpora, audio_corpora: samples per corpus of the photo and mask, clips heard per corpus.
+        known: how many samples have `image_author`, `image_page`, `image_url`, and clips `audio_author`, `audio_url`.
+        picture: the name of a picture of some samples; "": there is none.
     """
 
     manifest: Manifest
@@ -27,7 +36,11 @@ class Facts:
     profile: Profile
     image_licences: dict[str, int]
     audio_licences: dict[str, int]
-    corpora: dict[str, int]
+    image_corpora: dict[str, int]
+    audio_corpora: dict[str, int]
+    known: dict[str, int]
+    clips: int
+    picture: str
     bytes: int
     has_availability: bool
     kinds: dict[str, int]  # samples per kind, of scenes
@@ -46,11 +59,32 @@ class Facts:
         return tuple(split for split in format.SPLITS if self.manifest.counts[split]["samples"])
 
     @property
+    def joined(self) -> bool:
+        """Whether photos and sounds were joined through a label map; else the dataset was imported."""
+        return bool(self.manifest.label_map["name"])
+
+    @property
+    def place(self) -> str:
+        """Where a reader finds the version: its address, or "." from the folder of the card itself."""
+        return self.url if "://" in self.url else "."
+
+    @property
+    def works(self) -> list[dict[str, Any]]:
+        """The works that the dataset comes from (references.toml)."""
+        of = {"all", *self.image_corpora, *self.audio_corpora}
+        listed = tomllib.loads(REFERENCES.read_text(encoding="utf-8"))["work"]
+        return [work for work in listed if of.intersection(work["of"])]
+
+    @property
     def hub(self) -> str | None:
         """ORG/NAME where the version is on the Hugging Face Hub."""
         if not self.url.startswith("hf://datasets/"):
             return None
         return self.url.removeprefix("hf://datasets/").split("@")[0].rstrip("/")
+
+    @property
+    def hub_url(self) -> str:
+        return f"https://huggingface.co/datasets/{self.hub}"
 
 
 def card(facts: Facts) -> str:
@@ -63,6 +97,7 @@ def card(facts: Facts) -> str:
         _making(facts),
         _licences(facts),
         _limits(facts),
+        _cite(facts),
     ]
     return "\n".join(sections)
 
@@ -86,7 +121,7 @@ def _front_matter(facts: Facts) -> str:
     for split in facts.splits:
         lines += [f"  - split: {'validation' if split == 'val' else split}", f"    path: {split}/*.tar"]
     if not facts.profile.reference_only:
-        lines += ["- config_name: pool", "  data_files:", "  - split: train", "    path: pool/*.tar"]
+        lines += ["- config_name: pool", "  data_files:", "  - split: clips", "    path: pool/*.tar"]
     return "\n".join([*lines, "---", ""])
 
 
@@ -97,6 +132,12 @@ def _head(facts: Facts) -> str:
         count = made.counts[split]
         shards = sum(entry.split == split for entry in made.shards)
         table.append(f"| {split} | {count['samples']:,} | {len(count['categories']):,} | {shards:,} |")
+    joined = (
+        "Photos and masks come from segmentation corpora, sounds from an audio corpus; they are joined by category, so "
+        "nobody annotated a sample by hand."
+        if facts.joined
+        else "Photos, masks, sounds and splits are those of a published dataset, brought into shards."
+    )
     what = (
         "photos, each with a sound and the mask of what sounds in it, nothing where no source is seen"
         if facts.kinds
@@ -104,11 +145,12 @@ def _head(facts: Facts) -> str:
     )
     text = (
         f"# {made.name} {facts.version}\n\n"
-        f"{facts.samples:,} {what}: "
-        f"{len(facts.categories)} categories. Photos and masks come from segmentation corpora, sounds "
-        "from an audio corpus; they are joined by "
-        "category, so nobody annotated a sample by hand.\n\n" + "\n".join(table) + "\n"
+        f"{facts.samples:,} {what}: {len(facts.categories)} categories. {joined}\n\n"
+        + "\n".join(table)
+        + "\n"
     )
+    if facts.picture:
+        text += f"\n![Some samples: the photo, what sounds tinted and outlined]({facts.picture})\n"
     beside = "`CHANGELOG.md` tells what changed, `croissant.json` describes all files, `statistics.html` pictures them"
     if facts.has_availability:
         beside += ", `availability.parquet` says which sources were alive when"
@@ -122,57 +164,62 @@ def _loading(facts: Facts) -> str:
             "hashes.\n"
             "Fetch the clips yourself, then rebuild the full shards, byte for byte:\n\n"
             "```sh\n"
-            f"avs-data rehydrate {facts.url} --corpora CORPORA --out DATASET\n"
+            f"avs-data rehydrate {facts.place} --corpora CORPORA --out DATASET\n"
             "```\n"
         )
     split = facts.splits[0]
     shards = [entry for entry in facts.manifest.shards if entry.split == split]
     last = int(shards[-1].path.rsplit("-", 1)[1].removesuffix(".tar"))
     names = f"{split}/{split}-{{000000..{last:06d}}}.tar" if len(shards) == last + 1 else f"{split}/*.tar"
-    hub, url, first = facts.hub, facts.url, ""
-    if "://" in url and not hub:  # `datasets` cannot stream from s3fs, so both loaders read a copy
+    hub, url, first = facts.hub, facts.place, ""
+    if url == ".":
+        first = "\nIn the folder of this file:\n"
+    elif not hub:  # `datasets` cannot stream from s3fs, so both loaders read a copy
         folder = f"{facts.manifest.name}-{facts.version}"
         copy = "aws s3 sync" if url.startswith("s3://") else "gcloud storage rsync --recursive"
         first = f"\nFor `webdataset` and `datasets`, copy it first: `{copy} {url} {folder}`.\n"
         url = folder
+    base = f"https://huggingface.co/datasets/{hub}/resolve/{facts.version}" if hub else url
     if hub:
-        base = f"https://huggingface.co/datasets/{hub}/resolve/{facts.version}"
-        load = (
-            f'load_dataset("{hub}", revision="{facts.version}", split="{_hub_split(split)}", streaming=True)'
-        )
+        where = f'path="{hub}", revision="{facts.version}", split="{_hub_split(split)}"'
     else:
-        base = url
-        load = (
-            f'load_dataset("webdataset", data_files={{"{split}": "{url}/{split}/*.tar"}}, '
-            f'split="{split}", streaming=True)'
-        )
+        where = f'path="webdataset", data_files={{"{split}": "{url}/{split}/*.tar"}}, split="{split}"'
+    clips = f"{len(facts.manifest.pool_shards):,} shard(s)"
     return f"""## Load it
 
 {_members(facts)}
 {first}
-With `webdataset`:
+With `pip install webdataset`{" (and curl)" if hub else ""}:
 
 ```python
 import webdataset
+
 samples = webdataset.WebDataset("{base}/{names}", shardshuffle=False)
 sample = next(iter(samples))  # bytes under "flac", "jpg", "json", "mask.png"
 ```
 
-With `datasets`:
+With `pip install datasets pillow`; `features` leaves sounds as FLAC bytes, without it `datasets[audio]` decodes them:
 
 ```python
-from datasets import load_dataset
-samples = {load}
-sample = next(iter(samples))  # photos and sounds decoded; sounds need `datasets[audio]`
+from datasets import Features, Value, load_dataset
+
+where = dict({where}, streaming=True)
+features = Features({{**load_dataset(**where).features, "flac": Value("binary")}})
+samples = load_dataset(**where, features=features)
+sample = next(iter(samples))  # sample["jpg"] is a picture, sample["flac"] the bytes of a FLAC file
 ```
 
-With the project's reader, which also reads single members by offset:
+With this project's reader (`pip install .` from its checkout), which also reads single members by offset:
 
 ```python
 from shards.reader import Dataset
-samples = Dataset("{facts.url}").samples("{split}")
+
+samples = Dataset("{facts.place}").samples("{split}")
 sample = next(samples)
 ```
+
+Training may hear another clip of the same split and category each epoch: all of them are in `pool/` ({clips}). A clip's
+own split is in its JSON and in `pool.parquet`; those of `val` and `test` are for measuring alone.
 
 `avs-data export` writes COCO's and FiftyOne's formats.
 """
@@ -203,11 +250,14 @@ def _composition(facts: Facts) -> str:
     for name in facts.categories:
         numbers = [str(counts[split]["categories"].get(name, 0)) for split in facts.splits]
         table.append(f"| {name} | {' | '.join(numbers)} |")
-    corpora = ", ".join(f"{name} ({number:,})" for name, number in facts.corpora.items())
     if facts.kinds:
         kinds = ", ".join(f"{name} {number:,}" for name, number in facts.kinds.items())
         table.insert(0, f"Kinds: {kinds}. A sample counts for each category that is seen and heard in it.\n")
-    return f"## What is in it\n\nPhotos and masks come from: {corpora}.\n\n" + "\n".join(table) + "\n"
+    told = [
+        f"{what} come from: {', '.join(f'{name} ({number:,})' for name, number in corpora.items())}."
+        for what, corpora in (("Photos and masks", facts.image_corpora), ("Sounds", facts.audio_corpora))
+    ]
+    return f"## What is in it\n\n{' '.join(told)}\n\n" + "\n".join(table) + "\n"
 
 
 def _making(facts: Facts) -> str:
@@ -219,9 +269,14 @@ def _making(facts: Facts) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(made.code.items()))
     return (
         "## How it was made\n\n"
-        f"Label map {made.label_map['name']} {made.label_map['version']}, seed {made.seed}. A photo's split is a hash "
-        "of the photograph under all its names; a held-out or official test video is heard in val and test "
-        f"alone. The same recipe, label map and media give the same bytes with: {versions}.\n\n"
+        + (
+            f"Label map {made.label_map['name']} {made.label_map['version']}, seed {made.seed}. A photo's split is a "
+            "hash of the photograph under all its names; a held-out or official test video is heard in val and test "
+            "alone. "
+            if facts.joined
+            else "Imported as it was published. "
+        )
+        + f"The same recipe, label map and media give the same bytes with: {versions}.\n\n"
         "| stage | of | in | kept | rejected |\n|---|---|---:|---:|---|\n"
         + "\n".join(lines)
         + f"\n\n<details><summary>The recipe</summary>\n\n```toml\n{made.recipe['text'].rstrip()}\n```\n</details>\n"
@@ -239,12 +294,28 @@ def _licences(facts: Facts) -> str:
     text = ""
     if facts.profile.licences:
         text = f"Only samples whose photo and sound are under: {', '.join(facts.profile.licences)}.\n\n"
+    masks = sorted({licence for name in facts.image_corpora if (licence := annotation_licence(name))})
+    drawn = ", ".join(f"[{name}]({licence_url(name)})" for name in masks)
+    of = ", ".join(name for name in facts.image_corpora if annotation_licence(name))
+    lines = [
+        f"| {what} | {facts.known[column]:,} of {of_all:,} |"
+        for what, column, of_all in (
+            ("a photo's author", "image_author", facts.samples),
+            ("its page at Flickr, which names the author", "image_page", facts.samples),
+            ("a photo's address", "image_url", facts.samples),
+            ("a sound's author", "audio_author", facts.clips),
+            ("its video's address", "audio_url", facts.clips),
+        )
+    ]
     return (
-        f"## Licences\n\n{text}Rights are per sample: `attribution.parquet` names author, source and licence of every "
-        "photo and sound. The masks of LVIS and Open Images are CC BY 4.0.\n\n"
+        f"## Licences\n\n{text}Rights are per sample, in `attribution.parquet`. A licence is what the corpus says; "
+        "*unknown* is not free: the corpus says nothing.\n\n"
         f"| photos | samples |\n|---|---:|\n{rows(facts.image_licences)}\n\n"
-        f"| sounds | samples |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
-        "Whoever owns a photo or video can have it taken out: the next patch version is without it, and no later "
+        f"| sounds | heard |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
+        + (f"The masks of {of} are under {drawn}.\n\n" if masks else "")
+        + "| `attribution.parquet` knows | of samples |\n|---|---:|\n"
+        + "\n".join(lines)
+        + "\n\nWhoever owns a photo or video can have it taken out: the next patch version is without it, and no later "
         "version brings it back.\n"
     )
 
@@ -258,9 +329,12 @@ def _limits(facts: Facts) -> str:
     )
     rare = [name for name, number in counts.items() if number < 10]
     lists = [entry for entry in facts.manifest.held_out if entry["videos"] is not None]
-    limits = [
+    apart = (
         "Photo and sound were not recorded together: a sample says that such a thing makes such a sound, not that this "
-        "one does.",
+        "one does."
+    )
+    limits = [
+        *([apart] if facts.joined else []),
         "A mask joins what its corpus annotated; what the annotators missed, or a sound whose source is out of view, "
         "is not marked.",
         "Sounds are from videos and may hold speech or other sources besides the named one.",
@@ -282,23 +356,54 @@ def _limits(facts: Facts) -> str:
     )
 
 
+def _cite(facts: Facts) -> str:
+    lines = [
+        f"- {'; '.join(work['authors'])}: [{work['title']}]({work['url']}). {work['venue']}, {work['year']}."
+        for work in facts.works
+    ]
+    return (
+        "## Cite\n\nThis version as `CITATION.cff` says, and the works that it comes from:\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
 def citation(facts: Facts) -> str:
     """CITATION.cff, format 1.2.0."""
     lines = [
         "cff-version: 1.2.0",
-        "message: If you use this dataset, please cite it as below.",
+        "message: If you use this dataset, please cite it as below, and the works that it comes from.",
         "type: dataset",
         f"title: {json.dumps(facts.manifest.name)}",
         f"version: {json.dumps(facts.version)}",
         "authors:",
         f"- name: {json.dumps('The makers of ' + facts.manifest.name)}",
-        f"url: {json.dumps(facts.url)}" if "://" in facts.url and facts.url.startswith("http") else "",
+        *([f"url: {json.dumps(facts.hub_url)}"] if facts.hub else []),
         "identifiers:",
         "- type: other",
         f"  value: {json.dumps('sha256:' + facts.manifest.recipe['sha256'])}",
         "  description: sha256 of the recipe that it is built from",
+        "references:",
     ]
-    return "\n".join(line for line in lines if line) + "\n"
+    for work in facts.works:
+        lines += [
+            "- type: article",
+            f"  title: {json.dumps(work['title'], ensure_ascii=False)}",
+            "  authors:",
+        ]
+        for author in work["authors"]:
+            family, _, given = author.partition(", ")
+            names = {"family-names": family, "given-names": given}
+            lines += [
+                f"  {'  ' if index else '- '}{key}: {json.dumps(value, ensure_ascii=False)}"
+                for index, (key, value) in enumerate(names.items())
+            ]
+        lines += [
+            f"  collection-title: {json.dumps(work['venue'])}",
+            f"  year: {work['year']}",
+            f"  url: {json.dumps(work['url'])}",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def counted(values: list[Any]) -> dict[str, int]:

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pipelines.publish.attribution import licence_url
+from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.card import Facts
 from pipelines.publish.edition import File
 from shards import format
 
 CROISSANT = "croissant.json"
+UNKNOWN = "unknown for some samples: attribution.parquet has what the corpora say of each"
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -103,12 +104,10 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         for kind, encoding, pattern in _members(facts)
     ]
     media = [_media(split, kind) for split in facts.splits for kind, _, _ in _members(facts)]
-    licences = [
-        url
-        for names in {**facts.image_licences, **facts.audio_licences}
-        for name in names.split(" AND ")
-        if (url := licence_url(name))
-    ]
+    names = {**facts.image_licences, **facts.audio_licences}
+    drawn = [licence for name in facts.image_corpora if (licence := annotation_licence(name))]
+    licences = [url for name in (*names, *drawn) if (url := licence_url(name))]
+    unknown = any(licence_url(name) is None for name in names)
     record: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -119,11 +118,11 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
             f"{facts.samples} triplets of a photo, the mask of what sounds in it, and a sound of it, in "
             f"{len(facts.categories)} categories. Rights are per sample, in attribution.parquet."
         ),
-        "url": facts.url
-        if facts.url.startswith("http")
-        else f"urn:avs:{facts.manifest.name}:{facts.version}",
-        "license": sorted(set(licences)) or ["https://creativecommons.org/licenses/by/4.0/"],
-        "citeAs": f"{facts.manifest.name}, version {facts.version}, recipe sha256 {facts.manifest.recipe['sha256']}",
+        "url": facts.hub_url if facts.hub else f"urn:avs:{facts.manifest.name}:{facts.version}",
+        "license": [*sorted(set(licences)), *([UNKNOWN] if unknown else [])],
+        "citeAs": f"{facts.manifest.name}, version {facts.version}, recipe sha256 {facts.manifest.recipe['sha256']}; "
+        + "; ".join(f"{work['title']}, {work['year']}" for work in facts.works),
+        "isBasedOn": [work["url"] for work in facts.works],
         "keywords": ["audio-visual segmentation", *facts.categories],
         "distribution": [*objects, *sets],
         "recordSet": [_splits(facts), _samples(facts), *media],
@@ -149,6 +148,7 @@ def _encoding(path: str) -> str:
         "parquet": "application/x-parquet",
         "json": "application/json",
         "md": "text/markdown",
+        "png": "image/png",
         "html": "text/html",
     }.get(path.rsplit(".", 1)[-1], "text/plain")
 

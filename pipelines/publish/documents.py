@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from pipelines.publish.diff import Diff, diff
 from pipelines.publish.edition import File, Profile
 from pipelines.publish.profiles import AnyDataset
 from pipelines.stats import write_stats
+from pipelines.stats.report import SHEET
 from shards import storage, text
 from shards.reader import Dataset
 from shards.takedowns import TAKEDOWNS, Takedown, dump
@@ -46,29 +46,36 @@ def documents(
         url: where the version will be.
         corpora: where `avs-data fetch` put the sources; its ledger becomes the availability snapshot.
     """
-    rows, corpora_counts = [], Counter[str]()
-    for _, record in records.records(dataset, dataset.table()):
-        rows += attribution.rows(record)
-        corpora_counts[record["image"]["corpus"]] += 1
+    rows = [
+        row for _, record in records.records(dataset, dataset.table()) for row in attribution.rows(record)
+    ]
+    photos = list({row["key"]: row for row in rows}.values())  # one row a sample
+    clips = [row for row in rows if row["clip_id"]]
     found = {attribution.ATTRIBUTION: attribution.table(rows)}
     alive = availability.snapshot(corpora) if corpora else None
     if alive:
         found[availability.AVAILABILITY] = alive
-    found[STATISTICS] = _statistics(dataset, profile)
+    found |= _statistics(dataset, profile)
     if takedowns:
         found[TAKEDOWNS] = dump(takedowns)
-    licences = dataset.table(columns=["image_licence", "audio_licence"])
     facts = card.Facts(
         manifest=dataset.manifest,
         version=version,
         url=url,
         profile=profile,
-        image_licences=card.counted(licences["image_licence"].to_pylist()),
-        audio_licences=card.counted(licences["audio_licence"].to_pylist()),
         kinds=card.counted(dataset.table(columns=["kind"])["kind"].to_pylist())
         if dataset.manifest.targets
         else {},
-        corpora=dict(sorted(corpora_counts.items())),
+        image_licences=card.counted([row["image_licence"] for row in photos]),
+        audio_licences=card.counted([row["audio_licence"] for row in clips]),
+        image_corpora=card.counted([row["mask_source"] for row in photos]),
+        audio_corpora=card.counted([row["clip_id"].partition(":")[0] for row in clips]),
+        known={
+            name: sum(row[name] is not None for row in (photos if name.startswith("image") else clips))
+            for name in ("image_author", "image_page", "image_url", "audio_author", "audio_url")
+        },
+        clips=len(clips),
+        picture=SHEET if SHEET in found else "",
         bytes=sum(file.bytes for file in files),
         has_availability=alive is not None,
     )
@@ -87,9 +94,12 @@ def documents(
     return [*made, File.of(croissant.CROISSANT, described)], changed
 
 
-def _statistics(dataset: Dataset, profile: Profile) -> bytes:
-    """The page of `avs-data stats`; of an edition that leaves media out it shows no samples."""
+def _statistics(dataset: Dataset, profile: Profile) -> dict[str, bytes]:
+    """The page of `avs-data stats` and its picture; an edition that leaves media out shows no samples."""
     with tempfile.TemporaryDirectory(prefix="avs-stats-") as folder:
         pictured = 0 if profile.reference_only else PICTURED
         page = write_stats(dataset.url, storage.join(folder, "stats"), pictured, lambda *_: None)
-        return storage.read_bytes(page)
+        found = {STATISTICS: storage.read_bytes(page)}
+        if pictured:
+            found[SHEET] = storage.read_bytes(storage.join(folder, "stats", SHEET))
+        return found

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipelines.build import index, split
+from pipelines.build import split
+from pipelines.corpora import registry
 from pipelines.publish import records
 from pipelines.recipes import recipe
 from shards import format, hashing
@@ -39,7 +40,7 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
     """
     table = dataset.table()
     rows = table.to_pylist()
-    ids = {asked, *(f"{corpus}:{asked}" for corpus in index.READERS)}
+    ids = {asked, *(f"{corpus}:{asked}" for corpus in registry.corpora())}
     found = [row for row in rows if row["key"] == asked or row["sample_id"] in ids]
     if not found and len(asked) >= 6:
         found = [row for row in rows if row["key"].startswith(asked)]
@@ -52,7 +53,8 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
     stories = [sample_story(dataset, row) for row in found]
     rejected = dataset.table(format.REJECTIONS)
     dropped = "|".join(map(re.escape, sorted(ids)))
-    clip = f"vggsound:{re.escape(asked)}_[0-9]{{6}}"  # of a video
+    sounds = "|".join(registry.names("sounds"))
+    clip = f"({sounds}):{re.escape(asked)}_[0-9]{{6}}"  # of a video
     named = pc.match_substring_regex(rejected["item"], rf"^(({dropped})([|].*)?|{clip})$")
     for row in rejected.filter(named).to_pylist():
         facts = {name: row[name] for name in ("stage", "reason", "detail", "category")}

@@ -51,7 +51,7 @@ def rebuild(
         raise RebuildError(
             f"{dataset} was imported, not built: import it again to another --out and `diff` the two"
         )
-    label_map = label_map_of(loaded.labels)
+    label_map = label_map_of(loaded.labels, corpora, loaded.corpora)
     if label_map.sha256 != made.label_map["sha256"]:
         raise RebuildError(
             f"label map {made.label_map['name']} {made.label_map['version']} has another content here "

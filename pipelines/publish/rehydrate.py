@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipelines.build.code import differences
 from pipelines.build.index import index
 from pipelines.publish import profiles
 from pipelines.publish.records import clip_ids
 from pipelines.recipes import recipe
-from shards import format, new_dataset, scene, storage
+from shards import format, new_dataset, scene, storage, tables
 from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.reader import Dataset, by_shard
 from shards.records import SampleRecord, decode
@@ -37,7 +35,7 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
     what was missing resumes.
 
     Args:
-        corpora: has vggsound/vggsound.csv and vggsound/clips/.
+        corpora: has the corpora of the clips, each in its layout.
         progress: called with (shards written, shards in all).
 
     Raises:
@@ -55,12 +53,12 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
     done = 0
     pool = dataset.table(format.POOL_TABLE)
     missing = []
-    paths = None
+    media = None
     for path, rows in by_shard(pool):
         entry = next(entry for entry in entries if entry.path == path)
         if not _whole(out, entry):
-            paths = _clip_paths(corpora) if paths is None else paths
-            missing += _pool_shard(dataset, corpora, out, entry, rows, paths)
+            media = _media(corpora) if media is None else media
+            missing += _pool_shard(dataset, corpora, out, entry, rows, media)
         progress(done := done + 1, len(entries))
     if missing:
         return missing
@@ -76,12 +74,12 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
     return []
 
 
-def _clip_paths(corpora: str) -> dict[str, str | None]:
-    """The media of every clip below the corpora folder."""
+def _media(corpora: str) -> dict[str, dict[str, Any]]:
+    """Where every clip below the corpora folder lies, and how it is to be read."""
     with tempfile.TemporaryDirectory() as folder:
         found = index(corpora, folder)
-        table = pq.read_table(found.clips, columns=["clip_id", "clip_path"])
-    return dict(zip(table["clip_id"].to_pylist(), table["clip_path"].to_pylist(), strict=True))
+        table = tables.read(found.clips, ["clip_id", "clip_path", "part_start_s", "part_end_s", "is_padded"])
+    return {row["clip_id"]: row for row in table.to_pylist()}
 
 
 def _whole(out: str, entry: ShardEntry) -> bool:
@@ -95,26 +93,29 @@ def _pool_shard(
     out: str,
     entry: ShardEntry,
     rows: list[dict[str, Any]],
-    paths: dict[str, str | None],
+    media: dict[str, dict[str, Any]],
 ) -> list[Missing]:
     """Convert the clips of a shard and write it; where one is missing, only say which."""
     loaded = recipe.recorded(edition.manifest)
     if loaded is None:
         raise DatasetError(
-            f"{edition.url} was imported, not built from VGGSound's clips: import it again from its own release"
+            f"{edition.url} was imported, not built from the clips of corpora: import it again from its own release"
         )
     rules = loaded.select
     missing, sounds = [], {}
     for row in rows:
-        path = paths.get(row["clip_id"])
+        clip_media = media.get(row["clip_id"], {})
+        path = clip_media.get("clip_path")
         try:
             if path is None:
-                raise Rejected(Reason.CLIP_MISSING, f"no media below {corpora}/vggsound/clips")
+                raise Rejected(Reason.CLIP_MISSING, f"no media below {corpora}")
             clip = decoder.clip(
                 storage.join(corpora, path),
                 min_duration_s=rules.min_duration_s,
                 max_duration_s=rules.max_duration_s,
                 silence_peak=rules.silence_peak,
+                part_s=(clip_media["part_start_s"], clip_media["part_end_s"]),
+                is_padded=bool(clip_media["is_padded"]),
             )
         except Rejected as error:
             missing.append(Missing(row["clip_id"], error.reason.value, error.detail))

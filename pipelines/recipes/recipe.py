@@ -52,6 +52,7 @@ class Select:
     crowd: bool = False  # keep masks of a crowd (LVIS iscrowd)
     group_of: bool = False  # keep boxes drawn around a group (Open Images IsGroupOf)
     depiction: bool = False  # keep drawings and toys (Open Images IsDepiction)
+    background_sounds: bool = False  # keep clips in which the corpus says that something else is heard more
     image_licences: tuple[str, ...] = ()  # none named: any, unknown too
     audio_licences: tuple[str, ...] = ()
     per_class_cap: int = number(0, 0)  # samples of one category; 0: no cap
@@ -135,6 +136,7 @@ class Recipe:
 
     name: str
     seed: int = 0
+    corpora: tuple[str, ...] = ()  # that are read; none named: all that are there
     labels: Labels = Labels()
     select: Select = Select()
     split: Split = Split()

@@ -9,7 +9,7 @@ from pathlib import Path
 from label_maps import LabelMap, Link, load
 from label_maps.faults import check
 from label_maps.label_map import canonical
-from label_maps.links import SOURCES, to_csv
+from label_maps.links import to_csv
 from pipelines.corpora import labels as corpus_labels
 from pipelines.matching.proposals import LinkKey
 from pipelines.review import rejected
@@ -114,10 +114,11 @@ def plan(queue: Queue, map_path: Path, synsets: Mapping[str, str]) -> MapChange:
     with queue.reading():
         label_map = load_map(queue, map_path)
         own, links, refused = own_links(queue), accepted_links(queue), _rejections(queue)
-    if unknown := sorted({source for link in links for source, _ in link.nodes} - SOURCES.keys()):
+    if unknown := sorted({source for link in links for source, _ in link.nodes} - label_map.sources.keys()):
         raise ReviewError(
-            f"{', '.join(unknown)}: label maps know the sources {', '.join(SOURCES)} and no other. To build from clips "
-            "of your own, lay them out as VGGSound's and match with --audio vggsound=FILE.csv"
+            f"{', '.join(unknown)}: label map {label_map.name} knows the sources {', '.join(label_map.sources)} and no "
+            f'other. Name it in {map_path.with_suffix(".toml").name} below [sources], {unknown[0]} = "audio" or '
+            '"visual"; to build from it, call it as its corpus is called'
         )
     base = without_own(label_map, own)
     resolution = resolve(base, links)
@@ -176,17 +177,17 @@ def _new_rows(
         category = resolution.category.get(link.item_id)
         if category is None:
             continue
-        if link.source == "lvis" and link.visual_id not in synsets:
+        if base.sources[link.source].synsets and link.visual_id not in synsets:
             raise ReviewError(
-                f"LVIS category {link.visual_id} ({link.visual_label}) has no synset in this queue: import "
-                "again with --labels DIR or --corpora DIR, which hold the LVIS categories"
+                f"{base.sources[link.source].title} label {link.visual_id} ({link.visual_label}) has no "
+                "synset in this queue: import again with --labels DIR or --corpora DIR, which hold the synsets"
             )
         about = (
             link.decided_by,
             link.decided_on,
             f"{mark((link.sound[0], link.audio_label, *link.nodes[1]))} {link.evidence}".strip(),
         )
-        synset = synsets[link.visual_id] if link.source == "lvis" else ""
+        synset = synsets[link.visual_id] if base.sources[link.source].synsets else ""
         sides = (
             Link(category, *link.sound, link.audio_label, "", link.relation, *about),
             Link(category, link.source, link.visual_id, link.visual_label, synset, "same", *about),

@@ -101,7 +101,9 @@ def _store_photos(queue: Queue, parquet: pq.ParquetFile, chosen: np.ndarray, row
         rows = parquet.metadata.row_group(group).num_rows
         here = np.flatnonzero(wanted[start : start + rows])
         if len(here):
-            table = parquet.read_row_group(group, columns=[*columns, "licence", "author"]).take(here)
+            table = parquet.read_row_group(
+                group, columns=[*columns, "licence", "author"], use_threads=False
+            ).take(here)
             for pair, row in zip(row_pairs[start + here].tolist(), table.to_pylist(), strict=True):
                 found.setdefault(pair, row)
                 if len(masks[pair]) < MASKS_PER_PHOTO:
@@ -136,14 +138,21 @@ def _mask(row: dict) -> list:
 
 
 def _load_clips(queue: Queue, url: str) -> tuple[int, int]:
-    table = tables.read(url, ["clip_id", "label", "clip_path", "licence", "author"])
-    if not table.num_rows:
+    """Labels that have clips, and clips; a clip counts for each of its labels."""
+    clips = tables.read(url, ["clip_id", "corpus", "label_ids", "clip_path", "licence", "author"])
+    clips = clips.combine_chunks()
+    if not clips.num_rows:
         return 0, 0
-    codes, names = _encode(table["label"])
+    labels = clips["label_ids"].combine_chunks()
+    table = clips.drop_columns("label_ids").take(pc.list_parent_indices(labels))
+    table = table.append_column("label_id", pc.list_flatten(labels))
+    codes, names = _encode(
+        pc.binary_join_element_wise(table["corpus"].cast(pa.string()), table["label_id"], "\x1f")
+    )
     counts = np.bincount(codes, minlength=len(names))
     queue.connection.executemany(
-        "INSERT INTO label_clips VALUES (?, ?)",
-        [(name, int(n)) for name, n in zip(names, counts, strict=True)],
+        "INSERT INTO label_clips VALUES (?, ?, ?)",
+        [(*name.split("\x1f"), int(n)) for name, n in zip(names, counts, strict=True)],
     )
     order = np.argsort(codes, kind="stable")
     playable = np.asarray(pc.is_valid(table["clip_path"]))[order]
@@ -152,13 +161,21 @@ def _load_clips(queue: Queue, url: str) -> tuple[int, int]:
     rows = table.take(chosen).to_pylist()
     queue.connection.executemany(
         "INSERT INTO examples (kind, source, source_id, place, item, path, masks, licence, author) "
-        "VALUES ('clip', 'vggsound', ?, ?, ?, ?, '[]', ?, ?)",
+        "VALUES ('clip', ?, ?, ?, ?, ?, '[]', ?, ?)",
         [
-            (row["label"], place, row["clip_id"], row["clip_path"], row["licence"], row["author"])
+            (
+                row["corpus"],
+                row["label_id"],
+                place,
+                row["clip_id"],
+                row["clip_path"],
+                row["licence"],
+                row["author"],
+            )
             for place, row in enumerate(rows)
         ],
     )
-    return len(names), table.num_rows
+    return len(names), len(clips)
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from label_maps import LabelMap, Link, load
 from label_maps.label_map import path_of
-from label_maps.links import SOURCES
 from pipelines.matching.decisions import Decided
 from pipelines.review import rejected
 from pipelines.review.intake import answer_of_map
@@ -40,11 +39,11 @@ def of_map(label_map: LabelMap, refused: list[RejectedLink]) -> list[Decided]:
     no more than a doubt for others. What is refused for a sound with all labels says nothing of any one of them.
     """
     found = []
-    sides: dict[str, list[Link]] = {"audio": [], "visual": []}
+    sides: dict[bool, list[Link]] = {True: [], False: []}
     for link in label_map.links:
-        sides[SOURCES[link.source]].append(link)
-    for sound in sides["audio"]:
-        for seen in sides["visual"]:
+        sides[label_map.is_sound(link)].append(link)
+    for sound in sides[True]:
+        for seen in sides[False]:
             if answer := answer_of_map(label_map, sound, seen):
                 by = max(sound, seen, key=lambda link: link.decided_on).decided_by
                 accepted = answer.verdict == "accept"

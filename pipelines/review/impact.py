@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from label_maps import SOURCES, LabelMap, Link
+from label_maps import LabelMap, Link
 from pipelines.review.categories import AcceptedLink, Clash, Node, Resolution, resolve
 from pipelines.review.corpus_index import unpack
 from pipelines.review.queue import Queue
@@ -65,7 +65,8 @@ class ImpactTable:
         rows = queue.connection.execute("SELECT source, source_id, images FROM label_images")
         self._packed = {(row["source"], row["source_id"]): row["images"] for row in rows}
         self._clips = {
-            row["label"]: row["clips"] for row in queue.connection.execute("SELECT * FROM label_clips")
+            (row["source"], row["source_id"]): row["clips"]
+            for row in queue.connection.execute("SELECT * FROM label_clips")
         }
         self._images = lru_cache(maxsize=256)(self._unpack)
 
@@ -84,7 +85,7 @@ class ImpactTable:
         heard: dict[str, set[Node]] = {name: set() for name in family}
         for link in label_map.links:
             node = (link.source, link.source_id)
-            if SOURCES[link.source] == "audio":
+            if label_map.is_sound(link):
                 for name in family & label_map.reached(link):
                     heard[name].add(node)
             elif link.category in family and node in self._packed:
@@ -97,7 +98,7 @@ class ImpactTable:
         )
 
     def _clip_count(self, node: Node) -> int:
-        return self._clips.get(node[1], 0) if node[0] == "vggsound" else 0
+        return self._clips.get(node, 0)
 
     def _unpack(self, node: Node) -> np.ndarray:
         return unpack(self._packed[node]) if node in self._packed else np.empty(0, dtype="<u4")
@@ -133,7 +134,7 @@ def _joined(base: LabelMap, links: Sequence[AcceptedLink], resolution: Resolutio
     for link in links:
         if category := resolution.category.get(link.item_id):
             for node, label in zip(link.nodes, (link.audio_label, link.visual_label), strict=True):
-                if node[0] not in SOURCES:
+                if node[0] not in base.sources:
                     continue
                 found.setdefault(node, Link(category, *node, label, "", link.relation, "", "", ""))
     return replace(base, links=tuple(found.values()))

@@ -73,7 +73,7 @@ def label_text(queue: Queue, source: str, source_id: str, name: str) -> LabelTex
 
 def synsets(queue: Queue) -> dict[str, str]:
     """LVIS category id -> WordNet synset."""
-    rows = queue.connection.execute("SELECT source_id, synset FROM labels WHERE source = 'lvis'")
+    rows = queue.connection.execute("SELECT source_id, synset FROM labels WHERE synset <> ''")
     return {row["source_id"]: row["synset"] for row in rows}
 
 

@@ -38,7 +38,7 @@ class MediaMissing(ReviewError):
 
 
 def examples(queue: Queue, kind: str, source: str, source_id: str) -> list[Example]:
-    """A label's photos (`kind` photo) or a sound's clips (`kind` clip, source vggsound), in their fixed order."""
+    """A label's photos (`kind` photo) or a sound's clips (`kind` clip), in their fixed order."""
     rows = queue.connection.execute(
         "SELECT id, kind, item, path, masks, width, height, licence, author FROM examples "
         "WHERE kind = ? AND source = ? AND source_id = ? ORDER BY place",

@@ -79,12 +79,15 @@ CREATE TABLE label_images (
     images BLOB NOT NULL,                 -- sorted little-endian uint32 numbers of the images, zlib
     PRIMARY KEY (source, source_id)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE label_clips (label TEXT PRIMARY KEY, clips INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE label_clips (
+    source TEXT NOT NULL, source_id TEXT NOT NULL, clips INTEGER NOT NULL,
+    PRIMARY KEY (source, source_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE examples (
     id INTEGER PRIMARY KEY AUTOINCREMENT, -- what media addresses name; never used twice
     kind TEXT NOT NULL,                   -- photo | clip
     source TEXT NOT NULL,
-    source_id TEXT NOT NULL,              -- of a clip: its label
+    source_id TEXT NOT NULL,              -- of its label
     place INTEGER NOT NULL,
     item TEXT NOT NULL,                   -- image id or clip id
     path TEXT NOT NULL,                   -- below the corpora folder

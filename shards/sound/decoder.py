@@ -40,13 +40,34 @@ class Clip:
     duration_s: float
 
 
-def clip(url: str, *, min_duration_s: float, max_duration_s: float, silence_peak: float) -> Clip:
+def clip(
+    url: str,
+    *,
+    min_duration_s: float,
+    max_duration_s: float,
+    silence_peak: float,
+    part_s: tuple[float | None, float | None] = (None, None),
+    is_padded: bool = False,
+) -> Clip:
     """The first 10 s of a file as the shards hold it; the same file gives the same bytes.
+
+    Args:
+        part_s: where in the file the clip begins and ends, seconds; then the file may be of any length.
+        is_padded: zeros at the end are no sound, and left out.
 
     Raises:
         Rejected: unreadable, ends early, too short, longer than `max_duration_s`, or silent.
     """
-    samples = decode(url, max_file_s=max_duration_s)
+    start_s, end_s = part_s[0] or 0.0, part_s[1]
+    samples = decode(
+        url,
+        start_s=start_s,
+        duration_s=MAX_AUDIO_S if end_s is None else min(MAX_AUDIO_S, end_s - start_s),
+        max_file_s=max_duration_s if part_s == (None, None) else None,
+    )
+    if is_padded:
+        heard = np.flatnonzero(np.rint(samples * np.float32(32768.0)))  # zeros as the FLAC would have them
+        samples = samples[: heard[-1] + 1 if len(heard) else 0]
     duration_s = len(samples) / RATE_HZ
     if duration_s < min_duration_s or not len(samples):
         raise Rejected(Reason.AUDIO_TOO_SHORT, f"{duration_s:.3f} s; at least {min_duration_s:g} s")

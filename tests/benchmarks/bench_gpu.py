@@ -2,7 +2,8 @@
 
 One table: error against the same weights in float64 (relative; of logits in inference, of all gradients in training),
 images a second, peak memory, and the share of the device's bf16 peak (MFU). The last rows train AP-SAM with its
-encoder and from image embeddings. A row that would begin after `--seconds` is left out and said so.
+encoder and from image embeddings. Below the table: how many graphs dynamo makes for training, validation and its odd
+last batch, and how often it breaks one. A row that would begin after `--seconds` is left out and said so.
 
     python tests/benchmarks/bench_gpu.py                                                # meant for 8 minutes of an H100
     python tests/benchmarks/bench_gpu.py --device cpu --sizes tiny --image-size 128 --repeats 3
@@ -18,14 +19,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
-from avs_train.assembly import ready
+from avs_train import config as configuration
+from avs_train.assembly import open_predict, ready
 from avs_train.flops import flops_per_image
 from avs_train.losses import mask_loss, upsample
 from avs_train.model_config import ATTENTION
 from avs_train.models import SIZES, ModelConfig, build_model, trainable_parameters
 from avs_train.models.attention import choose
-from avs_train.models.build import PATCH
+from avs_train.models.build import PATCH, compile_blocks
 from avs_train.speed import peak_flops, peak_memory_gb
 
 
@@ -47,6 +50,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--ap-sam", action="store_true", help="only the rows of AP-SAM")
     parser.add_argument("--seconds", type=float, default=440, help="no row begins later than this")
     args = parser.parse_args()
     device, end = torch.device(args.device), time.perf_counter() + args.seconds
@@ -58,13 +62,18 @@ def main() -> None:
     for size in args.sizes.split(","):
         for row in rows(size, args, device, end):
             print(f"| {size} | {row} |", flush=True)
-    print("\n`*`: what the rule of models/attention.py chooses.")
+    print("\n`*`: what the rule of models/attention.py chooses.\n")
+    if not args.ap_sam:
+        print(f"tiny, traced on the CPU: {graphs()}")
 
 
 def rows(size: str, args: argparse.Namespace, device: torch.device, end: float) -> Iterator[str]:
     """The cells of each row after the first."""
     plain = ModelConfig(size=size, image_size=args.image_size, frozen_dtype="bfloat16", compile=False)
     inputs = random_inputs(args.batch, args.image_size, device)
+    if args.ap_sam:
+        yield from ap_sam(plain, inputs, args, device, end)
+        return
     start = weights(plain, device)
     exact_logits, exact_gradients = in_float64(plain, start, inputs, device)
     for compiled in (False, True):
@@ -106,6 +115,25 @@ def ap_sam(
         kept = Inputs(model.embed(ready(inputs.image)), inputs.audio, inputs.mask)
     for what, given in (("AP-SAM training", inputs), ("AP-SAM training from embeddings", kept)):
         yield f"{what} | no | flash | – | {measured(training(model, given), 0, args, device)}"
+
+
+def graphs() -> str:
+    """What dynamo counts over training, validation and its odd last batch; the size of a model changes nothing."""
+    torch._dynamo.reset()
+    counters.clear()
+    model = build_model(ModelConfig(size="tiny", image_size=128, compile=False))
+    compile_blocks(model.image_encoder, backend="eager")
+    settings = configuration.load("tiny", ["model.compile=true", "model.image_size=128"])
+    validate = open_predict(settings, model, torch.device("cpu"))
+    for _ in range(2):
+        gradients(model, random_inputs(2, 128, torch.device("cpu")))
+    model.eval()
+    for size in (2, 2, 1):
+        given = random_inputs(size, 128, torch.device("cpu"))
+        with torch.inference_mode():
+            validate(given.image, given.audio, given.mask)
+    most, breaks = torch._dynamo.config.recompile_limit, sum(counters["graph_break"].values())
+    return f"{counters['stats']['unique_graphs']} graphs, {breaks} graph breaks; the limit of one block is {most}"
 
 
 def random_inputs(batch: int, side: int, device: torch.device) -> Inputs:

@@ -27,10 +27,12 @@ from pipelines.matching.lexicon import Lexicon
 from pipelines.matching.matcher import Matcher
 from pipelines.matching.phrases import Reader
 from pipelines.matching.proposals import Proposal
-from pipelines.matching.vocabularies import AUDIO_SOURCES, AudioLabel, VisualLabel, Vocabularies, read_labels
+from pipelines.matching.sources import read_labels
+from pipelines.matching.vocabularies import AudioLabel, VisualLabel, Vocabularies
 from pipelines.matching.wording import singular, tokens
 from pipelines.review import decided as decided_links
 
+AUDIO_SOURCES = ("vggsound", "audioset", "fsd50k")
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "labels"
 DATA = ROOT / "tests" / "data"

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import finish, index, pair, pool, samples, select, slices, split, stages
-from pipelines.build.categorize import categorize, label_map_of
+from pipelines.build.categorize import categorize_clips, categorize_masks, label_map_of
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import forecast, workload
 from pipelines.recipes import recipe
@@ -56,12 +56,12 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
     with tempfile.TemporaryDirectory() as folder:
         listed, clips, indexing = _indexed(corpora, folder)
 
-        def categorized() -> tuple[pa.Table, pa.Table]:
-            outcome = categorize(listed, label_map, item="mask_id", label_id="label_id")
+        def matched() -> tuple[pa.Table, pa.Table]:
+            outcome = categorize_masks(listed, label_map)
             split.linked_nodes(_shuffled(split.photo_names(listed), "name", folder))
             return outcome.kept, _shuffled(outcome.rejected, "item", folder)
 
-        masks, _ = clock.time("categorize_mask", categorized)
+        masks, _ = clock.time("categorize_mask", matched)
         there = pc.unique(masks.filter(pc.is_valid(masks["image_path"]))["image_id"])[:PHOTOS]
         masks = masks.filter(pc.is_in(masks["image_id"], there))
 
@@ -70,7 +70,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
             return select.select(_shuffled(measured, "image_id", folder), recipe.select, label_map).kept
 
         chosen = clock.time("measure", selected)
-        clips = categorize(clips, label_map, item="clip_id", label_id="label").kept
+        clips = categorize_clips(clips, label_map).kept
         clips = clips.filter(pc.is_valid(clips["clip_path"])).slice(0, CLIPS)
 
         def stamped() -> pa.Table:

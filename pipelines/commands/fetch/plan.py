@@ -66,7 +66,7 @@ def command(
         if corpora is None or missing_annotations(corpora, settings):
             made = estimate.published(label_map, settings, place, only)
         else:
-            label_map = label_map_of(loaded.labels, corpora)
+            label_map = label_map_of(loaded.labels, corpora, loaded.corpora)
             made = estimate.counted(
                 corpora, label_map, settings, loaded.select, place, only,
                 lambda read: display.show(

@@ -75,7 +75,7 @@ def command(
         if only == ("annotations",):
             return
         display.show("Index")
-        found = fetch.plan(label_map_of(loaded.labels, corpora), loaded)
+        found = fetch.plan(label_map_of(loaded.labels, corpora, loaded.corpora), loaded)
         chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
         fetch.items(chosen)
         display.show("Near duplicates")

@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands.review.queue_options import QUEUE
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @QUEUE
 def command(queue_path: str) -> None:
     """Cohen's kappa of every two reviewers, and how each did on gold.

@@ -6,9 +6,10 @@ import click
 
 from pipelines.commands import options
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path, remember_map
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @QUEUE
 @MAP
 @options.DRY_RUN

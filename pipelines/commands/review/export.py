@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands.review.queue_options import QUEUE
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @QUEUE
 @click.option(
     "--out", default="-", show_default=True, metavar="CSV", help="A file or URL to write; - is the terminal."

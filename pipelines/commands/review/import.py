@@ -7,6 +7,7 @@ import click
 
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path, remember_map
 from pipelines.commands.vocabulary_options import audio_option, visual_option
+from shards.command_line import Command
 
 if TYPE_CHECKING:
     from label_maps import LabelMap
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.review.queue import Queue
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("proposals_csv")
 @QUEUE
 @MAP
@@ -138,6 +139,12 @@ def _named(
         yield from corpus_labels.indexed(storage.join(index_dir, "masks.parquet"))
 
 
+def _has_ids(name: str) -> bool:
+    from label_maps import SOURCES
+
+    return name not in SOURCES or SOURCES[name].ids != "label"
+
+
 def _load_labels(
     queue: "Queue",
     labels_dir: str | None,
@@ -146,7 +153,7 @@ def _load_labels(
     visual: "tuple[Source, ...]",
     label_map: "LabelMap",
 ) -> None:
-    """VGGSound's labels are their own ids: nothing is to be known of them. Without a folder, files alone are read."""
+    """Sounds of a corpus whose labels are their own ids need not be known. Without a folder, files alone are read."""
     from pipelines.corpora import labels as corpus_labels
     from pipelines.corpora.labels import NamedLabel
     from pipelines.matching import sources
@@ -156,7 +163,7 @@ def _load_labels(
     found = sources.read(
         labels_dir,
         None if labels_dir else corpora,
-        [source for source in audio if source.file or (folder and source.name != "vggsound")],
+        [source for source in audio if source.file or (folder and _has_ids(source.name))],
         [source for source in visual if source.file or folder],
     )
     files = {source.name: source.file for source in audio + visual if source.file}

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path
+from shards.command_line import Command
 
 if TYPE_CHECKING:
     from pipelines.review.records import QueuedLink
 
 
-@click.command()
+@click.command(cls=Command)
 @QUEUE
 @MAP
 @click.option(

@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands.review.queue_options import LINK, MAP, QUEUE, map_path
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("link", type=LINK)
 @QUEUE
 @MAP

@@ -3,9 +3,10 @@
 import click
 
 from pipelines.commands.review.queue_options import LINK, QUEUE, REVIEWER
+from shards.command_line import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @QUEUE
 @REVIEWER
 @click.option(

@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from label_maps import RELATIONS, LabelMapError
+from pipelines.corpora import registry
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
@@ -38,18 +39,6 @@ BODY_S = 20.0  # in which the body of a request is to arrive
 QUESTION_LETTERS = 200  # of what is searched for
 _ROW = re.compile(r"\d{1,18}", re.ASCII)  # a number that SQLite can hold
 REVIEWER_COOKIE = "avs_reviewer"
-SOURCE_NAMES = {
-    "vggsound": "VGGSound",
-    "lvis": "LVIS",
-    "open_images": "Open Images",
-    "audioset": "AudioSet",
-    "fsd50k": "FSD50K",
-}
-
-
-def source_name(source: str) -> str:
-    """As people write it; a vocabulary of one's own keeps the name it was given."""
-    return SOURCE_NAMES.get(source, source)
 
 
 class _RowConvertor(Convertor[int]):
@@ -98,7 +87,7 @@ class Page:
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        self.templates.globals.update(source_name=source_name, relations=RELATIONS)
+        self.templates.globals.update(source_name=registry.title, relations=RELATIONS)
         self.templates.filters["number"] = lambda value: f"{value:,}"
 
     def routes(self) -> list[Route | Mount]:
@@ -170,7 +159,7 @@ class Page:
             [
                 {
                     "source": label.source,
-                    "source_name": source_name(label.source),
+                    "source_name": registry.title(label.source),
                     "source_id": label.source_id,
                     "name": label.name,
                     "about": label.definition or ", ".join(label.parents),

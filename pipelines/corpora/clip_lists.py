@@ -1,0 +1,77 @@
+"""Small CSV lists of clips: rows by column name, each with its line, and the parts that come of them."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.corpora.records import CLIPS
+from pipelines.corpora.source import Chunk, CorpusError, joined, rejections
+from shards import storage
+from shards.rejections import Reason, Rejected
+from shards.text import TextError, decoded
+
+
+@dataclass
+class Clips:
+    """Rows of a list as they are judged: kept, or rejected with their line.
+
+    Args:
+        path: of the list, as errors and rejections call it.
+    """
+
+    path: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[pa.RecordBatch] = field(default_factory=list)
+    lines: int = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.lines += 1
+        self.rows.append({name: row.get(name) for name in CLIPS.names})
+
+    def reject(self, line: int, error: Rejected) -> None:
+        self.lines += 1
+        self.rejected.append(rejections([f"{self.path}:{line}"], error.reason, [error.detail]))
+
+    def chunk(self, position: int, notes: tuple[str, ...] = ()) -> Chunk:
+        """What came since the last part."""
+        kept = pa.RecordBatch.from_pylist(self.rows, schema=CLIPS)
+        part = Chunk(kept, joined(self.rejected), self.lines, position, notes=notes)
+        self.rows, self.rejected, self.lines = [], [], 0
+        return part
+
+
+def rows(corpora: str, path: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str] | Rejected]]:
+    """Line and named values of each row of a CSV with a header; a row of another length is Rejected.
+
+    Raises:
+        CorpusError: not UTF-8, no such columns, or a quote that never ends.
+    """
+    remedy = "Give the official file, as it was downloaded"
+    try:
+        text = decoded(storage.read_bytes(storage.join(corpora, path)), path)
+    except TextError as error:
+        raise CorpusError(path, "text", str(error), remedy) from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    if missing := [name for name in columns if name not in header]:
+        found = ", ".join(header)[:500] or "none"
+        rule = f"no column {', '.join(missing)}; expected {', '.join(columns)}; found {found}"
+        raise CorpusError(path, "line 1", rule, remedy)
+    while True:
+        line = reader.line_num + 1
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            raise CorpusError(path, f"line {line}", f"no CSV from here on ({error})", remedy) from error
+        if values is None:
+            return
+        if values and "\0" in "".join(values):
+            yield line, Rejected(Reason.BAD_ROW, f"{values!r:.200}: holds NUL")
+        elif values and len(values) != len(header):
+            yield line, Rejected(Reason.BAD_ROW, f"{values!r:.200}: {len(header)} values are needed")
+        elif values:
+            yield line, {name: value.strip() for name, value in zip(header, values, strict=True)}

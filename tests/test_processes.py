@@ -1,0 +1,102 @@
+"""Workers end with their parent, a lost one is told in one line, and so is a command that is asked to end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from shards import processes
+from shards.command_line import CommandGroup
+
+PARENT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from shards import processes
+import test_processes
+if __name__ == "__main__":
+    with processes.pool(2) as each:
+        for _ in each(test_processes.tell, [sys.argv[2]] * 2):
+            pass
+"""
+
+
+def tell(folder: str) -> None:
+    """Write down that a worker is there, and go on for long."""
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def children(parent: int) -> set[int]:
+    try:
+        return set(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
+    except FileNotFoundError:
+        return set()
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("when", ["while they start", "at work"])
+def test_workers_end_when_their_parent_is_killed(when: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(Path(__file__).parent), str(tmp_path)]
+    script = tmp_path.parent / f"{tmp_path.name}.py"
+    script.write_text(PARENT)
+    command[1:3] = [str(script)]
+    parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    found: set[int] = set()
+    while len(found) < 3 if when == "while they start" else len(os.listdir(tmp_path)) < 2:
+        found |= children(parent.pid)  # two workers, and what multiprocessing has beside them
+        assert parent.poll() is None
+        time.sleep(0.01)
+    found |= children(parent.pid)
+    parent.kill()
+    parent.wait()
+    while any(map(alive, found)):  # the test's own limit ends a worker that stays
+        time.sleep(0.05)
+
+
+def end(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_was_killed_is_told_with_the_likely_cause() -> None:
+    with (
+        pytest.raises(processes.WorkerLost, match=r"for want of memory.*fewer --workers"),
+        processes.pool(2) as each,
+    ):
+        list(each(end, [0]))
+
+
+@click.group(cls=CommandGroup, package="nothing")
+def program() -> None:
+    pass
+
+
+@program.command()
+@click.argument("number", type=int)
+def wait(number: int) -> None:
+    signal.raise_signal(signal.Signals(number))
+    time.sleep(600)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_asked_to_end_says_so_in_one_line(number: int, code: int) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    result = CliRunner().invoke(program, ["wait", str(int(number))])
+    assert result.exit_code == code
+    (line,) = result.stderr.split("\n", 1)[-1:] if result.stderr.startswith("\n") else [result.stderr]
+    assert line.startswith("Error: ")
+    assert "the same command resumes" in line
+    assert line.count("\n") == 1
+    assert signal.getsignal(signal.SIGTERM) is before
