@@ -121,7 +121,7 @@ DAMAGE: list[tuple[str, Callable[[dict[str, bytes]], None], str]] = [
     (
         "single",
         lambda m: record_of(m, lambda r: r["sources"][0].update(instances=[])),
-        "is not what its instances give",
+        "are not what mask.png covers",
     ),
     (
         "single",
@@ -150,6 +150,19 @@ def test_what_contradicts_itself_is_found(
     key = of_kind(Dataset(str(tmp_path / "a")), kind).key
     edit_members(tmp_path / "a", format.SAMPLES, lambda members: damage(members[key]))
     assert text in found(tmp_path / "a")
+
+
+def test_a_sound_that_no_scene_has_is_not_rendered(tmp_path: Path) -> None:
+    """Whatever a record asks for, no room is made for it."""
+    generated_shards.write_scenes(tmp_path / "a", samples=5)
+    key = of_kind(Dataset(str(tmp_path / "a")), "single").key
+    for sound in ({"duration_s": 1e12}, {"channels": 10**9}, {"channels": 2, "pan_law": "round"}):
+
+        def ask(members: dict[str, dict[str, bytes]], sound: dict = sound) -> None:
+            record_of(members[key], lambda told: told["sound"].update(sound))
+
+        edit_members(tmp_path / "a", format.SAMPLES, ask)
+        assert "a sound of" in found(tmp_path / "a")
 
 
 def test_a_record_is_of_a_scene_or_of_a_clip(generated: str) -> None:
