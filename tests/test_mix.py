@@ -127,6 +127,10 @@ def test_crops_and_short_clips() -> None:
     assert mix.crop_start(pcm, 4_000, "loudest") == best
     assert (mix.cropped(pcm, best, 4_000) == pcm[best : best + 4_000]).all()
     assert mix.crop_start(np.zeros(9_000, np.int16), 4_000, "loudest") == 0
+    for samples in (1, 1_599, 1_600, 4_321, 19_999, 20_000):
+        starts = range(0, len(pcm) - samples + 1, 1_600)
+        energies = [sum(int(value) ** 2 for value in pcm[at : at + samples]) for at in starts]
+        assert mix.crop_start(pcm, samples, "loudest") == 1_600 * energies.index(max(energies))
     short = np.arange(5, dtype=np.int16)
     assert mix.cropped(short, 0, 12).tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     assert mix.crop_start(short, 12, "middle") == 0

@@ -67,7 +67,7 @@ def _part(source: Source, pcm: np.ndarray, samples: int, recipe: Recipe) -> tupl
     """Where the part of a clip begins that is heard, and the part, `samples` long."""
     start = mix.crop_start(pcm, samples, recipe.scene.sound.crop)
     part = mix.cropped(pcm, start, samples)
-    peak, least = int(np.abs(part.astype(np.int32)).max(initial=0)) / 32768, recipe.select.silence_peak
+    peak, least = max(int(part.max()), -int(part.min())) / 32768, recipe.select.silence_peak
     if not peak or peak < least:
         clip = source.audio.id if source.audio else "noise"
         told = f"{clip} from {start / RATE_HZ:g} s on: peak {peak:.5f}; at least {least:g}"

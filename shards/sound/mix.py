@@ -61,9 +61,12 @@ def crop_start(pcm: np.ndarray, samples: int, rule: str) -> int:
         return 0
     if rule == "middle":
         return spare // 2
-    sums = np.concatenate([[0], np.cumsum(pcm.astype(np.int64) ** 2)])
-    starts = np.arange(0, spare + 1, _HOP)
-    return int(starts[np.argmax(sums[starts + samples] - sums[starts])])
+    blocks = np.resize(np.append(pcm, np.zeros(-len(pcm) % _HOP)), (-(-len(pcm) // _HOP), _HOP))
+    sums = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", blocks, blocks))])
+    begins, number = blocks[:, : samples % _HOP], samples // _HOP
+    rest = np.append(np.einsum("ij,ij->i", begins, begins), 0.0)
+    starts = np.arange(spare // _HOP + 1)
+    return int(_HOP * np.argmax(sums[starts + number] - sums[starts] + rest[starts + number]))
 
 
 def cropped(pcm: np.ndarray, start: int, samples: int) -> np.ndarray:
@@ -72,8 +75,9 @@ def cropped(pcm: np.ndarray, start: int, samples: int) -> np.ndarray:
 
 
 def energy(pcm: np.ndarray) -> int:
-    """Sum of squares of whole numbers, exact."""
-    return int((pcm.astype(np.int64) ** 2).sum())
+    """Sum of squares of whole numbers, exact: in doubles, below 2^53."""
+    values = pcm.astype(np.float64)
+    return int(np.einsum("i,i", values, values))  # not BLAS, whose threads fight those of the build
 
 
 def gain_to(level_db: float, pcm: np.ndarray) -> float:
