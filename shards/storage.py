@@ -391,8 +391,9 @@ def link(source: str, target: str) -> None:
 
 @_reads
 def exists(url: str) -> bool:
+    """Whether there is such a name; a link to nothing is one, which nobody can read."""
     if is_local(url):
-        return os.path.exists(local_path(url))
+        return os.path.lexists(local_path(url))
     fs, path = filesystem(url)
     return fs.exists(path)
 
