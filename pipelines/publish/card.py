@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
+from pipelines.recipes import recipe
 from shards import format
 from shards.manifest import Manifest
 
@@ -45,6 +46,7 @@ class Facts:
     picture: str
     bytes: int
     has_availability: bool
+    kinds: dict[str, int]  # samples per kind, of scenes
 
     @property
     def samples(self) -> int:
@@ -139,10 +141,16 @@ def _head(facts: Facts) -> str:
         if facts.joined
         else "Photos, masks, sounds and splits are those of a published dataset, brought into shards."
     )
+    what = (
+        "photos, each with a sound and the mask of what sounds in it, nothing where no source is seen"
+        if facts.kinds
+        else "triplets of a photo, the mask of what sounds in it, and a sound of it"
+    )
     text = (
         f"# {cell(made.name)} {facts.version}\n\n"
-        f"{facts.samples:,} triplets of a photo, the mask of what sounds in it, and a sound of it: "
-        f"{len(facts.categories)} categories. {joined}\n\n" + "\n".join(table) + "\n"
+        f"{facts.samples:,} {what}: {len(facts.categories)} categories. {joined}\n\n"
+        + "\n".join(table)
+        + "\n"
     )
     if facts.picture:
         text += f"\n![Some samples: the photo, what sounds tinted and outlined]({facts.picture})\n"
@@ -182,7 +190,7 @@ def _loading(facts: Facts) -> str:
     clips = f"{len(facts.manifest.pool_shards):,} shard(s)"
     return f"""## Load it
 
-A sample is `KEY.flac` (16 kHz mono), `KEY.jpg`, `KEY.json` (its record) and `KEY.mask.png` (0 or 255).
+{_members(facts)}
 {first}
 With `pip install webdataset`{" (and curl)" if hub else ""}:
 
@@ -232,6 +240,21 @@ def _fence(text: str) -> str:
     return "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
 
 
+def _members(facts: Facts) -> str:
+    made = recipe.recorded(facts.manifest)
+    stereo = made is not None and bool(made.scene.targets) and made.scene.sound.stereo
+    told = (
+        f"A sample is `KEY.flac` (16 kHz {'stereo' if stereo else 'mono'}), `KEY.jpg`, `KEY.json` (its record) and "
+        "`KEY.mask.png` (0 or 255)."
+    )
+    if "classes" not in facts.manifest.targets:
+        return told
+    return (
+        f"{told} `KEY.classes.png` has the number of the class that sounds at each pixel: 0 none, 255 ignore, else its "
+        "place in `classes` of `manifest.json`, which begins with 1."
+    )
+
+
 def _hub_split(split: str) -> str:
     return "validation" if split == "val" else split
 
@@ -242,6 +265,9 @@ def _composition(facts: Facts) -> str:
     for name in facts.categories:
         numbers = [str(counts[split]["categories"].get(name, 0)) for split in facts.splits]
         table.append(f"| {cell(name)} | {' | '.join(numbers)} |")
+    if facts.kinds:
+        kinds = ", ".join(f"{name} {number:,}" for name, number in facts.kinds.items())
+        table.insert(0, f"Kinds: {kinds}. A sample counts for each category that is seen and heard in it.\n")
     told = [
         f"{what} come from: {', '.join(f'{name} ({number:,})' for name, number in corpora.items())}."
         for what, corpora in (("Photos and masks", facts.image_corpora), ("Sounds", facts.audio_corpora))
