@@ -40,6 +40,7 @@ class Made:
     manifest: manifest.Manifest
     dropped: tuple[str, ...]  # sample ids
     repaired: tuple[str, ...]  # sample ids that hear another clip
+    clips: tuple[str, ...]  # ids of clips that left the pool
     rewritten: tuple[str, ...]  # shards
 
 
@@ -96,6 +97,7 @@ def write(dataset: Dataset, out: str, cut: Cut) -> Made:
         complete,
         tuple(sorted(str(row["item"]) for row in lost)),
         tuple(sorted(row["sample_id"] for row in samples.to_pylist() if row["key"] in heard)),
+        tuple(sorted(str(row["item"]) for row in silenced)),
         tuple(rewritten),
     )
 
