@@ -42,6 +42,6 @@ def main() -> None:
       avs-data verify out/demo
 
     Exit codes: 0 done; 1 refused, or something wrong was found; 2 a call that --help does not
-    describe; 130 interrupted.
+    describe; 130 interrupted; 143 asked to end.
     """
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns of cloud clients that are not needed

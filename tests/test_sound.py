@@ -513,11 +513,65 @@ def test_a_second_recording_of_another_rate_has_its_own_speed_or_none(kind: str)
 # --- damage
 
 
-def test_one_wrong_bit_in_a_flac() -> None:
-    content = bytearray(file("flac"))
-    content[len(content) // 2] ^= 4
-    # or the frame is not even found, and there are fewer samples than the header states
-    assert refused(bytes(content)).reason in (Reason.AUDIO_UNREADABLE, Reason.AUDIO_TRUNCATED)
+@pytest.mark.parametrize("seconds", [12.0, 5.0])
+@pytest.mark.parametrize("writer", ["FFmpeg", "libsndfile"])
+def test_one_wrong_bit_in_a_flac(writer: str, seconds: float) -> None:
+    rate, chance = 44_100, random.Random(writer)
+    content = file("flac", seconds) if writer == "FFmpeg" else written(signal(rate, seconds), rate, "FLAC")
+    begin = next(at for at in range(42, len(content)) if content[at : at + 2] == b"\xff\xf8")
+    for stated in (True, False):
+        spoiled = bytearray(content)
+        if not stated:
+            spoiled[21] &= 0xF0
+            spoiled[22:26] = bytes(4)
+        for at in (begin + 40, *(chance.randrange(begin, int(0.66 * len(content))) for _ in range(5))):
+            bit = 1 << chance.randrange(8)
+            spoiled[at] ^= bit
+            assert refused(bytes(spoiled)).reason is Reason.AUDIO_UNREADABLE, f"byte {at:,}, {bit}"
+            spoiled[at] ^= bit
+        assert len(read(bytes(spoiled))) == round(min(seconds, 10.0) * RATE_HZ)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"), [("wavpack", "matroska"), ("tta", "matroska"), ("ac3", "matroska")]
+)
+def test_a_wrong_checksum_of_other_codecs(codec: str, container: str) -> None:
+    content = bytearray(media.encoded(signal(48_000), 48_000, codec, container))
+    assert len(read(bytes(content))) > 2 * RATE_HZ
+    for at in (0.3, 0.5, 0.7):  # a frame may be as long as a second; in the last one the file may have ended
+        content[int(at * len(content))] ^= 4
+        assert refused(bytes(content)).reason in (Reason.AUDIO_UNREADABLE, Reason.AUDIO_TRUNCATED)
+        content[int(at * len(content))] ^= 4
+
+
+@pytest.mark.parametrize("codec", ["mp2", "ac3"])
+def test_a_program_stream_cut_between_its_packs(codec: str) -> None:
+    content = media.encoded(signal(48_000), 48_000, codec, "mpeg")
+    for end in range(4 * 2048, len(content) - 2048, 3 * 2048):
+        assert refused(content[:end]).reason is Reason.AUDIO_TRUNCATED
+
+
+def test_an_mp3_in_a_wav_of_unknown_length() -> None:
+    content = file("wav mp3")
+    begin = content.index(b"data") + 8
+    content = patched(content, begin - 4, b"\xff" * 4)
+    assert np.array_equal(read(content), read(file("wav mp3")))
+    ends, at = {begin}, begin
+    while (found := mpeg.frame(content[at : at + 7])) is not None:
+        at += found.length
+        ends.add(at)
+    first, last = sorted(ends)[40:43:2]
+    for end in range(first, last, 3):
+        if end not in ends:  # between two frames nothing tells
+            assert refused(content[:end]).reason is Reason.AUDIO_TRUNCATED, end
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "CAF", "W64"])
+def test_two_chunks_of_sound(kind: str) -> None:
+    content = written(signal(16_000, 1.0), 16_000, kind)
+    name = {"AIFF": b"SSND"}.get(kind, b"data")
+    at = content.index(name)
+    assert refused(content + content[at:]).reason is Reason.AUDIO_UNREADABLE
 
 
 @pytest.mark.parametrize("name", ["ogg vorbis", "ogg opus", "ts mp2", "webm"])

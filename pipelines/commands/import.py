@@ -75,10 +75,10 @@ def command(
             progress=lambda done, of: display.show("Write shards", done, of),
         )  # fmt: skip
     if as_json:
-        terminal.out_json({"out": out, "name": found.name, **counts})
+        terminal.out_json({"out": out, "name": found.name, **counts, "leaks": leaking})
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
     terminal.say(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}")
     for line in leaking:
-        terminal.say(f"leak: {line} ({_LEAKS[leaks]})")
+        (terminal.warn if leaks == "keep" else terminal.say)(f"leak: {line} ({_LEAKS[leaks]})")
     if said := guard.report(out):
         raise AvsError(said)

@@ -1,6 +1,6 @@
 """The media files of clips: which file below a folder is which clip's, by the names in common use."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from pipelines.corpora import names
@@ -36,17 +36,25 @@ class ClipFiles:
     others: list[str]
 
     @classmethod
-    def find(cls, corpora: str, folder: str, listed: Set[str], readings: Readings) -> "ClipFiles":
+    def find(
+        cls,
+        corpora: str,
+        folder: str,
+        listed: Set[str],
+        readings: Readings,
+        there: Sequence[str] | None = None,
+    ) -> "ClipFiles":
         """Of several files for one clip the likeliest name is read, then the one in the fewest folders, then by name.
 
         Args:
             listed: names of clips.
             readings: a file's name without extension -> what clips it may mean, the likeliest first: how likely (0:
                 most), and the clip's name. The first that is listed is taken.
+            there: files below the folder, where they are known already.
         """
         found: dict[str, list[tuple[int, int, str]]] = {}
         unknown, others = [], []
-        for file in names.tree(storage.join(corpora, folder)):
+        for file in names.tree(storage.join(corpora, folder)) if there is None else there:
             if not may_be_media(file):
                 others.append(file)
                 continue

@@ -1,6 +1,7 @@
 """Files of named chunks, tags or objects with lengths: WAV and its kin, AIFF, CAF, AU, AVI, FLAC's header, FLV, ASF.
 
-Each function but `check_wav` tells what shows that a file ends early; an empty text if nothing does.
+Each `…_ending` tells what shows that a file ends early; an empty text if nothing does. Each `check_…` rejects what
+FFmpeg would read in part.
 """
 
 import struct
@@ -31,22 +32,42 @@ def chunks(section: Section, at: int, form: str, own_header: bool = False, align
 
 
 def wav_ending(section: Section) -> str:
-    found = chunks(section, 12, _riff(section))
-    if section.at(0, 4) != b"RF64":
-        return _data_ending(section, found, b"data")
-    return _data_ending(section, _with_large_data(section, found), b"data", _UNKNOWN_64)
+    unknown_from = _UNKNOWN_64 if section.at(0, 4) == b"RF64" else _UNKNOWN
+    return _data_ending(section, _of_wav(section), b"data", unknown_from)
 
 
 def w64_ending(section: Section) -> str:
-    return _data_ending(section, chunks(section, 40, "<16sQ", own_header=True, align=8), b"data", _UNKNOWN_64)
+    return _data_ending(section, _of_w64(section), b"data", _UNKNOWN_64)
 
 
 def aiff_ending(section: Section) -> str:
-    return _data_ending(section, chunks(section, 12, ">4sI"), b"SSND")
+    return _data_ending(section, _of_aiff(section), b"SSND")
 
 
 def caf_ending(section: Section) -> str:
-    return _data_ending(section, chunks(section, 8, ">4sq", align=1), b"data", _UNKNOWN_64)
+    return _data_ending(section, _of_caf(section), b"data", _UNKNOWN_64)
+
+
+def _of_wav(section: Section) -> Chunks:
+    """An RF64's data chunk may have its length in another chunk."""
+    large = 0
+    for name, begin, length in chunks(section, 12, ">4sI" if section.at(0, 4) == b"RIFX" else "<4sI"):
+        if name == b"ds64":
+            large = int.from_bytes(section.at(begin + 8, 8), "little")
+        apart = name == b"data" and length == 0xFFFF_FFFF and section.at(0, 4) == b"RF64"
+        yield name, begin, large if apart else length
+
+
+def _of_w64(section: Section) -> Chunks:
+    return chunks(section, 40, "<16sQ", own_header=True, align=8)
+
+
+def _of_aiff(section: Section) -> Chunks:
+    return chunks(section, 12, ">4sI")
+
+
+def _of_caf(section: Section) -> Chunks:
+    return chunks(section, 8, ">4sq", align=1)
 
 
 def au_ending(section: Section) -> str:
@@ -64,28 +85,34 @@ def _data_ending(section: Section, found: Chunks, data: bytes, unknown_from: int
     return "it ends before its data begins" if end + 8 >= section.size else ""  # else these are no chunks
 
 
-def _riff(section: Section) -> str:
-    return ">4sI" if section.at(0, 4) == b"RIFX" else "<4sI"
-
-
-def _with_large_data(section: Section, found: Chunks) -> Chunks:
-    """The chunks of an RF64, whose data chunk may have its length in another chunk."""
-    large = 0
-    for name, begin, length in found:
-        if name == b"ds64":
-            large = int.from_bytes(section.at(begin + 8, 8), "little")
-        yield name, begin, large if name == b"data" and length == 0xFFFF_FFFF else length
-
-
 def check_wav(section: Section) -> None:
     """A data chunk of length 0 is read to the end of the file, unless only other chunks follow: then it is empty."""
     empty, last, end = False, b"", 0
-    for last, begin, length in chunks(section, 12, _riff(section)):
-        if last == b"data" and length:
-            return
+    for last, begin, length in _of_wav(section):
         empty, end = empty or last == b"data", begin + length + length % 2
+        if last == b"data" and length:
+            return _check_one(_of_wav(section), b"data")
     if empty and last != b"data" and end in (section.size, section.size + 1):
         raise Rejected(Reason.AUDIO_TOO_SHORT, "no samples: its data chunk is empty")
+
+
+def check_w64(section: Section) -> None:
+    _check_one(_of_w64(section), b"data")
+
+
+def check_aiff(section: Section) -> None:
+    _check_one(_of_aiff(section), b"SSND")
+
+
+def check_caf(section: Section) -> None:
+    _check_one(_of_caf(section), b"data")
+
+
+def _check_one(found: Chunks, data: bytes) -> None:
+    """Of several chunks of sound FFmpeg would read one alone."""
+    number = sum(name[:4] == data and length > 0 for name, _, length in found)
+    if number > 1:
+        raise Rejected(Reason.AUDIO_UNREADABLE, f"{number} chunks of sound; a file has one")
 
 
 def avi_ending(section: Section) -> str:

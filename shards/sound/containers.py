@@ -31,7 +31,7 @@ class Container:
 
 
 _WAV = Container("WAV", "wav", chunks.wav_ending, check=chunks.check_wav)
-_AIFF = Container("AIFF", "aiff", chunks.aiff_ending, states=True)
+_AIFF = Container("AIFF", "aiff", chunks.aiff_ending, check=chunks.check_aiff, states=True)
 _MP4 = Container("MP4", "mov", mp4.ending, check=mp4.check, clocked=True, seeks=True, states=True)
 _TRANSPORT = Container("MPEG-TS", "mpegts", mpeg.transport_ending, clocked=True)
 _FRAMES = {
@@ -42,9 +42,9 @@ _BY_FIRST_BYTES: dict[bytes, Container] = {
     b"fLaC": Container("FLAC", "flac", chunks.flac_ending, states=True),
     b"OggS": Container("Ogg", "ogg", ogg.ending, clocked=True),
     b"\x1a\x45\xdf\xa3": Container("Matroska", "matroska", matroska.ending, clocked=True, seeks=True),
-    b"caff": Container("CAF", "caf", chunks.caf_ending, states=True),
+    b"caff": Container("CAF", "caf", chunks.caf_ending, check=chunks.check_caf, states=True),
     b".snd": Container("AU", "au", chunks.au_ending, states=True),
-    b"riff": Container("W64", "w64", chunks.w64_ending),
+    b"riff": Container("W64", "w64", chunks.w64_ending, check=chunks.check_w64),
     b"FLV\1": Container("FLV", "flv", chunks.flv_ending, clocked=True),
     b"\x30\x26\xb2\x75": Container("ASF", "asf", chunks.asf_ending, clocked=True),
     b"\0\0\1\xba": Container("MPEG-PS", "mpeg", mpeg.program_ending, clocked=True),

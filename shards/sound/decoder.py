@@ -17,7 +17,7 @@ from av.audio.frame import format_dtypes
 
 from shards import storage
 from shards.rejections import Reason, Rejected
-from shards.sound import MAX_AUDIO_S, RATE_HZ, containers, mpeg, to_flac
+from shards.sound import MAX_AUDIO_S, RATE_HZ, containers, flac, mpeg, to_flac
 from shards.sound.containers import Container
 from shards.sound.section import Section
 from shards.sound.window import Window, plausible
@@ -30,6 +30,9 @@ _PREROLL_S = 2.0  # decoded and dropped after a seek: codecs need packets before
 _EDGE = RATE_HZ // 100
 _DTYPES = {**format_dtypes, "s64": "i8", "s64p": "i8"}
 _STEADY = 16  # frames whose times are averaged where a container rounds them
+_MPEG = frozenset({"mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float"})  # FFmpeg's decoders
+_SELF_FRAMED = _MPEG | {"ac3", "eac3"}  # each frame of which says how long it is
+_CHECKED = frozenset({"flac", "wavpack", "tta", "truehd", "mlp", "ac3", "eac3"})  # which have checksums
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,15 @@ class _Track:
         self._frame_s = 0.0  # the length of the last frame
         self._window = Window(0.0, 0.0)
         self._filled = False
+        codec = stream.codec_context.name
+        self._self_framed = codec in _SELF_FRAMED
+        self._mpeg_frames = container.demuxer in ("mp3", "aac") or (
+            container.demuxer in ("wav", "w64") and codec in _MPEG
+        )
+        self._numbers = flac.Numbers() if container.demuxer == "flac" else None
         if stream.channels and stream.rate:  # else the first frame tells
             plausible(stream.channels, stream.rate)
-        if stream.codec_context.name == "flac":  # which has a checksum of each frame
+        if codec in _CHECKED:
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
         stream.codec_context.open(strict=False)
 
@@ -206,7 +215,7 @@ class _Track:
         try:
             self._collect(window)
         except (av.FFmpegError, _Damaged) as error:
-            if window.reached_s < start_s + duration_s and self._lacks_s() != 0:
+            if window.reached_s < start_s + duration_s and self._lacks_s(0.05) != 0:
                 self._reject(error)
         self._filled = window.reached_s >= start_s + duration_s
         if not self._filled:
@@ -233,6 +242,7 @@ class _Track:
     def _collect(self, window: Window) -> None:
         at_s, frames = self._begin(window.begin_s)
         for frame in frames:
+            plausible(len(frame.layout.channels), frame.sample_rate)
             block, rate_hz = _planes(frame), frame.sample_rate
             if self._container.clocked and frame.pts is not None:
                 time_s = _time_s(frame)  # one that goes back begins another recording, as in a chained Ogg
@@ -241,7 +251,9 @@ class _Track:
                     at_s += gap_s
                     if at_s > window.begin_s:
                         raise _Damaged(f"{gap_s:.3f} s are missing", last=False)
-                self._next_s = time_s + frame.samples / rate_hz
+                self._next_s = time_s
+            if self._next_s is not None:
+                self._next_s += frame.samples / rate_hz
             window.add(block, rate_hz, at_s)
             self._frame_s = frame.samples / rate_hz
             at_s = window.reached_s
@@ -269,7 +281,7 @@ class _Track:
     def _frames(self) -> Iterator[av.AudioFrame]:
         """The frames of the packets that are left. One that does not decode is damage, unless it is no sound at all."""
         damage, stray, decoded = "", False, False
-        mpeg_frames = self._container.demuxer in ("mp3", "aac")
+        held: list[av.AudioFrame] = []  # of FLAC, until the next packet bears it out
         for packet in self._packets:
             if damage and packet.size:
                 raise _Damaged(damage, last=False)
@@ -277,6 +289,8 @@ class _Track:
                 self._first_pts = packet.pts
             if packet.is_corrupt and self._container.clocked and decoded:
                 damage = "a packet that is not complete"
+            if self._self_framed and mpeg.is_cut(bytes(packet)):
+                damage = "a frame that is not complete"
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -285,18 +299,20 @@ class _Track:
                     damage = _said(error)
             if frames and stray and decoded:  # it may stand before the first frame and behind the last
                 raise _Damaged("bytes between its frames that are none", last=False)
-            stray = stray or (mpeg_frames and mpeg.is_stray(bytes(packet)))
+            if self._numbers is not None and packet.size and not damage:
+                damage = self._numbers.fault(bytes(packet), [frame.samples for frame in frames])
+                frames, held = ([], []) if damage else (held, frames)
+            stray = stray or (self._mpeg_frames and mpeg.is_stray(bytes(packet)))
             decoded = decoded or bool(frames)
-            for frame in frames:
-                plausible(len(frame.layout.channels), frame.sample_rate)
-                yield frame
+            yield from frames
+        yield from held
         if damage:
             raise _Damaged(damage, last=True)
 
     def _is_sound(self, packet: av.Packet, decoded: bool) -> bool:
         """Not a tag between MPEG's frames, and not the part of a frame that a stream begins with."""
-        if self._container.demuxer in ("mp3", "aac"):
-            return mpeg.frame(bytes(packet)[:7]) is not None
+        if self._mpeg_frames:
+            return mpeg.frame(bytes(packet)[:7]) is not None or mpeg.is_cut(bytes(packet))
         return decoded or self._container.demuxer not in ("mpegts", "mpeg")
 
     def _expect_end(self) -> None:
@@ -304,7 +320,7 @@ class _Track:
         place = f"the sound ends at {self._window.reached_s:.3f} s"
         if cut := self._container.ending(self._section):
             raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}: {cut}")
-        if self._lacks_s():
+        if self._lacks_s(0.05 + 2 * self._frame_s):
             raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}, its header states {self._stated_s():.3f} s")
 
     def _reject(self, error: Exception) -> NoReturn:
@@ -317,13 +333,16 @@ class _Track:
             raise Rejected(Reason.AUDIO_TRUNCATED, f"{place}: {cut}") from error
         raise Rejected(Reason.AUDIO_UNREADABLE, f"{place}: {_said(error)}") from error
 
-    def _lacks_s(self) -> float | None:
-        """What the sound lacks to the length that the file states; None where it states none."""
+    def _lacks_s(self, slack_s: float) -> float | None:
+        """What the sound lacks to the length that the file states, 0 within the slack; None where it states none.
+
+        FLAC's is exact, whatever the slack.
+        """
         stated_s = self._stated_s()
         if stated_s is None:
             return None
-        exact = self._container.demuxer == "flac"
-        slack_s = 0.5 / self._stream.rate if exact else 0.05 + 2 * self._frame_s
+        if self._container.demuxer == "flac":
+            slack_s = 0.5 / self._stream.rate
         lacking_s = stated_s - max(self._window.reached_s, self._next_s or 0.0)
         return lacking_s if lacking_s > slack_s else 0.0
 

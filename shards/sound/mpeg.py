@@ -15,6 +15,7 @@ _MP3 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _LOW_MP1 = (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
 _LOW_MP23 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _KBPS = ((_MP1, _MP2, _MP3), (_LOW_MP1, _LOW_MP23, _LOW_MP23))
+_AC3 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _RATES_HZ = (44_100, 48_000, 32_000)
 _REACH = 1 << 20  # bytes of junk that may lie before the first frame, or between two
 _SURE = 3  # frames one behind the other that make a stream
@@ -120,6 +121,29 @@ def id3_length(head: bytes) -> int:
         return 0
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
     return size + (20 if head[5] & 0x10 else 10)
+
+
+def is_cut(packet: bytes) -> bool:
+    """Whether a packet has less of its frame, of MPEG audio or AC-3, than that says of its length."""
+    if packet[:2] == b"\x0b\x77":
+        return len(packet) < _ac3_length(packet)
+    if 0 < len(packet) < 7:  # less than a header
+        return packet[0] == 0xFF
+    found = frame(packet[:7])
+    return found is not None and len(packet) < found.length
+
+
+def _ac3_length(packet: bytes) -> int:
+    """Bytes of the frame of AC-3 or E-AC-3 that a packet begins; 0 where it does not say."""
+    if len(packet) < 6:
+        return 6
+    if packet[5] >> 3 > 10:  # E-AC-3
+        return 2 * ((packet[2] & 7) << 8 | packet[3]) + 2
+    rate, code = packet[4] >> 6, packet[4] & 63
+    if rate == 3 or code >= 2 * len(_AC3):
+        return 0
+    kbps = _AC3[code // 2]
+    return 2 * (kbps * 320 // 147 + code % 2) if rate == 1 else kbps * (4, 0, 6)[rate]
 
 
 def is_stray(packet: bytes) -> bool:
