@@ -11,7 +11,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
     cls=CommandGroup,
     package="pipelines.commands",
     about={
-        "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
+        "build": "Build a dataset from corpora: index, categorize, select, split, pair, shard.",
         "corpora": "List the corpora that can be built from, and where their files go.",
         "demo-corpora": "Write small generated corpora in the official layouts.",
         "diff": "Say what changed between two datasets, by record and with the cause.",

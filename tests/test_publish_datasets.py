@@ -301,7 +301,7 @@ def test_a_new_category_and_a_lost_clip_change_nothing_else(grown: tuple[str, st
     assert told["added", "new category"] == expected["added", "new category"] > 0
     assert told["re-paired", "source gone"] == expected["re-paired", "source gone"]
     assert told.total() == expected.total() + len(lost)
-    assert clip in found.clips_removed
+    assert clip in [removed for removed, *_ in found.clips_removed]
     plain = CliRunner().invoke(main, ["diff", *grown[:2], "--json"])
     assert json.loads(plain.stdout)["counts"] == found.counts()
     page = CliRunner().invoke(main, ["diff", *grown[:2], "--format", "markdown"])
@@ -409,6 +409,32 @@ def test_explain_tells_where_every_byte_is_and_draws_again(dataset: str) -> None
     result = CliRunner().invoke(main, ["explain", dataset, "nothing"])
     assert result.exit_code == 1
     assert "kept and dropped nothing" in result.output
+
+
+def test_a_clip_that_no_sample_hears_is_explained_and_taken_down(dataset: str, tmp_path: Path) -> None:
+    source, out = Dataset(dataset), str(tmp_path / "out")
+    pool, rows = source.table(format.POOL_TABLE).to_pylist(), source.table().to_pylist()
+    heard = {row["video_id"] for row in rows}
+    clip = next(row for row in pool if row["video_id"] not in heard)
+    may = [
+        row
+        for row in rows
+        if (row["split"], row["category"]) in {(clip["split"], c) for c in clip["categories"]}
+    ]
+    for asked in (clip["clip_id"], clip["clip_id"].split(":")[1], clip["video_id"]):
+        titles = {story.title: story for story in explain(source, asked)}
+        told = titles[f"{clip['clip_id']} is in the pool"].sections["pool"]
+        assert told["may be heard by"].startswith(f"{len(may)} sample(s) of {clip['split']}")
+    call = ["takedown", dataset, "--video", clip["video_id"], "--reason", "the owner asked", "--out", out]
+    result = CliRunner().invoke(main, call)
+    assert f"removed    {clip['clip_id']}, from the pool" in result.output
+    of_video = sum(row["video_id"] == clip["video_id"] for row in pool)
+    assert f"0 sample(s) and {of_video} clip(s) removed, 0 re-paired" in result.output
+    told = CliRunner().invoke(main, ["diff", dataset, out]).output
+    assert f"clip removed: {clip['clip_id']} (takedown: {clip['video_id']}: the owner asked)" in told
+    told = CliRunner().invoke(main, ["diff", dataset, out, "--format", "markdown"]).output
+    assert f"{of_video} clip(s) gone: takedown." in told
+    assert clip["clip_id"] in told
 
 
 def test_explain_takes_ids_with_and_without_their_corpus(dataset: str) -> None:

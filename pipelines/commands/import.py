@@ -25,7 +25,7 @@ _LEAKS = {
     type=click.FloatRange(0, 1),
     default=0.1,
     show_default=True,
-    help="Share of a split's samples that may be unusable; more is an error.",
+    help="Share of a split's samples that may be dropped, 0 to 1; where more is, the import is refused.",
 )
 @click.option(
     "--leaks",

@@ -5,8 +5,8 @@ and the MIDs of its labels, quoted and with commas between, all separated by a c
 dash. `class_labels_indices.csv` names the 527 classes. Labels are of the whole 10 s and of several levels: `Animal`
 beside `Dog`.
 
-There are no official names of clips. Read are, with any extension of sound or video and in folders or not, in this
-order, each also with a `Y` in front:
+There are no official names of clips. Read are, with any extension but those of text and pictures and in folders
+or not, in this order, each also with a `Y` in front:
 
     <id>_<start, 6 digits>      <id>_<start>            seconds; with three decimals, too
     <id>_<start>_<end>                                  seconds, or milliseconds where they are 1,000 or more apart

@@ -108,8 +108,8 @@ def write(
     if kept and lost:
         new_dataset.write_table(out, format.REJECTIONS, tables.REJECTIONS, rejected)
         raise TooManyDropped(
-            f"dropped {'; '.join(lost)}, and {may_drop:.0%} may be. {storage.join(out, format.REJECTIONS)} says "
-            "why of each; to write the dataset all the same, allow more with --may-drop"
+            f"dropped {'; '.join(lost)}; at most {may_drop:.0%} may be dropped. {storage.join(out, format.REJECTIONS)} "
+            "says why each was; to write the dataset all the same, allow more with --may-drop"
         )
     new_dataset.complete(out, about, shards, partial(parts.load, out), rejected)
     return reasons["clips"] + reasons["samples"] + Counter({"kept": kept})

@@ -163,8 +163,8 @@ def _head(facts: Facts) -> str:
 def _loading(facts: Facts) -> str:
     if facts.profile.reference_only:
         return (
-            "## Load it\n\nThis is a reference edition: the sounds are not in it, only their YouTube ids, times and "
-            "hashes.\n"
+            "## Load it\n\nThis is a reference-only edition: the sounds are not in it, only their YouTube ids, times "
+            "and hashes.\n"
             "Fetch the clips yourself, then rebuild the full shards, byte for byte:\n\n"
             "```sh\n"
             f"avs-data rehydrate {facts.place} --corpora CORPORA --out DATASET\n"

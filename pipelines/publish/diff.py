@@ -49,7 +49,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """Changes from `a` to `b`, samples of each, shards that both have, and clips that only one has."""
+    """Changes from `a` to `b`, samples of each, shards that both have, and clips that only one has.
+
+    `clips_removed` has id, cause and detail of each.
+    """
 
     a: str
     b: str
@@ -61,7 +64,7 @@ class Diff:
     bytes_same: int
     bytes_changed: int
     clips_added: tuple[str, ...]
-    clips_removed: tuple[str, ...]
+    clips_removed: tuple[tuple[str, str, str], ...]
     categories_added: tuple[str, ...]
     categories_removed: tuple[str, ...]
     changes: tuple[Change, ...]
@@ -149,7 +152,9 @@ def diff(a: Dataset, b: Dataset, name_a: str = "", name_b: str = "") -> Diff:
         bytes_same=sum(entry.bytes for entry in same),
         bytes_changed=sum(entry.bytes for entry in entries) - sum(entry.bytes for entry in same),
         clips_added=tuple(sorted(set(new.clips) - set(old.clips))),
-        clips_removed=tuple(sorted(set(old.clips) - set(new.clips))),
+        clips_removed=tuple(
+            (clip, *_why_clip_removed(clip, new, a, b)) for clip in sorted(set(old.clips) - set(new.clips))
+        ),
         categories_added=tuple(sorted(new.categories - old.categories)),
         categories_removed=tuple(sorted(old.categories - new.categories)),
         changes=tuple(sorted(changes, key=lambda change: (KINDS.index(change.kind), change.key))),
@@ -205,6 +210,11 @@ def _why_removed(row: dict[str, Any], new: _Side, a: Dataset, b: Dataset) -> tup
         if rejected["category"] in (None, row["category"]) or rejected["reason"] == Reason.LABEL_NOT_IN_MAP:
             return _cause(rejected, a, b)
     return "source gone", f"{row['image_id']} or its masks are no longer in the corpora"
+
+
+def _why_clip_removed(clip: str, new: _Side, a: Dataset, b: Dataset) -> tuple[str, str]:
+    rejected = new.rejected.get(clip)
+    return _cause(rejected[0], a, b) if rejected else ("source gone", f"{clip} is no longer in the corpora")
 
 
 def _why_added(row: dict[str, Any], old: _Side, new: _Side) -> tuple[str, str]:
@@ -274,10 +284,7 @@ def _why_repaired(before: dict[str, Any], after: dict[str, Any], old: _Side, new
     came = next((clip_id for clip_id in clip_ids(after) if clip_id not in clip_ids(before)), "")
     gone = next((clip_id for clip_id in clip_ids(before) if clip_id not in clip_ids(after)), came)
     if gone not in new.clips:
-        rejected = new.rejected.get(gone)
-        if rejected:
-            return _cause(rejected[0], old.dataset, new.dataset)
-        return "source gone", f"{gone} is no longer in the corpora"
+        return _why_clip_removed(gone, new, old.dataset, new.dataset)
     if old.dataset.manifest.seed != new.dataset.manifest.seed:
         return "rule changed", f"seed {new.dataset.manifest.seed}"
     if before["split"] != after["split"]:

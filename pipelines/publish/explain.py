@@ -51,6 +51,12 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
             if not ids.isdisjoint((row["image_id"], *records.clip_ids(row), *_videos(row), *row["mask_ids"]))
         ]
     stories = [sample_story(dataset, row) for row in found]
+    heard = {clip for row in rows for clip in (row["clip_id"], *row.get("clip_ids", ()))}
+    for clip in dataset.table(format.POOL_TABLE).to_pylist():
+        if clip["clip_id"] not in heard and not ids.isdisjoint(
+            (clip["key"], clip["clip_id"], clip["video_id"])
+        ):
+            stories.append(_unheard(clip, rows))
     rejected = dataset.table(format.REJECTIONS)
     dropped = "|".join(map(re.escape, sorted(ids)))
     sounds = "|".join(registry.names("sounds"))
@@ -65,6 +71,27 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
             f"video id as in {format.SAMPLES} and {format.REJECTIONS}"
         )
     return stories
+
+
+def _unheard(clip: dict[str, Any], rows: list[dict[str, Any]]) -> Story:
+    """Of a clip of the pool that no sample hears."""
+    may = [
+        row["sample_id"]
+        for row in rows
+        if row["split"] == clip["split"]
+        and not set(clip["categories"]).isdisjoint((row["category"], *row.get("categories", ())))
+    ]
+    facts = {
+        **{name: clip[name] for name in ("key", "video_id", "split", "label", "licence")},
+        "categories": ", ".join(clip["categories"]),
+        "time": f"from {clip['start_s']:g} s, {clip['duration_s']:g} s long",
+        "heard by": "no sample as the dataset is: each drew another clip",
+        "may be heard by": f"{len(may)} sample(s) of {clip['split']}, where a trainer draws anew"
+        + (f": {', '.join(may[:3])}{', …' if len(may) > 3 else ''}" if may else ""),
+        "tar": f"{clip['shard']}, offset {clip['flac_offset']}, {clip['flac_size']} bytes",
+        "sha256": clip["flac_sha256"],
+    }
+    return Story(f"{clip['clip_id']} is in the pool", {"pool": facts})
 
 
 def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:

@@ -1,4 +1,4 @@
-"""Reference edition and the user's own clips -> the full dataset, every byte checked against its manifest."""
+"""Reference-only edition and the user's own clips -> the full dataset, every byte checked against its manifest."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,11 +40,11 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
 
     Raises:
         ClaimError: `out` holds something else.
-        DatasetError: no reference edition, or a shard came out with other bytes.
+        DatasetError: no reference-only edition, or a shard came out with other bytes.
     """
     if not profiles.is_reference(edition):
         raise DatasetError(
-            f"{edition} is no reference edition: it has no {profiles.REFERENCE}/{format.MANIFEST}"
+            f"{edition} is no reference-only edition: it has no {profiles.REFERENCE}/{format.MANIFEST}"
         )
     dataset = profiles.AnyDataset(edition)
     made, url = dataset.manifest, storage.join(edition, profiles.REFERENCE, format.MANIFEST)

@@ -46,6 +46,7 @@ class Made:
     manifest: manifest.Manifest
     dropped: tuple[str, ...]  # sample ids
     repaired: tuple[str, ...]  # sample ids that hear another clip
+    clips: tuple[str, ...]  # ids of clips that left the pool
     rewritten: tuple[str, ...]  # shards
 
 
@@ -63,7 +64,13 @@ def write(dataset: Dataset, out: str, cut: Cut) -> Made:
     left = pool.filter(pc.invert(pc.is_in(pool["clip_id"], pa.array(list(cut.clips), pa.string()))))
     again, lost = _pair_again(dataset, samples, Pools(left), cut)
     silenced = [
-        rejection(cut.stage, row["clip_id"], cut.reason, cut.clips[row["clip_id"]], row["categories"][0])
+        rejection(
+            cut.stage,
+            row["clip_id"],
+            cut.reason,
+            cut.clips[row["clip_id"]],
+            next(iter(row["categories"]), None),
+        )
         for row in pool.to_pylist()
         if row["clip_id"] in cut.clips
     ]
@@ -103,6 +110,7 @@ def write(dataset: Dataset, out: str, cut: Cut) -> Made:
         complete,
         tuple(sorted(str(row["item"]) for row in lost)),
         tuple(sorted(row["sample_id"] for row in samples.to_pylist() if row["key"] in again)),
+        tuple(sorted(str(row["item"]) for row in silenced)),
         tuple(rewritten),
     )
 

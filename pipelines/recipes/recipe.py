@@ -3,7 +3,7 @@
 import hashlib
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -269,6 +269,8 @@ def read_table(cls: type, table: dict[str, Any], prefix: str, faults: list[str])
             value = float(value)
         if type(value) is not kind:
             faults.append(f"{where} = {value!r}: takes {_KINDS[kind]}")  # type: ignore[index]
+            if f.default is MISSING and f.default_factory is MISSING:
+                values[name] = value  # nothing is made of it
             continue
         low, high = f.metadata.get("low", value), f.metadata.get("high", value)
         if f.metadata and "low" in f.metadata and not low <= value <= high:
