@@ -13,11 +13,13 @@ import compose_spec
 import kubernetes_validate
 import pytest
 import yaml
-from apache_beam.options.pipeline_options import FlinkRunnerOptions
+from dask.utils import parse_bytes
+from distributed.cli import dask_scheduler, dask_worker
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 README = (DOCKER / "README.md").read_text()
+CLUSTER = (ROOT / "docs" / "cluster.md").read_text()
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 DOCKERFILES = sorted(DOCKER.glob("*/Dockerfile"))
@@ -26,7 +28,7 @@ MANIFESTS = sorted(
     path for folder in FOLDERS for path in folder.glob("*.yaml") if path.name != "kustomization.yaml"
 )
 PINNED = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
-OURS = {"avs-data", "avs-train", "avs-job-server", "avs-storage"}
+OURS = {"avs-data", "avs-train", "avs-storage"}
 
 
 def objects(path):
@@ -98,28 +100,21 @@ def test_no_image_runs_as_root_and_every_base_has_a_tag(path):
 
 
 def test_versions_are_the_projects_own():
-    beam = froms(DOCKER / "pipelines" / "Dockerfile")[-1]
-    assert beam.endswith(f":{PINNED['apache-beam']}")
-    assert PINNED["apache-beam"] == version("apache-beam")
     python = [
         re.search(r"python3?:?(3\.\d+)", image)[1] for image in froms(DOCKER / "pipelines" / "Dockerfile")
     ]
+    assert len(python) == 2
     assert len(set(python)) == 1, "the wheel is built and installed with one Python"
+    for package in ("apache-beam", "dask", "distributed"):
+        assert PINNED[package] == version(package)
     cuda = re.search(r"cuda:(\d+\.\d+)", froms(DOCKER / "train" / "Dockerfile")[-1])[1]
     assert PINNED["cuda-toolkit"].startswith(f"{cuda}.")
-    jar = re.search(
-        r"beam-runners-flink-([\d.]+)-job-server:([\d.]+)", (DOCKER / "job_server" / "Dockerfile").read_text()
-    )
-    assert jar[2] == PINNED["apache-beam"]
-    assert jar[1] in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS
     images = {service["image"] for service in SERVICES.values()} | {
         container["image"] for _, pod in pods() for container in pod["spec"]["containers"]
     }
-    flinks = {image for image in images if image.startswith("flink:")}
-    assert {re.match(r"flink:(\d+\.\d+)\.", image)[1] for image in flinks} == {jar[1]}
     server = re.search(r"^version=(\S+)$", (ROOT / "tests/servers/build.sh").read_text(), re.MULTILINE)[1]
     assert f"versitygw@{server}" in (DOCKER / "storage" / "Dockerfile").read_text()
-    assert images - flinks <= OURS
+    assert images == OURS
 
 
 # --- the compose file
@@ -138,7 +133,7 @@ def test_services_name_what_is_there():
     built = {service["image"] for service in SERVICES.values() if "build" in service}
     assert built == OURS
     for name, service in SERVICES.items():
-        assert service["image"] in built or service["image"].startswith("flink:"), name
+        assert service["image"] in built, name
         assert service.get("command", name == "storage"), name
         assert set(service.get("depends_on", ())) <= set(SERVICES), name
         if "build" in service:
@@ -149,13 +144,6 @@ def test_services_name_what_is_there():
             )
         for volume in service.get("volumes", ()):
             assert volume.split(":")[0] in COMPOSE["volumes"], name
-
-
-def test_a_worker_pool_shares_the_network_of_its_task_manager():
-    pools = {name for name, service in SERVICES.items() if service.get("command") == "--worker_pool"}
-    managers = {name for name, service in SERVICES.items() if service.get("command") == "taskmanager"}
-    assert {SERVICES[name]["network_mode"].removeprefix("service:") for name in pools} == managers
-    assert all("ports" not in SERVICES[name] for name in pools), "compose refuses ports there"
 
 
 def test_ports_are_open_to_this_machine_alone_and_listed_in_the_readme():
@@ -171,7 +159,7 @@ def test_ports_are_open_to_this_machine_alone_and_listed_in_the_readme():
             host, outer, inner = mapping.rsplit(":", 2)
             assert host == "127.0.0.1", name
             assert outer == inner
-            assert inner in exposed | {"8081"}, name
+            assert inner in exposed, name
             assert re.search(rf"localhost:{outer}\b", README), f"{name}: {outer}"
 
 
@@ -260,7 +248,42 @@ def test_services_find_their_pods_and_claims_exist():
 # --- commands
 
 
-def test_builds_name_the_engine_that_this_page_starts():
+def dask(words):
+    """A call of the command `dask`, parsed by itself; with its settings."""
+    command = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}[words[1]]
+    return command.make_context(" ".join(words[:2]), list(words[2:])).params
+
+
+def served():
+    """(where it is written, words, memory limit in bytes) of each container that `dask` runs in."""
+    for name, service in SERVICES.items():
+        yield f"compose {name}", [*service.get("entrypoint", ()), *service.get("command", ())], None
+    text = re.search(r"```yaml\n(.*?)```", CLUSTER, re.DOTALL)[1]
+    group = yaml.safe_load(text)["spec"]
+    for name, pod in [
+        *((name, pod["spec"]) for name, pod in pods()),
+        *((n, group[n]["spec"]) for n in group),
+    ]:
+        for container in pod["containers"]:
+            words = [*container.get("command", ()), *container.get("args", ())]
+            yield name, words, container.get("resources", {}).get("limits", {}).get("memory")
+
+
+def test_workers_have_one_thread_and_a_limit_below_their_containers():
+    settings = {"scheduler": 0, "worker": 0}
+    for name, words, memory in served():
+        if words[:1] != ["dask"]:
+            continue
+        found = dask(words)
+        settings[words[1]] += 1
+        if words[1] == "worker":
+            assert found["nthreads"] == 1, name
+            limit = parse_bytes(found["memory_limit"])
+            assert memory is None or limit < parse_bytes(f"{memory}B"), name
+    assert settings == {"scheduler": 3, "worker": 3}
+
+
+def test_builds_name_the_scheduler_that_this_page_starts():
     text = re.sub(r"\\\n\s*", " ", "\n".join(re.findall(r"```\n(.*?)```", README, re.DOTALL)))
     builds = re.findall(r"avs-data (build .+)", text)
     builds += [
@@ -269,20 +292,17 @@ def test_builds_name_the_engine_that_this_page_starts():
         for container in pod["spec"]["containers"]
         if container.get("command") == ["avs-data"] and container["args"][0] == "build"
     ]
-    assert len(builds) >= 2
+    assert len(builds) == 2
+    assert "scheduler" in SERVICES
+    assert "scheduler" in {each["metadata"]["name"] for each in OBJECTS if each["kind"] == "Service"}
     for call in builds:
-        place = (
-            "localhost:8073" if " demo " in call else "job-server:8099"
-        )  # Prism on one machine; the cluster
-        for option in ("--runner PortableRunner", f"--job_endpoint {place}", "--environment_type EXTERNAL",
-                       "--environment_config localhost:50000"):  # fmt: skip
-            assert option in call.replace("=", " "), call
+        assert "--scheduler tcp://scheduler:8786" in call.replace("=", " "), call
 
 
 def test_trained_configurations_exist():
     from avs_train import config
 
-    shown = re.findall(r"-m avs_train fit (\w+)", README)
+    shown = re.findall(r"-m avs_train fit (\w+)", README + CLUSTER)
     shown += [arguments[arguments.index("fit") + 1] for arguments in (
         SERVICES["train"]["command"],
         next(pod["spec"]["containers"][0]["args"] for name, pod in pods() if name == "train"),

@@ -25,6 +25,7 @@ from shards.errors import AvsError
 
 _ANSWER_S = 15.0  # for a scheduler to answer
 _LOST_S = 60.0  # for one that went away to come back
+_ALONE_S = 600.0  # for the last worker that went away to be followed by another
 _LOOK_S = 0.5
 _PER_THREAD, _FEWEST, _MOST = (
     4,
@@ -102,8 +103,15 @@ class Cluster:
                 tasks(plan, partitions, partial(_run_task, look())), optimize_graph=False
             )
 
+            seen = time.monotonic()
+
             def look_again() -> None:
+                nonlocal seen
                 workers = client.scheduler_info(n_workers=0)["n_workers"]
+                if workers:
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > _ALONE_S:
+                    raise ClusterError(f"all workers of {self.scheduler} went away, and none came for 10 minutes")
                 repeated = ended.total() - len(ended)
                 if say:
                     say(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shards import manifest
 
 _SMALL = (
-    1_000  # samples; below it, starting processes takes longer than they save (docker/README.md measured it)
+    1_000  # samples; below it, starting processes takes longer than they save (docs/cluster.md measured it)
 )
 
 
