@@ -39,6 +39,11 @@ def sample_id(image_id: str, category: str, mask_id: str | None = None) -> str:
     return "|".join([image_id, category] + ([mask_id] if mask_id else []))
 
 
+def is_frame(image_id: str) -> bool:
+    """Whether a photo is a frame of a video, VIDEO#FRAME: what sounds there may not be seen."""
+    return "#" in image_id
+
+
 def sample_members(targets: Sequence[str]) -> tuple[str, ...]:
     """The extensions of a sample, in the order of the tar."""
     return (CLASSES, *SAMPLE_MEMBERS) if "classes" in targets else SAMPLE_MEMBERS

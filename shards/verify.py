@@ -493,6 +493,8 @@ def _check_pictures(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[st
         yield f"mask.png: {area} pixels in {box}; the table says {row['area_px']}"
     if area / pixels.size != row["area_fraction"]:
         yield f"mask.png: {area / pixels.size} of the photo; the table says {row['area_fraction']}"
+    if not area and "kind" not in row and not format.is_frame(row["image_id"]):
+        yield "mask.png: no pixel is 255, and the photo is no frame of a video"
 
 
 def _box(pixels: np.ndarray) -> tuple[int, int, int, int]:

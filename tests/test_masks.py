@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from pycocotools import mask as coco
 
 from pipelines.media import mask_images, masks
@@ -248,6 +248,48 @@ def test_several_objects_are_one_mask_where_a_release_means_so(name: str) -> Non
 def test_several_objects_do_not_make_everything_clear(name: str) -> None:
     with pytest.raises(Rejected):
         mask_images.read(UNCLEAR[name], max_pixels=10**6, several=True)
+
+
+def border(reach: int) -> np.ndarray:
+    """(120, 160) bool: at most `reach` from the outline."""
+    whole = Image.fromarray(L)
+    size = 2 * reach + 1
+    return np.asarray(whole.filter(ImageFilter.MaxFilter(size))) != np.asarray(
+        whole.filter(ImageFilter.MinFilter(size))
+    )
+
+
+def voc(void: tuple[int, int, int]) -> np.ndarray:
+    """(120, 160, 3) uint8: an object in red, and around it what is uncertain."""
+    return np.where(border(2)[..., None], np.array(void, np.uint8), coloured((192, 0, 0)))
+
+
+def in_palette(void: tuple[int, int, int]) -> bytes:
+    """What is uncertain is index 255, the object 15."""
+    black = (0, 0, 0)
+    return palette(np.where(border(2), 255, ONES * 15), [black] * 15 + [(192, 0, 0)] + [black] * 239 + [void])
+
+
+def matte() -> bytes:
+    large = Image.fromarray(np.kron(L, np.ones((4, 4), np.uint8))).reduce(3)
+    return image((np.asarray(large) * 0.78).astype(np.uint8))
+
+
+UNCERTAIN = {
+    "a soft matte": matte(),
+    "a palette with a border of void": in_palette((224, 224, 192)),
+    "a palette with a white border": in_palette((255, 255, 255)),
+    "colours with a border of void": image(voc((224, 224, 192))),
+    "a trimap": image(np.where(border(8), 128, L).astype(np.uint8)),
+    "numbers with a border of 255": UNCLEAR["an instance and its border"],
+}
+
+
+@pytest.mark.parametrize("name", UNCERTAIN)
+def test_what_is_uncertain_is_no_object_in_an_import_either(name: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        mask_images.read(UNCERTAIN[name], max_pixels=10**6, several=True)
+    assert caught.value.reason is Reason.MASK_AMBIGUOUS
 
 
 def test_all_black_and_all_white() -> None:

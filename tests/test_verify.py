@@ -189,16 +189,15 @@ def test_a_photo_that_readers_would_turn_is_found(copy: Path) -> None:
     assert "jpg: its metadata tell readers to turn it, which would not turn the mask" in found(copy)
 
 
-def test_a_mask_of_another_shape_is_found(copy: Path) -> None:
+def test_a_mask_of_another_shape_and_without_a_pixel_is_found(copy: Path) -> None:
     def change(members: dict[str, bytes]) -> None:
-        pixels = np.asarray(Image.open(io.BytesIO(members["mask.png"]))).copy()
-        pixels[0, :5] = 255 - pixels[0, :5]
-        members["mask.png"] = png(pixels)
+        members["mask.png"] = png(np.zeros_like(np.asarray(Image.open(io.BytesIO(members["mask.png"])))))
 
     edit_first_sample(copy, change)
     text = found(copy)
     assert "json: sha256 of mask.png" in text
     assert "; the table says" in text
+    assert "mask.png: no pixel is 255" in text
 
 
 def test_the_command_exits_with_one_and_prints_the_place(copy: Path) -> None:

@@ -285,6 +285,8 @@ def _write_samples(
             mask = numbers > 0
         else:
             mask = media.mask(mask_url, width, height)
+            if not mask.any() and not format.is_frame(row["image_id"]):
+                raise Rejected(Reason.MASK_EMPTY, "no pixel set")
         photo, png = Content.of(jpg), Content.of(masks.png(mask))
         flac, heard_clip = read_clip(out, clip)
         record = SampleRecord(

@@ -26,8 +26,9 @@ NOISE_PX = 8  # and the many of compression noise: a block of JPEG
 _COLOUR_NOISE_PX = 16  # where its colours are halved
 _NOISE_GREYS = 4  # different greys at least that make noise; fewer are values that mean something
 _MOSTLY_GREY = 0.5  # of the pixels
-_SOLID = 0.005  # of the object's area: more 3 x 3 blocks of one grey are regions, no noise
-_FLAT = 0.5  # of what is not black: as many pixels in 2 x 2 blocks of one colour make a drawing
+_SOLID = 0.005  # of the object's area: more 3 x 3 blocks of one grey are regions; more pixels of thin values, edges
+_FLAT = 0.5  # of the pixels of one value: as many in 2 x 2 blocks make a drawn object
+_VOID, _VOID_COLOUR = 255, 0xE0E0C0  # of PASCAL VOC: neither object nor ground
 _DRAWN_COLOURS = 256  # at most
 _ONE_COLOUR = 64  # of 255: how far its channels may differ from pixel to pixel
 
@@ -53,8 +54,8 @@ def read(content: bytes, *, max_pixels: int, several: bool = False) -> np.ndarra
     """The object of a mask image, PNG of any kind or JPEG: (height, width) bool.
 
     Args:
-        several: objects drawn in greys or colours of their own are one mask together: whatever is not black.
-            Without, the image is of one object, and such a drawing is ambiguous.
+        several: objects drawn in greys or colours of their own are one mask together. What may be an edge or a zone of
+            uncertainty is no object. Without, the image is of one object, and such a drawing is ambiguous.
 
     Raises:
         Rejected: not readable, too large, or ambiguous.
@@ -126,7 +127,11 @@ def _reading(image: Image.Image, several: bool) -> Reading:
 def _palette(indices: np.ndarray, shown: np.ndarray, several: bool) -> Reading:
     """By colour, as long as index 0 is no object; by index where the colours do not tell."""
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
-    by_colour = _colours(shown, several, False)
+    by_colour = _colours(shown, False, False)
+    if several and not isinstance(by_colour, np.ndarray):
+        if used[-1] == _VOID and len(used) > 2:
+            return _Unclear(f"index {_VOID} beside others, as VOC marks what is uncertain")
+        by_colour = _colours(shown, True, False)
     if len(used) == 1:
         says = _Flat(bool(used[0]))
         return (
@@ -139,7 +144,7 @@ def _palette(indices: np.ndarray, shown: np.ndarray, several: bool) -> Reading:
     if used[0] == 0 and (several or len(used) == 2):
         light = shown.sum(axis=2, dtype=np.int32)
         if light[background].max() <= light[~background].min():
-            return ~background
+            return ~background if len(used) == 2 else _drawn(indices)
     return by_colour if isinstance(by_colour, _Unclear) else _Unclear("several indices of one colour")
 
 
@@ -158,9 +163,9 @@ def _colours(values: np.ndarray, several: bool, lossy: bool) -> Reading:
     found = _graded(values.max(axis=2), 255, _COLOUR_NOISE_PX)
     if isinstance(found, np.ndarray) and (several or _is_one_colour(values, found)):
         return found
-    if several and not lossy and kinds[0] == 0 and len(kinds) <= _DRAWN_COLOURS and _is_drawn(codes):
-        return codes != 0
-    return _Unclear("several colours")
+    if not several or lossy or kinds[0] != 0 or len(kinds) > _DRAWN_COLOURS or _VOID_COLOUR in kinds:
+        return _Unclear("several colours")
+    return _drawn(codes)
 
 
 def _is_one_colour(values: np.ndarray, where: np.ndarray) -> bool:
@@ -177,9 +182,14 @@ def _grey(values: np.ndarray, several: bool, lossy: bool) -> Reading:
     if not lossy and low == 0 and (values[values != 0] == high).all():
         return values != 0
     found = _graded(values, top, NOISE_PX)
-    if isinstance(found, _Unclear) and several and not lossy and low == 0 and _is_drawn(values):
-        return values != 0
-    return found
+    if isinstance(found, np.ndarray) or not several or lossy or low:
+        return found
+    greys = np.unique(values[values != 0])
+    if high == top and greys[0] < top // 8:
+        return _Unclear(f"{top} beside small numbers, as for what is uncertain")
+    if high == top and len(greys) == 2 and abs(int(greys[0]) - top / 2) < top / 8:
+        return _Unclear("black, white and half: the half may be what is uncertain")
+    return _drawn(values)
 
 
 def _graded(values: np.ndarray, top: int, noise_px: int) -> np.ndarray | _Unclear:
@@ -226,8 +236,15 @@ def _solid(values: np.ndarray, where: np.ndarray) -> int:
     return int((alike & where[1:-1, 1:-1]).sum())
 
 
-def _is_drawn(values: np.ndarray) -> bool:
-    """Whether what is not black lies in flat regions, as drawn objects do, not in ramps or the grain of a photo."""
+def _drawn(values: np.ndarray) -> np.ndarray | _Unclear:
+    """Objects that have a value each, and fill regions with it, as ramps, soft edges and grain do not."""
     here = values[:-1, :-1]
-    flat = (here == values[1:, :-1]) & (here == values[:-1, 1:]) & (here == values[1:, 1:]) & (here != 0)
-    return bool(flat.sum() >= _FLAT * (values != 0).sum())
+    flat = (here == values[1:, :-1]) & (here == values[:-1, 1:]) & (here == values[1:, 1:])
+    kinds, sizes = np.unique(values[values != 0], return_counts=True)
+    blocks = np.searchsorted(np.sort(here[flat]), kinds, "right") - np.searchsorted(
+        np.sort(here[flat]), kinds
+    )
+    solid = blocks >= _FLAT * sizes
+    if sizes[~solid].sum() > _SOLID * sizes[solid].sum():
+        return _Unclear(f"{np.count_nonzero(~solid)} values that fill no region")
+    return np.isin(values, kinds[solid])
