@@ -111,7 +111,9 @@ class Cluster:
                 if workers:
                     seen = time.monotonic()
                 elif time.monotonic() - seen > _ALONE_S:
-                    raise ClusterError(f"all workers of {self.scheduler} went away, and none came for 10 minutes")
+                    raise ClusterError(
+                        f"all workers of {self.scheduler} went away, and none came for 10 minutes"
+                    )
                 repeated = ended.total() - len(ended)
                 if say:
                     say(
