@@ -17,9 +17,11 @@ _CODINGS = {
     0xC9: "arithmetic coding", 0xCA: "arithmetic coding", 0xCB: "lossless coding", 0xCD: "arithmetic coding",
     0xCE: "arithmetic coding", 0xCF: "lossless coding",
 }  # fmt: skip
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
+_PROGRESSIVE = 0xC2
+_NO_PIXELS = frozenset({*range(0xE1, 0xF0), 0xFE}) - {0xEE}  # APP1 to APP15 but Adobe's, and comments
 _APP1, _APP2, _APP13 = 0xE1, 0xE2, 0xED
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # in coded data: not a stuffed byte, not a restart
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
@@ -96,7 +98,56 @@ def _unsupported(marker: int, precision: int, components: int) -> str:
 
 def scans(content: bytes) -> int:
     """How many passes over the image its coded data makes."""
-    return sum(marker == _SOS for marker, _ in _coded(content, 0))
+    return sum(segment.marker == _SOS for segment in _coded(content))
+
+
+def complete_scans(content: bytes) -> int:
+    """How many passes over the image its coded data makes, which together code all of it.
+
+    Raises:
+        JpegError: more than MAX_SCANS, no end, or coefficients are missing: a photo of several scans that ends early.
+    """
+    header = next((segment for segment in _segments(content) if segment.marker in _FRAMES), None)
+    if header is None:
+        raise JpegError("no frame header before the coded data")
+    *starts, end = _coded(content)
+    if end.marker != _EOI:
+        raise JpegError("the coded data has no end")
+    found = [segment.payload(content) for segment in starts]
+    if len(found) > MAX_SCANS:
+        raise JpegError(f"{len(found)} scans; at most {MAX_SCANS}")
+    progressive, components = header.marker == _PROGRESSIVE, header.payload(content)[6::3]
+    lacking = {(component, band) for component in components for band in range(64 if progressive else 1)}
+    for scan in found:
+        if len(scan) < 6 or len(scan) < 4 + 2 * scan[0]:
+            raise JpegError("a scan whose header is cut")
+        which, how = scan[1 : 1 + 2 * scan[0] : 2], scan[1 + 2 * scan[0] :]
+        bands = range(how[0], how[1] + 1) if progressive else range(1)
+        if not progressive or not how[2] & 15:  # else their last bits are still to come
+            lacking -= {(component, band) for component in which for band in bands}
+    if lacking:
+        raise JpegError(f"its {len(found)} scans lack {len(lacking)} coefficients")
+    return len(found)
+
+
+def bare(content: bytes, noise: bytes = b"") -> bytes:
+    """The photo with nothing that its pixels do not need.
+
+    Args:
+        noise: put behind the coded data, where it changes no pixel if that is complete. Without bytes of 255, and only
+            for a photo that has an end.
+    """
+    parts, at = [content[:2]], 2
+    for segment in _segments(content):
+        if segment.marker not in _NO_PIXELS:
+            parts.append(content[segment.start : segment.end])
+        at = segment.end
+    if noise:
+        *_, scan, end = [segment.end for segment in _coded(content)]
+        restart = bytes((0xFF, 0xD0 + len(_RESTART.findall(content, scan, end - 2)) % 8))
+        parts += [content[at : end - 2], noise, restart, noise]
+        at = end - 2
+    return b"".join([*parts, content[at:]])
 
 
 def cleared(content: bytes) -> bytes:
@@ -137,7 +188,7 @@ def plain(content: bytes) -> bytes:
     Further pictures (Multi-Picture Format) and whatever else follows are left out.
     """
     content = cleared(content)
-    end = next((at for marker, at in _coded(content, 0) if marker == _EOI), len(content))
+    end = next((each.end for each in _coded(content) if each.marker == _EOI), len(content))
     parts, at = [], 0
     for segment in _segments(content):
         if segment.marker == _APP2 and segment.payload(content).startswith(b"MPF\0"):
@@ -171,21 +222,21 @@ def _segments(content: bytes) -> Iterator[_Segment]:
             return
 
 
-def _coded(content: bytes, at: int) -> Iterator[tuple[int, int]]:
-    """(marker, where it ends) of every start of scan and of the end, from the first scan on."""
+def _coded(content: bytes) -> Iterator[_Segment]:
+    """Every start of scan, and the end."""
     *_, scan = _segments(content)
-    yield _SOS, scan.end
+    yield scan
     at = scan.end
     while found := _MARKER.search(content, at):
         marker = found[1][0]
         if marker == _EOI:
-            yield marker, found.end()
+            yield _Segment(marker, found.start(), found.end())
             return
         if marker == _SOI:
             return
         at = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
         if marker == _SOS:
-            yield marker, at
+            yield _Segment(marker, found.start(), at)
 
 
 def _extended(content: bytes) -> bytes:

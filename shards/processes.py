@@ -1,5 +1,6 @@
 """Processes that share a command's work on one machine."""
 
+import logging
 import os
 import signal
 import threading
@@ -69,5 +70,6 @@ def executor(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin(parent: int) -> None:
+    logging.disable(logging.WARNING)  # Beam warns of cloud clients that are not needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     follow(parent)

@@ -38,6 +38,7 @@ def test_photos() -> None:
     spoiled = bytearray(good)
     spoiled[300:-2] = b""  # the header and an end marker, little between
     assert cause(bytes(spoiled)) is Cause.DECODE_ERROR
+    assert cause(good[:1500] + b"\xff\xd9" + good[1500:]) is Cause.DECODE_ERROR
 
 
 def test_a_decompression_bomb_is_refused_from_its_header() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipelines.media import images
+from pipelines.fetch import photos
+from pipelines.media import images, mask_images
 from shards import jpeg
 from shards.rejections import Reason, Rejected
 
@@ -285,7 +286,7 @@ def test_what_is_no_photo(tmp_path: Path) -> None:
         (whole[:2] + b"\xff\xd9" + whole[2:], "no JPEG: a header that ends before the coded data"),
         (whole[:2] + b"\xff\xe0\0\0" + whole[2:], "no JPEG: a segment of no length"),
         (changed_frame(whole, height=0), "no JPEG: 64 x 0 pixels"),
-        (whole[:-200], "image file is truncated"),
+        (whole[:-200], "the coded data has no end"),
     ):
         reason, detail = rejection(content, tmp_path)
         assert reason == Reason.IMAGE_UNREADABLE
@@ -293,6 +294,51 @@ def test_what_is_no_photo(tmp_path: Path) -> None:
     assert rejection(whole, tmp_path, min_side_px=41)[0] == Reason.IMAGE_TOO_SMALL
     assert rejection(whole, tmp_path, max_pixels=2559)[0] == Reason.IMAGE_TOO_LARGE
     assert rejection(changed_frame(whole, width=65_535, height=65_535), tmp_path)[0] == Reason.IMAGE_TOO_LARGE
+
+
+def noisy(**options: object) -> bytes:
+    grain = np.random.default_rng(1).normal(0, 20, (217, 333, 3))
+    grain[150:] = 0  # a flat ground, as many photos have
+    buffer = io.BytesIO()
+    image = Image.fromarray((128 + np.linspace(-90, 70, 333)[:, None] + grain).clip(0, 255).astype(np.uint8))
+    image.convert(str(options.pop("mode", "RGB"))).save(buffer, "JPEG", quality=90, **options)
+    return buffer.getvalue()
+
+
+CODINGS = [
+    {}, {"progressive": True}, {"restart_marker_blocks": 4}, {"restart_marker_rows": 1}, {"subsampling": 0},
+    {"mode": "L"}, {"optimize": True}, {"keep_rgb": True}, {"mode": "L", "progressive": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", CODINGS, ids=str)
+def test_coded_data_that_ends_before_the_picture(options: dict[str, object]) -> None:
+    content = noisy(**options)
+    assert images.checked(content, 333, 217) == content
+    start = content.index(b"\xff\xda") + 14
+    for share in (0.02, 0.3, 0.5, 0.9, 0.98):
+        at = start + int(share * (len(content) - start))
+        while 0xFF in content[at - 2 : at]:  # not inside a marker
+            at += 1
+        for spoiled in (content[:at] + b"\xff\xd9", content[:at] + b"\xff\xd9" + content[at:]):
+            with pytest.raises(Rejected) as caught:
+                images.checked(spoiled, 333, 217)
+            assert caught.value.reason is Reason.IMAGE_UNREADABLE
+
+
+def test_a_grey_photo_is_complete() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (100, 80), (128, 128, 128)).save(buffer, "JPEG")
+    assert images.checked(buffer.getvalue(), 100, 80) == buffer.getvalue()
+
+
+def test_metadata_that_pillow_cannot_read_is_not_its_users_matter(recwarn: pytest.WarningsRecorder) -> None:
+    content = with_segments(segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\x09\0" + bytes(9)))
+    images.checked(content, WIDTH, HEIGHT)
+    with pytest.raises(Rejected, match="several colours"):
+        mask_images.read(content, max_pixels=10**6)
+    photos.check(content, "image/jpeg", photos.PhotoRules(min_side_px=1))
+    assert not recwarn.list
 
 
 def test_scans_without_end_are_refused(tmp_path: Path) -> None:

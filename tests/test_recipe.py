@@ -82,7 +82,7 @@ def test_rules_between_fields() -> None:
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(recipe.RecipeError, match="one of: avs_synthetic"):
+    with pytest.raises(recipe.RecipeError, match=r"one of: .*\bavs_synthetic\b"):
         recipe.load("nothing_here")
     for content, error, said in (
         (b"name = ", recipe.RecipeError, "is not TOML"),

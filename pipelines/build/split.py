@@ -7,6 +7,7 @@ videos and every held-out video are heard in val or test only. Nothing else deci
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -190,6 +191,15 @@ def read_held_out(url: str) -> frozenset[str]:
             f"{url} lists no video to hold out: {_REMEDY}, and rows whose `split` is not train"
         )
     return frozenset(found)
+
+
+def leaks_within(url: str) -> dict[str, tuple[int, int]]:
+    """Of such a CSV, by split other than train: rows whose video the list has in train, too, and all rows of it."""
+    listed = [(split, found[1]) for _, split, name in _listed(url) if (found := _LISTED.fullmatch(name))]
+    trained = {video for split, video in listed if split == "train"}
+    rows = Counter(split for split, _ in listed if split != "train")
+    shared = Counter(split for split, video in listed if split != "train" and video in trained)
+    return {split: (shared[split], rows[split]) for split in sorted(rows) if shared[split]}
 
 
 def _listed(url: str) -> list[tuple[int, str, str]]:

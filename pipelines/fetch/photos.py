@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.fetch.causes import Cause, Failure
+from pipelines.media import images
 
 _FORMATS = {"JPEG": (b"\xff\xd8\xff", "image/jpeg"), "PNG": (b"\x89PNG\r\n\x1a\n", "image/png")}
 _UNTYPED = {"", "application/octet-stream", "binary/octet-stream", "image/jpg", "image/pjpeg"}
@@ -40,7 +41,7 @@ def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPE
         raise Failure(Cause.DECODE_ERROR, f"{len(content)} bytes without a JPEG end marker")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of sizes, told below, and of EXIF, which no pixel needs
             image = Image.open(io.BytesIO(content), formats=[form])
         width, height = image.size
         if min(width, height) < rules.min_side_px:
@@ -51,8 +52,8 @@ def check(content: bytes, content_type: str, rules: PhotoRules, form: str = "JPE
             raise Failure(Cause.TOO_LARGE, f"{width} x {height} px are more than {rules.max_pixels} pixels")
         if not rules.decode:
             return None
-        image.draft("L", (64, 64))  # the whole stream is read, but only the low frequencies are computed
-        return np.packbits(imagehash.phash(image).hash.reshape(-1)).tobytes()
+        shown = images.shown(content, (64, 64)) if form == "JPEG" else image
+        return np.packbits(imagehash.phash(shown).hash.reshape(-1)).tobytes()
     except Image.DecompressionBombError as error:
         raise Failure(Cause.TOO_LARGE, str(error)) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

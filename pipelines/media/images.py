@@ -4,6 +4,7 @@ The coded pixels are never touched.
 """
 
 import io
+import random
 import struct
 import zlib
 
@@ -17,6 +18,8 @@ from shards.rejections import Reason, Rejected
 HEADER_BYTES = 65_536  # where most photos have told their size
 MAX_BYTES = 256 << 20  # of a photo's or a mask's file
 JPEG_MAGIC, PNG_MAGIC = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_NO_DATA = 128  # what libjpeg shows where it has none
+_NOISE = bytes(random.Random(0).randrange(255) for _ in range(2048))
 # What Pillow raises of bytes it cannot read.
 FAULTS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError),
@@ -84,20 +87,48 @@ def checked(content: bytes, width: int, height: int) -> bytes:
         Rejected: truncated, corrupt, or not `width` x `height`.
     """
     try:
-        frame, scans = jpeg.frame(content), jpeg.scans(content)
+        frame = jpeg.frame(content)
         if (frame.width, frame.height) != (width, height):
             raise Rejected(
                 Reason.IMAGE_SIZE_MISMATCH,
                 f"{frame.width} x {frame.height}; {width} x {height} was planned",
             )
-        if scans > jpeg.MAX_SCANS:
-            raise jpeg.JpegError(f"{scans} scans; at most {jpeg.MAX_SCANS}")
-        with JpegImageFile(io.BytesIO(content)) as image:
-            image.draft("L", (max(1, width // 8), max(1, height // 8)))
-            image.load()
+        shown(content, (max(1, width // 8), max(1, height // 8)))
         return jpeg.plain(content)
     except FAULTS as error:
         raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error
+
+
+def shown(content: bytes, target: tuple[int, int]) -> Image.Image:
+    """The luma of a JPEG, at the smallest scale that is at least `target` (width, height).
+
+    libjpeg says nothing of coded data that ends before the picture does and shows grey. Bytes put behind complete data
+    change no pixel. One scan is tried so only where the picture ends grey; of several, the last may lack what luma and
+    a small scale do not show.
+
+    Raises:
+        JpegError, and what Pillow raises: the coded data is not complete, or not of a photo.
+    """
+    scans, coded = jpeg.complete_scans(content), jpeg.bare(content)
+    luma = _drafted(coded, "L", target)
+    if scans > 1:
+        frame = jpeg.frame(content)
+        form = ("YCbCr", (max(1, frame.width // 4), max(1, frame.height // 4)))
+        first = _drafted(coded, *form)
+    elif luma.getpixel((luma.width - 1, luma.height - 1)) == _NO_DATA:
+        form, first = ("L", target), luma
+    else:
+        return luma
+    if _drafted(jpeg.bare(content, _NOISE), *form).tobytes() != first.tobytes():
+        raise jpeg.JpegError("its coded data ends before the picture does")
+    return luma
+
+
+def _drafted(content: bytes, mode: str, target: tuple[int, int]) -> Image.Image:
+    with JpegImageFile(io.BytesIO(content)) as image:
+        image.draft(mode, target)
+        image.load()
+        return image
 
 
 def of_png(content: bytes, max_pixels: int) -> Image.Image:

@@ -17,7 +17,8 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from pipelines.media.images import FAULTS, JPEG_MAGIC, PNG_MAGIC, said
+from pipelines.media.images import FAULTS, JPEG_MAGIC, PNG_MAGIC, said, shown
+from shards import jpeg
 from shards.rejections import Reason, Rejected
 
 EDGE_PX = 2  # how far from the outline the one or two greys of a simple edge lie
@@ -67,6 +68,8 @@ def read(content: bytes, *, max_pixels: int, several: bool = False) -> np.ndarra
             pictures = getattr(image, "n_frames", 1)
             if pictures > 1:
                 raise Rejected(Reason.MASK_AMBIGUOUS, f"{pictures} pictures in one file")
+            if isinstance(image, JpegImageFile):
+                shown(content, (1, 1))
             image.load()
             found = _reading(image, several)
             shape = image.size[::-1]
@@ -84,7 +87,7 @@ def read(content: bytes, *, max_pixels: int, several: bool = False) -> np.ndarra
 
 def _open(content: bytes) -> Image.Image:
     if content.startswith(JPEG_MAGIC):
-        return JpegImageFile(io.BytesIO(content))
+        return JpegImageFile(io.BytesIO(jpeg.bare(content)))
     if not content.startswith(PNG_MAGIC):
         raise ValueError("no image: neither PNG nor JPEG")
     if content[24] == 16 and content[25] != 0:
@@ -96,14 +99,14 @@ def _reading(image: Image.Image, several: bool) -> Reading:
     if image.mode in ("P", "PA"):
         colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
         indices = np.asarray(image if image.mode == "P" else image.getchannel("P"))
-        shown = colours[indices]
-        seen = _palette(indices, shown, several)
+        drawn = colours[indices]
+        seen = _palette(indices, drawn, several)
     else:
         mode = {"LA": "L", "RGBA": "RGB", "1": "L"}.get(image.mode, image.mode)
         if mode not in ("L", "I;16", "RGB"):
             raise ValueError(f"pixels of the kind {mode}")
-        shown = np.asarray(image.convert(mode) if mode != image.mode else image)
-        seen = _colours(shown, several, isinstance(image, JpegImageFile))
+        drawn = np.asarray(image.convert(mode) if mode != image.mode else image)
+        seen = _colours(drawn, several, isinstance(image, JpegImageFile))
     if not image.has_transparency_data:
         return seen
     alpha = np.asarray(image.convert("RGBA").getchannel("A"))
@@ -111,7 +114,7 @@ def _reading(image: Image.Image, several: bool) -> Reading:
         empty = isinstance(seen, _Flat) and seen.is_object is False
         return seen if alpha.flat[0] or empty else _Unclear("every pixel is transparent")
     cut = _grey(alpha, False, False)
-    visible = shown[alpha > 0]
+    visible = drawn[alpha > 0]
     alike = (visible == visible[:1]).all()
     if isinstance(cut, np.ndarray) and (
         not ((cut ^ seen) & ~_rim(cut, 1)).any() if isinstance(seen, np.ndarray) else alike

@@ -67,7 +67,7 @@ def _of_polygons(shape: list[list[float]], width: int, height: int) -> Rle:
     if (low < -(0.01 * sides + 1)).any() or (high > 1.01 * sides + 1).any():
         raise Rejected(
             Reason.MASK_OUTSIDE_IMAGE,
-            f"x {low[0]:.1f} to {high[0]:.1f}, y {low[1]:.1f} to {high[1]:.1f} in an image of {width} x {height}",
+            f"x {low[0]:,.6g} to {high[0]:,.6g}, y {low[1]:,.6g} to {high[1]:,.6g} in an image of {width} x {height}",
         )
     steps = [np.roll(polygon, -1, axis=0) - polygon for polygon in polygons]
     if not any(_doubled_area(polygon) for polygon in polygons):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from pipelines.publish.card import cell
 from pipelines.publish.diff import Diff
 
 LISTED = 20  # changes of one kind and cause that are named one by one; all are in diff.json
@@ -52,7 +53,8 @@ def markdown(diff: Diff) -> str:
     categories = sorted({name for counts in kinds.values() for name in counts})
     table = [f"| category | {' | '.join(kinds)} |", "|---|" + "---:|" * len(kinds)]
     table += [
-        f"| {name} | {' | '.join(str(kinds[kind].get(name, 0)) for kind in kinds)} |" for name in categories
+        f"| {cell(name)} | {' | '.join(str(kinds[kind].get(name, 0)) for kind in kinds)} |"
+        for name in categories
     ]
     lines.append("\n".join(table))
     for kind, cause in diff.causes():
