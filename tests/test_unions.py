@@ -129,10 +129,10 @@ LINES: list[tuple[dict[str, str], bytes | None, int]] = [
     ({"label": "/m/0zzzz"}, png(BOX), 0),
     ({"label": "/m/01yrx"}, png(BOX), 0),  # a cat, says the row; a dog, says the mask's name
     ({"label": ""}, png(BOX), 0),
-    ({"image": " {image}"}, png(BOX), 0),
+    ({"image": " {image}"}, png(BOX), BOTH),
     ({"path": "../{image}_m0bt9lr_00000001.png"}, png(BOX), 0),
     ({"path": "{image}_m0bt9lr_00000001.jpg"}, png(BOX), 0),
-    ({"path": "{image}_m0bt9lr_00000000.png"}, png(BOX), ONE),  # the first dog's line again
+    ({"path": "{image}_m0bt9lr_00000000.png"}, png(BOX), 0),  # the first dog's mask, another box
     ({"more": ",,"}, png(BOX), 0),
 ]
 
