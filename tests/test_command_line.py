@@ -290,7 +290,7 @@ def test_mistyped_names_in_a_recipe_are_told(corpora: str, tmp_path: Path) -> No
     for labels, said in (
         ('categories = ["dgo"]', "has no category 'dgo' (near: dog"),
         ('map = "vas"', "no label map 'vas': give a name that ships (avs)"),
-        (f'map = "{tmp_path}/none.csv"', "none.toml: No such file"),
+        (f'map = "{tmp_path}/none.csv"', "none.csv: No such file"),
     ):
         recipe.write_text(f'name = "x"\n[labels]\n{labels}\n')
         for words in (

@@ -1,6 +1,7 @@
 """`avs-data review import`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -91,10 +92,10 @@ def command(
     asked = intake.IntakeOptions(reviewers, gold_rate, boundary, trust_accepts, ask_all, seed)
     rows = proposals.read(proposals_csv)
     truth = gold.read(gold_csv) if gold_csv else None
+    path = _map_path(queue_path, map_name)
+    label_map = label_maps.load(path)
+    corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
     with Queue(queue_path, create=True) as queue:
-        path = map_path(queue, map_name)
-        label_map = label_maps.load(path)
-        corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
         remember_map(queue, path, map_name or queue.meta("map", "avs"))
         if labels_dir or corpora or any(source.file for source in audio + visual):
             _load_labels(queue, labels_dir, corpora, audio, visual, label_map)
@@ -122,6 +123,17 @@ def command(
             "photo with a mask in the index. --ask-all asks them last.",
             err=True,
         )
+
+
+def _map_path(queue_path: str, map_name: str | None) -> Path:
+    """The label map's CSV; no queue comes into being, in case the rest is refused."""
+    from label_maps.label_map import path_of
+    from pipelines.review.queue import Queue
+
+    if not Path(queue_path).exists():
+        return path_of(map_name or "avs")
+    with Queue(queue_path) as queue:
+        return map_path(queue, map_name)
 
 
 def _named(
