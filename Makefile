@@ -27,7 +27,7 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Installing all packages and those of the tests into $(TEST_VENV): 7 GB; once, some minutes."
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check uv
-	$(call UV,$(TEST_VENV)) --editable '.[build,fetch,hub,publish,review,s3,train,test]'
+	$(call UV,$(TEST_VENV)) --editable '.[build,dask,fetch,hub,publish,review,s3,train,test]'
 	touch $@
 
 demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corpora, in out/demo.

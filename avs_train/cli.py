@@ -28,5 +28,5 @@ def main() -> None:
       avs-train eval out/runs/tiny --data out/train-data
 
     Exit codes: 0 done; 1 refused, or something wrong was found; 2 a call that --help does not
-    describe; 130 interrupted.
+    describe; 130 interrupted; 143 asked to end.
     """

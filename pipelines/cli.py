@@ -11,7 +11,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
     cls=CommandGroup,
     package="pipelines.commands",
     about={
-        "build": "Build a dataset from corpora: index, match, select, pair, split, shard.",
+        "build": "Build a dataset from corpora: index, categorize, select, split, pair, shard.",
         "corpora": "List the corpora that can be built from, and where their files go.",
         "demo-corpora": "Write small generated corpora in the official layouts.",
         "diff": "Say what changed between two datasets, by record and with the cause.",
@@ -42,6 +42,6 @@ def main() -> None:
       avs-data verify out/demo
 
     Exit codes: 0 done; 1 refused, or something wrong was found; 2 a call that --help does not
-    describe; 130 interrupted.
+    describe; 130 interrupted; 143 asked to end.
     """
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns of cloud clients that are not needed

@@ -1,6 +1,7 @@
 """A folder for one purpose: two commands never write into the same one, and one that was stopped resumes in its own."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,17 @@ from shards.errors import AvsError
 
 WORK = ".work"  # below the folder; nothing in it belongs to what the folder holds
 CLAIM = "claim.json"
+_HASH = re.compile(r"[0-9a-f]{64}")
+# What a purpose names -> what a person calls it.
+_CALLED = {
+    "corpora": "--corpora",
+    "edition": "reference-only edition",
+    "label_map": "label map",
+    "limit": "--limit",
+    "samples": "list of samples",
+    "shards": "--base",
+    "without": "list of what goes",
+}
 
 
 class ClaimError(AvsError):
@@ -30,7 +42,10 @@ def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> Non
     try:
         _claim(folder, json.loads(format.json_bytes(purpose)), option)
     except OSError as error:
-        raise ClaimError(f"cannot write to {option} {folder}: {error.strerror or error}") from error
+        why = getattr(error.__cause__, "strerror", None) or error.strerror or error
+        raise ClaimError(
+            f"cannot write to {option} {folder}: {why}; give a folder that can be made, or written to, there"
+        ) from error
 
 
 def _claim(folder: str, mine: dict[str, Any], option: str) -> None:
@@ -50,14 +65,26 @@ def _claim(folder: str, mine: dict[str, Any], option: str) -> None:
             storage.write_atomic(url, content)
             return
     if theirs != mine:
-        differ = [
-            f"{name} {_short(theirs.get(name))} there, {_short(mine.get(name))} now"
-            for name in sorted({*theirs, *mine})
-            if theirs.get(name) != mine.get(name)
-        ]
-        raise ClaimError(
-            f"{folder} holds something else ({'; '.join(differ)}): give another {option}, or remove that folder"
+        differ = [name for name in sorted({*theirs, *mine}) if theirs.get(name) != mine.get(name)]
+        if "command" in differ:
+            told = f"what `{theirs.get('command')}` writes, and this is `{mine.get('command')}`"
+        else:
+            told = "; ".join(_difference(name, theirs.get(name), mine.get(name)) for name in differ)
+        link = (
+            "; or, if the corpora only moved, put a link to them at the old place"
+            if "corpora" in differ
+            else ""
         )
+        raise ClaimError(
+            f"{folder} holds something else ({told}): give another {option}, or remove that folder{link}"
+        )
+
+
+def _difference(name: str, theirs: Any, mine: Any) -> str:
+    called = _CALLED.get(name, name)
+    if isinstance(theirs, str | int) and isinstance(mine, str | int) and not _HASH.fullmatch(str(theirs)):
+        return f"{called} {theirs} there, {mine} now"
+    return f"another {called}"
 
 
 def occupants(folder: str) -> list[str]:
@@ -74,8 +101,3 @@ def _read(url: str) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else f"{text[:12]}…"

@@ -154,7 +154,9 @@ class CommandGroup(click.Group):
             sys.exit(USAGE)
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else self.name
-            _fail(f"{error.format_message().rstrip('.')} (see `{path} --help`)", USAGE)
+            said = error.format_message().rstrip(".").replace("a valid integer range", "a whole number")
+            said = said.replace("a valid float range", "a number")
+            _fail(f"{said} (see `{path} --help`)", USAGE)
         except (click.Abort, KeyboardInterrupt) as error:
             if isinstance(error.__cause__, EOFError):  # click takes one for Ctrl-D; nothing here asks
                 raise error.__cause__ from None
@@ -239,11 +241,21 @@ class IdCommand(Command):
 def told(error: Exception) -> str:
     """One line that names the file. Stores raise errors that hold a path and nothing else."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror or type(error).__name__}"
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        return f"{os.fsdecode(error.filename)}: {error.strerror or type(error).__name__}{remedy}"
     text = str(error)
     return text if " " in text else f"{text}: {_REASONS.get(type(error), type(error).__name__)}"
 
 
+_REMEDIES = {
+    errno.ENOENT: "; put the file there, or correct the name",
+    errno.ENOTDIR: "; correct the name",
+    errno.EISDIR: "; name a file",
+    errno.EACCES: "; check its rights",
+    errno.EPERM: "; check its rights",
+    errno.EROFS: "; name a place that can be written to",
+    errno.ENOSPC: "; make room, and run the same command again",
+}
 _REASONS: dict[type, str] = {
     FileNotFoundError: "no such file or folder",
     IsADirectoryError: "is a folder, not a file",

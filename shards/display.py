@@ -60,8 +60,8 @@ class _Part:
             facts.append(rate(each_s, unit))
         if each_s and self.total is not None and self.total > self.done:
             facts.append(f"{spoken((self.total - self.done) / each_s)} left")
-        if not facts and now - self.began >= 1.0:
-            facts.append(spoken(now - self.began))
+        if not each_s and now - self.began >= (5.0 if facts else 1.0):
+            facts.append(f"{spoken(now - self.began)} so far")
         return "; ".join(filter(None, (", ".join(facts), self.note)))
 
 

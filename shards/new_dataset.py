@@ -107,7 +107,7 @@ def emptied(funnel: Iterable[Step]) -> str:
     for one in funnel:
         if one["kept"] == 0 and one["rejected"]:
             reason, number = max(one["rejected"].items(), key=lambda item: item[1])
-            remedy = REMEDIES.get(reason, "their details say the rule and the value")
+            remedy = REMEDIES.get(reason, "each one's detail gives the rule and the value")
             told.append(
                 f"{one['stage']} dropped all {one['in']:,} {one['unit']}, {number:,} as {reason} ({remedy})"
             )

@@ -1,5 +1,6 @@
 """Processes that share a command's work on one machine."""
 
+import logging
 import os
 import signal
 import threading
@@ -48,15 +49,27 @@ def pool(workers: int) -> Iterator[Map]:
     if workers <= 1:
         yield map
         return
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
+    with executor(workers) as started:
+        yield started.map
+
+
+@contextmanager
+def executor(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """So many new processes, under the same terms.
+
+    Raises:
+        WorkerLost: the system ended one.
+    """
+    started = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
     try:
-        yield executor.map
+        yield started
     except BrokenProcessPool as error:
         raise WorkerLost(LOST) from error
     finally:
-        executor.shutdown(cancel_futures=True)
+        started.shutdown(cancel_futures=True)
 
 
 def _begin(parent: int) -> None:
+    logging.disable(logging.WARNING)  # Beam warns of cloud clients that are not needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     follow(parent)

@@ -1,11 +1,13 @@
 """How far the worker processes of a command are: they add lines to one file, and the command reads it.
 
-Only what a person sees depends on it: where no file is named, or none can be written, nothing is told.
+Workers on other machines send what they have to tell (`send_by`). Only what a person sees depends on it: where no file
+is named, or none can be written, nothing is told.
 """
 
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 
 VARIABLE = "AVS_DATA_PROGRESS"  # names the file; workers inherit it
 _EACH_S = 0.3
@@ -13,28 +15,35 @@ _EACH_S = 0.3
 _open: Counter[str] = Counter()  # items of this process's table that were told before the table was done
 _pending: Counter[str] = Counter()
 _told = 0.0
+_send: Callable[[str, int, int], None] | None = None
+
+
+def send_by(send: Callable[[str, int, int], None]) -> None:
+    """From now on this process hands what it has to tell, as `tell` takes it, to `send`."""
+    global _send
+    _send = send
 
 
 def item(stage: str, unit: str) -> None:
     """One more item of a table is done."""
     global _told
-    if VARIABLE not in os.environ:
+    if not _send and VARIABLE not in os.environ:
         return
     what = f"{stage} {unit}"
     _pending[what] += 1
     if time.monotonic() - _told >= _EACH_S:
         _told = time.monotonic()
         _open[what] += _pending[what]
-        _tell(what, _pending.pop(what), 0)
+        (_send or tell)(what, _pending.pop(what), 0)
 
 
 def table(stage: str, unit: str, taken: int, kept: int) -> None:
     """A table is done: how many items it had, how many of them the stage keeps."""
-    if VARIABLE not in os.environ:
+    if not _send and VARIABLE not in os.environ:
         return
     what = f"{stage} {unit}"
     _pending.pop(what, None)
-    _tell(what, taken - _open.pop(what, 0), kept)
+    (_send or tell)(what, taken - _open.pop(what, 0), kept)
 
 
 def read(path: str) -> tuple[Counter[str], Counter[str]]:
@@ -49,10 +58,11 @@ def read(path: str) -> tuple[Counter[str], Counter[str]]:
     return taken, kept
 
 
-def _tell(what: str, taken: int, kept: int) -> None:
+def tell(what: str, taken: int, kept: int) -> None:
+    """Add to the file: so many more items of "stage unit" were taken, and kept."""
     try:
         file = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND)
-    except OSError:
+    except (KeyError, OSError):
         return
     try:
         os.write(file, f"{what} {taken} {kept}\n".encode())

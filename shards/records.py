@@ -236,6 +236,14 @@ def sample_id_of(record: SampleRecord) -> str:
     return format.sample_id(record.image.id, record.category, masks)
 
 
+def paired_as(record: SampleRecord, source: Source) -> str:
+    """The sample id under which a source draws its clip: that of the sample it would be alone."""
+    if record.kind in NEGATIVES:
+        return record.sample_id
+    alone = source.mask_ids[0] if record.mask.policy == "instance" and source.mask_ids else None
+    return format.sample_id(record.image.id, source.category, alone)
+
+
 def row(record: SampleRecord | ClipRecord, shard: str, members: Mapping[str, Member]) -> dict[str, Any]:
     """The row of samples.parquet or pool.parquet of a record that lies in `shard` with these members."""
     columns = {"key": record.key, "split": record.split, "shard": shard, **member_columns(members)}

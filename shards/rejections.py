@@ -67,6 +67,7 @@ class Reason(StrEnum):
     NOT_SURELY_ABSENT = (
         "not_surely_absent"  # no sound of which is certain that the photo does not show its source
     )
+    TOO_FEW_SOURCES = "too_few_sources"  # the photo offers fewer than the recipe asks for
     OVER_PHOTO_CAP = "over_photo_cap"
     # pair
     NO_CLIP = "no_clip"  # the sample's split has no clip of its category

@@ -6,7 +6,9 @@ import numpy as np
 
 from shards import format, run_lengths
 from shards.records import NEGATIVES, RECORDING, Audio, SampleRecord, Source
-from shards.sound import RATE_HZ, mix
+from shards.sound import MAX_AUDIO_S, RATE_HZ, mix
+
+_HOW = ((1, ""), *((2, law) for law in mix.PAN_LAWS))  # channels, and how they are panned
 
 
 def rendered(record: SampleRecord, clip: Callable[[Audio], np.ndarray]) -> mix.Mix:
@@ -20,7 +22,13 @@ def rendered(record: SampleRecord, clip: Callable[[Audio], np.ndarray]) -> mix.M
     """
     if not record.sound:
         raise ValueError(f"{record.sample_id} is no scene: it hears its clip as it is")
-    sound, samples = record.sound, round(record.sound.duration_s * RATE_HZ)
+    sound = record.sound
+    if not 0 < sound.duration_s <= MAX_AUDIO_S or (sound.channels, sound.pan_law) not in _HOW:
+        told = f"{sound.duration_s:g} s in {sound.channels} channels by pan law {sound.pan_law!r}"
+        raise ValueError(
+            f"a sound of {told}; up to {MAX_AUDIO_S:g} s, mono, or stereo by {' or '.join(mix.PAN_LAWS)}"
+        )
+    samples = round(sound.duration_s * RATE_HZ)
 
     def heard(source: Source) -> np.ndarray:
         if source.audio is None:

@@ -27,7 +27,7 @@ from shards import owner
 from shards.errors import AvsError, StorageError
 from shards.owner import Owner
 
-WHOLE = 512 << 20  # bytes of a file that is read at once
+WHOLE = 256 << 20  # bytes of a file that is read at once
 CHUNK = 16 << 20  # bytes read or sent at a time
 REQUESTS = 16  # that wait for a store at the same time, in one worker
 SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
@@ -166,8 +166,9 @@ def read_small(url: str, most: int) -> bytes:
     Raises:
         TooLarge: it has more.
     """
-    content = read_range(url, 0, most + 1)
-    if len(content) > most:
+    held = size(url) if is_local(url) else 0
+    content = read_range(url, 0, most + 1) if held <= most else b""
+    if max(held, len(content)) > most:
         raise TooLarge(f"{url} has more than {most >> 20} MiB: that is no file of this kind")
     return content
 
@@ -391,8 +392,9 @@ def link(source: str, target: str) -> None:
 
 @_reads
 def exists(url: str) -> bool:
+    """Whether there is such a name; a link to nothing is one, which nobody can read."""
     if is_local(url):
-        return os.path.exists(local_path(url))
+        return os.path.lexists(local_path(url))
     fs, path = filesystem(url)
     return fs.exists(path)
 

@@ -14,7 +14,7 @@ import soundfile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from shards import format, jpeg, pictures, places, processes, records, scene, storage, tables
+from shards import format, jpeg, pictures, places, processes, records, run_lengths, scene, storage, tables
 from shards.manifest import ShardEntry, TableEntry
 from shards.reader import Dataset
 from shards.records import Audio, ClipRecord, Pairing, SampleRecord
@@ -387,8 +387,15 @@ def _check_scene(row: dict[str, Any], parts: dict[str, bytes], job: _Job) -> Ite
             yield f"json: {source.category} hears {known['clip_id']}, which the pool has for {known['categories']}"
     if all(audio.id in job.clips for audio in record.clips):
         yield from _check_rendered(record, parts["flac"], job)
+    pictures.check_mask(parts["mask.png"])
+    with PngImageFile(io.BytesIO(parts["mask.png"])) as image:
+        mask = np.asarray(image) > 0
+    if (record.image.height, record.image.width) != mask.shape:
+        return  # told by `_check_pictures`
+    if "instances" in job.targets:
+        yield from _check_instances(record, mask)
     if "classes" in job.targets:
-        yield from _check_classes(record, parts, job)
+        yield from _check_classes(record, parts, mask, job)
 
 
 def _check_rendered(record: SampleRecord, flac: bytes, job: _Job) -> Iterator[str]:
@@ -406,12 +413,25 @@ def _check_rendered(record: SampleRecord, flac: bytes, job: _Job) -> Iterator[st
         yield f"json: scale {record.sound.scale}, clipped {record.sound.clipped}; rendered {made.scale}, {made.clipped}"
 
 
-def _check_classes(record: SampleRecord, parts: dict[str, bytes], job: _Job) -> Iterator[str]:
+def _check_instances(record: SampleRecord, mask: np.ndarray) -> Iterator[str]:
+    together = np.zeros_like(mask)
+    for source in record.sources:
+        drawn = np.zeros_like(mask)
+        for instance in source.instances or ():
+            drawn |= run_lengths.pixels(instance.counts, *mask.shape)
+        if np.count_nonzero(drawn) != source.area_px:
+            yield f"json: {source.category}: instances of {np.count_nonzero(drawn)} pixels; area_px {source.area_px}"
+        together |= drawn
+    if (together != mask).any():
+        yield "json: the instances are not what mask.png covers"
+
+
+def _check_classes(
+    record: SampleRecord, parts: dict[str, bytes], mask: np.ndarray, job: _Job
+) -> Iterator[str]:
     pictures.check_mask(parts[format.CLASSES], format.CLASSES)
     with PngImageFile(io.BytesIO(parts[format.CLASSES])) as image:
         mode, found = image.mode, np.asarray(image)
-    with PngImageFile(io.BytesIO(parts["mask.png"])) as image:
-        mask = np.asarray(image) > 0
     numbers = {job.classes.get(name, 0) for name in record.categories} | {0, format.IGNORE}
     if mode != "L" or found.shape != mask.shape or not set(np.unique(found).tolist()) <= numbers:
         yield f"{format.CLASSES}: mode {mode}, {found.shape[::-1]}, values {np.unique(found)[:9]}; of {numbers}"

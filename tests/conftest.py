@@ -20,6 +20,39 @@ settings.load_profile("any machine")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SCENES_RECIPE = """
+name = "scenes"
+seed = 0
+[select]
+min_area_fraction = 0.01
+image_licences = ["cc-by-2.0", "cc-by-sa-2.0"]
+[split]
+train = 70
+val = 15
+test = 15
+[scene]
+targets = ["binary", "classes", "instances"]
+off_screen = "not_annotated"
+[scene.shares]
+mixture_of_2 = 0.6
+mixture_of_3 = 0.4
+silence = 0.5
+noise = 0.5
+off_screen = 0.9
+[scene.evaluation]
+silence = 1
+[scene.sound]
+rule = "snr"
+crop = "loudest"
+duration_s = 2.5
+stereo = true
+delay = true
+[shards]
+samples_per_shard = 25
+clips_per_shard = 50
+"""
+
+
 @pytest.fixture(scope="session")
 def mini() -> str:
     """Real photos, masks and clips, where this checkout has them beside it."""
@@ -56,6 +89,25 @@ def dataset(corpora: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
     out = str(tmp_path_factory.mktemp("dataset") / "demo")
     run.build(recipe.load("demo"), run.BuildOptions(corpora, out))
+    return out
+
+
+@pytest.fixture(scope="session")
+def scenes_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a recipe of scenes with all kinds and targets, in stereo; all else is that of `dataset`."""
+    path = tmp_path_factory.mktemp("recipe") / "scenes.toml"
+    path.write_text(SCENES_RECIPE)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def scenes(scenes_recipe: str, corpora: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A dataset built by it."""
+    from pipelines.build import run
+    from pipelines.recipes import recipe
+
+    out = str(tmp_path_factory.mktemp("scenes") / "out")
+    run.build(recipe.load(scenes_recipe), run.BuildOptions(corpora, out))
     return out
 
 

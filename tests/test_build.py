@@ -180,6 +180,13 @@ def test_a_changed_photo_rewrites_its_samples_shards_alone(
     photo = Image.open(path).rotate(180)
     path.unlink()
     photo.save(path)
+    with pytest.raises(
+        ClaimError, match=rf"--corpora {corpora} there, {changed} now.*put a link to them at the old"
+    ):
+        run.build(recipe.load("demo"), run.BuildOptions(str(changed), str(out)))
+    assert hashes(out) == hashes(dataset)
+    claim = out / ".work" / "claim.json"
+    claim.write_text(claim.read_text().replace(f'"{corpora}"', f'"{changed}"'))
     run.build(recipe.load("demo"), run.BuildOptions(str(changed), str(out)))
     before, after = hashes(dataset), hashes(out)
     shards = {r["shard"] for r in Dataset(dataset).table().to_pylist() if r["image_id"] == row["image_id"]}

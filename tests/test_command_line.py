@@ -51,7 +51,11 @@ FromAStore.__module__ = "botocore.exceptions"
     ("error", "code", "said"),
     [
         (Refused("no such thing; name another"), 1, "Error: no such thing; name another\n"),
-        (FileNotFoundError(errno.ENOENT, "No such file", "a/b.csv"), 1, "Error: a/b.csv: No such file\n"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "a/b.csv"),
+            1,
+            "Error: a/b.csv: No such file; put the file there, or correct the name\n",
+        ),
         (FileNotFoundError("bucket/key"), 1, "Error: bucket/key: no such file or folder\n"),
         (PermissionError("bucket"), 1, "Error: bucket: access is refused; check"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "Error: [Errno 28] No space left on device\n"),
@@ -69,6 +73,12 @@ def test_errors_for_people_are_told_without_a_traceback(error: BaseException, co
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_number_that_is_none_is_told_in_plain_words() -> None:
+    told = call(main, "build", "demo", "--corpora", "c", "--out", "o", "--workers", "abc")
+    assert told.exit_code == 2
+    assert "'--workers': 'abc' is not a whole number (see `" in told.stderr
 
 
 @pytest.mark.parametrize(
@@ -254,7 +264,7 @@ def test_an_import_tells_file_and_byte_of_a_table_in_latin_1(kind: str, tmp_path
         (None, "list.csv: No such file or directory"),
         (b"", "it must be a CSV with a header"),
         (b"video_id,split\n", "lists no video"),
-        (b"video_id,split\nshort,test\n", ":2: video_id = 'short' starts with no YouTube id"),
+        (b"video_id,split\nshort,test\n", ":2: 'short' is no YouTube id"),
         (b"video_id,split\naaaaaaaaaaa\n", ":2: 1 values where the header has 2"),
         ("video_id,title\naaaaaaaaaaa,\u00e9\n".encode("latin-1"), "byte 27: 0xe9 is not UTF-8"),
     ],

@@ -194,6 +194,16 @@ def test_verified_is_what_the_corpus_has_looked_for() -> None:
     assert absent_of(known_of("lvis:1", [link_of("person")]), True) == set()
 
 
+def test_coco_marks_all_that_it_has_a_name_for() -> None:
+    cat, dog = (link_of(name, "coco") for name in ("cat", "dog"))
+    rows = [{"image_id": "coco:1", "corpus": "coco", "label_id": cat[0], "label": cat[1], "unknown": False}]
+    table = absence.known(pa.Table.from_pylist(rows, schema=absence.LABELS), FAMILIES)
+    absent = absent_of(table, True)
+    assert {"person", "bus", "train"} <= absent
+    assert not absent & {"cat", "dog", "piano"}  # its group, and what COCO has no name for
+    assert f"coco|{dog[0]}" in table["absent"][0].as_py()
+
+
 def test_off_screen_scenes_know_every_name_of_the_photograph() -> None:
     """What Open Images shows in a photo is in the photo for LVIS, too; what one has looked for, it knows alone."""
     rows = [candidate("lvis:1", "dog", 10)]
@@ -288,6 +298,8 @@ def test_a_recipe_of_scenes_says_all_that_contradicts_itself() -> None:
         assert part in str(caught.value)
     with pytest.raises(RecipeError, match=r"scene\.shares: all are 0"):
         parse({"name": "x", "scene": {"shares": {"single": 0}}}, "", "r.toml")
+    with pytest.raises(RecipeError, match="binary is always one"):
+        parse({"name": "x", "scene": {"targets": []}}, "", "r.toml")
     found = parse({"name": "x", "scene": {"shares": {"noise": 0.5}}}, "", "r.toml").scene
     assert (found.targets, found.evaluation) == (("binary",), Shares(noise=0.5))
     assert parse({"name": "x"}, "", "r.toml").scene.targets == ()

@@ -142,6 +142,18 @@ def test_a_bad_sound_row_is_rejected(tmp_path, row) -> None:
     assert (count.rows, count.kept, sum(count.rejected.values())) == (2, 1, 1)
 
 
+def test_one_broken_line_costs_no_other(tmp_path: Path) -> None:
+    long = json.dumps([[float(n % 7) for n in range(60_000)]])  # more than a reader of CSV takes unasked
+    lines = ['"a.jpg"x,m.png,cup,,', "b.jpg,m.png,cup,,", f'c.jpg,"{long}",cup,,']
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "images.csv").write_text("\n".join([",".join(IMAGES), *lines, ""]))
+    found = index(str(tmp_path), str(tmp_path / "out"))
+    assert (found.counts["folder_images"].kept, found.counts["folder_images"].rejected) == (2, {"bad_row": 1})
+    (tmp_path / "folder" / "images.csv").write_text("\n".join([",".join(IMAGES), '"a.jpg,m.png', lines[1]]))
+    with pytest.raises(CorpusError, match="line 2: a quote begins here and never ends"):
+        index(str(tmp_path), str(tmp_path / "out"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"image;mask;label\n", "no column image"), (b"\xe9t\xe9,mask\n", "not UTF-8"), (b"", "found none")],

@@ -183,3 +183,34 @@ def test_fields_are_those_of_json_loads(row, indent):
 def test_fields_of_what_is_no_object():
     for text in (b"", b"5", b'"a"', b"{", b'{"a"', b'{"a":', b'{"a":1'):
         assert fields(text, ("a",)) in ({}, {"a": 1})
+    assert fields(b'{"a": "\xf6", "b": 2}', ("a", "b")) == {"b": 2}
+
+
+class Named(msgspec.Struct):
+    id: int
+    name: str
+
+
+@pytest.mark.parametrize("block_bytes", [3, 64, 1 << 20])
+@pytest.mark.parametrize("key", ["rows", "info", "named"])
+def test_a_byte_that_is_not_utf8_is_named(key, block_bytes):
+    row = {"id": 1, "name": "NAME"}
+    of = {
+        "rows": [{"id": "one", "name": "d"}, row],
+        "info": {"a": "NAME"},
+        "named": [{"id": 0, "name": "d"}, row],
+    }
+    text = json.dumps({"b": 1, **of}).encode()
+    at = text.index(b"NAME", text.index(b'"%s"' % key.encode()))
+    text = text[:at] + b"\xf6" + text[at + 1 :]
+    stream = JsonStream(io.BytesIO(text), "x.json", block_bytes)
+
+    def all_of() -> None:
+        for found in stream.keys():  # noqa: SIM118
+            if found == key == "info":
+                stream.value()
+            elif found == key:
+                list(stream.array(Named))
+
+    with pytest.raises(CorpusError, match=rf"x.json, byte {at}: 0xf6 is not UTF-8 \(in Latin-1 it is 'ö'\)"):
+        all_of()

@@ -34,7 +34,7 @@ def mask(image: str, mid: str = "/m/01", box: str = "aa", xmin: str = "0.1") -> 
 
 def write(root: Path, text: str | bytes, name: str = "train-annotations-object-segmentation.csv") -> str:
     folder = root / "open_images"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "class-descriptions-boxable.csv").exists():
         (folder / "class-descriptions-boxable.csv").write_text(CLASSES)
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -259,7 +259,7 @@ def named(image: str, mid: str, told: str = PHOTO, told_mid: str = "m01", xmin: 
             [(PHOTO, None, None), (PHOTO, None, None)],
         ),  # the name says another label
         (named(OTHER, "/m/01"), [(OTHER, None, None), (PHOTO, None, None)]),  # or another photo
-        (named(f" {PHOTO}", "/m/01"), [(f" {PHOTO}", None, None), (PHOTO, None, None)]),
+        (named(f"x{PHOTO}", "/m/01"), [(f"x{PHOTO}", None, None), (PHOTO, None, None)]),
         (named("", "/m/01"), [(PHOTO, None, None)]),
         (named("a/b", "/m/01"), [(PHOTO, None, None)]),
         (named(PHOTO, "/m/01").replace("\n", ",1\n"), [(PHOTO, None, None)]),
@@ -362,6 +362,52 @@ def test_without_class_names_it_says_what_to_fetch(tmp_path):
     (tmp_path / "open_images/class-descriptions-boxable.csv").unlink()
     with pytest.raises(CorpusError, match="no file that ends in class-descriptions-boxable"):
         read(corpora)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        "/m/01;Dog\n/m/02;Cat\n",
+        "Dog,/m/01\nCat,/m/02\n",
+        "LabelName,DisplayName\n",
+        "/m/01\t/Dog\n",
+        "<html>\n",
+    ],
+)
+def test_a_class_list_of_another_kind_is_refused(tmp_path, classes):
+    corpora = write(tmp_path, f"{HEADER}\n{mask('a')}")
+    (tmp_path / "open_images/class-descriptions-boxable.csv").write_text(classes)
+    rule = r"^open_images/class-descriptions-boxable\.csv, line 1: .* as /m/0bt9lr,Dog. Give the official class-desc"
+    with pytest.raises(CorpusError, match=rule):
+        read(corpora)
+    with pytest.raises(CorpusError, match=rule):
+        list(open_images.labels(corpora))
+
+
+def test_spaces_around_values_do_not_count(tmp_path):
+    lines = f"{HEADER}\n{mask('a')}{mask('b', xmin='0.2')}"
+    plain = read(write(tmp_path / "plain", lines))
+    spaced = write(tmp_path / "spaced", lines.replace(",", " ,  "))
+    classes = tmp_path / "spaced/open_images/class-descriptions-boxable.csv"
+    classes.write_text(classes.read_text().replace("/m/01,", " /m/01, "))
+    table, rejected = read(spaced)
+    assert not rejected
+    assert table.equals(plain[0])
+    assert len(table) == 2
+
+
+@pytest.mark.parametrize(
+    ("boxes", "unmarked"),
+    [
+        (["0.1", "0.10"], 0),
+        (["0.1", "0.3"], 1),
+        (["0.1", "0.3", "0.3", "0.1"], 1),
+        (["0.1", "0.3", "0.2"], 2),
+    ],
+)
+def test_a_mask_listed_again_with_another_box_is_another_object(tmp_path, boxes, unmarked):
+    rows = "".join(mask("a", xmin=xmin) for xmin in boxes)
+    assert lost(write(tmp_path, f"{HEADER}\n{mask('b')}{rows}")) == [("a", "/m/01", "Dog")] * unmarked
 
 
 def test_sources_are_the_segmentations(tmp_path):

@@ -127,7 +127,7 @@ def test_ids_with_dashes_and_underscores_find_their_media(tmp_path):
     assert [row["clip_path"] for row in rows] == [
         "vggsound/clips/-_x-y_z_abc_000030.m4a",
         "vggsound/clips/x_000000_000007.WAV",
-        None,
+        "vggsound/clips/y_000001",
         None,
     ]
     assert rows[0]["url"] == "https://www.youtube.com/watch?v=-_x-y_z_abc"
@@ -142,7 +142,9 @@ A, B = "-3Bn-Nt_8aG", "x_000000_30"  # the second looks as if a start were in it
     "file",
     [
         "{}_000030.mp4", "{}_30.wav", "{}_0030.wav", "{}_30_40.mp4", "{}_000030_000040.mp4", "{}_30_35.MKV",
-        "{}_30000_40000.mp4", "train/{}_000030.mp4", "train/dog barking/{}_30_40.webm", "a/b/c/{}_30000_40000.opus",
+        "{}_30.au", "{}_000030.w64", "{}_30_40.m2ts", "{}_30.mpga", "{}_30.xyz", "{}_30.0.ogg", "{}_30.0_40.0.ogg",
+        "{}_30", "{}_30000_40000.mp4", "train/{}_000030.mp4", "train/dog barking/{}_30_40.webm",
+        "a/b/c/{}_30000_40000.opus",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("video", [A, B])
@@ -194,12 +196,14 @@ def test_files_of_no_row_are_counted_and_one_is_named(tmp_path):
     (tmp_path / "vggsound" / "clips" / "b").mkdir(parents=True)
     clips = ("abc_30.wav", "abc_31.wav", "b/zzz_30.mp4", "abc_30500_40500.wav", "notes.txt", "abc.wav")
     corpora = write(tmp_path, "abc,30,a,train\n", clips=clips)
-    (note,) = notes(corpora)
+    note, other = notes(corpora)
+    assert other.startswith("1 file(s) below vggsound/clips are by their names neither sound nor video")
+    assert other.endswith("the first is notes.txt")
     assert note.startswith(
         "4 file(s) below vggsound/clips are no clip of vggsound.csv, the first is abc.wav:"
     )
     result = index.index(corpora, str(tmp_path / "index"))
-    assert result.notes == (note,)
+    assert result.notes == (note, other)
     assert result.counts["vggsound"] == index.Count(1, 1, {})
     printed = CliRunner().invoke(main, ["index", "--corpora", corpora, "--out", str(tmp_path / "again")])
     assert note in printed.output

@@ -17,14 +17,13 @@ POOL = ["--environment_type", "EXTERNAL", "--environment_config", "localhost:1"]
     ("arguments", "message"),
     [
         (["--wrokers", "3"], r"no such option: --wrokers 3"),
-        (["--runner", "DirectRunner"], "--runner DirectRunner downloads Prism; leave --runner out"),
+        (["--runner", "DirectRunner"], "--runner DirectRunner is not tried: leave it out"),
         (["--runner", "PortableRunner"], "needs --job_endpoint HOST:PORT"),
         (["--runner", "PortableRunner", "--job_endpoint", "localhost"], "--job_endpoint localhost: give HOST:PORT"),
         (["--runner", "PortableRunner", "--job_endpoint", "localhost:1", *POOL], "nothing answers at --job_endpoint"),
         (["--runner", "PrismRunner"], "--prism_location: it is left out, and Beam would download it"),
         (["--runner", "PrismRunner", "--prism_location", "/no/prism"], "--prism_location: /no/prism is no file"),
-        (["--runner", "FlinkRunner", "--flink_master", "[local]"], r"beam-runners-flink-[\d.]+-job-server"),
-        (["--runner", "SparkRunner"], "--spark_job_server_jar: it is left out"),
+        (["--runner", "SparkRunner"], "--runner SparkRunner is not tried: leave it out"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_before_anything_is_written(
@@ -36,27 +35,23 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_cluster_must_answer_and_needs_workers(tmp_path: Path) -> None:
-    jar = tmp_path / "job-server.jar"
-    jar.touch()
-    flink = ["--runner", "FlinkRunner", "--flink_job_server_jar", str(jar), "--flink_master"]
-    with pytest.raises(runner.RunnerError, match=r"nothing answers at --flink_master localhost:1"):
-        runner.options([*flink, "http://localhost:1", *POOL], 1)
+def test_a_job_server_must_answer_and_needs_workers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        master = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(runner.RunnerError, match="FlinkRunner needs --environment_type: EXTERNAL"):
-            runner.options([*flink, master], 1)
-        chosen = runner.options([*flink, master, *POOL], 1)
+        portable = ["--runner", "PortableRunner", "--job_endpoint", f"127.0.0.1:{server.getsockname()[1]}"]
+        with pytest.raises(runner.RunnerError, match="PortableRunner needs --environment_type: EXTERNAL"):
+            runner.options(portable)
+        chosen = runner.options([*portable, *POOL])
     assert not runner.is_local(chosen)
     assert chosen.view_as(SetupOptions).save_main_session is False
-    runner.options([*flink, "[local]"], 1)  # Beam's own default there: workers in this process
 
 
 def test_a_dry_run_stays_here(corpora: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"localhost:{server.getsockname()[1]}"
         beam = ("--runner", "PortableRunner", "--job_endpoint", address, *POOL)
-        with pytest.raises(run.BuildError, match="--dry-run counts on this machine: leave --runner out"):
+        with pytest.raises(
+            run.BuildError, match="--dry-run counts on this machine: leave --scheduler and --runner out"
+        ):
             run.build(
                 recipe.load("demo"), run.BuildOptions(corpora, str(tmp_path / "o"), dry_run=True, beam=beam)
             )

@@ -148,8 +148,12 @@ def test_a_build_with_a_fault_of_its_own_ends_whole_and_says_so(
 def test_a_store_that_fails_stops_a_build(
     corpora: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(url: str, *_: object) -> bytes:
-        raise StorageError(f"{url}: Input/output error")
+    reads = storage.read_range
+
+    def fails(url: str, start: int, length: int) -> bytes:
+        if url.endswith(".jpg"):
+            raise StorageError(f"{url}: Input/output error")
+        return reads(url, start, length)
 
     monkeypatch.setattr(storage, "read_range", fails)
     out = tmp_path / "out"

@@ -271,15 +271,15 @@ def test_another_dataset_is_never_touched(s4, tmp_path, dataset):
     mine.mkdir()
     (mine / "thesis.tex").touch()
     for out, told in (
-        (built, "command build there, import now"),
-        (other, "dataset avsbench_ms3 there"),
+        (built, "what `build` writes, and this is `import`"),
+        (other, "dataset avsbench_ms3 there, avsbench_s4 now; another list of samples"),
         (mine, "thesis"),
     ):
         before = bytes_of(out)
         assert told in run("avsbench", s4, "--out", out, ok=False)
         assert bytes_of(out) == before
     table(root / "ms3_meta_data.csv", ["video_id", "split"], [["abc", "val"]])  # the same name, another list
-    assert "holds something else (samples" in run("avsbench", root, "--out", other, ok=False)
+    assert "holds something else (another list of samples)" in run("avsbench", root, "--out", other, ok=False)
 
 
 def test_no_sample_is_no_dataset(s4, tmp_path):

@@ -246,6 +246,26 @@ def test_each_corpus_may_be_absent(tmp_path, missing):
     assert pq.read_table(result.clips).schema == CLIPS
 
 
+@pytest.mark.parametrize("kind", ["link to nothing", "folder", "pipe", "link round"])
+@pytest.mark.parametrize(
+    "path", ["lvis/a.json", "open_images/test-annotations-object-segmentation.csv", "vggsound/vggsound.csv"]
+)
+def test_a_name_that_leads_to_no_file_is_no_absent_corpus(tmp_path, path, kind):
+    source = corpora(tmp_path / "in")
+    (source / path).unlink(missing_ok=True)
+    {
+        "link to nothing": lambda name: name.symlink_to(tmp_path / "gone"),
+        "folder": lambda name: name.mkdir(),
+        "pipe": os.mkfifo,
+        "link round": lambda name: name.symlink_to(name),
+    }[kind](source / path)
+    with pytest.raises(
+        CorpusError, match=rf"^{path}, name: it leads to no regular file .* Put the file there, or"
+    ):
+        index(str(source), str(tmp_path / "out"))
+    assert not (tmp_path / "out" / "masks.parquet").exists()
+
+
 def test_the_command(tmp_path):
     source = corpora(tmp_path / "in")
     done = CliRunner().invoke(main, ["index", "--corpora", str(source), "--out", str(tmp_path / "out")])

@@ -425,6 +425,7 @@ def test_union_is_the_logical_or() -> None:
         (b'{"size":[50,50],"counts":"df4`2`20"}', Reason.MASK_UNREADABLE),
         (b'{"size":[50,50],"counts":"h`4P"}', Reason.MASK_UNREADABLE),
         ('{"size":[50,50],"counts":"é"}'.encode(), Reason.MASK_UNREADABLE),
+        (b'{"size":[50,50],"counts":"\xe9"}', Reason.MASK_UNREADABLE),
         (b'{"size":[50,50],"counts":"!!"}', Reason.MASK_UNREADABLE),
         (b'{"size":[50,50],"counts":"' + b"o" * 200 + b'0"}', Reason.MASK_UNREADABLE),
         (b"[" * 10_000 + b"]" * 10_000, Reason.MASK_UNREADABLE),

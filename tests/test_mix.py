@@ -106,10 +106,17 @@ def test_gains_are_exact_to_a_tenth() -> None:
 def test_rules_of_gains() -> None:
     quiet, strong = loud(4000, 300), loud(4000, 20_000)
     assert mix.gains("vpo", [quiet, strong], -25.0, [0.0, 0.0]) == [0.0, 0.0]
-    equal = mix.gains("equal_rms", [quiet, strong], -25.0, [0.0, 9.0])
-    assert equal == [mix.gain_to(-25.0, quiet), mix.gain_to(-25.0, strong)]
-    first, second = mix.gains("snr", [quiet, strong], -25.0, [0.0, 6.5])
-    assert (first, round(second + 6.5, 1)) == (equal[0], equal[1])
+    assert mix.gains("equal_rms", [quiet], -25.0, [9.0]) == [mix.gain_to(-25.0, quiet)]
+    assert mix.gains("snr", [], -25.0, []) == []
+    for rule, below in (("equal_rms", 0.0), ("snr", 6.5)):
+        found = mix.gains(rule, [quiet, strong], -25.0, [0.0, 6.5])
+        heard = [pcm * 10 ** (gain / 20) for pcm, gain in zip((quiet, strong), found, strict=True)]
+        first, second, both = (
+            10 * math.log10(np.mean((one / 32768) ** 2)) for one in (*heard, heard[0] + heard[1])
+        )
+        assert abs(first - second - below) <= 0.101
+        assert abs(both + 25) <= 0.06
+    assert mix.gains("equal_rms", [quiet, -quiet], -25.0, [0.0, 0.0]) == [mix.gain_to(-25.0, quiet)] * 2
 
 
 def test_crops_and_short_clips() -> None:
@@ -120,6 +127,10 @@ def test_crops_and_short_clips() -> None:
     assert mix.crop_start(pcm, 4_000, "loudest") == best
     assert (mix.cropped(pcm, best, 4_000) == pcm[best : best + 4_000]).all()
     assert mix.crop_start(np.zeros(9_000, np.int16), 4_000, "loudest") == 0
+    for samples in (1, 1_599, 1_600, 4_321, 19_999, 20_000):
+        starts = range(0, len(pcm) - samples + 1, 1_600)
+        energies = [sum(int(value) ** 2 for value in pcm[at : at + samples]) for at in starts]
+        assert mix.crop_start(pcm, samples, "loudest") == 1_600 * energies.index(max(energies))
     short = np.arange(5, dtype=np.int16)
     assert mix.cropped(short, 0, 12).tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     assert mix.crop_start(short, 12, "middle") == 0

@@ -163,3 +163,12 @@ def test_names_that_differ_in_case_alone_get_files_of_their_own(copy: Path, tmp_
     assert len({name.casefold() for name in names}) == 3
     edit_manifest(copy, lambda record: None)
     assert coco(Dataset(str(copy)), str(tmp_path / "out"), lambda *_: None) == 7
+
+
+def test_names_with_markup_stay_words_in_a_card() -> None:
+    from pipelines.publish.card import _fence, cell
+
+    assert cell("computer_keyboard") == "computer_keyboard"
+    assert cell("<script>x</script> | [a](b)\n# c") == r"&lt;script&gt;x&lt;/script&gt; \| \[a\](b) # c"
+    assert _fence("a ```` b") == "`````"
+    assert _fence("name = 'x'") == "```"

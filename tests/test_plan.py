@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -197,6 +198,20 @@ def test_the_command_counts_the_corpora_that_are_there(corpora):
     assert made == json.loads(json.dumps(again.plain()))
     assert made["hours"] == pytest.approx(sum(step["hours"] for step in made["steps"]))
     assert made["limit"] == max(made["steps"], key=lambda step: step["hours"])["name"]
+
+
+def test_scenes_are_counted_as_a_loop_over_photos_does():
+    """Photos whose numbers of sources are drawn by chance, as the plan takes them to be."""
+    shares = recipe.Shares(single=0.5, mixture_of_2=0.25, mixture_of_3=1.0, silence=0.1)
+    scene = recipe.Scene(shares=shares, evaluation=recipe.Shares(single=1.0, noise=1.0))
+    scenes = replace(RECIPE, split=recipe.Split(60, 20, 20), scene=scene)
+    sources = np.random.default_rng(0).poisson(1.3, 200_000)
+    pairs, triples = (sources * (sources - 1) / 2).sum(), (sources * (sources - 1) * (sources - 2) / 6).sum()
+    train = 0.5 * sources.sum() + 0.25 * pairs + triples + 0.1 * len(sources)
+    expected = 0.6 * train + 0.4 * (sources.sum() + len(sources))
+    assert forecast._scenes(scenes, float(sources.sum()), len(sources)) == pytest.approx(expected, rel=0.02)
+    few = replace(scenes, scene=replace(scene, most_per_photo=1))
+    assert forecast._scenes(few, float(sources.sum()), len(sources)) == len(sources)
 
 
 def test_the_command_says_what_limits():

@@ -1,5 +1,6 @@
 """Workers end with their parent, a lost one is told in one line, and so is a command that is asked to end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -100,3 +101,46 @@ def test_a_command_that_is_asked_to_end_says_so_in_one_line(number: int, code: i
     assert "the same command resumes" in line
     assert line.count("\n") == 1
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def workers_of(build: subprocess.Popen) -> set[int]:
+    """The workers of a build, once both of them are there."""
+    found: set[int] = set()
+    while len(found) < 2:
+        assert build.poll() is None
+        for child in children(build.pid):
+            with contextlib.suppress(FileNotFoundError):
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.add(child)
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", ["a worker", "the command"])
+def test_a_build_does_not_wait_for_who_was_killed(killed: str, corpora: str, tmp_path: Path) -> None:
+    command = [
+        "avs-data",
+        "build",
+        "demo",
+        "--corpora",
+        corpora,
+        "--out",
+        str(tmp_path / "out"),
+        "--workers",
+        "2",
+    ]
+    build = subprocess.Popen(
+        [str(Path(sys.executable).with_name(command[0])), *command[1:]], stderr=subprocess.PIPE, text=True
+    )
+    workers = workers_of(build)
+    if killed == "a worker":
+        os.kill(min(workers), signal.SIGKILL)
+        _, said = build.communicate()
+        assert build.returncode == 1
+        assert "a worker process was ended from outside" in said.splitlines()[-1]
+    else:
+        build.kill()
+        build.wait()
+    while any(map(alive, workers)):
+        time.sleep(0.05)

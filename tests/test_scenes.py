@@ -20,7 +20,7 @@ from shards.verify import verify
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["mono", "stereo"])
-def scenes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     return generated_shards.write_scenes(tmp_path_factory.mktemp("scenes"), channels=request.param)
 
 
@@ -28,9 +28,9 @@ def of_kind(dataset: Dataset, kind: str) -> Sample:
     return next(sample for sample in dataset.samples() if sample.record["kind"] == kind)
 
 
-def test_a_dataset_of_scenes_is_as_the_format_asks(scenes: str) -> None:
-    assert verify(scenes, workers=1) == []
-    dataset = Dataset(scenes)
+def test_a_dataset_of_scenes_is_as_the_format_asks(generated: str) -> None:
+    assert verify(generated, workers=1) == []
+    dataset = Dataset(generated)
     kinds = {row["kind"]: row for row in dataset.table().to_pylist()}
     assert set(kinds) == {"single", "mixture", *records.NEGATIVES}
     for kind, row in kinds.items():
@@ -42,13 +42,13 @@ def test_a_dataset_of_scenes_is_as_the_format_asks(scenes: str) -> None:
         assert row["clip_id"] == (row["clip_ids"][0] if len(row["clip_ids"]) == 1 else None)
         assert (row["categories"] == []) == (row["area_px"] == 0) == (kind in records.NEGATIVES)
         assert row["category"] == "+".join(row["categories"])
-    told = json.loads((Path(scenes) / "manifest.json").read_bytes())
+    told = json.loads((Path(generated) / "manifest.json").read_bytes())
     assert told["classes"] == list(generated_shards.CATEGORIES)
     assert told["counts"]["train"]["samples"] == 10 != sum(told["counts"]["train"]["categories"].values())
 
 
-def test_sound_and_targets_as_plain_numpy_makes_them(scenes: str) -> None:
-    dataset = Dataset(scenes)
+def test_sound_and_targets_as_plain_numpy_makes_them(generated: str) -> None:
+    dataset = Dataset(generated)
     clips = {row["clip_id"]: row for row in dataset.table(format.POOL_TABLE).to_pylist()}
     for sample in dataset.samples():
         record = sample.record
@@ -121,7 +121,7 @@ DAMAGE: list[tuple[str, Callable[[dict[str, bytes]], None], str]] = [
     (
         "single",
         lambda m: record_of(m, lambda r: r["sources"][0].update(instances=[])),
-        "is not what its instances give",
+        "are not what mask.png covers",
     ),
     (
         "single",
@@ -152,8 +152,21 @@ def test_what_contradicts_itself_is_found(
     assert text in found(tmp_path / "a")
 
 
-def test_a_record_is_of_a_scene_or_of_a_clip(scenes: str) -> None:
-    record = of_kind(Dataset(scenes), "single").record
+def test_a_sound_that_no_scene_has_is_not_rendered(tmp_path: Path) -> None:
+    """Whatever a record asks for, no room is made for it."""
+    generated_shards.write_scenes(tmp_path / "a", samples=5)
+    key = of_kind(Dataset(str(tmp_path / "a")), "single").key
+    for sound in ({"duration_s": 1e12}, {"channels": 10**9}, {"channels": 2, "pan_law": "round"}):
+
+        def ask(members: dict[str, dict[str, bytes]], sound: dict = sound) -> None:
+            record_of(members[key], lambda told: told["sound"].update(sound))
+
+        edit_members(tmp_path / "a", format.SAMPLES, ask)
+        assert "a sound of" in found(tmp_path / "a")
+
+
+def test_a_record_is_of_a_scene_or_of_a_clip(generated: str) -> None:
+    record = of_kind(Dataset(generated), "single").record
     mixed = {**record, "audio": record["sources"][0]["audio"]}
     for wrong in (mixed, {name: record[name] for name in record if name != "sound"}):
         with pytest.raises(records.RecordError, match="either `audio`, or `kind`, `sources` and `sound`"):

@@ -413,11 +413,49 @@ def test_held_out_lists_in_avsbench_layouts(tmp_path: Path) -> None:
     assert split.read_held_out(str(tmp_path / "ms3.csv")) == {"xv7eM6-UmkY"}
     assert split.read_held_out(str(tmp_path / "plain.csv")) == {"AAAAAAAAAAA"}
     (tmp_path / "bad.csv").write_text("video_id\nshort\n")
-    with pytest.raises(ValueError, match=r"bad\.csv:2: video_id = 'short' starts with no YouTube id"):
+    with pytest.raises(ValueError, match=r"bad\.csv:2: 'short' is no YouTube id"):
         split.read_held_out(str(tmp_path / "bad.csv"))
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match="is empty or its first line is"):
         split.read_held_out(str(tmp_path / "empty.csv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AAAAAAAAAAA\nabcdefghi_1\n",
+        "AAAAAAAAAAA_000030\r\n\r\nabcdefghi_1_0_10\r\n",
+        'AAAAAAAAAAA,30,"dogs, barking",test\nabcdefghi_1,30,name,test\n',
+        "\ufeffAAAAAAAAAAA,\nabcdefghi_1,\n",
+    ],
+)
+def test_held_out_lists_without_a_header_lose_no_video(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode())
+    assert split.read_held_out(str(tmp_path / "list.csv")) == {"AAAAAAAAAAA", "abcdefghi_1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "AAAAAAAAAAA,3,dog,train\nabcdefghi_1,3,dog,test\n",
+            r":1: without a header .* which column is the split",
+        ),
+        ("title,video\nfilename_of_it,abcdefghi_1\n", "no column `video_id`, `name` or `id`"),
+        ("start,vid\n3,-abcdefghi1\n", "no column `video_id`, `name` or `id`"),
+        ("vid;start\nabcdefghi_1;3\n", "no column `video_id`, `name` or `id`"),
+        ("Video_ID,split\nabcdefghi_1,test\n", "first line is Video_ID, split"),
+        ("AAAAAAAAAAA\nnot an id\n", "no column `video_id`, `name` or `id`"),
+        ("video_id\nfilename_of_it\n", ":2: 'filename_of_it' is no YouTube id"),
+        ("video_id\nabcdefghi_1x\n", ":2: 'abcdefghi_1x' is no YouTube id"),
+        ("video_id,split\nabcdefghi_1,train\n", "lists no video to hold out"),
+        ("video_id\n", "lists no video to hold out"),
+    ],
+)
+def test_what_is_no_held_out_list_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(split.HeldOutError, match=said):
+        split.read_held_out(str(tmp_path / "list.csv"))
 
 
 @given(st.lists(st.sampled_from(["cat", "dog", "emu"]), max_size=60), st.integers(1, 20))

@@ -175,12 +175,11 @@ def test_the_sheet_takes_every_class_before_any_twice() -> None:
 
 
 def test_the_overlay_lights_the_mask_and_draws_round_it() -> None:
-    photo, mask = io.BytesIO(), io.BytesIO()
+    photo = io.BytesIO()
     Image.new("RGB", (640, 480), (120, 120, 120)).save(photo, "JPEG")
     drawn = np.zeros((480, 640), np.uint8)
     drawn[120:360, 160:480] = 255
-    Image.fromarray(drawn).save(mask, "PNG")
-    picture = np.asarray(overlay(photo.getvalue(), mask.getvalue())).astype(int)
+    picture = np.asarray(overlay(photo.getvalue(), [((255, 214, 0), Image.fromarray(drawn))])).astype(int)
     assert picture.shape == (240, 320, 3)
     inside, outside = picture[120, 160], picture[30, 30]
     assert inside[0] - inside[2] > 20, "tinted"

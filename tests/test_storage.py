@@ -281,8 +281,12 @@ def test_a_claim_is_for_one_purpose(base: str) -> None:
     folder, purpose = storage.join(base, "out"), {"command": "build", "recipe": "a" * 64}
     claims.claim(folder, purpose)
     claims.claim(folder, purpose)
-    with pytest.raises(claims.ClaimError, match=r"holds something else \(recipe a{12}… there, b{12}… now\)"):
+    with pytest.raises(
+        claims.ClaimError, match=r"holds something else \(another recipe\): give another --out"
+    ):
         claims.claim(folder, {**purpose, "recipe": "b" * 64})
+    with pytest.raises(claims.ClaimError, match=r"\(what `build` writes, and this is `import`\)"):
+        claims.claim(folder, {"command": "import", "dataset": "s4"})
     other = storage.join(base, "other")
     storage.write_atomic(storage.join(other, "thesis.tex"), b"")
     with pytest.raises(claims.ClaimError, match=r"is not empty \(thesis\.tex\)"):
@@ -302,6 +306,15 @@ def test_a_cut_claim_does_not_block_an_empty_folder(base: str, content: bytes) -
     storage.write_atomic(storage.join(base, "a"), b"")
     with pytest.raises(claims.ClaimError, match="is not empty"):
         claims.claim(base, {"command": "build"})
+
+
+def test_a_folder_that_cannot_be_claimed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            claims.ClaimError, match=rf"^cannot write to --out {out}: [^/]+; give a folder that can be made"
+        ):
+            claims.claim(str(out), {"command": "build"})
 
 
 def test_killed_while_it_claims_a_command_takes_its_folder_the_next_time(tmp_path: Path) -> None:

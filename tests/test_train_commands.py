@@ -127,7 +127,7 @@ def test_bad_input_is_one_clear_error(arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = [str(tmp_path) if argument == "/" else argument for argument in arguments]
     text = call(*arguments, ok=False)
-    assert text.splitlines()[-1].startswith("Error: ")
+    assert "\nError: " in f"\n{text}"  # before it stands what is about to happen
     assert said in text
 
 

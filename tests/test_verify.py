@@ -310,8 +310,12 @@ def test_a_held_out_video_in_training_is_found(copy: Path, tmp_path: Path) -> No
     heard = next(row for row in pool if row["split"] == "train" and len(row["video_id"]) == 11)
     other = next(row for row in pool if row["split"] == "test" and len(row["video_id"]) == 11)
     listed = tmp_path / "list.csv"
-    listed.write_text(f"video_id,split\n{other['video_id']}_000010,test\n")
-    assert CliRunner().invoke(main, ["verify", str(copy), "--held-out", str(listed)]).exit_code == 0
+    listed.write_text(
+        f"video_id,split\n{other['video_id']}_000010,test\n{'a' * 11},test\n{'a' * 11}_5,train\nother,train\n"
+    )
+    result = CliRunner().invoke(main, ["verify", str(copy), "--held-out", str(listed)])
+    assert result.exit_code == 0
+    assert "1 of its 2 rows of test are of a video that its own train has" in result.output
     listed.write_text(f"video_id,split\n{heard['video_id']}_000010,test\n")
     result = CliRunner().invoke(main, ["verify", str(copy), "--held-out", str(listed)])
     assert result.exit_code == 1

@@ -37,6 +37,8 @@ KNOWN = {
     "absent": pa.list_(pa.string()),
     "unknown": pa.bool_(),
 }
+# Corpora whose annotators looked for every category in every photo: what they do not mark, the photo does not show.
+_MARK_ALL = frozenset({"coco"})
 _WORD = re.compile(r"[a-z]{3,}")
 
 
@@ -78,6 +80,17 @@ class Families:
             if not self.label_map.is_sound(link):
                 found.setdefault(self.of(link.category), []).append((link.source, link.source_id))
         return found
+
+    def unmarked(self, corpus: str, marked: set[str]) -> set[str]:
+        """Labels (CORPUS|ID) of a corpus that marks all, but for those that it marks in a photo."""
+        if corpus not in _MARK_ALL:
+            return set()
+        return {
+            f"{source}|{number}"
+            for found in self._visual.values()
+            for source, number in found
+            if source == corpus and number not in marked
+        }
 
     @cached_property
     def _names(self) -> dict[str, set[str]]:
@@ -125,11 +138,13 @@ def words(name: str) -> set[str]:
 def known(table: pa.Table, families: Families) -> pa.Table:
     """All LABELS of some images to one row an image: `image_id`, `node` (the least of its names) and KNOWN."""
     found: dict[str, dict[str, Any]] = {}
+    marked: dict[tuple[str, str], set[str]] = {}
     for row in table.to_pylist():
         image = found.setdefault(
             row["image_id"],
             {"node": row["image_id"], "shown": set(), "words": set(), "absent": set(), "unknown": False},
         )
+        marked.setdefault((row["image_id"], row["corpus"]), set()).add(row["label_id"] or "")
         image["node"] = min([image["node"], *(row["photo_keys"] or ())])
         image["unknown"] |= row["unknown"]
         image["absent"].update(f"{row['corpus']}|{label}" for label in row["absent_label_ids"] or ())
@@ -139,6 +154,8 @@ def known(table: pa.Table, families: Families) -> pa.Table:
                 image["shown"].add(families.of(link.category))
             elif row["label"]:
                 image["words"] |= words(row["label"])
+    for (image_id, corpus), label_ids in marked.items():
+        found[image_id]["absent"] |= families.unmarked(corpus, label_ids)
     rows = [
         {
             "image_id": image_id,

@@ -56,6 +56,7 @@ SCENES = pa.schema(
         "kind": pa.string(),
         "sources": pa.list_(SOURCE),
         "absent": pa.list_(pa.string()),  # categories that off-screen sound may be of
+        "off_screen": pa.int32(),  # how many of them are heard
         "fault": pa.string(),  # a Reason; null: none
         "fault_detail": pa.string(),
     }
@@ -152,6 +153,10 @@ class _Photo:
 
     def scenes(self, known: dict[str, Any] | None, audible: frozenset[str]) -> list[dict[str, Any]]:
         """Rows of SCENES: all that are drawn, and with a fault what is not certain or not drawn of single sources."""
+        offered = sum(self._too_small(source) is None for source in self.sources)
+        if offered < self.rules.min_sources:
+            told = f"{offered}; scene.min_sources = {self.rules.min_sources}"
+            return self.lost(Rejected(Reason.TOO_FEW_SOURCES, told))
         made = [*self._singles(), *self._mixtures(), *self._negatives(known, audible)]
         most = self.rules.most_per_photo
         if most:
@@ -190,11 +195,12 @@ class _Photo:
             sample_id = format.sample_id(self.first["image_id"], "", kind)
             if self._draw(sample_id) >= getattr(self.shares, kind):
                 continue
-            absent: list[str] = []
+            absent, number = list[str](), 0
             fault = None
             if kind == "off_screen":
                 verified = self.rules.off_screen == "verified"
                 absent = self.families.absent(audible, known, verified) if known else []
+                number = self._number(sample_id)
                 if not absent:
                     told = "its corpus has looked for" if verified else "is not annotated, nor like what is"
                     fault = Rejected(Reason.NOT_SURELY_ABSENT, f"nothing that can be heard {told}")
@@ -203,7 +209,14 @@ class _Photo:
                 "sample_id": sample_id,
                 "key": format.key_of(sample_id),
                 "absent": absent,
+                "off_screen": number,
             }
+
+    def _number(self, sample_id: str) -> int:
+        """How many things sound off the screen: drawn as the recipe has it of what is seen."""
+        shares = (self.shares.single, self.shares.mixture_of_2, self.shares.mixture_of_3)
+        place = hashing.unit(self.seed, "off_screen", sample_id) * (sum(shares) or 1.0)
+        return 1 + sum(place >= edge for edge in (shares[0], shares[0] + shares[1])) if sum(shares) else 1
 
     def _id(self, sources: Iterable[dict[str, Any]]) -> str:
         sources = list(sources)
@@ -270,6 +283,7 @@ class _Photo:
             "kind": kind,
             "sources": sources,
             "absent": [],
+            "off_screen": 0,
             "fault": fault.reason.value if fault else None,
             "fault_detail": fault.detail if fault else None,
         }

@@ -79,7 +79,7 @@ def sources(corpora: str, names: Iterable[str] = ()) -> list[Source]:
         names: of the corpora to look for; none: all.
 
     Raises:
-        RegistryError: a name of no corpus. CorpusError: none of them is there.
+        RegistryError: a name of no corpus. CorpusError: none of them is there, or one that cannot be read.
     """
     wanted = registry.chosen(names)
     found = [source for corpus in wanted for source in corpus.sources(corpora)]
@@ -88,6 +88,16 @@ def sources(corpora: str, names: Iterable[str] = ()) -> list[Source]:
         raise CorpusError(
             corpora, "folder", f"no corpus here; looked for {layouts}", "Give the folder that holds them"
         )
+    for source in found:
+        try:
+            storage.stamp(storage.join(corpora, source.path))
+        except FileNotFoundError as error:
+            raise CorpusError(
+                source.path,
+                "name",
+                "it leads to no regular file (a link to nothing, a folder, a pipe)",
+                f"Put the file there, or remove the name to leave {registry.title(source.corpus)} out",
+            ) from error
     return found
 
 

@@ -69,7 +69,11 @@ def arranged(found: list[pa.Table]) -> Pools:
 
 _CLIP = pa.struct({name: tables.POOL.field(name).type for name in CLIP_COLUMNS})
 _PAIRED = {
-    **{name: SCENES.field(name).type for name in SCENES.names if not name.startswith(("fault", "absent"))},
+    **{
+        name: SCENES.field(name).type
+        for name in SCENES.names
+        if not name.startswith(("fault", "absent", "off"))
+    },
     "sources": pa.list_(pa.struct([*SOURCE, pa.field("clip", _CLIP)])),
 }
 
@@ -97,20 +101,11 @@ def pair_scenes(table: pa.Table, pools: Pools, seed: int) -> Outcome:
 
 
 def _off_screen(row: dict[str, Any], pools: Pools, seed: int) -> list[dict[str, Any]]:
-    """The one source that sounds off the screen, of a category that its split has clips of; none: there is none."""
+    """What sounds off the screen: categories that the split has clips of, those of lowest hash; none: there is none."""
     heard = [name for name in row["absent"] if pools.of(row["split"], name)]
-    if not heard:
-        return []
-    category = min(heard, key=lambda name: hashing.hash64(seed, "off_screen", row["sample_id"], name))
-    return [
-        {
-            "category": category,
-            "sample_id": row["sample_id"],
-            "mask_ids": [],
-            "area_px": 0,
-            "bbox": [0, 0, 0, 0],
-        }
-    ]
+    heard.sort(key=lambda name: hashing.hash64(seed, "off_screen", row["sample_id"], name))
+    unseen = {"sample_id": row["sample_id"], "mask_ids": [], "area_px": 0, "bbox": [0, 0, 0, 0]}
+    return [{**unseen, "category": category} for category in heard[: row["off_screen"]]]
 
 
 def _draw(row: dict[str, Any], pools: Pools, seed: int) -> str:

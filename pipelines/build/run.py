@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import label_maps
 from label_maps import LabelMap
@@ -12,6 +13,7 @@ from pipelines.build import finish, runner
 from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
+from pipelines.build.local_runner import local_runner
 from pipelines.build.scenes import classes
 from pipelines.build.split import linked_videos, read_held_out
 from pipelines.corpora import registry
@@ -20,6 +22,9 @@ from shards import manifest, new_dataset, storage, tables, takedowns
 from shards.claims import WORK
 from shards.errors import AvsError
 from shards.manifest import HeldOutList
+
+if TYPE_CHECKING:
+    from pipelines.build.dask_runner import Cluster
 
 
 class BuildError(AvsError):
@@ -37,7 +42,8 @@ class BuildOptions:
     dry_run: bool = False
     held_out: tuple[str, ...] = ()  # CSV files besides the recipe's
     base: str = ""  # the version that this one follows: keeps its number of shards, and its takedowns
-    beam: tuple[str, ...] = ()  # options for the runner
+    scheduler: str = ""  # of a Dask cluster to build on, tcp://HOST:8786
+    beam: tuple[str, ...] = ()  # options for one of Beam's own runners
 
 
 def build(
@@ -45,12 +51,14 @@ def build(
     options: BuildOptions,
     progress: Callable[[Progress], None] | None = None,
     begun: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> finish.Counts | None:
     """Build a dataset; a dry run gives its counts instead.
 
     Args:
         progress: called while the annotations are read.
         begun: called once they are, with how many masks and clips there are.
+        say: told in words how a cluster is doing.
 
     Raises:
         BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is
@@ -58,11 +66,16 @@ def build(
         BuildStopped: a store or an engine failed later; the same command resumes from there.
         NoSamples: later, too.
     """
-    chosen = runner.options(options.beam, options.workers)
-    if options.dry_run and not runner.is_local(chosen):
-        raise BuildError("--dry-run counts on this machine: leave --runner out")
+    chosen = runner.options(options.beam)
     options = replace(options, corpora=storage.absolute(options.corpora), out=storage.absolute(options.out))
+    cluster = _cluster(options)
+    if options.dry_run and (cluster or not runner.is_local(chosen)):
+        raise BuildError("--dry-run counts on this machine: leave --scheduler and --runner out")
+    if cluster and options.beam:
+        raise BuildError(f"--scheduler needs no options of Beam: leave {' '.join(options.beam)} out")
     sources(options.corpora, recipe.corpora)  # nothing is claimed for corpora that are not there
+    if cluster:
+        cluster.check()
     label_map = label_map_of(recipe.labels, options.corpora, recipe.corpora)
     classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
@@ -72,7 +85,7 @@ def build(
             job = replace(job, report=storage.join(folder, "report.json"))
             if begun:
                 begun(job.masks, job.clips)
-            runner.run(chosen, partial(wire, job=job))
+            runner.run(chosen, partial(wire, job=job), local_runner(options.workers))
             return finish.read_report(job.report)
     _claim(recipe, label_map, options)
     work = storage.join(options.out, WORK)
@@ -81,7 +94,8 @@ def build(
     job = _job(recipe, label_map, options, work, held_out, lists, progress)
     if begun:
         begun(job.masks, job.clips)
-    runner.run(chosen, partial(wire, job=job))
+    here = None if options.beam else local_runner(options.workers)
+    runner.run(chosen, partial(wire, job=job), cluster.runner(say) if cluster else here)
     empty = storage.join(work, finish.EMPTY)
     told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
     for name in ("index", "parked", "rejections", finish.EMPTY):
@@ -89,6 +103,14 @@ def build(
     if told:
         raise new_dataset.NoSamples(told)
     return None
+
+
+def _cluster(options: BuildOptions) -> "Cluster | None":
+    if not options.scheduler:
+        return None
+    from pipelines.build.dask_runner import Cluster  # an extra
+
+    return Cluster(options.scheduler, options.corpora, options.out)
 
 
 def _job(
@@ -164,6 +186,7 @@ def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
     """Take --out for this dataset, or refuse: another dataset in it is never touched."""
     mine = {
         "command": "build",
+        "corpora": options.corpora.rstrip("/"),
         "name": recipe.name,
         "recipe": recipe.sha256,
         "label_map": label_map.sha256,

@@ -1,48 +1,29 @@
 """Beam's side of a build: options checked before anything starts, quiet while it runs, errors told in one line."""
 
-import json
 import logging
 import os
 import pydoc
-import shlex
 import socket
-import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import (
-    DirectOptions,
-    FlinkRunnerOptions,
     PipelineOptions,
     PortableOptions,
     PrismRunnerOptions,
     SetupOptions,
-    SparkRunnerOptions,
     StandardOptions,
     _BeamArgumentParser,
 )
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from shards.errors import AvsError, of_a_store
-from shards.processes import LOST
 
-LOCAL = "FnApiRunner"  # named, because Beam's default one first tries to download a binary
-_JOB_API = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
+_JOB_API = ("PortableRunner", "PrismRunner")
+_HERE = (None, "FnApiRunner")  # our own local runner, and Beam's, which tests hold it against
 _ANSWER_S = 5.0
-_WORKER = """
-import logging, runpy, signal
-logging.disable(logging.CRITICAL)
-from shards.processes import follow
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-follow({parent})
-runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
-"""
 _REMEDY = "What is written stays good: remove the cause and run the same command."
 
 
@@ -54,24 +35,22 @@ class BuildStopped(AvsError):
     """A store or an engine ended the build, told in one line; the same command resumes from there."""
 
 
-def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
-    """What Beam is asked for; the local runner with `workers` processes where no runner is named.
+def options(arguments: Sequence[str]) -> PipelineOptions:
+    """What Beam is asked for.
 
     Raises:
-        RunnerError: an unknown option, a part that Beam would download unasked, or a server that does not answer.
+        RunnerError: an unknown option or runner, a part that Beam would download unasked, or a server that does not
+            answer.
     """
     found = PipelineOptions(list(arguments))
-    standard = found.view_as(StandardOptions)
-    if standard.runner is None:
-        extra = ["--runner", LOCAL]
-        if workers > 1:
-            extra += ["--direct_num_workers", str(workers)]
-        found = PipelineOptions([*arguments, *extra])
-    name = found.view_as(StandardOptions).runner.rsplit(".", 1)[-1]
-    if name in ("DirectRunner", "SwitchingDirectRunner"):
-        raise RunnerError(f"--runner {name} downloads Prism; leave --runner out, or name one of {_named()}")
+    name = _named(found)
     if name in _JOB_API:
         _check_job_server(name, found)
+    elif name not in _HERE:
+        raise RunnerError(
+            f"--runner {name} is not tried: leave it out for this machine, give --scheduler for a Dask cluster, or "
+            f"name one of {', '.join(_JOB_API)}"
+        )
     else:
         _check_known(arguments)
     found.view_as(SetupOptions).save_main_session = False  # workers import what is installed there
@@ -80,45 +59,39 @@ def options(arguments: Sequence[str], workers: int) -> PipelineOptions:
 
 def is_local(options: PipelineOptions) -> bool:
     """Whether the job runs on this machine alone."""
-    return (options.view_as(StandardOptions).runner or "").rsplit(".", 1)[-1] == LOCAL
+    return _named(options) in _HERE
 
 
-def run(options: PipelineOptions, wire: Callable[[beam.Pipeline], None]) -> None:
+def _named(options: PipelineOptions) -> str | None:
+    name = options.view_as(StandardOptions).runner
+    return name.rsplit(".", 1)[-1] if name else None
+
+
+def run(
+    options: PipelineOptions, wire: Callable[[beam.Pipeline], None], runner: PipelineRunner | None = None
+) -> None:
     """Draw the job on a pipeline and wait for its end.
 
+    Args:
+        runner: one of ours; None: the one that the options name.
+
     Raises:
-        BuildStopped: a store failed, or the job server or a worker went away. What else a worker met is a fault of the
-            code and comes as the runner's own error.
+        BuildStopped: a store failed, or the job server, the cluster or a worker went away. What else a worker met is a
+            fault of the code and comes as the runner's own error.
     """
     with _quiet():
-        pipeline = beam.Pipeline(_runner(options), options)
+        pipeline = beam.Pipeline(runner, options)
         wire(pipeline)
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:  # a runner wraps it in its own way
-            line = LOST if _is_lost(error) and is_local(options) else told(error, options)
+            line = told(error, options)
             if "KeyboardInterrupt" in line:
                 raise KeyboardInterrupt from error
-            if isinstance(error, AvsError) or line == LOST or _outside(error) or _of_a_store(line):
+            if isinstance(error, AvsError) or _outside(error) or _of_a_store(line):
                 raise BuildStopped(f"the build stopped: {line}\n{_REMEDY}") from error
             error.add_note(_REMEDY)
             raise
-
-
-def _runner(options: PipelineOptions) -> PipelineRunner | None:
-    """The local runner's processes: as Beam starts them, but Ctrl-C ends them without a word.
-
-    None: Beam makes the runner that the options name.
-    """
-    direct = options.view_as(DirectOptions)
-    if not is_local(options) or direct.direct_num_workers < 2 or direct.direct_running_mode != "in_memory":
-        return None
-    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(_WORKER.format(parent=os.getpid()))}"
-    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
-
-
-def _named() -> str:
-    return ", ".join((LOCAL, *_JOB_API))
 
 
 def _check_known(arguments: Sequence[str]) -> None:
@@ -137,33 +110,15 @@ def _check_job_server(name: str, options: PipelineOptions) -> None:
         _check_answers("--job_endpoint", portable.job_endpoint, "start the job server first")
     elif name == "PortableRunner":
         raise RunnerError("--runner PortableRunner needs --job_endpoint HOST:PORT, the job server's address")
-    elif name == "PrismRunner":
-        prism = options.view_as(PrismRunnerOptions).prism_location
-        _check_file(
-            "--prism_location", prism, "the Prism binary: `go install` builds it from Beam's Go module"
-        )
-    elif name == "FlinkRunner":
-        flink = options.view_as(FlinkRunnerOptions)
-        _check_file("--flink_job_server_jar", flink.flink_job_server_jar, _jar("flink", flink.flink_version))
-        if not flink.flink_master.startswith("["):
-            master = flink.flink_master.split("://")[-1]
-            _check_answers("--flink_master", master, "give the JobManager's REST address")
     else:
-        spark = options.view_as(SparkRunnerOptions)
-        _check_file("--spark_job_server_jar", spark.spark_job_server_jar, _jar("spark", "3"))
-    local = name == "PrismRunner" or options.view_as(FlinkRunnerOptions).flink_master in ("[local]", "[auto]")
-    if not portable.environment_type and (portable.job_endpoint or not local):
+        prism = options.view_as(PrismRunnerOptions).prism_location
+        what = "the Prism binary: `go install` builds it from Beam's Go module"
+        _check_file("--prism_location", prism, what)
+    if portable.job_endpoint and not portable.environment_type:
         raise RunnerError(
             f"--runner {name} needs --environment_type: EXTERNAL with --environment_config HOST:PORT of a worker pool "
             "that has avs-data installed, DOCKER with --environment_config IMAGE, or LOOPBACK to work in this process"
         )
-
-
-def _jar(engine: str, version: str) -> str:
-    return (
-        f"the jar of org.apache.beam:beam-runners-{engine}-{version}-job-server:{beam.__version__} from Maven, "
-        "or give --job_endpoint HOST:PORT of a running job server"
-    )
 
 
 def _check_file(option: str, path: str | None, what: str) -> None:
@@ -203,11 +158,6 @@ def _outside(error: Exception) -> bool:
     )
 
 
-def _is_lost(error: Exception) -> bool:
-    """Whether a worker of this machine went away."""
-    return "SDK worker disconnected" in str(error) or isinstance(error, grpc.RpcError)
-
-
 def _of_a_store(line: str) -> bool:
     """Whether the line that a worker's error ends with names an error that a person can act on."""
     kind = pydoc.locate(line.partition(":")[0])
@@ -216,20 +166,10 @@ def _of_a_store(line: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam tells the log of every bundle, in its worker processes too; an error comes as an exception anyway.
-
-    So does one of a thread that only waits for a worker process.
-    """
-    before, hook = logging.root.level, threading.excepthook
-    logging.root.setLevel(logging.CRITICAL)
-    threading.excepthook = lambda failed: None
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"default_sdk_harness_log_level": "CRITICAL"}, file)
-        file.flush()
-        os.environ["PIPELINE_OPTIONS_FILE"] = file.name  # where the local runner's worker processes look
-        try:
-            yield
-        finally:
-            del os.environ["PIPELINE_OPTIONS_FILE"]
-            logging.root.setLevel(before)
-            threading.excepthook = hook
+    """Beam tells the log of every bundle, Dask of every lost connection; an error comes as an exception anyway."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,9 +1,9 @@
 """Stage shard of scenes: targets drawn from the masks of what sounds, and its clips mixed to one sound."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -11,23 +11,15 @@ from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
 from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, read_photo
+from pipelines.build.scene_sound import NOISE, sounded
 from pipelines.media import masks
-from pipelines.recipes.recipe import Recipe, SceneSound
-from shards import format, hashing, parts, records, scene
+from pipelines.recipes.recipe import Recipe
+from shards import format, parts, records, scene
 from shards.errors import AvsError
 from shards.reader import read_clip
 from shards.records import SampleRecord
-from shards.rejections import Reason, Rejected
-from shards.sound import RATE_HZ, mix, pcm_of, pcm_to_flac
+from shards.sound import pcm_of
 from shards.writer import Content
-
-_NOISE: dict[str, Any] = {
-    "category": "",
-    "sample_id": "",
-    "mask_ids": [],
-    "area_px": 0,
-    "bbox": [0, 0, 0, 0],
-}  # as a source
 
 
 class ClassesError(AvsError):
@@ -112,15 +104,6 @@ class _Target:
         )
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """A clip, its part that is heard, and where that begins, in samples."""
-
-    audio: records.Audio | None
-    pcm: np.ndarray
-    start: int
-
-
 def _record(
     row: dict[str, Any],
     out: str,
@@ -130,18 +113,16 @@ def _record(
     hashes: Mapping[str, str],
 ) -> tuple[SampleRecord, Content]:
     """The record of a scene, and its sound."""
-    rules, samples = recipe.scene.sound, round(recipe.scene.sound.duration_s * RATE_HZ)
-    heard = [_heard(source, out, recipe, samples) for source in row["sources"]]
-    if row["kind"] == "noise":
-        heard = [_Heard(None, mix.noise(recipe.seed, row["key"], samples), 0)]
-    sources = tuple(_sources(row, heard, recipe))
-    tracks = [
-        mix.Track(one.pcm, source.gain_db, source.pan, source.delay)
-        for one, source in zip(heard, sources, strict=True)
-    ]
-    channels, law = (2, rules.pan) if rules.stereo else (1, "")
-    made = mix.render(tracks, samples, channels, law)
-    sound = Content.of(pcm_to_flac(made.pcm))
+    sources, clips = [NOISE] if row["kind"] == "noise" else [], []
+    for source in row["sources"]:
+        place = {name.removeprefix("clip_"): value for name, value in source["clip"].items()}
+        sound, clip = read_clip(out, place)
+        sources.append(_source(source, clip.audio))
+        clips.append(pcm_of(sound.data))
+    if "instances" in recipe.scene.targets:
+        planned = row["sources"] or [{}] * len(sources)
+        sources = [_with_instances(*both) for both in zip(sources, planned, strict=True)]
+    heard, told, content = sounded(row["key"], row["kind"], row["width"], sources, clips, recipe)
     labels = {
         (corpus, label_id): (corpus, label_id, label)
         for source in row["sources"]
@@ -157,79 +138,23 @@ def _record(
         image=image_record(row, label_map, [labels[key] for key in sorted(labels)], hashes),
         mask=target.record(hashes["mask"]),
         scene_kind=row["kind"],
-        scene_sources=sources,
-        sound=records.Sound(
-            rule=rules.rule,
-            channels=channels,
-            pan_law=law,
-            duration_s=samples / RATE_HZ,
-            scale=made.scale,
-            clipped=made.clipped,
-            sha256=sound.sha256,
-        ),
+        scene_sources=heard,
+        sound=told,
     )
-    return record, sound
+    return record, content
 
 
-def _heard(source: dict[str, Any], out: str, recipe: Recipe, samples: int) -> _Heard:
-    """A source's clip from the pool, cut.
-
-    Raises:
-        Rejected: what is left of it is silent.
-    """
-    place = {name.removeprefix("clip_"): value for name, value in source["clip"].items()}
-    sound, clip = read_clip(out, place)
-    pcm = pcm_of(sound.data)
-    start = mix.crop_start(pcm, samples, recipe.scene.sound.crop)
-    part = mix.cropped(pcm, start, samples)
-    peak = int(np.abs(part.astype(np.int32)).max(initial=0)) / 32768
-    if not peak or peak < recipe.select.silence_peak:
-        told = f"{clip.id} from {start / RATE_HZ:g} s on: peak {peak:.5f}; at least {recipe.select.silence_peak:g}"
-        raise Rejected(Reason.AUDIO_SILENT, told)
-    return _Heard(clip.audio, part, start)
+def _source(source: dict[str, Any], audio: records.Audio) -> records.Source:
+    return records.Source(
+        category=source["category"],
+        mask_ids=tuple(source["mask_ids"]),
+        area_px=source["area_px"],
+        bbox=tuple(source["bbox"]),
+        audio=audio,
+    )
 
 
-def _sources(row: dict[str, Any], heard: list[_Heard], recipe: Recipe) -> list[records.Source]:
-    rules, seed = recipe.scene.sound, recipe.seed
-    told = [_NOISE] if row["kind"] == "noise" else row["sources"]
-    below = [_below_db(rules, seed, row["key"], source["sample_id"]) for source in told]
-    loud = "equal_rms" if row["kind"] == "noise" else rules.rule  # a raw sum says nothing of noise
-    gains = mix.gains(loud, [one.pcm for one in heard], rules.level_db, below)
-    found = []
-    for source, one, gain_db in zip(told, heard, gains, strict=True):
-        pan = _pan(source, row, seed) if rules.stereo else 0.5
-        given: dict[str, Any] = {}
-        if "instances" in recipe.scene.targets:
-            instances = zip(source["mask_ids"], source.get("instances") or (), strict=True)
-            given["instances"] = tuple(
-                records.Instance(mask_id, counts.decode()) for mask_id, counts in instances
-            )
-        found.append(
-            records.Source(
-                category=source["category"],
-                mask_ids=tuple(source["mask_ids"]),
-                area_px=source["area_px"],
-                bbox=tuple(source["bbox"]),
-                audio=one.audio,
-                crop_start_s=one.start / RATE_HZ,
-                gain_db=gain_db,
-                pan=pan,
-                delay=mix.delay(pan) if rules.stereo and rules.delay else 0,
-                **given,
-            )
-        )
-    return found
-
-
-def _below_db(rules: SceneSound, seed: int, key: str, source_id: str) -> float:
-    """By how much a source is quieter than the first under `snr`, drawn by hash, to a tenth."""
-    spread = round(10 * (rules.snr_high_db - rules.snr_low_db))
-    return (round(10 * rules.snr_low_db) + int(hashing.unit(seed, "snr", key, source_id) * (spread + 1))) / 10
-
-
-def _pan(source: dict[str, Any], row: dict[str, Any], seed: int) -> float:
-    """Where a source is heard: at the middle of its box; what is not seen, anywhere, drawn by hash."""
-    x, _, width, _ = source["bbox"]
-    if not source["mask_ids"]:
-        return int(hashing.unit(seed, "pan", row["key"]) * 1001) / 1000
-    return (1000 * (2 * x + width) + row["width"]) // (2 * row["width"]) / 1000
+def _with_instances(source: records.Source, planned: dict[str, Any]) -> records.Source:
+    listed = zip(source.mask_ids, planned.get("instances") or (), strict=bool(source.mask_ids))
+    instances = tuple(records.Instance(mask_id, drawn.decode()) for mask_id, drawn in listed)
+    return msgspec.structs.replace(source, instances=instances)

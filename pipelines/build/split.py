@@ -5,7 +5,9 @@ id, COCO id, Flickr id, near-duplicate found by `fetch`). A video's split follow
 videos and every held-out video are heard in val or test only. Nothing else decides, so a new category moves no sample.
 """
 
+import io
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -16,15 +18,18 @@ from pipelines.recipes.recipe import Split
 from shards import hashing
 from shards.errors import AvsError
 from shards.rejections import Reason, rejection
-from shards.text import read_rows
+from shards.text import read_rows, read_text
 
 
 class HeldOutError(AvsError, ValueError):
     """A list of held-out videos that names none, or something else; the message says where."""
 
 
-_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _START = re.compile(r"_[0-9]{6}$")  # of a clip, behind its video
+_COLUMNS = ("video_id", "name", "id")  # of ids, the first that is there
+_LISTED = re.compile(r"([A-Za-z0-9_-]{11})(?:_[0-9]+)*")
+_ID = "11 characters of A-Z, a-z, 0-9, - and _, which `_<start>` may follow"
+_REMEDY = "write a first line that calls the column of YouTube ids `video_id`"
 
 
 def photo_split(component: str, seed: int, sizes: Split) -> str:
@@ -167,27 +172,57 @@ def linked_videos(pairs: pa.Table) -> dict[str, str]:
 def read_held_out(url: str) -> frozenset[str]:
     """Video ids of a CSV that training must not hear: rows whose `split` is not train, or all without that column.
 
-    The id is the 11 characters of YouTube at the head of the column `video_id`, `name`, `id` or the first one;
-    AVSBench writes `<id>_<start>` there.
+    The ids are in the column `video_id`, `name` or `id`, or in the first of a list without header whose lines all begin
+    with an id. An id is the 11 characters of YouTube; `_<start>` or `_<start>_<end>` may follow, as AVSBench writes it.
 
     Raises:
-        HeldOutError: no video, or ids that are no YouTube ids. TextError: no CSV in UTF-8. OSError: no such file.
+        HeldOutError: no video, no such column, no such id. TextError: no CSV in UTF-8. OSError: no such file.
     """
-    rows = list(read_rows(url))
-    if not rows:
-        raise HeldOutError(
-            f"{url} lists no video; it is a CSV with a header and a column `video_id` or `name`"
-        )
-    names = rows[0][1]
-    column = next((name for name in ("video_id", "name", "id") if name in names), next(iter(names)))
     found = set()
-    for line, row in rows:
-        if row.get("split", "").lower() == "train":
+    for line, split, name in _listed(url):
+        if split == "train":
             continue
-        head = _YOUTUBE_ID.match(row[column])
-        if not head:
-            raise HeldOutError(
-                f"{url}:{line}: {column} = {row[column]!r} starts with no YouTube id (11 characters)"
-            )
-        found.add(head.group())
+        listed = _LISTED.fullmatch(name)
+        if not listed:
+            raise HeldOutError(f"{url}:{line}: {name!r} is no YouTube id: {_ID}")
+        found.add(listed[1])
+    if not found:
+        raise HeldOutError(
+            f"{url} lists no video to hold out: {_REMEDY}, and rows whose `split` is not train"
+        )
     return frozenset(found)
+
+
+def leaks_within(url: str) -> dict[str, tuple[int, int]]:
+    """Of such a CSV, by split other than train: rows whose video the list has in train, too, and all rows of it."""
+    listed = [(split, found[1]) for _, split, name in _listed(url) if (found := _LISTED.fullmatch(name))]
+    trained = {video for split, video in listed if split == "train"}
+    rows = Counter(split for split, _ in listed if split != "train")
+    shared = Counter(split for split, video in listed if split != "train" and video in trained)
+    return {split: (shared[split], rows[split]) for split in sorted(rows) if shared[split]}
+
+
+def _listed(url: str) -> list[tuple[int, str, str]]:
+    """Line, split in small letters (empty: not said) and what should be an id, of each row."""
+    text = io.StringIO(read_text(url), newline=None)
+    lines = [
+        (line, [value.strip().strip('"').strip() for value in row.split(",")])
+        for line, row in enumerate(text, start=1)
+        if row.strip()
+    ]
+    if lines and all(_LISTED.fullmatch(values[0]) for _, values in lines):
+        for line, values in lines:
+            if "train" in map(str.lower, values):
+                raise HeldOutError(
+                    f"{url}:{line}: without a header nothing tells which column is the split; {_REMEDY}, and `split`"
+                )
+        return [(line, "", values[0]) for line, values in lines]
+    rows = list(read_rows(url))
+    names = rows[0][1] if rows else {}
+    column = next((name for name in _COLUMNS if name in names), None)
+    if rows and column is None:
+        raise HeldOutError(
+            f"{url} has no column `video_id`, `name` or `id`, and not every line begins with a YouTube id; its first "
+            f"line is {', '.join(names)[:200]}; {_REMEDY}, or give ids alone, one a line"
+        )
+    return [(line, row.get("split", "").lower(), row[column]) for line, row in rows if column]

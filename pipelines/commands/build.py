@@ -39,6 +39,12 @@ _SMALL = (
     metavar="DATASET",
     help="Dataset that this one follows: keeps its number of shards, so few of them change, and its takedowns.",
 )
+@click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Build on the Dask cluster of this scheduler, tcp://HOST:8786, with all of its workers.",
+)
 @options.JSON
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
 def command(
@@ -50,6 +56,7 @@ def command(
     dry_run: bool,
     held_out: tuple[str, ...],
     base: str,
+    scheduler: str,
     as_json: bool,
     beam_options: tuple[str, ...],
 ) -> None:
@@ -66,14 +73,13 @@ def command(
 
     Example: avs-data build avs_synthetic --corpora corpora --out out/avs --workers 8
 
-    Other options go to Apache Beam. On an engine, CORPORA and OUT must mean the same on every worker (s3://, or a
-    folder that all of them mount), and each worker needs avs-data installed:
+    On a cluster, CORPORA and OUT must mean the same on every machine (s3://, or a folder that all of them mount), and
+    each worker needs avs-data[build,dask] in the same versions; docs/cluster.md has Slurm, Kubernetes and ssh:
 
     \b
-    python -m apache_beam.runners.worker.worker_pool_main --service_port 50000     (where the workers are)
-    avs-data build RECIPE --corpora s3://... --out s3://... \\
-        --runner PortableRunner --job_endpoint HOST:PORT \\
-        --environment_type EXTERNAL --environment_config localhost:50000
+    avs-data build RECIPE --corpora s3://... --out s3://... --scheduler tcp://HOST:8786
+
+    Other options go to Apache Beam, for a runner of its own (--runner PortableRunner --job_endpoint HOST:PORT ...).
     """
     from pipelines.commands.progress import BuildProgress
     from pipelines.recipes import recipe
@@ -85,8 +91,10 @@ def command(
         from shards import format, guard, manifest, new_dataset, takedowns, terminal
         from shards.rejections import Reason
 
-        asked = run.BuildOptions(corpora, out, workers, limit, dry_run, held_out, base, beam_options)
-        counts = run.build(loaded, asked, progress.indexing, progress.building)
+        asked = run.BuildOptions(
+            corpora, out, workers, limit, dry_run, held_out, base, scheduler, beam_options
+        )
+        counts = run.build(loaded, asked, progress.indexing, progress.building, progress.say)
     if counts is not None:
         funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
         totals = {"planned": finish.samples(counts)}

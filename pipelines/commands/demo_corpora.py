@@ -9,14 +9,14 @@ from shards.command_line import Command
 @click.command(cls=Command, kept="the folders in {out} that are complete stay; the same command goes on")
 @options.OUT
 @click.option(
-    "--images", type=click.IntRange(min=1), default=240, show_default=True, help="Sound photos in all."
+    "--images", type=click.IntRange(min=1), default=240, show_default=True, help="Usable photos in all."
 )
 @click.option(
     "--clips-per-category",
     type=click.IntRange(min=1),
     default=12,
     show_default=True,
-    help="Sound clips of each category.",
+    help="Usable clips of each category.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @options.WORKERS
@@ -28,8 +28,8 @@ def command(out: str, images: int, clips_per_category: int, seed: int, workers: 
     your own. One item of each fault is among them: missing,
     truncated, empty, tiny, crowd, group, depiction, non-commercial, silent, short, duplicate.
 
-    OUT is new, empty, or a folder this command wrote before; what is there already and whole
-    is left alone, what was left unfinished is written anew.
+    OUT is new, empty, or a folder this command wrote before; what is complete stays, what was
+    left unfinished is written anew.
 
     Example: avs-data demo-corpora --out out/demo-corpora
     """

@@ -67,6 +67,8 @@ def _print(found: "Diff") -> None:
         console = terminal.console()
         console.print(causes)
         console.print(classes)
+    for clip, cause, detail in found.clips_removed:
+        terminal.out(f"clip removed: {clip} ({cause}: {detail})")
     for change in found.changes:
         arrow = f" {change.before} -> {change.after}" if change.before and change.after else ""
         terminal.out(f"{change.kind}: {change.sample_id}{arrow} ({change.cause}: {change.detail})")

@@ -16,7 +16,7 @@ _LEAKS = {
 @click.command(
     cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
 )
-@click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench"]))
+@click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench", "vpo"]))
 @click.argument("folder")
 @options.OUT
 @options.WORKERS
@@ -25,7 +25,7 @@ _LEAKS = {
     type=click.FloatRange(0, 1),
     default=0.1,
     show_default=True,
-    help="Share of a split's samples that may be unusable; more is an error.",
+    help="Share of a split's samples that may be dropped, 0 to 1; where more is, the import is refused.",
 )
 @click.option(
     "--leaks",
@@ -35,15 +35,23 @@ _LEAKS = {
     help="Of avsbench, what is done with clips whose video is in several splits: kept as released, which `verify` "
     "tells; dropped, but for those of the split that is measured last; or moved there.",
 )
+@click.option(
+    "--subset",
+    default="",
+    metavar="NAME",
+    help="Of vpo: VPO-SS, VPO-MS or VPO-MSMI, where FOLDER has several.",
+)
 @options.JSON
 def command(
-    kind: str, folder: str, out: str, workers: int, may_drop: float, leaks: str, as_json: bool
+    kind: str, folder: str, out: str, workers: int, may_drop: float, leaks: str, subset: str, as_json: bool
 ) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
     \b
     avsbench       the folder of S4 (s4_meta_data.csv, s4_data/), of MS3 (ms3_meta_data.csv, ms3_data/), or of
                    AVSBench-semantic (metadata.csv, v1s/, v1m/, v2/), whose samples say the class of each pixel
+    vpo            the folder that holds VPO/ and vggsound_bench/, whose scenes are put together as its list says;
+                   or its regrouped copy, one CSV file and TYPE/UID/, whose sounds stay as they are
     avs-synthetic  the release folder (annotations.csv, category_for_vggsound_audios.pkl, images/, masks/, audios/)
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
@@ -61,24 +69,29 @@ def command(
 
     if kind != "avsbench" and leaks != "keep":
         raise click.UsageError(f"--leaks {leaks} is for avsbench: the photos of {kind} are of no video")
+    if kind != "vpo" and subset:
+        raise click.UsageError(f"--subset {subset} is for vpo: {kind} has no subsets")
     with Display(
         f"Turn {folder} into shards in {out}", {"Read the lists": "", "Write shards": "shards"}
     ) as display:
         display.show("Read the lists")
-        from pipelines.imports import avs_synthetic, avsbench, dataset
+        from pipelines.imports import avs_synthetic, avsbench, dataset, vpo
         from pipelines.imports.leaks import settle
 
-        found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
+        if kind == "vpo":
+            found = vpo.read(folder, subset)
+        else:
+            found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
         leaking = settle(found, leaks) if kind == "avsbench" else []
         counts = dataset.write(
             found, folder, out, workers=workers, may_drop=may_drop,
             progress=lambda done, of: display.show("Write shards", done, of),
         )  # fmt: skip
     if as_json:
-        terminal.out_json({"out": out, "name": found.name, **counts})
+        terminal.out_json({"out": out, "name": found.name, **counts, "leaks": leaking})
     dropped = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if reason != "kept")
     terminal.say(f"{out}: {found.name}, {counts['kept']} samples; dropped: {dropped or 'none'}")
     for line in leaking:
-        terminal.say(f"leak: {line} ({_LEAKS[leaks]})")
+        (terminal.warn if leaks == "keep" else terminal.say)(f"leak: {line} ({_LEAKS[leaks]})")
     if said := guard.report(out):
         raise AvsError(said)

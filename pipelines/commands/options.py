@@ -16,14 +16,15 @@ WORKERS = click.option(
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="How many work at the same time on this machine.",
+    help="How many processes work at the same time on this machine.",
 )
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 HELD_OUT = click.option(
     "--held-out",
     multiple=True,
     metavar="CSV",
-    help="CSV of videos that training must not hear; may be repeated.",
+    help="CSV of videos that training must not hear: a column video_id, name or id (a column split: all but train), or "
+    "YouTube ids alone, one a line; may be repeated.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COOKIES = click.option(

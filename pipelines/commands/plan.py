@@ -32,8 +32,8 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     store         as many requests as the store answers: more workers change nothing
     processor     more workers, faster ones
 
-    Hours are estimates from measured rates; a machine that is twice as fast takes half. What downloading takes says
-    `avs-data fetch plan`.
+    Hours are estimates from measured rates; a machine that is twice as fast takes half. `avs-data fetch plan` says
+    what downloading takes.
 
     \b
     Examples:

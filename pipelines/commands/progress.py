@@ -25,8 +25,8 @@ _EACH_S = 0.5
 
 
 class BuildProgress:
-    """Shown while the block runs. Worker processes of this machine tell what they have done; of those on others the
-    shards that appear in the work folder tell.
+    """Shown while the block runs. Workers tell what they have done; of those of Beam's own runners on other machines
+    the shards that appear in the work folder tell.
 
     Args:
         title: what is built, and where.
@@ -41,6 +41,7 @@ class BuildProgress:
         self.display = Display(title, {_READ: "bytes", _START: "", **units, **last})
         self._counted = counted
         self._listed: dict[str, int] = {}
+        self._said = ""
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -56,6 +57,10 @@ class BuildProgress:
         self.display.show(_START)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
+
+    def say(self, text: str) -> None:
+        """How the cluster is doing: shown beside the count."""
+        self._said = text
 
     def __enter__(self) -> "BuildProgress":
         handle, self._file = tempfile.mkstemp(prefix="avs-build-")
@@ -86,9 +91,9 @@ class BuildProgress:
             what, before = _COUNTED[begun[-1]]
             total = max(taken[what], kept[before] if before else self._listed[what])
             if begun[-1] == "Write shards" and taken[what] == total:
-                self.display.show(_TABLES)
+                self.display.show(_TABLES, note=self._said)
             else:
-                self.display.show(begun[-1], taken[what], total)
+                self.display.show(begun[-1], taken[what], total, note=self._said)
 
     def _elsewhere(self) -> None:
         folders = [storage.join(self._out, WORK, "parts", split) for split in (*format.SPLITS, format.POOL)]

@@ -6,7 +6,7 @@ from pipelines.commands import options
 from shards.command_line import Command
 
 
-@click.command(cls=Command, kept="what is written in {out} is not complete; the same command begins again")
+@click.command(cls=Command, kept="the page is not complete; the same command begins again")
 @options.DATASET
 @click.option(
     "--out", metavar="DIR", help="Folder or URL to write to, not inside DATASET.  [default: DATASET.stats]"

@@ -48,7 +48,9 @@ def command(
         terminal.out_json({"out": out, **asdict(made)})
         return
     terminal.out(*(f"removed    {sample_id}" for sample_id in made.dropped))
+    terminal.out(*(f"removed    {clip_id}, from the pool" for clip_id in made.clips))
     terminal.out(*(f"re-paired  {sample_id}" for sample_id in made.repaired))
     terminal.out(
-        f"{out}: {len(made.dropped)} removed, {len(made.repaired)} re-paired, {len(made.rewritten)} shard(s) rewritten"
+        f"{out}: {len(made.dropped)} sample(s) and {len(made.clips)} clip(s) removed, {len(made.repaired)} re-paired, "
+        f"{len(made.rewritten)} shard(s) rewritten"
     )

@@ -30,8 +30,9 @@ def command(
     """Re-read all of DATASET (a folder or URL) and check it against its manifest.
 
     Hashes, counts, tar headers, offsets, that every photo, mask, sound and record decodes and fits the others, and that
-    no photograph or video leaks across splits or out of a --held-out list. Prints each fault with its place; exit code
-    1 if there is any. With --rebuild, the lists are also what the build was given.
+    no photograph or video leaks across splits or out of a --held-out list; of scenes, that each sound and target is
+    what its record gives, made again. Prints each fault with its place; exit code 1 if there is any. Where a list has
+    one video in two of its own splits, it says so. With --rebuild, the lists are also what the build was given.
 
     \b
     Examples:
@@ -45,12 +46,18 @@ def command(
         raise click.UsageError("--rebuild needs --corpora: the folder that the dataset was built from")
     with Display(f"Check {dataset}", {"Check the tables": "", "Read the shards": "shards"}) as display:
         display.show("Check the tables")
-        from pipelines.build.split import read_held_out
+        from pipelines.build.split import leaks_within, read_held_out
         from shards.verify import verify
 
         lists = {url: read_held_out(url) for url in held_out}
+        leaks = [(url, split, *found) for url in held_out for split, found in leaks_within(url).items()]
         faults = verify(
             dataset, workers, lambda done, total: display.show("Read the shards", done, total), lists
+        )
+    for url, split, shared, listed in leaks:
+        terminal.warn(
+            f"{url}: {shared} of its {listed} rows of {split} are of a video that its own train has: a model trained "
+            "on that knows them"
         )
     differ = _rebuild(dataset, corpora, held_out, workers) if rebuild and corpora and not faults else []
     if as_json:

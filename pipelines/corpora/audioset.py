@@ -5,8 +5,8 @@ and the MIDs of its labels, quoted and with commas between, all separated by a c
 dash. `class_labels_indices.csv` names the 527 classes. Labels are of the whole 10 s and of several levels: `Animal`
 beside `Dog`.
 
-There are no official names of clips. Read are, with any extension of sound or video and in folders or not, in this
-order, each also with a `Y` in front:
+There are no official names of clips. Read are, with any extension but those of text and pictures and in folders
+or not, in this order, each also with a `Y` in front:
 
     <id>_<start, 6 digits>      <id>_<start>            seconds; with three decimals, too
     <id>_<start>_<end>                                  seconds, or milliseconds where they are 1,000 or more apart
@@ -16,12 +16,12 @@ order, each also with a `Y` in front:
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
 from typing import IO, Any
 from urllib.parse import quote
 
-from pipelines.corpora import clip_lists
+from pipelines.corpora import clip_lists, names
 from pipelines.corpora.clip_files import ClipFiles
 from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
 from pipelines.corpora.source import Chunk, CorpusError, Source
@@ -59,8 +59,11 @@ def labels(corpora: str) -> Iterator[NamedLabel]:
 def read(source: Source, corpora: str) -> Iterator[Chunk]:
     """CLIPS of one list, a few thousand at a time, in its order."""
     known = _classes(corpora)
-    every = _listed(corpora)
-    media = ClipFiles.find(corpora, f"{_FOLDER}/clips", every.keys(), lambda stem: _readings(stem, every))
+    files = names.tree(storage.join(corpora, _FOLDER, "clips"))
+    every = _listed(corpora, set(_videos(files)))
+    media = ClipFiles.find(
+        corpora, f"{_FOLDER}/clips", every.keys(), lambda stem: _readings(stem, every), files
+    )
     if source.path == sources(corpora)[0].path:  # told once, not for every list
         yield clip_lists.Clips(source.path).chunk(
             0, media.notes("any list", "<id>, <id>_<start> or <id>_<start>_<end>")
@@ -118,8 +121,8 @@ def _fields(line: bytes | None) -> tuple[str, float, list[str]]:
         raise Rejected(Reason.BAD_ROW, f"{line[:200]!r}: {error}") from error
     if len(fields) < 4:
         raise Rejected(Reason.BAD_ROW, f"{line[:200]!r}: id, start, end and labels are needed")
-    video, start, end, *names = fields
-    mids = [mid.strip() for mid in ",".join(names).split(",")]
+    video, start, end, *rest = fields
+    mids = [mid.strip() for mid in ",".join(rest).split(",")]
     if not _ID.fullmatch(video):
         raise Rejected(Reason.BAD_ROW, f"id {video!r:.60}: the 11 characters of a YouTube id are needed")
     if not (_SECONDS.fullmatch(start) and _SECONDS.fullmatch(end) and float(start) < float(end)):
@@ -151,8 +154,16 @@ def _name(video: str, start_s: float) -> str:
     return f"{video}_{int(start_s):06d}"
 
 
-def _listed(corpora: str) -> dict[str, str]:
-    """The name of every clip of all lists; and each id, with the name of its only clip ("": it has several)."""
+def _videos(files: Iterable[str]) -> Iterator[str]:
+    """The ids that names of files may begin with."""
+    for file in files:
+        name = file.rpartition("/")[2]
+        yield name[:11]
+        yield name[1:12]
+
+
+def _listed(corpora: str, videos: Set[str]) -> dict[str, str]:
+    """The name of each clip of some videos in all lists; and each id, with that of its only clip ("": several)."""
     found: dict[str, str] = {}
     for source in sources(corpora):
         with storage.open_read(storage.join(corpora, source.path)) as file:
@@ -161,6 +172,8 @@ def _listed(corpora: str) -> dict[str, str]:
                 try:
                     video, name = head[0].decode().strip(), _name(head[0].decode().strip(), float(head[1]))
                 except (ValueError, IndexError, OverflowError):
+                    continue
+                if video not in videos:
                     continue
                 found[name] = name
                 found[video] = name if found.get(video, name) == name else ""

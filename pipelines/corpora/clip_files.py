@@ -1,13 +1,18 @@
 """The media files of clips: which file below a folder is which clip's, by the names in common use."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from pipelines.corpora import names
 from shards import storage
 
-_AUDIO = {"aac", "aif", "aiff", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav", "weba", "wma"}
-_VIDEO = {"3gp", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm", "wmv"}
+# What lies beside clips and is none; any other file may be one, and its content decides.
+_NO_CLIPS = {
+    "aria2", "ass", "avif", "bmp", "csv", "description", "gif", "gz", "htm", "html", "jpeg", "jpg", "json", "lock",
+    "log", "lrc", "m3u", "m3u8", "md", "md5", "npy", "npz", "part", "pdf", "pkl", "png", "py", "sha256", "srt", "svg",
+    "tar", "temp", "textgrid", "tiff", "tmp", "toml", "tsv", "txt", "url", "vtt", "webp", "xml", "yaml", "yml", "ytdl",
+    "zip",
+}  # fmt: skip
 
 Readings = Callable[[str], Iterator[tuple[int, str]]]
 
@@ -20,29 +25,41 @@ class ClipFiles:
         folder: that they lie below, relative to the corpora folder.
         files: clip name -> path below the corpora folder.
         spare: files for a clip that has another, and the file that is read instead of each.
-        unknown: media files of no listed clip.
+        unknown: files of no listed clip.
+        others: files whose names say that they are neither sound nor video.
     """
 
     folder: str
     files: dict[str, str]
     spare: dict[str, str]
     unknown: list[str]
+    others: list[str]
 
     @classmethod
-    def find(cls, corpora: str, folder: str, listed: Set[str], readings: Readings) -> "ClipFiles":
+    def find(
+        cls,
+        corpora: str,
+        folder: str,
+        listed: Set[str],
+        readings: Readings,
+        there: Sequence[str] | None = None,
+    ) -> "ClipFiles":
         """Of several files for one clip the likeliest name is read, then the one in the fewest folders, then by name.
 
         Args:
             listed: names of clips.
             readings: a file's name without extension -> what clips it may mean, the likeliest first: how likely (0:
                 most), and the clip's name. The first that is listed is taken.
+            there: files below the folder, where they are known already.
         """
         found: dict[str, list[tuple[int, int, str]]] = {}
-        unknown = []
-        for file in names.tree(storage.join(corpora, folder)):
-            if not is_media(file):
+        unknown, others = [], []
+        for file in names.tree(storage.join(corpora, folder)) if there is None else there:
+            if not may_be_media(file):
+                others.append(file)
                 continue
-            stem = file.rpartition("/")[2].rpartition(".")[0]
+            name = file.rpartition("/")[2]
+            stem = name.rpartition(".")[0] or name
             order, name = next(((order, name) for order, name in readings(stem) if name in listed), (0, ""))
             if name:
                 found.setdefault(name, []).append((order, file.count("/"), file))
@@ -51,7 +68,7 @@ class ClipFiles:
         ordered = {name: [file for *_, file in sorted(places)] for name, places in found.items()}
         spare = {file: places[0] for places in ordered.values() for file in places[1:]}
         files = {name: f"{folder}/{places[0]}" for name, places in ordered.items()}
-        return cls(folder, files, spare, sorted(unknown))
+        return cls(folder, files, spare, sorted(unknown), others)
 
     def notes(self, lists: str, called: str) -> tuple[str, ...]:
         """What a person should hear of files that are not read; `lists` list the clips, which are `called` so."""
@@ -60,6 +77,11 @@ class ClipFiles:
             notes.append(
                 f"{len(self.unknown):,} file(s) below {self.folder} are no clip of {lists}, the first is "
                 f"{self.unknown[0]}: a clip is called {called} and is listed"
+            )
+        if self.others:
+            notes.append(
+                f"{len(self.others):,} file(s) below {self.folder} are by their names neither sound nor video and not "
+                f"read, the first is {self.others[0]}"
             )
         if self.spare:
             file = min(self.spare)
@@ -70,6 +92,6 @@ class ClipFiles:
         return tuple(notes)
 
 
-def is_media(file: str) -> bool:
-    """Whether a name has an extension of sound or video."""
-    return file.rpartition(".")[2].lower() in _AUDIO | _VIDEO
+def may_be_media(file: str) -> bool:
+    """Whether a name does not say that its file is neither sound nor video."""
+    return file.rpartition("/")[2].rpartition(".")[2].lower() not in _NO_CLIPS

@@ -14,6 +14,8 @@ from shards import storage
 from shards.rejections import Reason, Rejected
 from shards.text import TextError, decoded
 
+_LONGEST_FIELD = 64 << 20  # characters: outlines may be long, and the mask's own limit says so row by row
+
 
 @dataclass
 class Clips:
@@ -45,11 +47,12 @@ class Clips:
 
 
 def rows(corpora: str, path: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str] | Rejected]]:
-    """Line and named values of each row of a CSV with a header; a row of another length is Rejected.
+    """Line and named values of each row of a CSV with a header; a row of another length or form is Rejected.
 
     Raises:
         CorpusError: not UTF-8, no such columns, or a quote that never ends.
     """
+    csv.field_size_limit(_LONGEST_FIELD)
     remedy = "Give the official file, as it was downloaded"
     try:
         text = decoded(storage.read_bytes(storage.join(corpora, path)), path)
@@ -66,7 +69,12 @@ def rows(corpora: str, path: str, columns: Sequence[str]) -> Iterator[tuple[int,
         try:
             values = next(reader, None)
         except csv.Error as error:
-            raise CorpusError(path, f"line {line}", f"no CSV from here on ({error})", remedy) from error
+            if "end of data" in str(error):
+                raise CorpusError(
+                    path, f"line {line}", "a quote begins here and never ends", remedy
+                ) from error
+            yield line, Rejected(Reason.BAD_ROW, f"no CSV: {error}")
+            continue
         if values is None:
             return
         if values and "\0" in "".join(values):

@@ -1,6 +1,6 @@
 """CSV files with a header, streamed as Arrow batches of text columns by `pyarrow.csv`.
 
-Every column is read as bytes, so that one odd value costs its row and not the file.
+Every column is read as bytes, so that one odd value costs its row and not the file. Spaces around a value do not count.
 """
 
 import codecs
@@ -69,7 +69,8 @@ def read(url: str, name: str, columns: Sequence[str], always_quoted: bool = Fals
         always_quoted: values may be quoted and hold line breaks (free text). Otherwise a quote is a mere
             character unless the header is quoted, so that a stray one cannot swallow the lines after it.
     """
-    found, quoted = header(url, name)
+    names, quoted = header(url, name)
+    found = [column.strip() for column in names]
     missing = [column for column in columns if column not in found]
     if missing:
         raise CorpusError(
@@ -88,8 +89,9 @@ def read(url: str, name: str, columns: Sequence[str], always_quoted: bool = Fals
 
     with storage.open_read(url) as file:
         try:
-            for batch in _open(file, columns, quoted or always_quoted, always_quoted, wrong_length):
-                rows = _text(batch, faults.copy(), file.tell())
+            wanted = [names[found.index(column)] for column in columns]
+            for batch in _open(file, wanted, quoted or always_quoted, always_quoted, wrong_length):
+                rows = _text(batch.rename_columns(list(columns)), faults.copy(), file.tell())
                 faults.clear()
                 yield rows
         except pa.ArrowInvalid as error:
@@ -186,7 +188,7 @@ def _text(batch: pa.RecordBatch, faults: list[BadLine], position: int) -> Rows:
             text = f"not UTF-8 text, or holds NUL: {b','.join(values)[:200]!r}"
             faults.append(BadLine(None, text, [value.decode() for value in values]))
         batch = batch.filter(pa.array(good))
-    texts = [pc.cast(column, pa.string()) for column in batch.columns]
+    texts = [pc.utf8_trim_whitespace(pc.cast(column, pa.string())) for column in batch.columns]
     return Rows(pa.record_batch(texts, batch.schema.names), faults, position)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.corpora import clip_lists, licences, names
-from pipelines.corpora.clip_files import is_media
+from pipelines.corpora.clip_files import may_be_media
 from pipelines.corpora.corpus import Corpus, Vocabulary
 from pipelines.corpora.records import MASKS
 from pipelines.corpora.source import Chunk, Source, joined, rejections, unmarked
@@ -124,8 +124,8 @@ def _clip(row: Mapping[str, str], there: set[str]) -> dict[str, Any]:
     """A row of CLIPS. Raises Rejected."""
     file, label = row["file"], row["label"]
     _check(file, "file")
-    if not is_media(file):
-        raise Rejected(Reason.BAD_ROW, f"{file} has no extension of sound or video")
+    if not may_be_media(file):
+        raise Rejected(Reason.BAD_ROW, f"{file} is by its name neither sound nor video")
     if not label:
         raise Rejected(Reason.BAD_ROW, f"{file} has no label")
     start_s, end_s = (_seconds(row[name], file, name) for name in ("start", "end"))

@@ -64,7 +64,7 @@ def fields(text: bytes, wanted: Container[str]) -> dict[str, Any]:
         at = value_end(text, colon.end()) or 0 if colon else 0
         if colon is None or not at:
             break
-        with suppress(msgspec.DecodeError, RecursionError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             key = msgspec.json.decode(text[start:end], type=str)
             if key in wanted:
                 found[key] = msgspec.json.decode(text[colon.end() : at])
@@ -259,6 +259,8 @@ class JsonStream:
         array = b"[" + text + b"]"
         try:
             return Block(msgspec.json.decode(array, type=list[row_type]), [])  # type: ignore[valid-type]
+        except UnicodeDecodeError as error:
+            raise self._not_utf8(text, self.position) from error
         except (msgspec.ValidationError, RecursionError):
             rows, faults = [], []
             for row, raw in enumerate(_values(array)):
@@ -266,6 +268,8 @@ class JsonStream:
                     rows.append(msgspec.json.decode(raw, type=row_type))
                 except msgspec.ValidationError as error:
                     faults.append(BadObject(index + row, raw, str(error)))
+                except UnicodeDecodeError as error:
+                    raise self._not_utf8(text, self.position) from error
                 except RecursionError:
                     faults.append(BadObject(index + row, raw, "brackets nested too deep"))
             return Block(rows, faults)
@@ -276,10 +280,22 @@ class JsonStream:
             return msgspec.json.decode(text, type=value_type)
         except RecursionError as error:
             raise self._error("brackets nested too deep", self._remedy(), offset) from error
+        except UnicodeDecodeError as error:
+            raise self._not_utf8(text, offset) from error
         except msgspec.DecodeError as error:
             at = _BYTE.search(str(error))
             message = _BYTE.sub("", str(error)).strip()
             raise self._error(message, self._remedy(), offset + (int(at[1]) if at else 0)) from error
+
+    def _not_utf8(self, text: bytes, offset: int) -> CorpusError:
+        """Of `text`, which begins at byte `offset`; msgspec tells the place in its string alone."""
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            byte = text[error.start]
+            rule = f"0x{byte:02x} is not UTF-8 (in Latin-1 it is {chr(byte)!r})"
+            return self._error(rule, "Download the file again, or save it as UTF-8", offset + error.start)
+        raise AssertionError(f"{self._name}: two decoders disagree")
 
     def _key(self) -> str:
         if self._peek() != b'"':

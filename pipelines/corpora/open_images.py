@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from pipelines.corpora import csv_stream, names
 from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
-from pipelines.corpora.keys import text_keys
+from pipelines.corpora.keys import Seen, text_keys
 from pipelines.corpora.open_images_tables import (
     BOX,
     CLASSES,
@@ -32,9 +32,10 @@ from pipelines.corpora.open_images_tables import (
     Wanted,
     box_keys,
     class_rows,
+    with_box,
 )
 from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import Chunk, Source, batch, joined, sift, unmarked
+from pipelines.corpora.source import Chunk, Source, batch, joined, rejections, sift, unmarked
 from pipelines.matching.tree import Tree
 from pipelines.matching.vocabularies import VisualLabel, csv_rows, json_file
 from shards import storage
@@ -83,8 +84,22 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
         yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
     for lost in boxes.unmarked:
         yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
+    listed = _Listed()
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
-        yield _part(rows, source, wanted, labels, boxes, images, masks_there, photos_there)
+        yield _part(rows, source, wanted, labels, boxes, images, masks_there, photos_there, listed)
+
+
+class _Listed:
+    """The masks and boxes of a file so far."""
+
+    def __init__(self) -> None:
+        self._masks, self._boxes = Seen(), Seen()
+
+    def elsewhere(self, stems: pa.StringArray, millionths: np.ndarray) -> np.ndarray:
+        """(n,) bool: masks that were listed before, never with this box: another object, which nothing marks."""
+        keys = text_keys(stems)
+        again = ~self._masks.first(keys)
+        return again & self._boxes.first(with_box(keys, millionths))
 
 
 def _part(
@@ -96,6 +111,7 @@ def _part(
     images: Images,
     masks_there: names.Listing,
     photos_there: names.Listing,
+    listed: _Listed,
 ) -> Chunk:
     mask_paths, image_ids, mids = (rows.columns[name] for name in MASK_COLUMNS[:3])
     coordinates = np.stack([csv_stream.numbers(rows.columns[name]) for name in BOX])
@@ -156,6 +172,7 @@ def _part(
     image_ids, mids = image_ids.filter(picked), mids.filter(picked)
     stems = pc.utf8_slice_codeunits(mask_paths.filter(picked), 0, -len(".png"))
     image_keys = text_keys(image_ids)
+    millionths = np.rint(coordinates[:, kept] * 1e6)
     columns = {
         "mask_id": pc.binary_join_element_wise("open_images:", stems, ""),
         "corpus": pa.repeat("open_images", len(stems)),
@@ -167,12 +184,16 @@ def _part(
         "box": pa.array(coordinates[_CORNERS][:, kept].T.tolist(), MASKS.field("box").type),
         "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(stems)),
         **images.columns(image_keys),
-        **boxes.columns(box_keys(image_keys, mids, np.rint(coordinates[:, kept] * 1e6))),
+        **boxes.columns(box_keys(image_keys, mids, millionths)),
     }
+    again = pa.array(listed.elsewhere(stems, millionths))
+    moved = [columns[name].filter(again) for name in ("mask_id", "image_id", "label_id", "label")]
+    twice = rejections(moved[0].to_pylist(), Reason.DUPLICATE_ID, [""] * len(moved[0]))
     faulty = csv_stream.rejected(rows, source.path)
     left = joined(
         [
             left,
+            unmarked(twice, "open_images", *moved[1:]),
             *_named_by(joined(faulty), [fault.texts for fault in rows.faults], wanted),
             *_named_by(rejected, [[mask_paths[row].as_py()] if other[row] else [] for row in failed], wanted),
         ]

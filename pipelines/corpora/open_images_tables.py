@@ -32,7 +32,11 @@ _FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
 def box_keys(image_keys: np.ndarray, mids: pa.StringArray, millionths: np.ndarray) -> np.ndarray:
     """(n,) uint64: a box of a class in an image, its (4, n) coordinates in millionths of the image's sides."""
     classes = mids.dictionary_encode()
-    keys = mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()])
+    return with_box(mix64(image_keys ^ text_keys(classes.dictionary)[classes.indices.to_numpy()]), millionths)
+
+
+def with_box(keys: np.ndarray, millionths: np.ndarray) -> np.ndarray:
+    """(n,) uint64: each key mixed with its (4, n) coordinates in millionths."""
     for values in np.clip(np.nan_to_num(millionths, nan=-1.0), -1.0, 2e6):  # outside [0, 1e6]: of no box
         keys = mix64(keys ^ values.astype(np.int64).view(np.uint64))
     return keys
@@ -118,7 +122,16 @@ def class_rows(folder: str, name: str) -> Iterator[tuple[str, int, list[str]]]:
         )
     for file in found:
         path = f"{name}/{file}"
-        for number, fields in _lines(storage.read_bytes(storage.join(folder, file)), path):
+        rows = list(_lines(storage.read_bytes(storage.join(folder, file)), path))
+        if not any(len(fields) == 2 and fields[0].startswith("/") for _, fields in rows):
+            number, fields = rows[0]
+            raise CorpusError(
+                path,
+                f"line {number}",
+                f"{','.join(fields)[:100]!r}: neither this nor any other row is a class and its name, as /m/0bt9lr,Dog",
+                f"Give the official {CLASSES}, as it was downloaded",
+            )
+        for number, fields in rows:
             yield path, number, fields
 
 
@@ -130,8 +143,8 @@ def _lines(content: bytes, path: str) -> Iterator[tuple[int, list[str]]]:
     if not text.strip():
         raise CorpusError(path, "line 1", "the file is empty", "Download it again")
     for number, fields in enumerate(csv.reader(io.StringIO(text, newline="")), start=1):
-        if fields:
-            yield number, fields
+        if any(fields):
+            yield number, [field.strip() for field in fields]
 
 
 class Boxes:

@@ -8,7 +8,7 @@ A clip's file is named by its video and start, in one of these ways. Of several 
 this order, then the one in the fewest folders, then by name; a file is read for one row at most:
 
     <video id>_<start, 6 digits>.<extension>
-    <video id>_<start>.<extension>
+    <video id>_<start>.<extension>                  the start may end in .0
     <video id>_<start>_<end>.<extension>            seconds
     <video id>_<start>_<end>.<extension>            milliseconds, where the two are 1,000 or more apart
 """
@@ -40,8 +40,8 @@ _ROWS = 16_384  # in a part
 _LONGEST_LINE = 4096  # bytes
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _START = re.compile(r"[0-9]{1,6}")
-_STARTING = re.compile(r"(.+)_([0-9]{1,6})", re.DOTALL)
-_FROM_TO = re.compile(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", re.DOTALL)
+_STARTING = re.compile(r"(.+)_([0-9]{1,6})(?:\.0+)?", re.DOTALL)
+_FROM_TO = re.compile(r"(.+)_([0-9]{1,9})(?:\.0+)?_([0-9]{1,9})(?:\.0+)?", re.DOTALL)
 _SPLITS = ("train", "test")
 
 

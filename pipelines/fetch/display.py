@@ -1,7 +1,11 @@
 """What a person sees while a fetch runs: each kind with its count, rate, time left and failures by cause."""
 
-from pipelines.fetch.workers import Tally
+from typing import TYPE_CHECKING
+
 from shards.display import Display
+
+if TYPE_CHECKING:
+    from pipelines.fetch.workers import Tally
 
 _STAGES = ("Annotation files", "Index", "Corpora", "Near duplicates")
 
@@ -12,7 +16,7 @@ class FetchDisplay(Display):
     def __init__(self, title: str) -> None:
         super().__init__(title, dict.fromkeys(_STAGES, ""))
 
-    def watch(self, stage: str, totals: dict[str, int], tally: Tally) -> None:
+    def watch(self, stage: str, totals: dict[str, int], tally: "Tally") -> None:
         for kind, total in sorted(totals.items()):
             counts = {
                 cause: n for (of, cause), n in sorted(tally.attempts.items()) if of == kind and cause != "ok"

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.build.code import code_versions
-from pipelines.imports import media, recordings
+from pipelines.imports import media, mixtures, recordings
 from pipelines.imports.planned import Found, PlannedClip, PlannedSample
 from pipelines.media import masks
 from shards import format, new_dataset, parts, records, sound, storage, tables
@@ -88,7 +88,7 @@ def write(
         for row in rows.to_pylist()
     }
     _draw(planned, heard, {row["clip_id"]: row["stamp"] for row in clips})
-    writing = partial(_write_samples, folder=folder, out=out, heard=heard, classes=found.classes)
+    writing = partial(_write_samples, folder=folder, out=out, heard=heard, found=found)
     written = [rows for rows in run(_cut(planned), "samples", writing) if rows.num_rows]
     kept = sum(rows.num_rows for rows in written)
     text = f'import = "{found.name}"\n'
@@ -108,8 +108,8 @@ def write(
     if kept and lost:
         new_dataset.write_table(out, format.REJECTIONS, tables.REJECTIONS, rejected)
         raise TooManyDropped(
-            f"dropped {'; '.join(lost)}, and {may_drop:.0%} may be. {storage.join(out, format.REJECTIONS)} says "
-            "why of each; to write the dataset all the same, allow more with --may-drop"
+            f"dropped {'; '.join(lost)}; at most {may_drop:.0%} may be dropped. {storage.join(out, format.REJECTIONS)} "
+            "says why each was; to write the dataset all the same, allow more with --may-drop"
         )
     new_dataset.complete(out, about, shards, partial(parts.load, out), rejected)
     return reasons["clips"] + reasons["samples"] + Counter({"kept": kept})
@@ -143,7 +143,7 @@ def _draw(
     pools = {place: (ids, pool_hashes(ids)) for place, ids in members.items()}
     for row in planned:
         ids, hashes = pools.get((row["split"], row["category"]), ([], None))
-        if not row["clip_id"] and hashes is not None:
+        if not row["clip_id"] and not row["sources"] and hashes is not None:
             row["clip_id"] = ids[pair(0, 0, row["sample_id"], hashes)]
             row["stamp"] += f" {stamps[row['clip_id']]}"
 
@@ -263,10 +263,12 @@ def _write_clips(table: pa.Table, folder: str, out: str) -> Written:
 
 
 def _write_samples(
-    table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]], classes: tuple[str, ...]
+    table: pa.Table, folder: str, out: str, heard: Mapping[str, Mapping[str, Any]], found: Found
 ) -> Written:
+    classes = found.classes
+
     def encode(row: dict[str, Any]) -> parts.Encoded:
-        clip = heard.get(row["clip_id"])
+        clip = heard.get(row["clip_id"] or next((source["clip_id"] for source in row["sources"]), ""))
         if clip is None:
             why = (
                 f"its clip {row['clip_id']} cannot be used" if row["clip_id"] else "its category has no clip"
@@ -278,7 +280,7 @@ def _write_samples(
         mask_url = storage.join(folder, row["mask_path"])
         if classes:
             numbers = media.class_mask(
-                mask_url, storage.join(folder, row["colours_path"]), len(classes), width, height
+                mask_url, storage.join(folder, row["colours_path"]), len(classes), width, height, found.values
             )
             mask = numbers > 0
         else:
@@ -308,6 +310,8 @@ def _write_samples(
             audio=heard_clip.audio,
         )
         members = {"flac": flac, "jpg": photo, "mask.png": png}
+        if row["sources"]:
+            return mixtures.told(record, members, numbers, classes, row["sources"], heard, out)
         return recordings.told(record, members, numbers, classes) if classes else (record, members)
 
     targets = recordings.TARGETS if classes else ()

@@ -1,11 +1,13 @@
 """Photos, masks and sounds of published datasets, as the members of a sample."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipelines.imports import class_masks
 from pipelines.media import images, mask_images
+from shards.format import IGNORE
 from shards.rejections import Reason, Rejected
 from shards.sound import RATE_HZ, WINDOW_SAMPLES, decoder, to_flac, window_start
 
@@ -33,9 +35,26 @@ def mask(url: str, width: int, height: int) -> np.ndarray:
     return _fitting(mask_images.read(content, max_pixels=_MAX_PIXELS, several=True), width, height)
 
 
-def class_mask(numbers_url: str, colours_url: str, classes: int, width: int, height: int) -> np.ndarray:
-    """(height, width) uint8, the number of the class of each pixel, as `class_masks.read` says."""
-    return _fitting(class_masks.read(numbers_url, colours_url, classes, _MAX_PIXELS), width, height)
+def class_mask(
+    numbers_url: str, colours_url: str, classes: int, width: int, height: int, values: Sequence[int] = ()
+) -> np.ndarray:
+    """(height, width) uint8, the number of the class of each pixel, as `class_masks.read` says.
+
+    Args:
+        values: what the image has for each class, where that is not its number.
+    """
+    found = class_masks.read(numbers_url, colours_url, max(values, default=classes), _MAX_PIXELS)
+    if values:
+        strange = np.setdiff1d(np.unique(found), [0, *values, IGNORE])
+        if len(strange):
+            named = ", ".join(map(str, strange[:5]))
+            raise Rejected(
+                Reason.UNKNOWN_LABEL, f"{numbers_url.rsplit('/', 1)[-1]}: values {named}, of no class"
+            )
+        numbers = np.zeros(256, np.uint8)
+        numbers[[*values, IGNORE]] = [*range(1, classes + 1), IGNORE]
+        found = numbers[found]
+    return _fitting(found, width, height)
 
 
 def _fitting(found: np.ndarray, width: int, height: int) -> np.ndarray:

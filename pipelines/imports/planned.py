@@ -11,6 +11,16 @@ Rejections = list[dict[str, str | None]]
 
 
 @dataclass(frozen=True)
+class PlannedSource:
+    """One thing that sounds in a scene: its class, its mask, its clip, and from where; pan: None in mono."""
+
+    category: str
+    mask_id: str
+    clip_id: str
+    pan: float | None
+
+
+@dataclass(frozen=True)
 class PlannedSample:
     """Paths are relative to the imported folder.
 
@@ -39,9 +49,14 @@ class PlannedSample:
     colours_path: str = ""
     label: str = ""
     names: tuple[str, ...] = ()
+    sources: tuple[
+        PlannedSource, ...
+    ] = ()  # of a scene that is put together; its clips are among the clips found
 
     @property
     def sample_id(self) -> str:
+        if self.sources:
+            return format.sample_id(self.image_id, self.category)
         if not self.category:
             return format.sample_id(self.image_id, "", RECORDING)
         return format.sample_id(self.image_id, self.category, self.mask_id)
@@ -76,6 +91,7 @@ class Found:
     """All samples of a folder, further clips of its pools, and the rows that are no sample.
 
     classes: of masks of several classes, by number from 1 on; empty where a mask has one category.
+    values: what the masks have for each class; empty: its number.
     """
 
     name: str
@@ -83,6 +99,7 @@ class Found:
     clips: list[PlannedClip] = field(default_factory=list)
     rejections: Rejections = field(default_factory=list)
     classes: tuple[str, ...] = ()
+    values: tuple[int, ...] = ()
 
     def bad_row(self, item: str, detail: str) -> None:
         self.rejections.append(rejection("import", item, Reason.BAD_ROW, detail))

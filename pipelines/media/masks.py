@@ -47,7 +47,7 @@ def from_coco(segmentation: bytes, width: int, height: int) -> Rle:
         raise _unreadable(f"{len(segmentation)} bytes of JSON; at most {MAX_BYTES}")
     try:
         shape = msgspec.json.decode(segmentation, type=_Segmentation)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(f"neither polygons nor run lengths: {error}") from error
     return _of_runs(shape, width, height) if isinstance(shape, _Runs) else _of_polygons(shape, width, height)
 

@@ -5,7 +5,7 @@ answers; a store as a whole answers so many requests a second. Steps follow one 
 """
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import ceil, inf
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,8 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
     samples = (
         sum(min(cap, count * of_pair * kept.samples) for count in work.candidates.values()) * kept.paired
     )
+    if recipe.scene.targets:
+        samples = _scenes(recipe, samples, min(samples, work.photos))
     if recipe.split.exact:
         samples = min(samples, recipe.split.train + recipe.split.val + recipe.split.test)
     clips = work.categorized_clips * kept.clips
@@ -198,6 +200,26 @@ def forecast(work: Workload, recipe: Recipe, rates: Rates, place: Place) -> Fore
         samples * sample_bytes + clips * b.flac,
         tuple((step, *step.seconds(place)) for step in steps),
     )
+
+
+def _scenes(recipe: Recipe, singles: float, photos: float) -> float:
+    """Scenes of photos that have `singles` sources together, as if these fell on them by chance.
+
+    An upper bound where the recipe hears sounds off the screen: how many photos surely lack a source, nothing counts.
+    """
+    split, scene = recipe.split, recipe.scene
+    training = split.train / (split.train + split.val + split.test)
+    each = singles / photos if photos else 0.0
+    possible = {"single": singles, "mixture_of_2": photos * each**2 / 2, "mixture_of_3": photos * each**3 / 6}
+    made = sum(
+        (
+            training * getattr(scene.shares, share.name)
+            + (1 - training) * getattr(scene.evaluation, share.name)
+        )
+        * possible.get(share.name, photos)
+        for share in fields(scene.shares)
+    )
+    return min(made, scene.most_per_photo * photos) if scene.most_per_photo else made
 
 
 def _tasks(items: float, per_task: int) -> int:

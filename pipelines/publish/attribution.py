@@ -94,10 +94,12 @@ def licence_url(licence: str) -> str | None:
 def allowed(licence: str | None, licences: Iterable[str]) -> bool:
     """Whether a licence is one of these: by its exact name, or by its family (`cc-by` allows `cc-by-2.0`).
 
-    An unknown licence (None) is never allowed.
+    An unknown licence (None) is never allowed; of several that hold together (`cc-by-4.0 AND cc-by-3.0`) each must be.
     """
     if licence is None:
         return False
+    if " AND " in licence:
+        return all(allowed(one, licences) for one in licence.split(" AND "))
     family, _, version = licence.rpartition("-")
     names = {licence, family} if version.replace(".", "").isdigit() else {licence}
     return not names.isdisjoint(licences)

@@ -1,6 +1,8 @@
 """README.md of a version: the Hub's front matter, then what a person needs to know before using the dataset."""
 
+import html
 import json
+import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
@@ -9,9 +11,11 @@ from typing import Any
 
 from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
+from pipelines.recipes import recipe
 from shards import format
 from shards.manifest import Manifest
 
+_MARKUP = re.compile(r"[<>&\\`*\[\]|\n\r\t]")
 REFERENCES = Path(__file__).with_name("references.toml")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -42,6 +46,7 @@ class Facts:
     picture: str
     bytes: int
     has_availability: bool
+    kinds: dict[str, int]  # samples per kind, of scenes
 
     @property
     def samples(self) -> int:
@@ -136,10 +141,16 @@ def _head(facts: Facts) -> str:
         if facts.joined
         else "Photos, masks, sounds and splits are those of a published dataset, brought into shards."
     )
+    what = (
+        "photos, each with a sound and the mask of what sounds in it, nothing where no source is seen"
+        if facts.kinds
+        else "triplets of a photo, the mask of what sounds in it, and a sound of it"
+    )
     text = (
-        f"# {made.name} {facts.version}\n\n"
-        f"{facts.samples:,} triplets of a photo, the mask of what sounds in it, and a sound of it: "
-        f"{len(facts.categories)} categories. {joined}\n\n" + "\n".join(table) + "\n"
+        f"# {cell(made.name)} {facts.version}\n\n"
+        f"{facts.samples:,} {what}: {len(facts.categories)} categories. {joined}\n\n"
+        + "\n".join(table)
+        + "\n"
     )
     if facts.picture:
         text += f"\n![Some samples: the photo, what sounds tinted and outlined]({facts.picture})\n"
@@ -152,8 +163,8 @@ def _head(facts: Facts) -> str:
 def _loading(facts: Facts) -> str:
     if facts.profile.reference_only:
         return (
-            "## Load it\n\nThis is a reference edition: the sounds are not in it, only their YouTube ids, times and "
-            "hashes.\n"
+            "## Load it\n\nThis is a reference-only edition: the sounds are not in it, only their YouTube ids, times "
+            "and hashes.\n"
             "Fetch the clips yourself, then rebuild the full shards, byte for byte:\n\n"
             "```sh\n"
             f"avs-data rehydrate {facts.place} --corpora CORPORA --out DATASET\n"
@@ -179,7 +190,7 @@ def _loading(facts: Facts) -> str:
     clips = f"{len(facts.manifest.pool_shards):,} shard(s)"
     return f"""## Load it
 
-A sample is `KEY.flac` (16 kHz mono), `KEY.jpg`, `KEY.json` (its record) and `KEY.mask.png` (0 or 255).
+{_members(facts)}
 {first}
 With `pip install webdataset`{" (and curl)" if hub else ""}:
 
@@ -217,6 +228,33 @@ own split is in its JSON and in `pool.parquet`; those of `val` and `test` are fo
 """
 
 
+def cell(text: str) -> str:
+    """A name from the dataset as Markdown shows it, in a table or not: no HTML, no link, on one line."""
+    if not _MARKUP.search(text):
+        return text
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def _fence(text: str) -> str:
+    """More backticks than any run of them in the text."""
+    return "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+
+
+def _members(facts: Facts) -> str:
+    made = recipe.recorded(facts.manifest)
+    stereo = made is not None and bool(made.scene.targets) and made.scene.sound.stereo
+    told = (
+        f"A sample is `KEY.flac` (16 kHz {'stereo' if stereo else 'mono'}), `KEY.jpg`, `KEY.json` (its record) and "
+        "`KEY.mask.png` (0 or 255)."
+    )
+    if "classes" not in facts.manifest.targets:
+        return told
+    return (
+        f"{told} `KEY.classes.png` has the number of the class that sounds at each pixel: 0 none, 255 ignore, else its "
+        "place in `classes` of `manifest.json`, which begins with 1."
+    )
+
+
 def _hub_split(split: str) -> str:
     return "validation" if split == "val" else split
 
@@ -226,7 +264,10 @@ def _composition(facts: Facts) -> str:
     table = [f"| category | {' | '.join(facts.splits)} |", "|---|" + "---:|" * len(facts.splits)]
     for name in facts.categories:
         numbers = [str(counts[split]["categories"].get(name, 0)) for split in facts.splits]
-        table.append(f"| {name} | {' | '.join(numbers)} |")
+        table.append(f"| {cell(name)} | {' | '.join(numbers)} |")
+    if facts.kinds:
+        kinds = ", ".join(f"{name} {number:,}" for name, number in facts.kinds.items())
+        table.insert(0, f"Kinds: {kinds}. A sample counts for each category that is seen and heard in it.\n")
     told = [
         f"{what} come from: {', '.join(f'{name} ({number:,})' for name, number in corpora.items())}."
         for what, corpora in (("Photos and masks", facts.image_corpora), ("Sounds", facts.audio_corpora))
@@ -241,6 +282,7 @@ def _making(facts: Facts) -> str:
         rejected = ", ".join(f"{reason} {number:,}" for reason, number in step["rejected"].items()) or "none"
         lines.append(f"| {step['stage']} | {step['unit']} | {step['in']:,} | {step['kept']:,} | {rejected} |")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(made.code.items()))
+    fence = _fence(made.recipe["text"])
     return (
         "## How it was made\n\n"
         + (
@@ -253,7 +295,8 @@ def _making(facts: Facts) -> str:
         + f"The same recipe, label map and media give the same bytes with: {versions}.\n\n"
         "| stage | of | in | kept | rejected |\n|---|---|---:|---:|---|\n"
         + "\n".join(lines)
-        + f"\n\n<details><summary>The recipe</summary>\n\n```toml\n{made.recipe['text'].rstrip()}\n```\n</details>\n"
+        + f"\n\n<details><summary>The recipe</summary>\n\n{fence}toml\n{made.recipe['text'].rstrip()}\n{fence}\n"
+        "</details>\n"
     )
 
 
@@ -315,7 +358,7 @@ def _limits(facts: Facts) -> str:
         "Photos and videos show the world as their uploaders do: places, people and classes are not evenly there.",
     ]
     if rare:
-        limits.append(f"Fewer than 10 samples: {', '.join(sorted(rare))}.")
+        limits.append(f"Fewer than 10 samples: {', '.join(map(cell, sorted(rare)))}.")
     if lists:
         told = ", ".join(f"{entry['list']} ({entry['videos']:,} videos)" for entry in lists)
         limits.append(f"Not heard in training: {told}.")

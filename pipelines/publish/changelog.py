@@ -1,5 +1,8 @@
 """A diff as Markdown: the entry of a version in CHANGELOG.md, and what `avs-data diff --format markdown` prints."""
 
+from collections import Counter
+
+from pipelines.publish.card import cell
 from pipelines.publish.diff import Diff
 
 LISTED = 20  # changes of one kind and cause that are named one by one; all are in diff.json
@@ -27,13 +30,15 @@ def markdown(diff: Diff) -> str:
         ("New categories", diff.categories_added),
         ("Categories gone", diff.categories_removed),
         ("New clips", diff.clips_added),
-        ("Clips gone", diff.clips_removed),
+        ("Clips gone", [clip for clip, *_ in diff.clips_removed]),
     ):
         if names:
             more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
             lines.append(
                 f"{what} ({len(names):,}): {', '.join(f'`{name}`' for name in names[:LISTED])}{more}."
             )
+    for cause, number in sorted(Counter(cause for _, cause, _ in diff.clips_removed).items()):
+        lines.append(f"{number:,} clip(s) gone: {cause}.")
     total = diff.shards_same + diff.shards_changed
     lines.append(
         f"{diff.shards_same:,} of {total:,} shards are the same bytes ({diff.bytes_same:,} bytes; "
@@ -48,7 +53,8 @@ def markdown(diff: Diff) -> str:
     categories = sorted({name for counts in kinds.values() for name in counts})
     table = [f"| category | {' | '.join(kinds)} |", "|---|" + "---:|" * len(kinds)]
     table += [
-        f"| {name} | {' | '.join(str(kinds[kind].get(name, 0)) for kind in kinds)} |" for name in categories
+        f"| {cell(name)} | {' | '.join(str(kinds[kind].get(name, 0)) for kind in kinds)} |"
+        for name in categories
     ]
     lines.append("\n".join(table))
     for kind, cause in diff.causes():

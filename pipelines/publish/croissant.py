@@ -69,6 +69,10 @@ _COLUMNS = {  # columns of samples.parquet that a record has
     "image_licence": "Licence of the photo.",
     "audio_licence": "Licence of the sound.",
 }
+_OF_SCENES = {
+    "kind": "What is heard: single, mixture, silence, noise, off_screen, recording.",
+    "category": "All that is seen and heard, joined by +; empty where nothing that is seen sounds.",
+}
 _INTEGERS, _FLOATS = {"width", "height", "area_px"}, {"duration_s"}
 
 
@@ -121,7 +125,7 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         "isBasedOn": [work["url"] for work in facts.works],
         "keywords": ["audio-visual segmentation", *facts.categories],
         "distribution": [*objects, *sets],
-        "recordSet": [_splits(facts), _samples(), *media],
+        "recordSet": [_splits(facts), _samples(facts), *media],
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -133,6 +137,8 @@ def _members(facts: Facts) -> list[tuple[str, str, str]]:
         ("masks", "image/png", "*.mask.png"),
         ("records", "application/json", "*.json"),
     ]
+    if "classes" in facts.manifest.targets:
+        found.append(("classes", "image/png", f"*.{format.CLASSES}"))
     return found if "audio" in facts.profile.reference_only else [*found, ("sounds", "audio/flac", "*.flac")]
 
 
@@ -166,9 +172,9 @@ def _splits(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _samples() -> dict[str, Any]:
+def _samples(facts: Facts) -> dict[str, Any]:
     fields = []
-    for name, description in _COLUMNS.items():
+    for name, description in (_COLUMNS | (_OF_SCENES if facts.manifest.targets else {})).items():
         dtype = "sc:Integer" if name in _INTEGERS else "sc:Float" if name in _FLOATS else "sc:Text"
         source = {"fileObject": {"@id": format.SAMPLES}, "extract": {"column": name}}
         field = {**_field(f"samples/{name}", dtype, description), "source": source}
@@ -189,7 +195,8 @@ def _media(split: str, kind: str) -> dict[str, Any]:
     """The members of one kind in one split: splits are selected by record set."""
     name = f"{split}-{kind}"
     source = {"fileSet": {"@id": f"{name}-in-shards"}}
-    dtype = {"photos": "sc:ImageObject", "masks": "sc:ImageObject", "sounds": "sc:AudioObject"}
+    images = dict.fromkeys(("photos", "masks", "classes"), "sc:ImageObject")
+    dtype = {**images, "sounds": "sc:AudioObject"}
     key = {
         **source,
         "extract": {"fileProperty": "filename"},

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.publish.records import clip_ids
 from shards import format
 from shards.reader import Dataset
 from shards.rejections import Reason
@@ -48,7 +49,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """Changes from `a` to `b`, samples of each, shards that both have, and clips that only one has."""
+    """Changes from `a` to `b`, samples of each, shards that both have, and clips that only one has.
+
+    `clips_removed` has id, cause and detail of each.
+    """
 
     a: str
     b: str
@@ -60,7 +64,7 @@ class Diff:
     bytes_same: int
     bytes_changed: int
     clips_added: tuple[str, ...]
-    clips_removed: tuple[str, ...]
+    clips_removed: tuple[tuple[str, str, str], ...]
     categories_added: tuple[str, ...]
     categories_removed: tuple[str, ...]
     changes: tuple[Change, ...]
@@ -95,7 +99,9 @@ class _Side:
         self.dataset = dataset
         self.rows = {row["key"]: row for row in dataset.table().to_pylist()}
         self.clips = {row["clip_id"]: row for row in dataset.table(format.POOL_TABLE).to_pylist()}
-        self.categories = {row["category"] for row in self.rows.values()}
+        self.categories = {
+            name for row in self.rows.values() for name in row.get("categories", [row["category"]])
+        }
         self.rejected: dict[str, list[dict[str, str]]] = defaultdict(list)
         for row in dataset.table(format.REJECTIONS).to_pylist():
             self.rejected[row["item"]].append(row)
@@ -146,7 +152,9 @@ def diff(a: Dataset, b: Dataset, name_a: str = "", name_b: str = "") -> Diff:
         bytes_same=sum(entry.bytes for entry in same),
         bytes_changed=sum(entry.bytes for entry in entries) - sum(entry.bytes for entry in same),
         clips_added=tuple(sorted(set(new.clips) - set(old.clips))),
-        clips_removed=tuple(sorted(set(old.clips) - set(new.clips))),
+        clips_removed=tuple(
+            (clip, *_why_clip_removed(clip, new, a, b)) for clip in sorted(set(old.clips) - set(new.clips))
+        ),
         categories_added=tuple(sorted(new.categories - old.categories)),
         categories_removed=tuple(sorted(old.categories - new.categories)),
         changes=tuple(sorted(changes, key=lambda change: (KINDS.index(change.kind), change.key))),
@@ -204,6 +212,11 @@ def _why_removed(row: dict[str, Any], new: _Side, a: Dataset, b: Dataset) -> tup
     return "source gone", f"{row['image_id']} or its masks are no longer in the corpora"
 
 
+def _why_clip_removed(clip: str, new: _Side, a: Dataset, b: Dataset) -> tuple[str, str]:
+    rejected = new.rejected.get(clip)
+    return _cause(rejected[0], a, b) if rejected else ("source gone", f"{clip} is no longer in the corpora")
+
+
 def _why_added(row: dict[str, Any], old: _Side, new: _Side) -> tuple[str, str]:
     rejected = [
         found
@@ -250,10 +263,15 @@ def _changed(before: dict[str, Any], after: dict[str, Any], old: _Side, new: _Si
             change("re-masked", cause, detail, "mask_png_sha256")
         else:
             change("re-masked", "source changed", "the same masks are drawn otherwise", "mask_png_sha256")
-    if before["clip_id"] != after["clip_id"]:
-        change("re-paired", *_why_repaired(before, after, old, new), "clip_id")
+    heard, hears = clip_ids(before), clip_ids(after)
+    if heard != hears:
+        scene = "clip_ids" if "clip_ids" in before and "clip_ids" in after else "clip_id"
+        change("re-paired", *_why_repaired(before, after, old, new), scene)
     elif before["flac_sha256"] != after["flac_sha256"]:
-        change("sound changed", "source changed", f"other media of {after['clip_id']}", "flac_sha256")
+        if rules and "clip_ids" in after:
+            change("sound changed", "rule changed", "its clips are put together otherwise", "flac_sha256")
+        else:
+            change("sound changed", "source changed", f"other media of {', '.join(hears)}", "flac_sha256")
     if before["jpg_sha256"] != after["jpg_sha256"]:
         change("photo changed", "source changed", f"another file of {after['image_id']}", "jpg_sha256")
     if not found and before["json_sha256"] != after["json_sha256"]:
@@ -263,18 +281,16 @@ def _changed(before: dict[str, Any], after: dict[str, Any], old: _Side, new: _Si
 
 
 def _why_repaired(before: dict[str, Any], after: dict[str, Any], old: _Side, new: _Side) -> tuple[str, str]:
-    gone = before["clip_id"]
+    came = next((clip_id for clip_id in clip_ids(after) if clip_id not in clip_ids(before)), "")
+    gone = next((clip_id for clip_id in clip_ids(before) if clip_id not in clip_ids(after)), came)
     if gone not in new.clips:
-        rejected = new.rejected.get(gone)
-        if rejected:
-            return _cause(rejected[0], old.dataset, new.dataset)
-        return "source gone", f"{gone} is no longer in the corpora"
+        return _why_clip_removed(gone, new, old.dataset, new.dataset)
     if old.dataset.manifest.seed != new.dataset.manifest.seed:
         return "rule changed", f"seed {new.dataset.manifest.seed}"
     if before["split"] != after["split"]:
         return "moved", f"{after['split']} has clips of its own"
     if new.clips[gone]["split"] != after["split"]:
         return "source changed", f"{gone} is heard in {new.clips[gone]['split']} now"
-    if after["clip_id"] not in old.clips:
-        return "new clip", f"{after['clip_id']} draws a lower number for it"
-    return "source changed", f"{after['clip_id']} is of its category now"
+    if came not in old.clips:
+        return "new clip", f"{came} draws a lower number for it"
+    return "source changed", f"{came} is of its category now"

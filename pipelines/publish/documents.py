@@ -63,6 +63,9 @@ def documents(
         version=version,
         url=url,
         profile=profile,
+        kinds=card.counted(dataset.table(columns=["kind"])["kind"].to_pylist())
+        if dataset.manifest.targets
+        else {},
         image_licences=card.counted([row["image_licence"] for row in photos]),
         audio_licences=card.counted([row["audio_licence"] for row in clips]),
         image_corpora=card.counted([row["mask_source"] for row in photos]),

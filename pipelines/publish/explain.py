@@ -8,11 +8,13 @@ import pyarrow.compute as pc
 
 from pipelines.build import split
 from pipelines.corpora import registry
+from pipelines.publish import records
 from pipelines.recipes import recipe
 from shards import format, hashing
 from shards.manifest import DatasetError, Manifest
 from shards.pools import Pools
 from shards.reader import Dataset, as_told
+from shards.records import SampleRecord, decode, paired_as
 from shards.tables import column
 
 Facts = dict[str, Any]
@@ -46,9 +48,15 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
         found = [
             row
             for row in rows
-            if not ids.isdisjoint((row["image_id"], row["clip_id"], row["video_id"], *row["mask_ids"]))
+            if not ids.isdisjoint((row["image_id"], *records.clip_ids(row), *_videos(row), *row["mask_ids"]))
         ]
     stories = [sample_story(dataset, row) for row in found]
+    heard = {clip for row in rows for clip in (row["clip_id"], *row.get("clip_ids", ()))}
+    for clip in dataset.table(format.POOL_TABLE).to_pylist():
+        if clip["clip_id"] not in heard and not ids.isdisjoint(
+            (clip["key"], clip["clip_id"], clip["video_id"])
+        ):
+            stories.append(_unheard(clip, rows))
     rejected = dataset.table(format.REJECTIONS)
     dropped = "|".join(map(re.escape, sorted(ids)))
     sounds = "|".join(registry.names("sounds"))
@@ -65,6 +73,27 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
     return stories
 
 
+def _unheard(clip: dict[str, Any], rows: list[dict[str, Any]]) -> Story:
+    """Of a clip of the pool that no sample hears."""
+    may = [
+        row["sample_id"]
+        for row in rows
+        if row["split"] == clip["split"]
+        and not set(clip["categories"]).isdisjoint((row["category"], *row.get("categories", ())))
+    ]
+    facts = {
+        **{name: clip[name] for name in ("key", "video_id", "split", "label", "licence")},
+        "categories": ", ".join(clip["categories"]),
+        "time": f"from {clip['start_s']:g} s, {clip['duration_s']:g} s long",
+        "heard by": "no sample as the dataset is: each drew another clip",
+        "may be heard by": f"{len(may)} sample(s) of {clip['split']}, where a trainer draws anew"
+        + (f": {', '.join(may[:3])}{', …' if len(may) > 3 else ''}" if may else ""),
+        "tar": f"{clip['shard']}, offset {clip['flac_offset']}, {clip['flac_size']} bytes",
+        "sha256": clip["flac_sha256"],
+    }
+    return Story(f"{clip['clip_id']} is in the pool", {"pool": facts})
+
+
 def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
     made = dataset.manifest
     record = as_told(row, dataset.read_member(row, "json"))
@@ -72,7 +101,8 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
     imported = {
         "as published": "imported from the release of a finished dataset, not built by rules of a recipe"
     }
-    image, mask, sound = record["image"], record["mask"], record["audio"]
+    image, mask, sources = record["image"], record["mask"], records.sources(record)
+    links = [*image["labels"], *(source["audio"]["label"] for source in sources if source["audio"])]
     return Story(
         f"{row['key']}  {row['sample_id']}",
         {
@@ -88,14 +118,10 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
                 "box": f"x {mask['bbox'][0]}, y {mask['bbox'][1]}, {mask['bbox'][2]} x {mask['bbox'][3]} px",
                 "sha256": mask["sha256"],
             },
-            "sound": {
-                **{name: sound[name] for name in ("id", "video_id", "url", "author", "licence", "sha256")},
-                "time": f"from {sound['start_s']:g} s, {sound['duration_s']:g} s long",
-                "official split": sound["official_split"],
-            },
+            **_sounds(record, sources),
             "category": {
-                row["category"]: f"label map {made.label_map['name']} {made.label_map['version']}",
-                **{_label(link): _decided(link) for link in (*image["labels"], sound["label"])},
+                row["category"] or "none": f"label map {made.label_map['name']} {made.label_map['version']}",
+                **{_label(link): _decided(link) for link in links},
             }
             if rules
             else {row["category"]: "as published"},
@@ -105,6 +131,46 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
             "shard": _shard(made, row),
         },
     )
+
+
+def _videos(row: dict[str, Any]) -> list[str]:
+    return row["video_ids"] if "video_ids" in row else [row["video_id"]]
+
+
+def _sounds(record: dict[str, Any], sources: list[dict[str, Any]]) -> dict[str, Facts]:
+    """A section of the clip, or of a scene's sound and of each of its sources."""
+    if "sound" not in record:
+        return {"sound": _clip(record["audio"])}
+    made = record["sound"]
+    found: dict[str, Facts] = {
+        "sound": {
+            "kind": record["kind"],
+            "made by": f"{made['rule']}, {made['duration_s']:g} s, "
+            + (f"stereo by {made['pan_law']} pan" if made["channels"] == 2 else "mono"),
+            "scale": f"{made['scale']:.5f}; {made['clipped']} values would not have fitted",
+            "sha256": made["sha256"],
+        }
+    }
+    for place, source in enumerate(sources, start=1):
+        seen = (
+            f"{source['area_px']} px of {', '.join(source['mask_ids'])}" if source["mask_ids"] else "not seen"
+        )
+        at = f", pan {source['pan']:g}, delay {source['delay']} samples" if made["channels"] == 2 else ""
+        found[f"source {place}"] = {
+            "category": source["category"] or "noise",
+            "mask": seen,
+            **(_clip(source["audio"]) if source["audio"] else {}),
+            "heard": f"from {source['crop_start_s']:g} s of the clip, {source['gain_db']:+.1f} dB{at}",
+        }
+    return found
+
+
+def _clip(sound: dict[str, Any]) -> Facts:
+    return {
+        **{name: sound[name] for name in ("id", "video_id", "url", "author", "licence", "sha256")},
+        "time": f"from {sound['start_s']:g} s, {sound['duration_s']:g} s long",
+        "official split": sound["official_split"],
+    }
 
 
 def _label(link: dict[str, str]) -> str:
@@ -120,7 +186,8 @@ def _decided(link: dict[str, str]) -> str:
 def _rules(row: dict[str, Any], record: dict[str, Any], rules: recipe.Recipe) -> Facts:
     """Every rule that the sample passed, with its own value."""
     select = rules.select
-    image, sound = record["image"], record["audio"]
+    image = record["image"]
+    sounds = records.clips(record)
     return {
         "mask area": f"{select.min_area_fraction:g} <= {row['area_fraction']:.5f} <= {select.max_area_fraction:g}",
         "shorter side": f"{min(row['width'], row['height'])} px >= {select.min_side_px}",
@@ -130,8 +197,10 @@ def _rules(row: dict[str, Any], record: dict[str, Any], rules: recipe.Recipe) ->
             for name in ("crowd", "group_of", "depiction")
         ),
         "photo licence": _licence(image["licence"], select.image_licences),
-        "sound licence": _licence(sound["licence"], select.audio_licences),
-        "sound length": f"{sound['duration_s']:g} s >= {select.min_duration_s:g}",
+        "sound licence": ", ".join(_licence(sound["licence"], select.audio_licences) for sound in sounds),
+        "sound length": ", ".join(
+            f"{sound['duration_s']:g} s >= {select.min_duration_s:g}" for sound in sounds
+        ),
         "sound file's length": f"<= {select.max_duration_s:g} s",
         "sound peak": f">= {select.silence_peak:g}",
     }
@@ -160,14 +229,23 @@ def _all(sizes: recipe.Split) -> int:
 def _pairing(dataset: Dataset, row: dict[str, Any], record: dict[str, Any]) -> Facts:
     seed, epoch = record["pairing"]["seed"], record["pairing"]["epoch"]
     pools = Pools(dataset.table(format.POOL_TABLE, ["clip_id", "split", "categories"]))
-    drawn = pools.draw(seed, epoch, row["sample_id"], row["split"], row["category"])
-    again = "no clip" if drawn is None else pools.ids[drawn]
-    return {
-        "seed, epoch": f"{seed}, {epoch}",
-        "pool": f"{len(pools.of(row['split'], row['category']))} {row['category']} clip(s) of {row['split']}",
-        "hash": f"{hashing.hash64('pair', seed, epoch, row['sample_id']):016x}",
-        "drawn again": f"{again} ({'the same' if again == row['clip_id'] else 'NOT what the shard holds'})",
-    }
+    facts: Facts = {"seed, epoch": f"{seed}, {epoch}"}
+    told = decode(format.json_bytes(record), SampleRecord)
+    taken: list[int] = []
+    for place, source in enumerate(told.sources, start=1):
+        if source.audio is None:
+            continue
+        of = f" of source {place}" if len(told.sources) > 1 else ""
+        drawn_as = paired_as(told, source)
+        drawn = pools.draw(seed, epoch, drawn_as, row["split"], source.category, taken)
+        taken += [] if drawn is None else [drawn]
+        again = "no clip" if drawn is None else pools.ids[drawn]
+        number = len(pools.of(row["split"], source.category))
+        facts[f"pool{of}"] = f"{number} {source.category} clip(s) of {row['split']}"
+        facts[f"hash{of}"] = f"{hashing.hash64('pair', seed, epoch, drawn_as):016x}"
+        same = "the same" if again == source.audio.id else "NOT what the shard holds"
+        facts[f"drawn again{of}"] = f"{again} ({same})"
+    return facts
 
 
 def _shard(made: Manifest, row: dict[str, Any]) -> Facts:
@@ -177,7 +255,7 @@ def _shard(made: Manifest, row: dict[str, Any]) -> Facts:
             f"offset {row[f'{column(extension)}_offset']}, {row[f'{column(extension)}_size']} bytes, "
             f"sha256 {row[f'{column(extension)}_sha256']}"
         )
-        for extension in format.SAMPLE_MEMBERS
+        for extension in made.sample_members
     }
     return {
         "tar": f"{entry.path}, sha256 {entry.sha256}",

@@ -8,19 +8,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL.PngImagePlugin import PngImageFile
 from pycocotools import mask as coco_mask
 
+from pipelines.publish import export_avss, export_vpo
 from pipelines.publish.attribution import licence_url
-from shards import claims, format, pictures, storage
+from pipelines.publish.seen import mask, seen
+from shards import claims, format, storage
 from shards.manifest import DatasetError
 from shards.reader import Dataset, Sample
+from shards.records import SampleRecord, decode, row
 
 DONE = "export.json"  # written last
+Progress = Callable[[int, int], None]  # samples written, samples in all
+Layout = Callable[[Dataset, str, Progress], tuple[int, dict[str, int]]]
 
 
-def export(dataset: Dataset, layout: str, out: str, progress: Callable[[int, int], None]) -> int:
-    """Write every sample to `out`; gives their number. A rerun writes the same files again.
+def export(dataset: Dataset, layout: str, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
+    """Write every sample to `out` that the layout can hold; gives their number, and how many it cannot hold, by reason.
+
+    A rerun writes the same files again.
 
     Args:
         layout: a key of LAYOUTS.
@@ -35,17 +41,20 @@ def export(dataset: Dataset, layout: str, out: str, progress: Callable[[int, int
     whose = {"command": "export", "layout": layout, "dataset": source, "name": dataset.manifest.name}
     claims.claim(out, whose)
     storage.remove(storage.join(out, DONE))
-    number = LAYOUTS[layout](dataset, out, progress)
+    written = LAYOUTS[layout](dataset, out, progress)
     _json(storage.join(out, DONE), whose)
-    return number
+    return written
 
 
-def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
+def coco(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
     """SPLIT/images/, SPLIT/audio/ and annotations/instances_SPLIT.json, one annotation a sample.
 
     Masks are COCO run lengths. Beside COCO's own fields an annotation has `key`, `audio` (its file) and
-    `audio_licence`. Format: https://cocodataset.org/#format-data
+    `audio_licence`. Of scenes each sample is an image, which has these three and `kind`, and each source seen an
+    annotation. Format: https://cocodataset.org/#format-data
     """
+    if dataset.manifest.targets:
+        return _coco_scenes(dataset, out, progress)
     total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
     names = _categories(dataset)
     ids = {name: number for number, name in enumerate(names, start=1)}
@@ -78,7 +87,7 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
             sound = f"{record['audio']['key']}.flac"
             if not storage.exists(storage.join(out, split, "audio", sound)):
                 storage.write_atomic(storage.join(out, split, "audio", sound), sample.flac)
-            rle = coco_mask.encode(np.asfortranarray(_mask(sample)))
+            rle = coco_mask.encode(np.asfortranarray(mask(sample).astype(np.uint8)))
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -103,32 +112,97 @@ def coco(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> in
                 "categories": [{"id": ids[name], "name": name, "supercategory": ""} for name in names],
             }
             _json(storage.join(out, "annotations", f"instances_{split}.json"), table)
-    return done
+    return done, {}
 
 
-def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -> int:
+def _coco_scenes(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
+    total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
+    names = _categories(dataset)
+    ids = {name: number for number, name in enumerate(names, start=1)}
+    for split in format.SPLITS:
+        images: list[dict[str, Any]] = []
+        licences: dict[str, int] = {}
+        annotations: list[dict[str, Any]] = []
+        for sample in dataset.samples(split):
+            image = sample.record["image"]
+            licence = licences.setdefault(image["licence"] or "unknown", len(licences) + 1)
+            photo, sound = f"{sample.key}.jpg", f"{split}/audio/{sample.key}.flac"
+            storage.write_atomic(storage.join(out, split, "images", photo), sample.jpg)
+            storage.write_atomic(storage.join(out, sound), sample.flac)
+            images.append(
+                {
+                    "id": len(images) + 1,
+                    "file_name": photo,
+                    "width": image["width"],
+                    "height": image["height"],
+                    "license": licence,
+                    "coco_url": image["url"],
+                    "author": image["author"],
+                    "source_id": image["id"],
+                    "key": sample.key,
+                    "kind": sample.record["kind"],
+                    "audio": sound,
+                    "audio_licence": _audio_licence(sample),
+                }
+            )
+            for category, pixels in seen(dataset, sample):
+                rle = coco_mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": len(images),
+                        "category_id": ids[category],
+                        "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+                        "area": int(pixels.sum()),
+                        "bbox": coco_mask.toBbox(rle).tolist(),
+                        "iscrowd": 0,
+                    }
+                )
+            progress(done := done + 1, total)
+        if images:
+            table = {
+                "info": {"description": dataset.manifest.name, "version": "1.0"},
+                "licenses": [
+                    {"id": number, "name": name, "url": licence_url(name)}
+                    for name, number in licences.items()
+                ],
+                "images": images,
+                "annotations": annotations,
+                "categories": [{"id": ids[name], "name": name, "supercategory": ""} for name in names],
+            }
+            _json(storage.join(out, "annotations", f"instances_{split}.json"), table)
+    return done, {}
+
+
+def _audio_licence(sample: Sample) -> str | None:
+    """Of all clips of a scene together."""
+    return row(decode(format.json_bytes(sample.record), SampleRecord), "", {})["audio_licence"]
+
+
+def fiftyone(dataset: Dataset, out: str, progress: Progress) -> tuple[int, dict[str, int]]:
     """FiftyOneDataset: metadata.json, samples.json and data/, one FiftyOne sample a triplet; open with
     `fiftyone.Dataset.from_dir(OUT, dataset_type=fiftyone.types.FiftyOneDataset)`.
 
-    Fields: `ground_truth` (one instance with its mask), `audio_path` (below OUT), `key`, and the licences. The split
-    is a tag.
+    Fields: `ground_truth` (one instance with its mask, of scenes one a source that is seen), `audio_path` (below OUT),
+    `key`, and the licences. The split is a tag, of scenes the kind is one, too.
     """
     total, done = dataset.manifest.tables[format.SAMPLES].rows, 0
     samples = []
     for sample in dataset.samples():
         record = sample.record
-        image, sound = record["image"], record["audio"]
-        photo, audio = f"data/{sample.key}.jpg", f"audio/{sound['key']}.flac"
+        image = record["image"]
+        scene = "kind" in record
+        photo = f"data/{sample.key}.jpg"
+        audio = f"audio/{sample.key if scene else record['audio']['key']}.flac"
+        masks = seen(dataset, sample) if scene else [(record["category"], mask(sample))]
         storage.write_atomic(storage.join(out, photo), sample.jpg)
         if not storage.exists(storage.join(out, audio)):
             storage.write_atomic(storage.join(out, audio), sample.flac)
-        x, y, w, h = record["mask"]["bbox"]
-        instance = _mask(sample)[y : y + h, x : x + w].astype(bool)
         samples.append(
             {
                 "_id": {"$oid": sample.key.ljust(24, "0")},
                 "filepath": photo,
-                "tags": [record["split"]],
+                "tags": [record["split"], *([record["kind"]] if scene else [])],
                 "_media_type": "image",
                 "metadata": {
                     "_cls": "ImageMetadata",
@@ -141,26 +215,14 @@ def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -
                 "ground_truth": {
                     "_cls": "Detections",
                     "detections": [
-                        {
-                            "_id": {"$oid": sample.key.ljust(24, "1")},
-                            "_cls": "Detection",
-                            "attributes": {},
-                            "tags": [],
-                            "label": record["category"],
-                            "bounding_box": [
-                                x / image["width"],
-                                y / image["height"],
-                                w / image["width"],
-                                h / image["height"],
-                            ],
-                            "mask": {"$binary": {"base64": _packed(instance), "subType": "00"}},
-                        }
+                        _detection(f"{sample.key}{place:04x}", category, pixels)
+                        for place, (category, pixels) in enumerate(masks, start=0x1111)
                     ],
                 },
                 "key": sample.key,
                 "audio_path": audio,
                 "image_licence": image["licence"],
-                "audio_licence": sound["licence"],
+                "audio_licence": _audio_licence(sample) if scene else record["audio"]["licence"],
                 "image_author": image["author"],
             }
         )
@@ -176,10 +238,31 @@ def fiftyone(dataset: Dataset, out: str, progress: Callable[[int, int], None]) -
         },
     )
     _json(storage.join(out, "samples.json"), {"samples": samples})
-    return done
+    return done, {}
 
 
-LAYOUTS = {"coco": coco, "fiftyone": fiftyone}
+def _detection(number: str, category: str, pixels: np.ndarray) -> dict[str, Any]:
+    """FiftyOne's own form of one mask; number: 24 hexadecimal digits."""
+    height, width = pixels.shape
+    ys, xs = np.nonzero(pixels)
+    x, y, w, h = (xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1) if len(xs) else (0, 0, 0, 0)
+    return {
+        "_id": {"$oid": number},
+        "_cls": "Detection",
+        "attributes": {},
+        "tags": [],
+        "label": category,
+        "bounding_box": [int(x) / width, int(y) / height, int(w) / width, int(h) / height],
+        "mask": {"$binary": {"base64": _packed(pixels[y : y + h, x : x + w]), "subType": "00"}},
+    }
+
+
+LAYOUTS: dict[str, Layout] = {
+    "coco": coco,
+    "fiftyone": fiftyone,
+    "vpo": export_vpo.export,
+    "avss": export_avss.export,
+}
 _FIFTYONE_TEXT: dict[str, Any] = {"ftype": "fiftyone.core.fields.StringField", "subfield": None}
 _FIFTYONE_TEXT |= {"embedded_doc_type": None, "fields": [], "description": None, "info": None}
 _FIFTYONE_FIELDS = ("key", "audio_path", "image_licence", "audio_licence", "image_author")
@@ -224,18 +307,6 @@ def _file_name(image_id: str, taken: dict[str, str]) -> str:
 def _categories(dataset: Dataset) -> tuple[str, ...]:
     counts = dataset.manifest.counts
     return tuple(sorted({name for split in format.SPLITS for name in counts[split]["categories"]}))
-
-
-def _mask(sample: Sample) -> np.ndarray:
-    """uint8 (height, width), 0 or 1."""
-    width, height = pictures.check_mask(sample.mask_png)
-    if (width, height) != (sample.record["image"]["width"], sample.record["image"]["height"]):
-        raise DatasetError(f"{sample.key}: a mask of {width} x {height} is not of its photo's size")
-    try:
-        with PngImageFile(io.BytesIO(sample.mask_png)) as image:
-            return (np.asarray(image) > 0).astype(np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DatasetError(f"{sample.key}: a mask that does not decode ({error})") from error
 
 
 def _packed(instance: np.ndarray) -> str:

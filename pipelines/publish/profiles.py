@@ -63,7 +63,7 @@ def with_licences(dataset: Dataset, licences: Sequence[str], out: str) -> Datase
 
 
 def without_sounds(dataset: Dataset, out: str) -> list[str]:
-    """Write the reference edition to `out`: all but the `flac` members. Gives its files, relative to `out`."""
+    """Write the reference-only edition to `out`: all but the `flac` members. Gives its files, relative to `out`."""
     written = []
     for table in (dataset.table(), dataset.table(format.POOL_TABLE)):
         for path, rows in by_shard(table):
@@ -81,7 +81,7 @@ def without_sounds(dataset: Dataset, out: str) -> list[str]:
 
 
 class AnyDataset(Dataset):
-    """A dataset or a reference edition: tables and manifest of either."""
+    """A dataset or a reference-only edition: tables and manifest of either."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -97,7 +97,7 @@ def is_reference(url: str) -> bool:
 def stripped(
     edition: Dataset, path: str, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, dict[str, Content]]]:
-    """(key, extension -> content) of a reference edition's shard, whose rows are those of the complete one.
+    """(key, extension -> content) of a reference-only edition's shard, whose rows are those of the complete one.
 
     Raises:
         DatasetError: other members lie there.

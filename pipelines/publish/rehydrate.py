@@ -1,4 +1,4 @@
-"""Reference edition and the user's own clips -> the full dataset, every byte checked against its manifest."""
+"""Reference-only edition and the user's own clips -> the full dataset, every byte checked against its manifest."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -8,12 +8,14 @@ from typing import Any
 from pipelines.build.code import differences
 from pipelines.build.index import index
 from pipelines.publish import profiles
+from pipelines.publish.records import clip_ids
 from pipelines.recipes import recipe
-from shards import format, new_dataset, storage, tables
+from shards import format, new_dataset, scene, storage, tables
 from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.reader import Dataset, by_shard
+from shards.records import SampleRecord, decode
 from shards.rejections import Reason, Rejected
-from shards.sound import decoder
+from shards.sound import decoder, pcm_of, pcm_to_flac
 from shards.writer import Content, write_shard
 
 
@@ -38,11 +40,11 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
 
     Raises:
         ClaimError: `out` holds something else.
-        DatasetError: no reference edition, or a shard came out with other bytes.
+        DatasetError: no reference-only edition, or a shard came out with other bytes.
     """
     if not profiles.is_reference(edition):
         raise DatasetError(
-            f"{edition} is no reference edition: it has no {profiles.REFERENCE}/{format.MANIFEST}"
+            f"{edition} is no reference-only edition: it has no {profiles.REFERENCE}/{format.MANIFEST}"
         )
     dataset = profiles.AnyDataset(edition)
     made, url = dataset.manifest, storage.join(edition, profiles.REFERENCE, format.MANIFEST)
@@ -145,19 +147,26 @@ def _sample_shard(
     rows: list[dict[str, Any]],
     clips: dict[str, dict[str, Any]],
 ) -> None:
-    if lost := [row["clip_id"] for row in rows if row["clip_id"] not in clips]:
+    lost = [clip_id for row in rows for clip_id in clip_ids(row) if clip_id not in clips]
+    if lost:
         raise DatasetError(
             f"{edition.url}: {entry.path} hears {lost[0]}, which is not in its pool: get the edition again"
         )
-    heard = {row["key"]: clips[row["clip_id"]] for row in rows}
+    heard = {row["key"]: row["clip_id"] for row in rows}
+
+    def sound(clip_id: str) -> Content:
+        clip = clips[clip_id]
+        flac = storage.read_range(storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"])
+        return Content(flac, clip["flac_sha256"])
 
     def samples() -> Iterator[tuple[str, dict[str, Content]]]:
         for key, contents in profiles.stripped(edition, entry.path, rows):
-            clip = heard[key]
-            flac = storage.read_range(
-                storage.join(out, clip["shard"]), clip["flac_offset"], clip["flac_size"]
-            )
-            yield key, {"flac": Content(flac, clip["flac_sha256"]), **contents}
+            if edition.manifest.targets:
+                record = decode(contents["json"].data, SampleRecord)
+                made = scene.rendered(record, lambda audio: pcm_of(sound(audio.id).data))
+                yield key, {"flac": Content.of(pcm_to_flac(made.pcm)), **contents}
+            else:
+                yield key, {"flac": sound(heard[key]), **contents}
 
     _write(out, entry, samples())
 

@@ -3,7 +3,7 @@
 import hashlib
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -90,8 +90,12 @@ class SceneSound:
     """How clips become the sound of a scene; `shards/sound/mix.py` says what each rule does."""
 
     rule: str = choice("equal_rms", *mix.RULES)
-    level_db: float = number(-25.0, -60, -6)  # RMS below full scale, of equal_rms and of snr's first source
-    snr_low_db: float = number(0.0, 0, 40)  # by how much snr's other sources are quieter, drawn by hash
+    level_db: float = number(
+        -25.0, -60, -6
+    )  # RMS below full scale of the sum, before it is panned; not of vpo
+    snr_low_db: float = number(
+        0.0, 0, 40
+    )  # by how much snr's other sources are quieter than the loudest, by hash
     snr_high_db: float = number(10.0, 0, 40)
     crop: str = choice("first", *mix.CROPS)
     duration_s: float = number(10.0, 1, 10)
@@ -108,6 +112,7 @@ class Scene:
     sources: str = choice("category", "category", "instance")  # instance: one object of several, in stereo
     min_distance: float = number(0.2, 0, 1)  # of the photo's width, between the centres of such objects
     max_overlap: float = number(0.2, 0, 1)  # of the smaller of two masks that sound together
+    min_sources: int = number(1, 1)  # that a photo offers; photos with fewer make no scene
     most_per_photo: int = number(
         0, 0
     )  # scenes of one photo, those with the lowest hash; 0: all that are drawn
@@ -195,7 +200,7 @@ def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
             )
         if split.train + split.val + split.test == 0:
             faults.append("split: train, val and test are all 0; give at least one a size")
-        if recipe.scene.targets:
+        if "scene" in table and isinstance(table["scene"], dict):
             faults += _scene_faults(recipe)
             if "evaluation" not in table["scene"]:
                 recipe = replace(recipe, scene=replace(recipe.scene, evaluation=recipe.scene.shares))
@@ -264,6 +269,8 @@ def read_table(cls: type, table: dict[str, Any], prefix: str, faults: list[str])
             value = float(value)
         if type(value) is not kind:
             faults.append(f"{where} = {value!r}: takes {_KINDS[kind]}")  # type: ignore[index]
+            if f.default is MISSING and f.default_factory is MISSING:
+                values[name] = value  # nothing is made of it
             continue
         low, high = f.metadata.get("low", value), f.metadata.get("high", value)
         if f.metadata and "low" in f.metadata and not low <= value <= high:

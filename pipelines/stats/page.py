@@ -9,10 +9,11 @@ from itertools import groupby
 from typing import Any
 
 from pipelines.stats.contact import Card
-from pipelines.stats.summary import Step, Summary
+from pipelines.stats.summary import Scenes, Step, Summary
 from shards import format
 
 # Nothing from elsewhere, no scripts: the browser holds the page to it even if a label should get through.
+_PAIRS = 20  # of categories, in the table of what is heard together
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
@@ -28,6 +29,11 @@ def render(
             "Samples per class", _split_line(summary), _plot(plots, "samples_per_class") + _counts(summary)
         ),
         _section("Masks and clips", _quantile_line(summary), _pair(plots)),
+        *(
+            [_section("Scenes", _scenes_line(summary.scenes), _scenes(summary.scenes))]
+            if summary.scenes
+            else []
+        ),
         _section("Funnel", "What each stage took in, kept and rejected, and why.", _funnel(summary.funnel)),
         _section(
             "Contact sheet",
@@ -110,6 +116,34 @@ def _quantile_line(summary: Summary) -> str:
     )
 
 
+def _scenes_line(scenes: Scenes) -> str:
+    heard = ", ".join(
+        f"{number:,} hear {clips} clip{'s' * (clips != 1)}" for clips, number in scenes.clips.items()
+    )
+    told = f"Of {scenes.looked_at:,} records: {scenes.scaled:,} sums were brought down to fit 16 bits"
+    for name, values, unit in (("gains", scenes.gain_db, " dB"), ("pans", scenes.pan, "")):
+        if values:
+            low, middle, high = (f"{value:.3g}" for value in values)
+            told += f"; half of the {name} are above {middle}{unit} (9 in 10: {low} to {high}{unit})"
+    return f"{heard}. {told}."
+
+
+def _scenes(scenes: Scenes) -> str:
+    head = [("kind", False), *((split, True) for split in format.SPLITS), ("all", True)]
+    kinds = [
+        [(escape(kind), False), *((f"{count:,}", True) for count in (*counts, sum(counts)))]
+        for kind, counts in scenes.kinds.items()
+    ]
+    pairs = [
+        [(escape(f"{one}, {other}"), False), (f"{number:,}", True)]
+        for (one, other), number in list(scenes.together.items())[:_PAIRS]
+    ]
+    together = (
+        _table([("seen and heard together, most often", False), ("samples", True)], pairs) if pairs else ""
+    )
+    return f'<div class="panel">{_table(head, kinds)}{together}</div>\n'
+
+
 def _data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
@@ -188,8 +222,9 @@ def _cards(shown: list[Card]) -> str:
 def _card(card: Card) -> str:
     file = io.BytesIO()
     card.picture.save(file, "JPEG", quality=85)
-    audio, image = card.record.get("audio", {}), card.record.get("image", {})
-    label = audio.get("label", {}).get("name", "")
+    image = card.record.get("image", {})
+    clips = [source["audio"] for source in card.record.get("sources", [card.record]) if source.get("audio")]
+    label = ", ".join(clip.get("label", {}).get("name", "") for clip in clips) or card.record.get("kind", "")
     credit = ", ".join(str(value) for value in (image.get("author"), image.get("licence")) if value)
     lines = [f"hears: {label}", f"{card.split}, {card.key}", f"photo: {credit or 'no licence told'}"]
     text = "".join(f"<small>{escape(line)}</small>" for line in lines)

@@ -61,9 +61,12 @@ def crop_start(pcm: np.ndarray, samples: int, rule: str) -> int:
         return 0
     if rule == "middle":
         return spare // 2
-    sums = np.concatenate([[0], np.cumsum(pcm.astype(np.int64) ** 2)])
-    starts = np.arange(0, spare + 1, _HOP)
-    return int(starts[np.argmax(sums[starts + samples] - sums[starts])])
+    blocks = np.resize(np.append(pcm, np.zeros(-len(pcm) % _HOP)), (-(-len(pcm) // _HOP), _HOP))
+    sums = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", blocks, blocks))])
+    begins, number = blocks[:, : samples % _HOP], samples // _HOP
+    rest = np.append(np.einsum("ij,ij->i", begins, begins), 0.0)
+    starts = np.arange(spare // _HOP + 1)
+    return int(_HOP * np.argmax(sums[starts + number] - sums[starts] + rest[starts + number]))
 
 
 def cropped(pcm: np.ndarray, start: int, samples: int) -> np.ndarray:
@@ -72,12 +75,13 @@ def cropped(pcm: np.ndarray, start: int, samples: int) -> np.ndarray:
 
 
 def energy(pcm: np.ndarray) -> int:
-    """Sum of squares of int16, exact."""
-    return int((pcm.astype(np.int64) ** 2).sum())
+    """Sum of squares of whole numbers, exact: in doubles, below 2^53."""
+    values = pcm.astype(np.float64)
+    return int(np.einsum("i,i", values, values))  # not BLAS, whose threads fight those of the build
 
 
 def gain_to(level_db: float, pcm: np.ndarray) -> float:
-    """The gain, to a tenth of a decibel, that brings (n,) int16 to an RMS of `level_db` below full scale (32768).
+    """The gain, to a tenth of a decibel, that brings (n,) whole numbers to an RMS of `level_db` below 32768.
 
     Raises:
         ValueError: it is silent.
@@ -91,15 +95,20 @@ def gain_to(level_db: float, pcm: np.ndarray) -> float:
 
 
 def gains(rule: str, pcms: Sequence[np.ndarray], level_db: float, below_db: Sequence[float]) -> list[float]:
-    """The gain of each source by one of RULES.
+    """The gain of each source by one of RULES, to a tenth of a decibel.
 
-    `vpo`: none, the raw sum. `equal_rms`: each has `level_db`. `snr`: the first has `level_db`, each other one as much
-    less as `below_db` says, which is as long as `pcms`.
+    `vpo`: none, the raw sum. `equal_rms`: all sources are equally loud. `snr`: each is as much less loud than the
+    loudest as `below_db` says, which is as long as `pcms`. Both bring the sum, before it is panned, to an RMS of
+    `level_db`, so that loudness does not tell how many sources there are.
     """
-    if rule == "vpo":
+    if rule == "vpo" or not pcms:
         return [0.0] * len(pcms)
-    levels = [level_db - below if rule == "snr" and i else level_db for i, below in enumerate(below_db)]
-    return [gain_to(level, pcm) for level, pcm in zip(levels, pcms, strict=True)]
+    levels = [level_db - below if rule == "snr" else level_db for below in below_db]
+    found = [gain_to(level, pcm) for level, pcm in zip(levels, pcms, strict=True)]
+    loud = [pcm.astype(np.int64) * factor(gain) for pcm, gain in zip(pcms, found, strict=True)]
+    together = np.add.reduce(loud) >> 16
+    more = gain_to(level_db, together) if together.any() else 0.0
+    return [(round(10 * gain) + round(10 * more)) / 10 for gain in found]
 
 
 def noise(seed: int, key: str, samples: int) -> np.ndarray:

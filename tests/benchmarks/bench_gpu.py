@@ -1,9 +1,10 @@
 """The whole SAMA on an accelerator: how right and how fast each way of its attention is, eager and compiled.
 
 One table: error against the same weights in float64 (relative; of logits in inference, of all gradients in training),
-images a second, peak memory, and the share of the device's bf16 peak (MFU). The last rows train AP-SAM with its
-encoder and from image embeddings. Below the table: how many graphs dynamo makes for training, validation and its odd
-last batch, and how often it breaks one. A row that would begin after `--seconds` is left out and said so.
+images a second, peak memory, and the share of the device's bf16 peak (MFU). On a CPU a second is one of processor
+time, which others on the machine change little. The last rows train AP-SAM with its encoder and from image embeddings.
+Below the table: how many graphs dynamo makes for training, validation and its odd last batch, and how often it breaks
+one. A row that would begin after `--seconds` is left out and said so.
 
     python tests/benchmarks/bench_gpu.py                                                # meant for 8 minutes of an H100
     python tests/benchmarks/bench_gpu.py --device cpu --sizes tiny --image-size 128 --repeats 3
@@ -214,13 +215,14 @@ def measured(run: Callable[[], object], flops: int, args: argparse.Namespace, de
     """images/s, peak GB and MFU; the median of the repeats after a warm-up."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     taken = []
     for _ in range(args.repeats + 1):
-        begin = time.perf_counter()
+        begin = clock()
         run()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - begin)
+        taken.append(clock() - begin)
     rate = args.batch / statistics.median(taken[1:])
     peak = peak_flops(device)
     mfu = f"{rate * flops / peak:.0%}" if peak and flops else "–"

@@ -20,7 +20,7 @@ from avs_train import cli as train_cli
 from pipelines import cli as data_cli
 from shards import format, storage
 
-SEED, TRIALS = int(os.environ.get("FUZZ_SEED", 0)), int(os.environ.get("FUZZ_TRIALS", 8))
+SEED, TRIALS = int(os.environ.get("FUZZ_SEED", 0)), int(os.environ.get("FUZZ_TRIALS", 4))
 FIRST = int(
     os.environ.get("FUZZ_FIRST", 0)
 )  # number of the first trial: one that failed is repeated by it alone

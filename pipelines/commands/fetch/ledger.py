@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command, kept=NOTHING)
 @options.CORPORA
 @click.option(
-    "--cause", help="List the items whose last attempt has one of these causes (a comma between them)."
+    "--cause", help="List the items whose last attempt has one of these causes (separated by commas)."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print every attempt as CSV.")
 @options.JSON

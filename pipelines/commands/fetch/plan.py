@@ -42,7 +42,7 @@ def command(
 
     Before anything is fetched, the plan follows from the published sizes of the corpora; once DIR holds the annotation
     files (`fetch run --only annotations`), from those, item by item. Each --cookies file is another session at
-    YouTube, so less time. What the build then takes says `avs-data plan`.
+    YouTube, so less time. `avs-data plan` says what the build then takes.
 
     \b
     Examples:

@@ -22,39 +22,38 @@ def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]
 
     Example: avs-data fetch retry avs_synthetic --corpora corpora --cause throttled,timeout
     """
-    from pipelines.commands.fetch.ledger import ledger_json, print_ledger
-    from pipelines.fetch import access, report
-    from pipelines.fetch import options as fetch_options
     from pipelines.fetch.display import FetchDisplay
-    from pipelines.fetch.items import Kind
-    from pipelines.fetch.ledger import Ledger
-    from pipelines.fetch.run import Fetch, locked, read_items
     from pipelines.recipes import recipe
     from shards import terminal
 
-    wanted = report.parse_causes(cause)
-    settings = fetch_options.parse(recipe.load(recipe_name).fetch, recipe_name)
-    items = read_items(corpora)
-    sessions = access.sessions(cookies)
-    with (
-        Ledger(corpora) as ledger,
-        locked(ledger),
-        FetchDisplay(f"Try again what failed for {cause} in {corpora}") as display,
-    ):
-        latest = ledger.latest()
-        failed = {name for name, row in latest.items() if row.cause in wanted}
-        again = {name for name in failed if not latest[name].permanent}
-        chosen = [
-            item
-            for item in items
-            if item.name in again
-            or (item.kind is Kind.MASK and f"archive:{item.url.rpartition('/')[2]}" in again)
-        ]
-        ledger.reopen(again, time.time())
-        fetch = Fetch(corpora, settings, ledger, access=sessions, watch=display.watch)
-        fetch.items(chosen)
-        fetch.near_duplicates(items)
-        latest = ledger.latest()
+    loaded = recipe.load(recipe_name)
+    with FetchDisplay(f"Try again what failed for {cause} in {corpora}") as display:
+        from pipelines.commands.fetch.ledger import ledger_json, print_ledger
+        from pipelines.fetch import access, report
+        from pipelines.fetch import options as fetch_options
+        from pipelines.fetch.items import Kind
+        from pipelines.fetch.ledger import Ledger
+        from pipelines.fetch.run import Fetch, locked, read_items
+
+        wanted = report.parse_causes(cause)
+        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        items = read_items(corpora)
+        sessions = access.sessions(cookies)
+        with Ledger(corpora) as ledger, locked(ledger):
+            latest = ledger.latest()
+            failed = {name for name, row in latest.items() if row.cause in wanted}
+            again = {name for name in failed if not latest[name].permanent}
+            chosen = [
+                item
+                for item in items
+                if item.name in again
+                or (item.kind is Kind.MASK and f"archive:{item.url.rpartition('/')[2]}" in again)
+            ]
+            ledger.reopen(again, time.time())
+            fetch = Fetch(corpora, settings, ledger, access=sessions, watch=display.watch)
+            fetch.items(chosen)
+            fetch.near_duplicates(items)
+            latest = ledger.latest()
     now_there = sum(latest[name].ok for name in again)
     if as_json:
         told = {

@@ -48,39 +48,37 @@ def command(
 
     Example: avs-data fetch run avs_synthetic --corpora corpora
     """
-    from pipelines.build.categorize import label_map_of
-    from pipelines.commands.fetch.ledger import ledger_json, print_ledger
-    from pipelines.fetch import access
-    from pipelines.fetch import options as fetch_options
-    from pipelines.fetch.causes import Cause
     from pipelines.fetch.display import FetchDisplay
-    from pipelines.fetch.ledger import Ledger
-    from pipelines.fetch.run import Fetch, locked
     from pipelines.recipes import recipe
     from shards import guard, terminal
 
     loaded = recipe.load(recipe_name)
-    settings = fetch_options.parse(loaded.fetch, recipe_name)
-    label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
-    sessions = access.sessions(cookies)
-    with (
-        Ledger(corpora) as ledger,
-        locked(ledger),
-        FetchDisplay(f"Fetch what {loaded.name} needs into {corpora}") as display,
-    ):
-        fetch = Fetch(
-            corpora, settings, ledger, access=sessions, accept_drift=accept_drift, watch=display.watch
-        )
-        fetch.annotations()
-        if only == ("annotations",):
-            return
-        display.show("Index")
-        found = fetch.plan(label_map_of(loaded.labels, corpora, loaded.corpora), loaded)
-        chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
-        fetch.items(chosen)
-        display.show("Near duplicates")
-        near = fetch.near_duplicates(found.items)
-        latest = ledger.latest()
+    with FetchDisplay(f"Fetch what {loaded.name} needs into {corpora}") as display:
+        from pipelines.build.categorize import label_map_of
+        from pipelines.commands.fetch.ledger import ledger_json, print_ledger
+        from pipelines.fetch import access
+        from pipelines.fetch import options as fetch_options
+        from pipelines.fetch.causes import Cause
+        from pipelines.fetch.ledger import Ledger
+        from pipelines.fetch.run import Fetch, locked
+
+        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
+        sessions = access.sessions(cookies)
+        with Ledger(corpora) as ledger, locked(ledger):
+            fetch = Fetch(
+                corpora, settings, ledger, access=sessions, accept_drift=accept_drift, watch=display.watch
+            )
+            fetch.annotations()
+            if only == ("annotations",):
+                return
+            display.show("Index")
+            found = fetch.plan(label_map_of(loaded.labels, corpora, loaded.corpora), loaded)
+            chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
+            fetch.items(chosen)
+            display.show("Near duplicates")
+            near = fetch.near_duplicates(found.items)
+            latest = ledger.latest()
     terminal.say(f"Near duplicates: {near[0]} pairs of photos, {near[1]} pairs of clips")
     if as_json:
         terminal.out_json(ledger_json(latest, found.items))

@@ -1,0 +1,101 @@
+"""A build on a Dask cluster of real processes: the same bytes, whatever dies; what cannot work is told before."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dask_cluster import Cluster
+from test_engines import Build, builds, hashes, installed, whole  # noqa: F401
+
+from pipelines.build import dask_runner
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    running = Cluster(tmp_path / "cluster", 2)
+    running.start()
+    yield running
+    running.kill()
+
+
+def shards(out: Path) -> int:
+    return len(list(out.rglob("*.tar")))
+
+
+def test_workers_elsewhere_give_the_same_bytes_when_one_dies(
+    dataset: str, corpora: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    relative = os.path.relpath(corpora), os.path.relpath(out)  # here; the workers work elsewhere
+    build = Build(*relative, "--scheduler", cluster.address)
+    build.until(lambda: shards(out) >= 1)
+    os.kill(cluster.workers[0].pid, signal.SIGKILL)
+    code, told = build.end()
+    assert code == 0, told
+    assert hashes(str(out)) == hashes(dataset)
+    assert "workers" in told  # how far it was
+
+
+def test_a_scheduler_that_dies_is_told_and_the_same_command_ends_it(
+    dataset: str, corpora: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    build = Build(corpora, str(out), "--scheduler", cluster.address)
+    build.until(lambda: shards(out) >= 1)
+    assert cluster.scheduler is not None
+    cluster.scheduler.kill()
+    code, told = build.end()
+    assert code == 1
+    assert "scheduler" in told.splitlines()[-2]
+    assert "run the same command" in told.splitlines()[-1]
+    assert "Traceback" not in told
+    whole(str(out))
+    again = Cluster(tmp_path / "again", 1)
+    again.start()
+    try:
+        builds(corpora, str(out), "--scheduler", again.address)
+    finally:
+        again.kill()
+    assert hashes(str(out)) == hashes(dataset)
+
+
+def test_what_cannot_work_is_told_before_anything_is_written(corpora: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    alone = Cluster(tmp_path / "alone", 0)
+
+    def told(*options: str) -> str:
+        code, said = Build(corpora, out, *options).end()
+        assert code == 1
+        assert not Path(out).exists()
+        return said
+
+    assert f"no Dask scheduler answers at {alone.address}" in told("--scheduler", alone.address)
+    assert "give its address as --scheduler tcp://HOST:8786" in told("--scheduler", "nonsense")
+    alone.start_scheduler()
+    try:
+        assert "has no workers; start some where avs-data is installed" in told("--scheduler", alone.address)
+        assert "--dry-run counts on this machine" in told("--scheduler", alone.address, "--dry-run")
+        assert "needs --job_endpoint" in told("--scheduler", alone.address, "--runner", "PortableRunner")
+    finally:
+        alone.kill()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda found: found | {"avs-data": "0.0.9"}, "avs-data is 0.0.9 there, "),
+        (lambda found: found | {"Python": "3.9"}, "Python is 3.9 there, "),
+        (lambda found: {key: "nothing yet" for key in found}, "is nothing yet there, "),
+        (lambda found: {}, "is None there, "),
+    ],
+    ids=["version", "python", "places", "nothing"],
+)
+def test_a_worker_that_differs_is_named(spoil: Callable[[dict[str, str]], dict[str, str]], says: str) -> None:
+    mine = dask_runner.look("/")
+    dask_runner._same("tcp://w:1", mine, mine)
+    with pytest.raises(
+        dask_runner.ClusterError, match=f"worker tcp://w:1 differs from this machine: .*{says}"
+    ):
+        dask_runner._same("tcp://w:1", spoil(mine), mine)
