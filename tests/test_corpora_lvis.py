@@ -111,6 +111,7 @@ def plain(path: Path, corpora: Path, split: str | None) -> list[dict]:
                 "label": names[row["category_id"]],
                 "segmentation": row["segmentation"],
                 "mask_path": None,
+                "box": None,
                 "is_crowd": bool(row["iscrowd"]) if "iscrowd" in row else None,
                 "is_group_of": None,
                 "is_depiction": None,

@@ -62,6 +62,7 @@ def test_real_rows_are_those_of_the_csv_module():
                 "label_id": row["LabelName"],
                 "label": names[row["LabelName"]],
                 "mask_path": f"open_images/masks/{row['MaskPath']}",
+                "box": [float(row[f"Box{side}"]) for side in ("XMin", "YMin", "XMax", "YMax")],
                 "annotation_split": "train",
             }
         )

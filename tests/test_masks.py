@@ -292,6 +292,18 @@ def test_what_is_uncertain_is_no_object_in_an_import_either(name: str) -> None:
     assert caught.value.reason is Reason.MASK_AMBIGUOUS
 
 
+def test_a_mask_outside_its_box() -> None:
+    """The ground drawn for the object: its pixels counted in a plain way."""
+    ys, xs = np.nonzero(SHAPE)
+    box = [xs.min() / 160, ys.min() / 120, (xs.max() + 1) / 160, (ys.max() + 1) / 120]
+    masks.expect_inside(masks.from_image(image(L), 160, 120, 10**6), box)
+    with pytest.raises(Rejected, match="outside its box") as caught:
+        masks.expect_inside(masks.from_image(image(255 - L), 160, 120, 10**6), box)
+    assert caught.value.reason is Reason.MASK_AMBIGUOUS
+    near = [box[0] + 0.04, box[1] + 0.04, box[2] - 0.04, box[3] - 0.04]
+    masks.expect_inside(masks.from_image(image(L), 160, 120, 10**6), near)
+
+
 def test_all_black_and_all_white() -> None:
     for array, expected in (
         (BLACK, False),

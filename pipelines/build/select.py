@@ -184,7 +184,10 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
         raise Rejected(Reason.MASK_MISSING, row["mask_id"])
     url = storage.join(corpora, row["mask_path"])
     content = images.read(url, Reason.MASK_MISSING, Reason.MASK_UNREADABLE)
-    return masks.from_image(content, width, height, rules.max_image_pixels)
+    rle = masks.from_image(content, width, height, rules.max_image_pixels)
+    if row.get("box"):
+        masks.expect_inside(rle, row["box"])
+    return rle
 
 
 def unmarked_objects(table: pa.Table, label_map: LabelMap) -> pa.Table:

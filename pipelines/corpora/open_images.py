@@ -44,6 +44,7 @@ from shards.text import read_json
 
 _FOLDER = "open_images"
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
+_CORNERS = [BOX.index(name) for name in ("BoxXMin", "BoxYMin", "BoxXMax", "BoxYMax")]
 _MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # photo, label, box
 
 
@@ -180,6 +181,7 @@ def _part(
         "label_id": mids,
         "label": labels.names.take(pa.array(label_at[kept])),
         "mask_path": masks_there.find(stems),
+        "box": pa.array(coordinates[_CORNERS][:, kept].T.tolist(), MASKS.field("box").type),
         "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(stems)),
         **images.columns(image_keys),
         **boxes.columns(box_keys(image_keys, mids, millionths)),

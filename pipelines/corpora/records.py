@@ -21,6 +21,8 @@ MASKS = pa.schema(
         "label": pa.string(),  # what the corpus calls it
         "segmentation": pa.binary(),  # the JSON text of COCO polygons or RLE; null: an image holds the mask
         "mask_path": pa.string(),  # the image; null when missing, and beside a segmentation
+        # left, top, right, bottom of the object as shares of the image's sides; null: the corpus does not tell
+        "box": pa.list_(pa.float64()),
         "is_crowd": pa.bool_(),
         "is_group_of": pa.bool_(),
         "is_depiction": pa.bool_(),

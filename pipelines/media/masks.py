@@ -5,6 +5,7 @@ first. What comes from a corpus is checked whole before pycocotools sees it: its
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from shards.rejections import Reason, Rejected
 
 Rle = dict[str, Any]
 
+_BOX_MARGIN = 0.05  # of the image's sides; of real masks nothing lies outside the box grown by it
+_OUTSIDE = 0.2  # of a mask's pixels
 MAX_BYTES = 4 << 20  # of a segmentation's JSON
 MAX_POLYGONS = 10_000  # of one mask
 MAX_OUTLINE_PX = 4_000_000  # of all its polygons: what drawing them costs
@@ -134,6 +137,26 @@ def from_image(content: bytes, width: int, height: int, max_pixels: int) -> Rle:
         scaled = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
         pixels = np.asarray(scaled)
     return coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
+
+
+def expect_inside(rle: Rle, box: Sequence[float]) -> None:
+    """Reject a mask that lies elsewhere than the corpus's own box, as one does that shows the ground for the object.
+
+    Args:
+        box: left, top, right, bottom as shares of the image's sides.
+    """
+    height, width = rle["size"]
+    margins = np.array([-1, -1, 1, 1]) * _BOX_MARGIN
+    left, top, right, bottom = (np.array(box) + margins).clip(0, 1)
+    rows = slice(int(top * height), int(np.ceil(bottom * height)))
+    columns = slice(int(left * width), int(np.ceil(right * width)))
+    found = pixels(rle)
+    outside = 1 - float(found[rows, columns].sum() / found.sum())
+    if outside > _OUTSIDE:
+        raise Rejected(
+            Reason.MASK_AMBIGUOUS,
+            f"{outside:.0%} of it lie outside its box, grown by {_BOX_MARGIN:.0%} of the image; at most {_OUTSIDE:.0%}",
+        )
 
 
 def union(rles: list[Rle]) -> Rle:
