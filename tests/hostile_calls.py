@@ -10,6 +10,7 @@ import numpy as np
 # path of the command -> a call that works, as words; `{name}` is a value of the world that goes wrong in turn
 CALLS = {
     "avs-data build": "{recipe} --corpora {corpora} --out {out} --held-out {held_out} --base {dataset} --dry-run",
+    "avs-data corpora": "",
     "avs-data demo-corpora": "--out {out} --images 1 --clips-per-category 1",
     "avs-data diff": "{dataset} {imported}",
     "avs-data explain": "{dataset} {key}",

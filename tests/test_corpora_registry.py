@@ -17,9 +17,9 @@ from shards.reader import Dataset
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "pipelines" / "corpora" / "README.md"
-ELSEWHERE = (  # whose business corpora are; of exports, COCO's format is
+ELSEWHERE = (  # whose business corpora are; of exports, COCO's format is, of imports, what a release is made of
     *("pipelines/corpora/", "pipelines/demo/", "pipelines/recipes/"),
-    *("pipelines/publish/exports.py", "pipelines/commands/export.py"),
+    *("pipelines/publish/exports.py", "pipelines/commands/export.py", "pipelines/imports/"),
 )
 
 

@@ -4,12 +4,15 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dask_cluster import Cluster
 from test_engines import Build, builds, hashes, installed, whole  # noqa: F401
 
-from pipelines.build import dask_runner
+from pipelines.build import dask_runner, run
+from pipelines.recipes import recipe
+from shards.errors import AvsError
 
 
 @pytest.fixture
@@ -61,23 +64,29 @@ def test_a_scheduler_that_dies_is_told_and_the_same_command_ends_it(
     assert hashes(str(out)) == hashes(dataset)
 
 
-def test_what_cannot_work_is_told_before_anything_is_written(corpora: str, tmp_path: Path) -> None:
-    out = str(tmp_path / "out")
+def test_what_cannot_work_is_told_before_anything_is_written(
+    corpora: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_runner, "_ANSWER_S", 2.0)
+    out = tmp_path / "out"
     alone = Cluster(tmp_path / "alone", 0)
 
-    def told(*options: str) -> str:
-        code, said = Build(corpora, out, *options).end()
-        assert code == 1
-        assert not Path(out).exists()
-        return said
+    def told(scheduler: str, **options: Any) -> str:
+        with pytest.raises(AvsError) as caught:
+            run.build(
+                recipe.load("demo"), run.BuildOptions(corpora, str(out), scheduler=scheduler, **options)
+            )
+        assert not out.exists()
+        return str(caught.value)
 
-    assert f"no Dask scheduler answers at {alone.address}" in told("--scheduler", alone.address)
-    assert "give its address as --scheduler tcp://HOST:8786" in told("--scheduler", "nonsense")
+    assert f"no Dask scheduler answers at {alone.address}" in told(alone.address)
+    assert "give its address as --scheduler tcp://HOST:8786" in told("nonsense")
     alone.start_scheduler()
     try:
-        assert "has no workers; start some where avs-data is installed" in told("--scheduler", alone.address)
-        assert "--dry-run counts on this machine" in told("--scheduler", alone.address, "--dry-run")
-        assert "needs --job_endpoint" in told("--scheduler", alone.address, "--runner", "PortableRunner")
+        assert "has no workers; start some where avs-data is installed" in told(alone.address)
+        assert "--dry-run counts on this machine" in told(alone.address, dry_run=True)
+        assert "needs --job_endpoint" in told(alone.address, beam=("--runner", "PortableRunner"))
+        assert "leave --streaming out" in told(alone.address, beam=("--streaming",))
     finally:
         alone.kill()
 

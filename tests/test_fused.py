@@ -11,7 +11,7 @@ import pytest
 from apache_beam.pvalue import AsDict, AsIter, AsSingleton
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.transforms.window import FixedWindows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.build import fused
@@ -80,6 +80,7 @@ def compute(plan: fused.Plan, partitions: int) -> None:
                 left[number].append(cut)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(-50, 50), max_size=20), st.integers(1, 4))
 def test_stages_give_what_a_loop_gives(numbers: list[int], partitions: int) -> None:
     SEEN.clear()

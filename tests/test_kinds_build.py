@@ -70,7 +70,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> str:
             pixels[20:60, 5 + 45 * number : 45 + 45 * number] = 255
             name = f"{image}_{number}.png"
             Image.fromarray(pixels).save(root / "open_images/masks" / name)
-            rows.append(f"{name},{image},{MIDS[label]},b{number},0.1,0.2,0.1,0.2,0.9,")
+            left, right = (5 + 45 * number) / 200, (45 + 45 * number) / 200
+            rows.append(f"{name},{image},{MIDS[label]},b{number},{left},{right},{20 / 150},{60 / 150},0.9,")
     (root / "open_images" / "train-annotations-object-segmentation.csv").write_text("\n".join(rows) + "\n")
     names = "".join(f"{mid},{name.lower() if name == 'Boy' else name}\n" for name, mid in MIDS.items())
     (root / "open_images" / "class-descriptions-boxable.csv").write_text(names)

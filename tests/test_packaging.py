@@ -188,6 +188,7 @@ def commands(
 
 COMMANDS = dict([*commands(data_cli.main, "pipelines"), *commands(train_cli.main, "train")])
 ON_REQUEST = {
+    "distributed": "dask",
     "huggingface_hub": "hub",
     "wandb": "wandb",
     "wordllama": "semantic",

@@ -162,7 +162,7 @@ def test_names_that_differ_in_case_alone_get_files_of_their_own(copy: Path, tmp_
     assert names[0] == names[2] == "a_bC.jpg"
     assert len({name.casefold() for name in names}) == 3
     edit_manifest(copy, lambda record: None)
-    assert coco(Dataset(str(copy)), str(tmp_path / "out"), lambda *_: None) == 7
+    assert coco(Dataset(str(copy)), str(tmp_path / "out"), lambda *_: None) == (7, {})
 
 
 def test_names_with_markup_stay_words_in_a_card() -> None:

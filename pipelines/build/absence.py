@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from label_maps import LabelMap
+from pipelines.corpora import registry
 
 # One row a label of an image, or the labels that it surely lacks; `photo_keys` where the row's table has them.
 LABELS = pa.schema(
@@ -37,8 +38,6 @@ KNOWN = {
     "absent": pa.list_(pa.string()),
     "unknown": pa.bool_(),
 }
-# Corpora whose annotators looked for every category in every photo: what they do not mark, the photo does not show.
-_MARK_ALL = frozenset({"coco"})
 _WORD = re.compile(r"[a-z]{3,}")
 
 
@@ -83,7 +82,7 @@ class Families:
 
     def unmarked(self, corpus: str, marked: set[str]) -> set[str]:
         """Labels (CORPUS|ID) of a corpus that marks all, but for those that it marks in a photo."""
-        if corpus not in _MARK_ALL:
+        if not registry.get(corpus).marks_all:
             return set()
         return {
             f"{source}|{number}"

@@ -75,5 +75,6 @@ coco/{train,val}2017/                            photos; also read in coco/image
         item_bytes=160_000,  # 123,287 photos in 19 GB
     ),
     id_space="coco",
+    marks_all=True,
     annotation_licence="cc-by-4.0",
 )

@@ -89,6 +89,7 @@ class Corpus:
         usual: fetched and matched where nobody names corpora.
         id_space: photos of two corpora that share it and have the same number are one photograph (`coco:<number>`
             among the `photo_keys` of both); "": its own.
+        marks_all: its annotators looked for every category in every photo: what they do not mark, it does not show.
         annotation_licence: of masks or labels, not of the media.
     """
 
@@ -106,4 +107,5 @@ class Corpus:
     fetching: Fetching | None = None
     usual: bool = False
     id_space: str = ""
+    marks_all: bool = False
     annotation_licence: str = ""
