@@ -6,8 +6,10 @@ from pathlib import Path
 import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+from click.testing import CliRunner
 
 from pipelines.build import run, runner
+from pipelines.cli import main
 from pipelines.recipes import recipe
 
 POOL = ["--environment_type", "EXTERNAL", "--environment_config", "localhost:1"]
@@ -43,6 +45,13 @@ def test_a_job_server_must_answer_and_needs_workers() -> None:
         chosen = runner.options([*portable, *POOL])
     assert not runner.is_local(chosen)
     assert chosen.view_as(SetupOptions).save_main_session is False
+
+
+def test_a_mistyped_option_is_a_wrong_call(corpora: str, tmp_path: Path) -> None:
+    words = ["build", "demo", "--corpora", corpora, "--out", str(tmp_path / "out"), "--wrokers", "3"]
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 2
+    assert "no such option: --wrokers 3" in told.stderr
 
 
 def test_a_dry_run_stays_here(corpora: str, tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ class RunnerError(AvsError):
     """The runner cannot be asked for this; the message says what to do."""
 
 
+class UnknownOption(RunnerError):
+    """An option that neither this command nor Beam knows."""
+
+
 class BuildStopped(AvsError):
     """A store or an engine ended the build, told in one line; the same command resumes from there."""
 
@@ -101,7 +105,7 @@ def _check_known(arguments: Sequence[str]) -> None:
         kind._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(arguments))
     if unknown:
-        raise RunnerError(f"no such option: {' '.join(unknown)}; see `avs-data build --help`")
+        raise UnknownOption(f"no such option: {' '.join(unknown)}; see `avs-data build --help`")
 
 
 def _check_job_server(name: str, options: PipelineOptions) -> None:

@@ -87,14 +87,17 @@ def command(
     loaded = recipe.load(recipe_name)
     title = f"Build {loaded.name} from {corpora} " + ("and write nothing" if dry_run else f"into {out}")
     with BuildProgress(title, out, dry_run=dry_run) as progress:
-        from pipelines.build import finish, run  # Apache Beam takes seconds
+        from pipelines.build import finish, run, runner  # Apache Beam takes seconds
         from shards import format, guard, manifest, new_dataset, takedowns, terminal
         from shards.rejections import Reason
 
         asked = run.BuildOptions(
             corpora, out, workers, limit, dry_run, held_out, base, scheduler, beam_options
         )
-        counts = run.build(loaded, asked, progress.indexing, progress.building, progress.say)
+        try:
+            counts = run.build(loaded, asked, progress.indexing, progress.building, progress.say)
+        except runner.UnknownOption as error:
+            raise click.UsageError(str(error)) from error
     if counts is not None:
         funnel, per_category = finish.funnel(counts), {"planned": finish.samples_per_category(counts)}
         totals = {"planned": finish.samples(counts)}
