@@ -17,13 +17,13 @@ or not, in this order, each also with a `Y` in front:
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import partial
 from itertools import islice
 from typing import IO, Any
-from urllib.parse import quote
 
 from pipelines.corpora import clip_lists, names
-from pipelines.corpora.clip_files import ClipFiles
-from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
+from pipelines.corpora.clip_files import ClipFiles, needs
+from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Vocabulary
 from pipelines.corpora.source import Chunk, CorpusError, Source
 from pipelines.matching.vocabularies import AudioLabel, csv_rows, ontology_labels, read_ontology
 from shards import storage
@@ -229,13 +229,6 @@ def _of_files(folder: str) -> list[AudioLabel]:
     return ontology_labels("audioset", [(name, mid) for _, mid, name, *_ in rows], read_ontology(folder))
 
 
-def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
-    name = row["clip_id"].partition(":")[2]
-    url = addresses["video"].format(video_id=quote(row["video_id"], safe=""))
-    path = f"{_FOLDER}/clips/{name}.flac"
-    yield Need(row["clip_id"], "clip", url, path, row["clip_path"], start_s=row["start_s"])
-
-
 CORPUS = Corpus(
     name="audioset",
     title="AudioSet",
@@ -251,7 +244,7 @@ audioset/clips/                                               <id>, <id>_<start>
     vocabulary=Vocabulary(_of_files, _vocabulary),
     fetching=Fetching(
         {"audioset": "http://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv"},
-        _needs,
+        partial(needs, folder=_FOLDER),
         item_bytes=4_000_000,  # the audio of a four-minute video at 130 kbit/s
     ),
     annotation_licence="cc-by-4.0",

@@ -1,9 +1,11 @@
 """The media files of clips: which file below a folder is which clip's, by the names in common use."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from pipelines.corpora import names
+from pipelines.corpora.corpus import Need, Row
 from shards import storage
 
 # What lies beside clips and is none; any other file may be one, and its content decides.
@@ -95,3 +97,12 @@ class ClipFiles:
 def may_be_media(file: str) -> bool:
     """Whether a name does not say that its file is neither sound nor video."""
     return file.rpartition("/")[2].rpartition(".")[2].lower() not in _NO_CLIPS
+
+
+def needs(row: Row, addresses: Mapping[str, str], *, folder: str) -> Iterator[Need]:
+    """The sound of a video's clip, which goes below `folder`/clips."""
+    name = row["clip_id"].partition(":")[2]
+    url = addresses["video"].format(video_id=quote(row["video_id"], safe=""))
+    yield Need(
+        row["clip_id"], "clip", url, f"{folder}/clips/{name}.flac", row["clip_path"], start_s=row["start_s"]
+    )

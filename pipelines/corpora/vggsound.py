@@ -16,15 +16,15 @@ this order, then the one in the fewest folders, then by name; a file is read for
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import IO
-from urllib.parse import quote
 
 import pyarrow as pa
 
 from pipelines.corpora import licences, names
-from pipelines.corpora.clip_files import ClipFiles
-from pipelines.corpora.corpus import Corpus, Fetching, Need, Row, Vocabulary
+from pipelines.corpora.clip_files import ClipFiles, needs
+from pipelines.corpora.corpus import Corpus, Fetching, Vocabulary
 from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import Chunk, CorpusError, Source, batch, joined, rejections
 from pipelines.matching.vocabularies import AudioLabel, VocabularyError, csv_rows
@@ -251,13 +251,6 @@ def _vocabulary(corpora: str) -> list[AudioLabel]:
     return [AudioLabel(label, "vggsound") for label in sorted(found)]
 
 
-def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
-    name = row["clip_id"].partition(":")[2]
-    url = addresses["video"].format(video_id=quote(row["video_id"], safe=""))
-    path = f"{_FOLDER}/clips/{name}.flac"
-    yield Need(row["clip_id"], "clip", url, path, row["clip_path"], start_s=row["start_s"])
-
-
 CORPUS = Corpus(
     name="vggsound",
     title="VGGSound",
@@ -274,7 +267,7 @@ vggsound/clip_licences.csv   optional: file,category,licence,origin""",
     ),
     fetching=Fetching(
         {"vggsound": "https://www.robots.ox.ac.uk/~vgg/data/vggsound"},
-        _needs,
+        partial(needs, folder=_FOLDER),
         item_bytes=4_000_000,  # the audio of a four-minute video at 130 kbit/s
     ),
     usual=True,
