@@ -7,6 +7,7 @@ from pathlib import Path
 from label_maps.faults import check, parse
 from label_maps.label_map import LabelMapError, load, path_of, write
 from shards import storage
+from shards.command_line import printable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,10 +23,10 @@ def main(argv: list[str] | None = None) -> int:
             _sort(path_of(options.map))
         label_map = load(options.map)
     except (LabelMapError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     print(
-        f"{label_map.name} {label_map.version}: {len(label_map.categories)} categories, "
+        f"{printable(label_map.name)} {printable(label_map.version)}: {len(label_map.categories)} categories, "
         f"{len(label_map.kinds.wider)} of them kinds of others, {len(label_map.links)} links, sha256 {label_map.sha256}"
     )
     return 0

@@ -41,14 +41,19 @@ class _Rate:
 class _Part:
     """One count that goes up."""
 
-    def __init__(self, now: float) -> None:
-        self.done, self.note, self.began = 0.0, "", now
+    def __init__(self, unit: str, now: float) -> None:
+        self.done, self.note, self.unit, self.began = 0.0, "", unit, now
         self.total: float | None = None
         self.rate = _Rate()
+        self.logged = False  # as complete
 
-    def text(self, unit: str, now: float) -> str:
+    @property
+    def is_complete(self) -> bool:
+        return self.total is not None and self.done >= self.total
+
+    def text(self, now: float) -> str:
         """ "1,200 of 148,000 clips, 430/s, 6 min left; what is noted"."""
-        facts = []
+        facts, unit = [], self.unit
         amount = size if unit == "bytes" else lambda number: f"{number:,.0f}"
         word = "" if unit == "bytes" or not unit else f" {unit}"
         if self.total is not None:
@@ -128,20 +133,25 @@ class Display:
             self._live.stop()
 
     def show(
-        self, stage: str, done: float = 0, total: float | None = None, *, part: str = "", note: str = ""
-    ) -> None:
+        self, stage: str, done: float = 0, total: float | None = None, *, part: str = "", note: str = "",
+        unit: str | None = None,
+    ) -> None:  # fmt: skip
         """Set how far a stage is; the first call of another stage ends the one before.
 
         Args:
             part: of stages that do several things at once, which.
             note: shown beside the count.
+            unit: what is counted, where parts differ.
         """
         now = self._clock()
         with self._lock:
             begins = stage != self._stage
             if begins:
                 self._stage, self._parts = stage, {}
-            found = self._parts.setdefault(part, _Part(now))
+            found = self._parts.get(part)
+            if found is None:
+                what = self._stages.get(stage, "") if unit is None else unit
+                found = self._parts[part] = _Part(what, now)
             found.done, found.total, found.note = done, total or None, note
             found.rate.see(done, now)
             if begins and self._drawn and not self._live:
@@ -161,22 +171,25 @@ class Display:
     def text(self) -> list[str]:
         """What there is to see now, a line a part."""
         with self._lock:
-            names = list(self._stages)
-            number = f"[{names.index(self._stage) + 1}/{len(names)}] " if self._stage in names else ""
-            now, unit = self._clock(), self._stages.get(self._stage, "")
-            return [
-                printable(f"{number}{self._stage}{f' ({name})' if name else ''}: {part.text(unit, now)}")
-                .rstrip(": ")
-                for name, part in self._parts.items()
-            ]  # fmt: skip
+            return [self._line(name) for name in self._parts]
+
+    def _line(self, name: str) -> str:
+        names = list(self._stages)
+        number = f"[{names.index(self._stage) + 1}/{len(names)}] " if self._stage in names else ""
+        stage = f"{number}{self._stage}{f' ({name})' if name else ''}"
+        return printable(f"{stage}: {self._parts[name].text(self._clock())}").rstrip(": ")
 
     def _lines(self) -> Text:
-        """The lines of a terminal, each with a bar where there is room and a total."""
-        width = self._console.width
+        """The lines of a terminal, each with a bar where there is room and a total; finished ones make room first."""
+        width, height = self._console.size
         with self._lock:
-            parts = list(self._parts.values())
+            ended = [name for name, part in self._parts.items() if part.is_complete]
+            hidden = ended[: max(0, len(self._parts) - (height - 2))]
             lines = []
-            for line, part in zip(self.text(), parts, strict=True):
+            for name, part in self._parts.items():
+                if name in hidden:
+                    continue
+                line = self._line(name)
                 room = min(_BAR, width - len(line) - 2)
                 if part.total and room >= 8:
                     filled = round(room * min(1.0, part.done / part.total))
@@ -191,6 +204,10 @@ class Display:
                 self._print()
 
     def _print(self) -> None:
-        self._told = self._clock()
-        for line in self.text():
-            self.say(line)
+        """Into a log; a part that is complete once."""
+        with self._lock:
+            self._told = self._clock()
+            for name, part in self._parts.items():
+                if not (part.is_complete and part.logged):
+                    self.say(self._line(name))
+                part.logged = part.is_complete

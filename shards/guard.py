@@ -14,6 +14,7 @@ from typing import TypeVar
 import pyarrow.compute as pc
 
 from shards import format
+from shards.command_line import printable
 from shards.errors import AvsError, StorageError
 from shards.reader import Dataset
 from shards.rejections import Reason, Rejected
@@ -85,4 +86,4 @@ def _show(item: str, error: Exception) -> None:
         if last in _shown:
             return
         _shown.add(last)
-    sys.stderr.write(f"internal error at {item}:\n{''.join(traceback.format_exception(error))}\n")
+    sys.stderr.write(printable(f"internal error at {item}:\n{''.join(traceback.format_exception(error))}\n"))

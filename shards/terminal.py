@@ -4,6 +4,7 @@ what is in them.
 
 import json
 import re
+import sys
 from typing import Any
 
 import click
@@ -27,15 +28,22 @@ class Table(tables.Table):
         super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **style)
 
 
-def out(*lines: str) -> None:
-    """Lines of a result, on stdout."""
+def out(*lines: str, **style: Any) -> None:
+    """Lines of a result, on stdout; `style` as click's, on a terminal."""
     for line in lines:
-        click.echo(printable(line).replace("\n", "\\n"))
+        text = printable(line).replace("\n", "\\n")
+        click.echo(click.style(text, **style) if style else text)
 
 
-def out_json(value: Any) -> None:
-    """A result for other programs, on stdout."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+def out_file(text: str) -> None:
+    """What may be kept as a file, on stdout: as it is, but on a terminal without what that would act on."""
+    sys.stdout.write("\t".join(map(printable, text.split("\t"))) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def out_json(value: Any, *, indent: int | None = 1) -> None:
+    """A result for other programs, on stdout; in one line where `indent` is None."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     click.echo(_UNSHOWN.sub(lambda each: f"\\u{ord(each[0]):04x}", text))
 
 

@@ -46,6 +46,7 @@ def command(tables: tuple[str, ...], places: tuple[str, ...], tflops: float) -> 
           --place avs_synthetic=s3://bucket/avs-synthetic > experiments.sh
     """
     from avs_train import experiments
+    from shards import terminal
 
     found = experiments.experiments(tables)
     names = {data for each in found for data in (each.config.data.dataset, *(row.data for row in each.rows))}
@@ -55,10 +56,8 @@ def command(tables: tuple[str, ...], places: tuple[str, ...], tflops: float) -> 
         if not equals or name not in names:
             raise click.BadParameter(f"{place!r}: NAME=DATASET with NAME one of {', '.join(sorted(names))}")
         where[name] = shlex.quote(url)
-    click.echo("set -e")
-    for each in found:
-        for line in _lines(each, where, tflops):
-            click.echo(line)
+    lines = ["set -e", *(line for each in found for line in _lines(each, where, tflops))]
+    terminal.out_file("".join(f"{line}\n" for line in lines))
 
 
 def _lines(each: "Experiment", where: Mapping[str, str], tflops: float) -> Iterator[str]:

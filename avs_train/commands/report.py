@@ -36,4 +36,4 @@ def command(results: tuple[Path, ...], variant: str, out: str | None, as_json: b
     if out:
         storage.write_atomic(out, text.encode())
     else:
-        click.echo(text, nl=False)
+        terminal.out_file(text)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from pipelines.commands import options
-from shards.command_line import NOTHING, Command, printable
+from shards.command_line import NOTHING, Command
 
 
 @click.command(cls=Command, kept=NOTHING)
@@ -45,9 +45,7 @@ def command(corpora: str | None, as_json: bool) -> None:
         fetched = "can be fetched" if corpus["can_be_fetched"] else "brought by you"
         licence = f"annotations {corpus['annotation_licence'] or 'of unknown licence'}"
         about = ", ".join([corpus["kind"], *usual, fetched, licence])
-        click.echo(
-            click.style(printable(corpus["name"]), bold=True) + printable(f"  {corpus['title']}: {about}")
-        )
+        terminal.out(f"{corpus['name']}  {corpus['title']}: {about}", bold=True)
         terminal.out(*(f"    {line}" for line in corpus["layout"]))
         if corpora:
             terminal.out(f"  found: {', '.join(corpus['found']) or 'nothing'}")

@@ -43,7 +43,7 @@ def command(a: str, b: str, form: str, as_json: bool) -> None:
     if as_json:
         terminal.out_json(found.plain())
     elif form == "markdown":
-        click.echo(changelog.markdown(found), nl=False)
+        terminal.out_file(changelog.markdown(found))
     else:
         _print(found)
 

@@ -26,7 +26,6 @@ def command(dataset: str, item: str, as_json: bool) -> None:
     """
     from pipelines.publish.explain import explain
     from shards import terminal
-    from shards.command_line import printable
     from shards.reader import Dataset
 
     stories = explain(Dataset(dataset), item)
@@ -34,8 +33,8 @@ def command(dataset: str, item: str, as_json: bool) -> None:
         terminal.out_json([asdict(story) for story in stories])
         return
     for story in stories:
-        click.secho(printable(story.title), bold=True)
+        terminal.out(story.title, bold=True)
         for section, facts in story.sections.items():
-            click.secho(printable(f"  {section}"), fg="cyan")
+            terminal.out(f"  {section}", fg="cyan")
             for name, fact in facts.items():
                 terminal.out(f"    {name}: {'unknown' if fact is None else fact}")

@@ -27,6 +27,7 @@ HELD_OUT = click.option(
     "YouTube ids alone, one a line; may be repeated.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JSON_LINES = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 COOKIES = click.option(
     "--cookies",
     multiple=True,

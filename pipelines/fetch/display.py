@@ -7,6 +7,7 @@ from shards.display import Display
 if TYPE_CHECKING:
     from pipelines.fetch.workers import Tally
 
+_BY_BYTES = ("annotation", "archive")  # kinds of few and large files
 _STAGES = ("Annotation files", "Index", "Corpora", "Near duplicates")
 
 
@@ -24,4 +25,10 @@ class FetchDisplay(Display):
             failures = ", ".join(f"{cause} {n}" for cause, n in counts.items())
             if kind == "clip" and tally.resting:
                 failures += "  (resting after a bot check)"
-            self.show(stage, tally.finished[kind], total, part=f"{kind}s", note=failures)
+            done, unit = tally.finished[kind], ""
+            of: int | None = total
+            if kind in _BY_BYTES:
+                files = f"{done:,} of {total:,} file{'s' * (total > 1)} done"
+                done, of, unit = *tally.received(kind, total), "bytes"
+                failures = "; ".join(filter(None, (files, failures)))
+            self.show(stage, done, of, part=f"{kind}s", note=failures, unit=unit)

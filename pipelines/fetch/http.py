@@ -7,7 +7,7 @@ photos a second.
 import email.utils
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -135,10 +135,15 @@ class Client:
             content = b"".join(self._stream(response, limit))
             return content, response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
-    def get_file(self, url: str, path: str, limit: int) -> None:
+    def get_file(
+        self, url: str, path: str, limit: int, told: Callable[[int, int], None] = lambda done, total: None
+    ) -> None:
         """Download to a local `path`, resuming where an earlier try stopped if the content is still the same.
 
         The content's ETag lies beside it in `path.etag`; without one a download starts again from nothing.
+
+        Args:
+            told: the bytes that are there, those of earlier tries included, and of how many (0: not stated).
         """
         have, etag = _begun(path)
         headers = {"Range": f"bytes={have}-", "If-Range": etag} if have else {}
@@ -153,9 +158,12 @@ class Client:
                 have = 0
             if have == 0:
                 _write(path + ".etag", response.headers.get("ETag", ""))
+            total = have + declared if (declared := _declared(response)) else 0
+            told(have, total)
             with open(path, "ab" if have else "wb") as file:
                 for chunk in self._stream(response, limit, have):
                     file.write(chunk)
+                    told(file.tell(), total)
 
 
 def _declared(response: urllib3.BaseHTTPResponse) -> int:

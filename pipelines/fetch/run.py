@@ -142,7 +142,7 @@ class Fetch:
                 )
         workers = Workers(self._ledger, {}, self._clock)
         workers.tasks[Kind.ANNOTATION] = tasks.annotation(
-            self.store, self._client, self._parts, listed, pins, self._accept_drift
+            self.store, self._client, self._parts, listed, pins, self._accept_drift, workers.tally
         )
         self._run("Annotation files", workers, wanted)
         latest = self._ledger.latest()
@@ -208,7 +208,7 @@ class Fetch:
         workers.tasks[Kind.PHOTO] = tasks.photo(self.store, self._client, self._options)
         workers.tasks[Kind.CLIP] = tasks.clip(self.store, self._recorder)
         workers.tasks[Kind.ARCHIVE] = tasks.archive(
-            self.store, self._client, self._parts, dict(members), note
+            self.store, self._client, self._parts, dict(members), note, workers.tally
         )
         self._run("Corpora", workers, entries, masks=len(numbers))
         latest = self._ledger.latest()

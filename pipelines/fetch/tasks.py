@@ -17,7 +17,7 @@ from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Job
 from pipelines.fetch.store import Store
-from pipelines.fetch.workers import Done, Task
+from pipelines.fetch.workers import Done, Tally, Task
 from shards.sound import RATE_HZ
 
 TOOL = f"avs-data {version('avs-data')}, urllib3 {urllib3.__version__}"
@@ -53,6 +53,7 @@ def archive(
     parts: str,
     members: dict[str, Sequence[Item]],
     note: Callable[[Item, Done | Failure], None],
+    tally: Tally,
 ) -> Task:
     """`members`: archive's item name -> the masks that are needed of it. `note` takes what became of each."""
 
@@ -63,7 +64,7 @@ def archive(
             item.path.rpartition("/")[2]: item for item in members[job.item.name] if item.name not in stored
         }
         part, spoiled = part_path(parts, job.item), 0
-        client.get_file(job.item.url, part, _ARCHIVE_BYTES)
+        client.get_file(job.item.url, part, _ARCHIVE_BYTES, tally.download(job.item))
         try:
             size, digest = annotations.file_digest(part)
             for name, found in archives.masks(part, wanted):
@@ -91,11 +92,12 @@ def annotation(
     listed: dict[str, annotations.AnnotationFile],
     pins: annotations.Pins,
     accept_drift: bool,
+    tally: Tally,
 ) -> Task:
     def run(job: Job) -> Done:
         file = listed[job.item.name]
         part = part_path(parts, job.item)
-        client.get_file(job.item.url, part, annotations.MAX_BYTES)
+        client.get_file(job.item.url, part, annotations.MAX_BYTES, tally.download(job.item))
         size, digest = annotations.file_digest(part)
         _check_annotation(file, part)
         try:

@@ -31,6 +31,15 @@ class Task:
 
 
 @dataclass
+class Download:
+    """Bytes of a large file: `began` were there when this run began; `total` 0: not stated."""
+
+    began: int
+    done: int
+    total: int
+
+
+@dataclass
 class Tally:
     """What happened so far in this run. `finished`: items with a success or a permanent failure, by kind."""
 
@@ -38,6 +47,23 @@ class Tally:
     finished: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     resting: tuple[str, ...] = ()  # lanes that wait for a session to be let in again
+    downloads: dict[tuple[str, str], Download] = field(default_factory=dict)  # by (kind, item)
+
+    def download(self, item: Item) -> Callable[[int, int], None]:
+        """What `Client.get_file` tells how far this item is."""
+
+        def told(done: int, total: int) -> None:
+            known = self.downloads.setdefault((item.kind.value, item.name), Download(done, done, total))
+            known.began, known.done, known.total = min(known.began, done), done, total
+
+        return told
+
+    def received(self, kind: str, files: int) -> tuple[int, int | None]:
+        """Bytes that came in this run, of how many; None until all `files` have begun and stated their size."""
+        begun = [one for (of, _), one in list(self.downloads.items()) if of == kind]
+        known = len(begun) == files and all(one.total for one in begun)
+        done = sum(one.done - one.began for one in begun)
+        return done, sum(one.total - one.began for one in begun) if known else None
 
     def count(self, kind: Kind, cause: Cause, final: bool, size: int = 0) -> None:
         self.attempts[kind.value, cause.value] += 1

@@ -1,7 +1,7 @@
 """`avs-data fetch ledger`."""
 
 import csv
-import sys
+import io
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, fields
@@ -42,9 +42,11 @@ def command(corpora: str, cause: str | None, as_csv: bool, as_json: bool) -> Non
     with Ledger(corpora) as ledger:
         rows, latest = ledger.rows(), ledger.latest()
     if as_csv:
-        writer = csv.writer(sys.stdout)
+        text = io.StringIO()
+        writer = csv.writer(text)
         writer.writerow(field.name for field in fields(Attempt))
         writer.writerows(astuple(row) for row in rows)
+        terminal.out_file(text.getvalue())
         return
     if as_json:
         terminal.out_json([asdict(row) for row in latest.values() if wanted is None or row.cause in wanted])

@@ -13,6 +13,7 @@ from shards.command_line import Command
 @QUEUE
 @MAP
 @options.DRY_RUN
+@options.JSON
 @click.option(
     "--skip-clashes", is_flag=True, help="Write the links that fit and leave those that clash in the queue."
 )
@@ -32,6 +33,7 @@ def command(
     queue_path: str,
     map_name: str | None,
     dry_run: bool,
+    as_json: bool,
     skip_clashes: bool,
     folder: Path | None,
     in_place: bool,
@@ -49,18 +51,25 @@ def command(
     from pipelines.review import application, labels
     from pipelines.review.errors import ReviewError
     from pipelines.review.queue import Queue
+    from shards import terminal
 
     with Queue(queue_path) as queue:
         path = map_path(queue, map_name)
         planned = application.plan(queue, path, labels.synsets(queue))
     for clash in planned.clashes:
-        click.echo(f"clash: {clash}", err=True)
-    click.echo(planned.diff(), nl=False)
+        terminal.warn(f"clash: {clash}")
+    if not as_json:
+        terminal.out_file(planned.diff())
     if planned.clashes and not skip_clashes and not dry_run:
         raise ReviewError(
             f"{len(planned.clashes)} clashes: nothing was written. --skip-clashes writes the rest"
         )
+    added = len(set(planned.map_after) - set(planned.map_before))
+    removed = len(set(planned.map_before) - set(planned.map_after))
+    report = {"added": added, "removed": removed, "clashes": planned.clashes, "diff": planned.diff()}
     if dry_run:
+        if as_json:
+            terminal.out_json({"written": None, **report})
         return
     if folder is not None and (folder / path.name).exists():
         raise ReviewError(f"{folder / path.name} is there already: --map {folder / path.name} applies to it")
@@ -74,8 +83,8 @@ def command(
     if folder is not None:
         with Queue(queue_path) as queue:
             remember_map(queue, written)
-    added = len(set(planned.map_after) - set(planned.map_before))
-    removed = len(set(planned.map_before) - set(planned.map_after))
+    if as_json:
+        terminal.out_json({"written": str(written), **report})
     changed = added or removed
     note = f"; raise the version in {written.with_suffix('.toml').name} before you build" if changed else ""
-    click.echo(f"{written}: {added} rows added, {removed} taken out{note}", err=True)
+    terminal.say(f"{written}: {added} rows added, {removed} taken out{note}")

@@ -21,11 +21,12 @@ def command(queue_path: str, out: str) -> None:
     """
     from pipelines.review import log_csv
     from pipelines.review.queue import Queue
-    from shards import storage
+    from shards import storage, terminal
 
     with Queue(queue_path) as queue:
         text = log_csv.to_csv(queue)
     if out == "-":
-        click.echo(text, nl=False)
+        terminal.out_file(text)
     else:
         storage.write_atomic(out, text.encode())
+        terminal.say(f"{out} has the log of {queue_path}")

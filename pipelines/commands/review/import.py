@@ -1,11 +1,13 @@
 """`avs-data review import`."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.commands import options
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path, remember_map
 from pipelines.commands.vocabulary_options import audio_option, visual_option
 from shards.command_line import Command
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from pipelines.matching.proposals import Proposal
     from pipelines.matching.sources import Source
     from pipelines.review.queue import Queue
+
+
+_STAGES = ("Read the proposals", "Read the labels", "Read the index", "Count and order the links")
 
 
 @click.command(cls=Command)
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
 @click.option("--ask-all", is_flag=True, help="Also ask links that add nothing by this index, last.")
 @click.option("--trust-accepts", is_flag=True, help="Take the matcher's accepts as decided, in its name.")
 @click.option("--seed", default=0, show_default=True, help="Of the choice and place of gold.")
+@options.JSON
 def command(
     proposals_csv: str,
     queue_path: str,
@@ -73,6 +79,7 @@ def command(
     ask_all: bool,
     trust_accepts: bool,
     seed: int,
+    as_json: bool,
 ) -> None:
     """Put PROPOSALS_CSV into the queue, or bring the queue up to date with it.
 
@@ -82,46 +89,56 @@ def command(
 
     Example: avs-data review import proposals.csv --corpora corpora --index out/index
     """
-    import label_maps
-    from pipelines.corpora import labels as corpus_labels
-    from pipelines.matching import gold, proposals
-    from pipelines.review import corpus_index, intake, rejected
-    from pipelines.review.queue import Queue
-    from shards import storage
+    from shards import terminal
+    from shards.display import Display
 
-    asked = intake.IntakeOptions(reviewers, gold_rate, boundary, trust_accepts, ask_all, seed)
-    rows = proposals.read(proposals_csv)
-    truth = gold.read(gold_csv) if gold_csv else None
-    path = _map_path(queue_path, map_name)
-    label_map = label_maps.load(path)
-    corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
-    with Queue(queue_path, create=True) as queue:
-        remember_map(queue, path, map_name or queue.meta("map", "avs"))
-        if labels_dir or corpora or any(source.file for source in audio + visual):
-            _load_labels(queue, labels_dir, corpora, audio, visual, label_map)
-        if index_dir:
-            found = corpus_index.load_index(queue, index_dir)
-            click.echo(
-                f"Index: {found.visual_labels:,} visual labels on {found.images:,} images, "
-                f"{found.audio_labels:,} sounds with {found.clips:,} clips.",
-                err=True,
-            )
-        if corpora:
-            queue.set_meta("corpora", storage.absolute(corpora))
-        refused = rejected.read(rejected.path_for(path))
-        report = intake.import_proposals(queue, rows, asked, label_map, refused, truth)
-    click.echo(
+    with Display(
+        f"Bring {queue_path} up to date with {proposals_csv}", dict.fromkeys(_STAGES, "")
+    ) as display:
+        import label_maps
+        from pipelines.corpora import labels as corpus_labels
+        from pipelines.matching import gold, proposals
+        from pipelines.review import corpus_index, intake, rejected
+        from pipelines.review.queue import Queue
+        from shards import storage
+
+        display.show(_STAGES[0])
+        asked = intake.IntakeOptions(reviewers, gold_rate, boundary, trust_accepts, ask_all, seed)
+        rows = proposals.read(proposals_csv)
+        truth = gold.read(gold_csv) if gold_csv else None
+        path = _map_path(queue_path, map_name)
+        label_map = label_maps.load(path)
+        display.show(_STAGES[1])
+        corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
+        with Queue(queue_path, create=True) as queue:
+            remember_map(queue, path, map_name or queue.meta("map", "avs"))
+            if labels_dir or corpora or any(source.file for source in audio + visual):
+                _load_labels(queue, labels_dir, corpora, audio, visual, label_map)
+            if index_dir:
+                display.show(_STAGES[2])
+                found = corpus_index.load_index(queue, index_dir)
+                display.say(
+                    f"Index: {found.visual_labels:,} visual labels on {found.images:,} images, "
+                    f"{found.audio_labels:,} sounds with {found.clips:,} clips."
+                )
+            if corpora:
+                queue.set_meta("corpora", storage.absolute(corpora))
+            display.show(_STAGES[3])
+            refused = rejected.read(rejected.path_for(path))
+            report = intake.import_proposals(queue, rows, asked, label_map, refused, truth)
+    if as_json:
+        terminal.out_json({"proposals": len(rows), **asdict(report)})
+        return
+    terminal.out(
         f"{len(rows):,} proposals: {report.new:,} new, {report.unchanged:,} unchanged, {report.changed:,} changed "
         f"({report.reopened:,} asked again); {report.settled:,} settled by the map and what it refused. The queue asks "
         f"{report.asked:,} links, {report.gold:,} of them gold, most uncertain and most useful first (boundary "
-        f"{report.boundary:.3f}).",
-        err=True,
+        f"{report.boundary:.3f})."
     )
     if report.left_out:
-        click.echo(
+        terminal.out(
             f"{report.left_out:,} more are left out: they add nothing, because the sound has no clip or the label no "
-            "photo with a mask in the index. --ask-all asks them last.",
-            err=True,
+            "photo with a mask in the index. --ask-all asks them last."
         )
 
 

@@ -1,12 +1,11 @@
 """`avs-data review list`."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.commands import options
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path
 from shards.command_line import Command
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     "--limit", type=click.IntRange(0), default=50, show_default=True, help="At most so many; 0: all."
 )
 @click.option("--impact", "with_impact", is_flag=True, help="Also what each link would add.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@options.JSON_LINES
 def command(
     queue_path: str,
     map_name: str | None,
@@ -43,11 +42,10 @@ def command(
 
     Example: avs-data review list --state accept --label dog --limit 0
     """
-    from rich.table import Table
-
     from pipelines.review import describe
     from pipelines.review.queue import Queue
     from shards import terminal
+    from shards.terminal import Table
 
     def is_left_out(item: "QueuedLink") -> bool:
         return not item.asked and item.adds == 0 and item.state in ("open", "third")
@@ -73,16 +71,8 @@ def command(
         impacts = describe.impacts(queue, map_path(queue, map_name), shown) if with_impact else {}
     if as_json:
         for item in shown:
-            row = {
-                "link": item.id,
-                **asdict(item.proposal),
-                "state": item.state,
-                "changed": item.changed,
-                "adds": item.adds,
-            }
-            click.echo(
-                json.dumps(row | ({"impact": impacts[item.id]} if with_impact else {}), ensure_ascii=False)
-            )
+            impact = {"impact": impacts[item.id]} if with_impact else {}
+            terminal.out_json(describe.row(item) | impact, indent=None)
         return
     table = Table(box=None, header_style="bold")
     for name in (
@@ -111,4 +101,4 @@ def command(
         )
     terminal.console().print(table)
     if len(shown) < len(found):
-        click.echo(f"{len(found) - len(shown):,} more: raise --limit")
+        terminal.say(f"{len(found) - len(shown):,} more: raise --limit")

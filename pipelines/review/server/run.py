@@ -9,6 +9,7 @@ import uvicorn
 from pipelines.review.errors import ReviewError
 from pipelines.review.server.app import Settings, build_app
 from pipelines.review.server.security import is_loopback
+from shards import terminal
 
 
 def serve(
@@ -52,15 +53,14 @@ def serve(
     shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{listener.getsockname()[1]}/"
-    print(f"Review page: {address}{'' if token is None else f'?token={token}'}", flush=True)
+    terminal.out(f"Review page: {address}{'' if token is None else f'?token={token}'}")
     reached = "users and programs of this machine" if is_loopback(host) else "anybody on the network"
     if token is None:
-        print(f"Without a token: {reached} can read everything here, and decide in any name.", flush=True)
+        terminal.out(f"Without a token: {reached} can read everything here, and decide in any name.")
     else:
-        print(
+        terminal.out(
             "Open that link: whoever has it can decide, and nobody else. It holds until this server ends"
-            f"{'' if is_loopback(host) else '; on the way it is not encrypted'}.",
-            flush=True,
+            f"{'' if is_loopback(host) else '; on the way it is not encrypted'}."
         )
     app = build_app(Settings(queue_path, map_path, corpora, names, token))
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
