@@ -16,7 +16,7 @@ from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage, tables
 from shards.claims import WORK
-from shards.manifest import HeldOutList, Manifest, MapVersion, Step, Target
+from shards.manifest import HeldOutList, Manifest, MapVersion, MaskSource, Step, Target
 from shards.tables import REJECTIONS
 
 # (stage, unit): the funnel's steps, in order.
@@ -101,6 +101,7 @@ def finish(
         held_out=held_out,
         targets=cast(tuple[Target, ...], recipe.scene.targets),  # the recipe's own check allows no other
         classes=classes(recipe, label_map),
+        mask_sources=cast(tuple[MaskSource, ...], recipe.select.mask_sources if recipe.takes_models else ()),
     )
     try:
         new_dataset.complete(out, about, shard_paths, partial(parts.load, out), _slices(rejections))
