@@ -44,7 +44,9 @@ def main() -> None:
     options.add_argument("--arrow-threads", action="store_true", help="read tables as before the fix")
     asked = options.parse_args()
     ends: Counter[tuple[int, str]] = Counter()
-    folder = tempfile.mkdtemp(prefix="avs-exits-")  # removed below: what ends with a process would end with each
+    folder = tempfile.mkdtemp(
+        prefix="avs-exits-"
+    )  # removed below: what ends with a process would end with each
     if (child := os.fork()) == 0:  # Arrow and av are used in processes of their own alone
         write_dataset(Path(folder, "data"), {"train": 4, "val": 2, "test": 2}, size=64)
         media.record(Path(folder, "clip.webm"), media.sound(2.0, 48_000), 48_000, "libopus")
