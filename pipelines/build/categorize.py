@@ -45,7 +45,7 @@ def categorize_masks(
 ) -> Outcome:
     """Add `category` to masks; rejected are labels that the map does not link, or not for any sample.
 
-    So are masks of others than the recipe takes: a build of people's masks is the same whether a model drew more or not.
+    So are masks that the recipe does not take: a build of people's masks is the same whether a model drew more or not.
 
     Args:
         taken_down: photographs (any name) and videos that stay out -> why.

@@ -45,7 +45,7 @@ from shards.rejections import Reason
 from shards.text import read_json
 
 _FOLDER = "open_images"
-_SEGMENTATIONS = "-annotations-object-segmentation.csv"
+SEGMENTATIONS = "-annotations-object-segmentation.csv"
 BY_SAM = "sam-"  # what names of files begin with whose masks SAM drew
 SCORES = ("PredictedIoU", "Stability")  # of those: how good SAM thinks that they are
 _CORNERS = [BOX.index(name) for name in ("BoxXMin", "BoxYMin", "BoxXMax", "BoxYMax")]
@@ -54,7 +54,7 @@ _MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # phot
 
 def sources(corpora: str) -> list[Source]:
     """The segmentation files, sorted."""
-    found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(_SEGMENTATIONS)]
+    found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(SEGMENTATIONS)]
     return [Source("open_images", f"{_FOLDER}/{name}", _split(name)) for name in found]
 
 
@@ -67,7 +67,7 @@ def labels(corpora: str) -> Iterator[NamedLabel]:
 
 
 def _split(name: str) -> str | None:
-    word = name.removesuffix(_SEGMENTATIONS).rsplit("-", 1)[-1]
+    word = name.removesuffix(SEGMENTATIONS).rsplit("-", 1)[-1]
     return word if word in ("train", "validation", "test") else None
 
 
