@@ -8,10 +8,10 @@ from starlette.staticfiles import StaticFiles
 _HERE = Path(__file__).parent
 
 
-def environment(folder: Path) -> Environment:
-    """Templates of a page's folder, and those that all pages share."""
+def environment(*folders: Path) -> Environment:
+    """Templates of a page's folders, and those that all pages share."""
     made = Environment(
-        loader=FileSystemLoader([folder, _HERE / "templates"]),
+        loader=FileSystemLoader([*folders, _HERE / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
