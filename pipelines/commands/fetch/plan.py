@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     help="Folder or URL that `fetch run` is to fill; what it holds already is counted.  [default: nothing is there]",
 )
 @options.ONLY
+@options.MEDIA
 @options.COOKIES
 @click.option(
     "--bandwidth",
@@ -33,6 +34,7 @@ def command(
     recipe_name: str,
     corpora: str | None,
     only: tuple[str, ...],
+    media: tuple[str, ...],
     cookies: tuple[str, ...],
     bandwidth: float,
     as_json: bool,
@@ -60,7 +62,7 @@ def command(
         from pipelines.fetch import options as fetch_options
         from pipelines.fetch.run import missing_annotations
 
-        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
         label_map = label_map_of(loaded.labels)
         place = estimate.Place(len(access.sessions(cookies)), bandwidth)
         if corpora is None or missing_annotations(corpora, settings):
