@@ -268,6 +268,7 @@ def _fetched(
         start, stop = start if run else info.header_offset, max(stop, end)
         run.append(info)
     yield from fetch()
+    seen(window.file.size)
 
 
 def _fault(info: zipfile.ZipInfo, limit: int) -> Failure | None:

@@ -44,8 +44,9 @@ class File(Protocol):
 class NoRanges(Failure):
     """A server that gives files as a whole alone."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, size: int, stamp: str) -> None:
         super().__init__(Cause.HTTP_ERROR, f"{url}: the server gives no ranges", final=True)
+        self.size, self.stamp = size, stamp  # 0 where it does not tell
 
 
 def open_file(url: str, client: Client) -> File:
@@ -58,7 +59,7 @@ def open_file(url: str, client: Client) -> File:
     if url.startswith(("http://", "https://")):
         size, stamp, by_range = repeated(url, lambda: client.describe(url))
         if not by_range:
-            raise NoRanges(url)
+            raise NoRanges(url, size, stamp)
         return _Web(url, size, stamp, client)
     return _Local(url) if storage.is_local(url) else repeated(url, lambda: _Stored(url))
 

@@ -105,12 +105,12 @@ class Reading:
     def __init__(self, place: Place, client: Client, part: str) -> None:
         self.place, self._client, self._part = place, client, part
         self._files: list[Counted] = []
-        self.size, self.stamp = 0, ""
+        self.size, self.stamp, self._poured = 0, "", 0
         if not place.folder:
             try:
                 self.size, self.stamp = (file := self._open(place.url)).size, file.stamp
-            except NoRanges:
-                self.size, self.stamp, _ = client.describe(place.url)
+            except NoRanges as whole:
+                self.size, self.stamp = whole.size, whole.stamp
 
     def _open(self, url: str) -> Counted:
         self._files.append(Counted(open_file(url, self._client)))
@@ -120,15 +120,18 @@ class Reading:
         """`told`: how many bytes of how many were gone through. Raises Failure."""
         if self.place.folder:
             return archives.folder(self.place.url, wanted.most_bytes, wanted.rank)
-        is_zip = self.place.url.lower().endswith(".zip")
+        is_zip, comes_whole = self.place.url.lower().endswith(".zip"), not self._files
 
         def seen(done: int) -> None:
-            told(done, self.size)
+            if comes_whole:
+                self._poured = self.size = max(self.size, done)
+            told(done, max(done, self.size))
 
-        if not self._files and is_zip:
-            self._client.get_file(self.place.url, self._part, _MOST_BYTES, told)
+        told(0, self.size)
+        if comes_whole and is_zip:
+            self._client.get_file(self.place.url, self._part, _MOST_BYTES, lambda done, total: seen(done))
             self._open(self._part)
-        if not self._files:
+        elif comes_whole:
             chunks = self._client.chunks(self.place.url, _MOST_BYTES)
             return archives.tar(chunks, wanted.most_bytes, seen)
         file = self._files[0]
@@ -143,7 +146,7 @@ class Reading:
 
     def bytes_read(self) -> int:
         """Of an archive; all of one whose server gives no ranges."""
-        return sum(file.bytes_read for file in self._files) or self.size
+        return self._poured or sum(file.bytes_read for file in self._files)
 
 
 class Catalogue:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import urllib3
 
-from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos, taking
+from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos, report, taking
 from pipelines.fetch.causes import Cause, Failure
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
@@ -98,7 +98,7 @@ def archive(
         for item in masks.values():
             note(item, Failure(Cause.NOT_FOUND, "the archive has no such member", final=True))
         members[job.item.name] = []
-        read = f"{reading.bytes_read()} of {reading.size} bytes read"
+        read = report.read_of(reading.bytes_read(), reading.size)
         return Done(reading.bytes_read(), "", f"{taken.told()}; {read}")
 
     return Task(run, TOOL)
