@@ -1,6 +1,7 @@
 """Zips by range: what is fetched of them, against a plain count of the bytes; through failing servers, in parts."""
 
 import io
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -8,16 +9,27 @@ from pathlib import Path
 import local_site
 import media
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from pipelines.build.index import index
+from pipelines.cli import main
 from pipelines.fetch import archives, options
 from pipelines.fetch.files import open_file
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.run import Fetch
+from shards.sound import decoder
 
 COUNT = 400
+FURTHER = {  # files of FSD50K's metadata that generated corpora have not
+    "metadata": [
+        "collection/collection_dev.csv", "collection/collection_eval.csv",
+        "collection/vocabulary_collection_dev.csv", "collection/vocabulary_collection_eval.csv",
+    ],
+}  # fmt: skip
 PNG = {
     f"a{n:05d}.png": media.mask(n, 8) + bytes(3000 + n % 7) for n in range(COUNT)
 }  # a PNG may be followed by more
@@ -112,7 +124,7 @@ def test_a_member_that_is_spoiled_or_absent_is_told(site, tmp_path) -> None:
     assert latest["open_images:a00401"].permanent
 
 
-def in_parts(folder: Path, content: bytes, count: int) -> Path:
+def in_parts(folder: Path, content: bytes, count: int, name: str = "clips") -> Path:
     """A zip cut into .z01, .z02 ... .zip as `zip -s` does: places count from the start of each part (APPNOTE 4.4)."""
     at = content.rindex(b"PK\x05\x06")
     end = list(struct.unpack("<4s4H2LH", content[at : at + 22]))
@@ -133,9 +145,9 @@ def in_parts(folder: Path, content: bytes, count: int) -> Path:
     end[1] = end[2] = count - 1
     end[6] = len(last)
     for number in range(count - 1):
-        (folder / f"clips.z{number + 1:02d}").write_bytes(data[cuts[number] : cuts[number + 1]])
-    (folder / "clips.zip").write_bytes(last + b"".join(entries) + struct.pack("<4s4H2LH", *end))
-    return folder / "clips.zip"
+        (folder / f"{name}.z{number + 1:02d}").write_bytes(data[cuts[number] : cuts[number + 1]])
+    (folder / f"{name}.zip").write_bytes(last + b"".join(entries) + struct.pack("<4s4H2LH", *end))
+    return folder / f"{name}.zip"
 
 
 @pytest.mark.parametrize("remote", [False, True])
@@ -159,3 +171,66 @@ def test_a_zip_in_parts_is_read_as_one(tmp_path, remote) -> None:
             file, lambda name: 10_000_000 * name.endswith(".wav"), lambda done: None, part
         )
         assert {member.name.rpartition("/")[2]: member.read().read() for member in found} == sounds
+
+
+RECIPE = """
+name = "sounds"
+corpora = ["fsd50k", "esc50"]
+[split]
+train = 8
+val = 1
+test = 1
+[fetch]
+corpora = ["fsd50k", "esc50"]
+[fetch.sources]
+fsd50k = "{address}/zenodo"
+esc50 = "{address}/ESC-50"
+esc50_lists = "{address}/raw"
+"""
+
+
+def test_fsd50k_and_esc50_come_out_of_their_own_archives(every_corpus, tmp_path) -> None:
+    """Lists, and clips: FSD50K's from zips in parts, ESC-50's from one; each as FLAC beside what is there already."""
+    made, site, corpora = Path(every_corpus), tmp_path / "site", tmp_path / "corpora"
+    (site / "zenodo").mkdir(parents=True)
+    for kind in ("dev_audio", "eval_audio", "ground_truth", "metadata"):
+        buffer, below = io.BytesIO(), made / "fsd50k" / f"FSD50K.{kind}"
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(below.rglob("*.*")):
+                archive.write(path, path.relative_to(made / "fsd50k"))
+            for name in FURTHER.get(kind, ()):
+                archive.writestr(f"FSD50K.{kind}/{name}", "fname,labels,mids\n" if "vocabulary" not in name else "")
+        if "audio" in kind:
+            in_parts(site / "zenodo", buffer.getvalue(), 3, f"FSD50K.{kind}")
+        else:
+            (site / "zenodo" / f"FSD50K.{kind}.zip").write_bytes(buffer.getvalue())
+    (site / "ESC-50" / "archive").mkdir(parents=True)
+    with zipfile.ZipFile(site / "ESC-50" / "archive" / "master.zip", "w") as archive:
+        for path in sorted((made / "esc50").rglob("*.*")):
+            archive.write(path, Path("ESC-50-master") / path.relative_to(made / "esc50"))
+    (site / "raw" / "meta").mkdir(parents=True)
+    for name in ("meta/esc50.csv", "LICENSE"):
+        (site / "raw" / name).write_bytes((made / "esc50" / name).read_bytes())
+    own = sorted((made / "esc50" / "audio").iterdir())[0]
+    (corpora / "esc50" / "audio").mkdir(parents=True)
+    (corpora / "esc50" / "audio" / own.name).write_bytes(own.read_bytes())
+    recipe = tmp_path / "recipe.toml"
+    with local_site.start(site) as address:
+        recipe.write_text(RECIPE.format(address=address))
+        words = ["fetch", "run", str(recipe), "--corpora", str(corpora), "--only", "clips", "--json"]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, result.output
+    for corpus in ("fsd50k", "esc50"):
+        lines = [row for row in json.loads(result.stdout)["survival"] if row["kind"] == "clip"]
+        assert lines
+        assert all(row["there"] == row["needed"] for row in lines)
+        tables = index(str(corpora), str(tmp_path / corpus), names=(corpus,))
+        there = [path for path in pq.read_table(tables.clips)["clip_path"].to_pylist() if path]
+        assert {path.rpartition(".")[2] for path in there} <= {"flac", "wav"}
+        published = [path.relative_to(made) for path in (made / corpus).rglob("*.wav")]
+        assert 3 < len(there) <= len(published)
+        for path in there:
+            samples = decoder.decode(str(corpora / path))
+            truth = decoder.decode(str((made / path).with_suffix(".wav")))
+            assert abs(samples - truth).max() <= 1 / 32768
+    assert not (corpora / "esc50" / "audio" / f"{own.stem}.flac").exists()

@@ -3,7 +3,6 @@
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +12,11 @@ from pipelines.corpora import registry
 from pipelines.corpora.corpus import WEB
 from pipelines.fetch import annotations, ledger, plan
 from pipelines.fetch.archives import GAP
-from pipelines.fetch.causes import HOUR_S, Failure
+from pipelines.fetch.causes import HOUR_S
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import FetchOptions
-from pipelines.fetch.places import Reading, places
+from pipelines.fetch.places import places, size_of
 from pipelines.fetch.run import Due, due
 from pipelines.fetch.store import Store
 from pipelines.planning import workload
@@ -237,9 +236,10 @@ def _with_places(line: Estimate, options: FetchOptions, corpora: str, place: Pla
     near = far = 0
     client = Client(stall_s=5.0)
     for one in found:
-        with suppress(Failure):  # as far as their sizes can be had
-            size = Reading(one, client, "").size
-            near, far = (near + size, far) if storage.is_local(one.url) else (near, far + size)
+        size = size_of(one, client)
+        near, far = (near + size, far) if storage.is_local(one.url) else (near, far + size)
+    if not near + far and not all(one.folder for one in found):  # sizes that cannot be had
+        far = line.bytes
     seconds = near / _DISK_RATE + place.seconds(far)
     return replace(
         line, bytes=far, seconds=seconds, limited_by="disk" if near / _DISK_RATE > place.seconds(far) else "bandwidth",

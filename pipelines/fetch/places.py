@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipelines.corpora import names
 from pipelines.fetch import archives
 from pipelines.fetch.archives import Member
+from pipelines.fetch.causes import Failure
 from pipelines.fetch.files import Counted, NoRanges, blocks, open_file
 from pipelines.fetch.http import Client
 from pipelines.fetch.ledger import FOLDER
@@ -93,6 +94,17 @@ def _of_folder(url: str) -> list[Place]:
     """Its loose files, then the archives in it."""
     packed = [name for name in names.tree(url) if name.lower().endswith(_ARCHIVES)]
     return [Place(url, True), *(Place(f"{url.rstrip('/')}/{name}") for name in packed)]
+
+
+def size_of(place: Place, client: Client) -> int:
+    """Bytes of an archive, asked for once; 0 for a folder, and where that cannot be had."""
+    try:
+        if place.folder:
+            return 0
+        is_web = place.url.startswith(("http://", "https://"))
+        return client.describe(place.url)[0] if is_web else storage.size(place.url)
+    except (Failure, AvsError, FileNotFoundError):
+        return 0
 
 
 class Reading:

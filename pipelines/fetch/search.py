@@ -4,12 +4,10 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from pipelines.corpora import registry
 from pipelines.corpora.corpus import WEB
 from pipelines.fetch.causes import Cause, Failure
-from pipelines.fetch.files import repeated
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import FOLDER, Attempt
@@ -68,7 +66,7 @@ class Search:
         for name, place in self._places.items():
             item = Item(name, Kind.ARCHIVE, place.url, f"{FOLDER}/parts")
             try:
-                reading = repeated(name, partial(self._opened, item))
+                reading = self._opened(item)
             except Failure:
                 found.append(item)  # reading it will say so again, and be written down
                 continue
