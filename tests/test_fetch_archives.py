@@ -24,6 +24,7 @@ from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.places import PlaceError, places
 from pipelines.fetch.run import Fetch
 from pipelines.fetch.store import Store
+from pipelines.recipes.recipe import RecipeError
 from shards.sound import decoder
 
 FOLDER = "scratch/shared/beegfs/hchen/train_data/VGGSound_final/video"
@@ -260,6 +261,7 @@ from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.run import Fetch
 from pipelines.fetch.store import Store
+from pipelines.recipes.recipe import RecipeError
 
 corpora, place, *names = sys.argv[1:]
 put, count = Store.put, 0
@@ -374,3 +376,54 @@ def test_archives_in_a_bucket(videos, tmp_path, s3: s3_server.S3Server) -> None:
     latest = fetched(tmp_path / "corpora", [clip(name) for name in names], {"vggsound": [place]})
     assert all(row.ok for row in latest.values())
     assert f"archive:vggsound s3://{s3_server.BUCKET}/clips/0.tar.gz" in latest
+
+
+def test_photos_and_masks_come_out_of_local_zips_and_tars(tmp_path) -> None:
+    """Names as the corpora have them; masks and photos of one corpus may lie in the same archive."""
+    photos = {n: media.photo(n) for n in range(4)}
+    with zipfile.ZipFile(tmp_path / "train2017.zip", "w") as archive:
+        for n in (0, 1):
+            archive.writestr(f"train2017/{n:012d}.jpg", photos[n])
+        archive.writestr(f"train2017/{7:012d}.jpg", b"\xff\xd8\xff no photo")
+    packed(tmp_path / "train_a.tar.gz", {"train_a/a2.jpg": photos[2], "train_a/._a2.jpg": b"x"})
+    packed(tmp_path / "masks.tar", {"a2_m0dog_1.png": media.mask(2), "a3_m0dog_1.png": media.mask(3)}, "w")
+    items = [
+        *(
+            Item(f"coco:{n}", Kind.PHOTO, "", f"coco/train2017/{n:012d}.jpg", ("dog",), f"coco:{n}")
+            for n in (0, 1, 7)
+        ),
+        Item("open_images:a2", Kind.PHOTO, "", "open_images/images/a2.jpg", ("dog",)),
+        Item("open_images:a2_m0dog_1", Kind.MASK, "", "open_images/masks/a2_m0dog_1.png", ("dog",)),
+    ]
+    wanted = {"coco": ["../train2017.zip"], "open_images": ["../train_*.tar.gz", "../masks.tar"]}
+    latest = fetched(tmp_path / "corpora", items, wanted)
+    for path, content in {
+        "coco/train2017/000000000000.jpg": photos[0],
+        "coco/train2017/000000000001.jpg": photos[1],
+        "open_images/images/a2.jpg": photos[2],
+        "open_images/masks/a2_m0dog_1.png": media.mask(2),
+    }.items():
+        assert (tmp_path / "corpora" / path).read_bytes() == content
+    assert len(stored(tmp_path / "corpora")) == 4
+    assert latest["coco:7"].cause == "no_source"
+    assert "decode_error in train2017.zip" in latest["coco:7"].detail
+
+
+def test_a_place_is_told_wrong_before_anything_is_read(tmp_path) -> None:
+    for media_, fault in (
+        ({"vggsound": "one.tar"}, "takes a list of texts"),
+        ({"vggsound": ["web", "a.tar"]}, "is what is asked last"),
+        ({"imagenet": ["a.tar"]}, "no corpus of that name"),
+        ({"esc50": ["a.zip", "web"]}, "leave out 'web'"),
+        ({"vggsound": ["ftp://host/a.tar"]}, "http, https, s3, gs or hf"),
+        ({"vggsound": ["https://me:secret@host/a.tar"]}, "no credentials"),
+    ):
+        with pytest.raises(RecipeError, match=fault):
+            options.parse({"media": media_})
+    with pytest.raises(PlaceError, match=r"names nothing\.tar, but .*nothing\.tar is not there"):
+        fetched(tmp_path, [clip("a_000001")], {"vggsound": ["nothing.tar"]})
+    changed = options.with_media(options.parse({}), ["vggsound=a.tar", "vggsound=web"])
+    assert changed.places("vggsound") == (str(Path("a.tar").absolute()), "web")
+    assert changed.places("lvis") == ("web",)
+    with pytest.raises(RecipeError, match="write CORPUS=PLACE"):
+        options.with_media(changed, ["a.tar"])

@@ -199,7 +199,9 @@ def test_fsd50k_and_esc50_come_out_of_their_own_archives(every_corpus, tmp_path)
             for path in sorted(below.rglob("*.*")):
                 archive.write(path, path.relative_to(made / "fsd50k"))
             for name in FURTHER.get(kind, ()):
-                archive.writestr(f"FSD50K.{kind}/{name}", "fname,labels,mids\n" if "vocabulary" not in name else "")
+                archive.writestr(
+                    f"FSD50K.{kind}/{name}", "fname,labels,mids\n" if "vocabulary" not in name else ""
+                )
         if "audio" in kind:
             in_parts(site / "zenodo", buffer.getvalue(), 3, f"FSD50K.{kind}")
         else:
