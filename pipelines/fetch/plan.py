@@ -27,7 +27,9 @@ _MASK_COLUMNS = [
     "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "label", "mask_path",
     "mask_source", "annotation_split", "licence", "is_crowd", "is_group_of", "is_depiction",
 ]  # fmt: skip
-_CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label_ids", "labels", "clip_path", "licence"]
+_CLIP_COLUMNS = [
+    "clip_id", "corpus", "video_id", "start_s", "label_ids", "labels", "clip_path", "licence", "official_split",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
