@@ -230,8 +230,8 @@ def _chunk(
             left_out[photo.image_id] = f"{type(error).__name__}: {error}"
             continue
         height, width = picture.shape[:2]
-        sides = np.array([[float(side) for side in sides] for _, sides in photo.objects])
-        around.append(sides[:, [0, 2, 1, 3]] * (width, height, width, height))
+        shares = np.array([[float(side) for side in sides] for _, sides in photo.objects])
+        around.append(shares[:, [0, 2, 1, 3]] * (width, height, width, height))
         pictures.append(picture)
         there.append(photo)
     rows = []

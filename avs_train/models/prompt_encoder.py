@@ -62,4 +62,4 @@ class PromptEncoder(nn.Module):
     def boxes(self, boxes: Tensor) -> Tensor:
         """One box a prompt: (n, 4) left, top, right, bottom in pixels -> (n, 2, dim), its first and last corner."""
         corners = self.pe_layer((boxes.unflatten(1, (2, 2)) + 0.5) / self.image_size)
-        return corners + torch.stack([self.point_embeddings[corner].weight[0] for corner in (2, 3)])
+        return corners + torch.cat([*self.point_embeddings[2:4].parameters()])
