@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from shards import format, storage, tables
 from shards.errors import AvsError
+from shards.scene_sound import SoundRules
 
 
 class DatasetError(AvsError):
@@ -95,6 +96,7 @@ class Manifest:
     held_out: tuple[HeldOutList, ...] = ()
     targets: tuple[Target, ...] = ()  # of a dataset of scenes: binary, classes, instances
     classes: tuple[str, ...] = ()  # categories by their number in KEY.classes.png, which begins with 1
+    sound: SoundRules | None = None  # of scenes that were mixed: how
     counts: dict[str, SplitCounts] = field(default_factory=dict)
     shards: tuple[ShardEntry, ...] = ()
     pool_shards: tuple[ShardEntry, ...] = ()
@@ -116,6 +118,8 @@ def dump(manifest: Manifest) -> bytes:
     record = {"format": format.FORMAT, **asdict(manifest)}
     if not manifest.targets:  # what only datasets of scenes have
         del record["targets"], record["classes"]
+    if manifest.sound is None:
+        del record["sound"]
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 
