@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from shards import format, storage, tables
 from shards.errors import AvsError
+from shards.scene_sound import SoundRules
 
 
 class DatasetError(AvsError):
@@ -99,6 +100,7 @@ class Manifest:
     mask_sources: tuple[
         MaskSource, ...
     ] = ()  # who may have drawn a mask; none named: people, and no record tells
+    sound: SoundRules | None = None  # of scenes that were mixed: how
     counts: dict[str, SplitCounts] = field(default_factory=dict)
     shards: tuple[ShardEntry, ...] = ()
     pool_shards: tuple[ShardEntry, ...] = ()
@@ -122,6 +124,8 @@ def dump(manifest: Manifest) -> bytes:
         del record["targets"], record["classes"]
     if not manifest.mask_sources:  # what only those have that take masks of a model
         del record["mask_sources"]
+    if manifest.sound is None:
+        del record["sound"]
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 

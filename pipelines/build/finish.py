@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
+from pipelines.build.scene_sound import rules
 from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage, tables
@@ -102,6 +103,7 @@ def finish(
         targets=cast(tuple[Target, ...], recipe.scene.targets),  # the recipe's own check allows no other
         classes=classes(recipe, label_map),
         mask_sources=cast(tuple[MaskSource, ...], recipe.select.mask_sources if recipe.takes_models else ()),
+        sound=rules(recipe) if scenes else None,
     )
     try:
         new_dataset.complete(out, about, shard_paths, partial(parts.load, out), _slices(rejections))
