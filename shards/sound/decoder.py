@@ -383,7 +383,9 @@ def _offset_s(frames: Iterable[av.AudioFrame]) -> float:
 
 def _time_s(frame: av.AudioFrame) -> float:
     base = frame.time_base
-    return (frame.pts or 0) * base.numerator / base.denominator if base else 0.0  # rounded once, as a fraction is
+    return (
+        (frame.pts or 0) * base.numerator / base.denominator if base else 0.0
+    )  # rounded once, as a fraction is
 
 
 def _planes(frame: av.AudioFrame) -> np.ndarray:

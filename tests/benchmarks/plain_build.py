@@ -54,7 +54,9 @@ def png(masks: list[dict[str, Any]], width: int, height: int) -> bytes:
     for one in masks:
         if "file" in one:
             with Image.open(one["file"]) as image:
-                pixels = np.asarray(image.convert("L").resize((width, height), Image.Resampling.NEAREST)) > 127
+                pixels = (
+                    np.asarray(image.convert("L").resize((width, height), Image.Resampling.NEAREST)) > 127
+                )
         else:
             runs = coco.frPyObjects(one["segmentation"], height, width)
             pixels = coco.decode(coco.merge(runs) if isinstance(runs, list) else runs).astype(bool)

@@ -42,7 +42,9 @@ def _lvis(out: Path, copies: int) -> None:
             folder, name = image["coco_url"].rsplit("/", 2)[-2:]
             new = f"{number:012d}.jpg"
             _link(MINI / "lvis" / "images" / folder / name, out / "images" / folder / new)
-            written["images"].append({**image, "id": number, "coco_url": image["coco_url"].replace(name, new)})
+            written["images"].append(
+                {**image, "id": number, "coco_url": image["coco_url"].replace(name, new)}
+            )
         for mask in read["annotations"]:
             moved = {name: mask[name] + copy * _LVIS_IDS for name in ("id", "image_id")}
             written["annotations"].append({**mask, **moved})
@@ -73,7 +75,10 @@ def _vggsound(out: Path, copies: int) -> None:
     source = MINI / "vggsound"
     media = {path.stem: path for path in (source / "clips").iterdir()}
     out.mkdir(parents=True)
-    with (source / "vggsound.csv").open(newline="") as file, (out / "vggsound.csv").open("w", newline="") as target:
+    with (
+        (source / "vggsound.csv").open(newline="") as file,
+        (out / "vggsound.csv").open("w", newline="") as target,
+    ):
         writer = csv.writer(target, lineterminator="\n")
         for video, start, label, part in csv.reader(file):
             for copy in range(copies):
