@@ -133,7 +133,7 @@ class Scene:
 @dataclass(frozen=True)
 class Shards:
     samples_per_shard: int = number(1_000, 1)
-    clips_per_shard: int = number(2_000, 1)
+    clips_per_shard: int = number(500, 1)
 
 
 @dataclass(frozen=True)
