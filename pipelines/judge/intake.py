@@ -10,7 +10,7 @@ from pipelines.judge.errors import JudgeError
 from pipelines.judge.queue import Queue
 from pipelines.judge.results import manifest_sha256
 from pipelines.review import queue_file
-from shards import format, hashing
+from shards import format, hashing, storage
 from shards.reader import Dataset
 
 Progress = Callable[[str], None]
@@ -75,7 +75,7 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
             had=had,
         )
         queue.set_meta(
-            dataset=dataset.url,
+            dataset=storage.absolute(dataset.url),
             name=made.name,
             manifest_sha256=digest,
             seed=asked.seed,

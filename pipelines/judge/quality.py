@@ -137,7 +137,7 @@ def of_edition(found: Results, source: Dataset, edition: Dataset) -> tuple[Quali
         return quality(found), found
     names = ["key", "json_sha256"]
     before = set(zip(*(source.table(columns=names)[name].to_pylist() for name in names), strict=True))
-    table = edition.table(columns=[*names, *columns(edition.manifest)])
+    table = edition.table(columns=["json_sha256", *columns(edition.manifest)])
     here = zip(*(table[name].to_pylist() for name in names), strict=True)
     keys = frozenset(key for key, sha256 in here if (key, sha256) in before)
     left = replace(found, rows=[row for row in found.rows if row["key"] in keys])

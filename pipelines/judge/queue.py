@@ -53,6 +53,20 @@ class Queue:
         )
 
     @property
+    def dataset(self) -> str:
+        """Folder or URL of the dataset that it was drawn from.
+
+        Raises:
+            JudgeError: nothing is drawn yet.
+        """
+        found = self.meta("dataset")
+        if not found:
+            raise JudgeError(
+                f"{self.path} has no samples yet: `avs-data judge draw DATASET --queue {self.path}`"
+            )
+        return found
+
+    @property
     def judges(self) -> int:
         """Answers that a sample needs, 1 or 2."""
         return int(self.meta("judges", "1"))

@@ -73,8 +73,9 @@ def manifest_sha256(dataset: str) -> str:
 
 
 def of_queue(queue: Queue) -> Results:
-    """Everything that counts of a queue."""
+    """Everything that counts of a queue. Raises JudgeError: nothing is drawn."""
     with queue.reading():
+        _ = queue.dataset
         about = About(
             queue.meta("name"),
             queue.meta("manifest_sha256"),

@@ -24,7 +24,7 @@ def command(queue_path: str, out: str | None, as_json: bool) -> None:
 
     with Queue(queue_path) as queue:
         found = results.of_queue(queue)
-        url = out or results.beside(queue.meta("dataset"))
+        url = out or results.beside(queue.dataset)
     storage.write_atomic(url, results.dump(found))
     if as_json:
         terminal.out_json({"out": url, "judgements": len(found.rows)})

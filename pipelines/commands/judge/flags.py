@@ -50,7 +50,7 @@ def command(
 
     with Queue(queue_path) as queue:
         found = results.of_queue(queue)
-        dataset = queue.meta("dataset")
+        dataset = queue.dataset
     bad = flags.flags(found)
     links = flags.proposals(found, Dataset(dataset), least, share) if proposals else []
     storage.write_atomic(out, flags.to_csv(bad).encode())
