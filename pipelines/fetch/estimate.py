@@ -16,7 +16,7 @@ from pipelines.fetch.causes import HOUR_S
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import FetchOptions
-from pipelines.fetch.places import places, size_of
+from pipelines.fetch.places import named, size_of
 from pipelines.fetch.run import Due, due
 from pipelines.fetch.store import Store
 from pipelines.planning import workload
@@ -229,10 +229,9 @@ def by_range(needed: int, size: int) -> int:
 def _with_places(line: Estimate, options: FetchOptions, corpora: str, place: Place) -> Estimate:
     """A line of what is looked for in the places of `[fetch.media]` first."""
     corpus, kind = line.what.split(" ")
-    named = options.places(corpus)
-    if kind == "annotations" or named == (WEB,) or not line.to_fetch:
+    if kind == "annotations" or options.places(corpus) == (WEB,) or not line.to_fetch:
         return line
-    found = places([one for one in named if one != WEB], corpora)
+    found = named(options, corpus, corpora)
     near = far = 0
     client = Client(stall_s=5.0)
     for one in found:
@@ -243,7 +242,7 @@ def _with_places(line: Estimate, options: FetchOptions, corpora: str, place: Pla
     seconds = near / _DISK_RATE + place.seconds(far)
     return replace(
         line, bytes=far, seconds=seconds, limited_by="disk" if near / _DISK_RATE > place.seconds(far) else "bandwidth",
-        archive_bytes=near + far, places=len(found), web_seconds=line.seconds if WEB in named else 0.0,
+        archive_bytes=near + far, places=len(found), web_seconds=line.seconds if WEB in options.places(corpus) else 0.0,
     )  # fmt: skip
 
 

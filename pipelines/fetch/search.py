@@ -12,7 +12,7 @@ from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import FOLDER, Attempt
 from pipelines.fetch.options import FetchOptions
-from pipelines.fetch.places import Catalogue, Place, Reading, places
+from pipelines.fetch.places import Catalogue, Place, Reading, named
 from pipelines.fetch.politeness import Access, Job, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
 from pipelines.fetch.taking import Taken, Wanted, keeper, stem, take
@@ -44,15 +44,11 @@ class Search:
         note: Note,
         threads: int | None = None,
     ) -> None:
-        named = options.places(corpus)
         fetching = registry.get(corpus).fetching
-        self.corpus, self.then_web = corpus, WEB in named
+        self.then_web = WEB in options.places(corpus)
         self._store, self._options, self._client, self._parts = store, options, client, parts
         self._note, self._threads = note, threads or os.cpu_count() or 1
-        self._places = {
-            _name(corpus, place): place
-            for place in places([one for one in named if one != WEB], store.corpora)
-        }
+        self._places = {_name(corpus, place): place for place in named(options, corpus, store.corpora)}
         stems = frozenset(stem(item.path) for item in items if item.kind is Kind.CLIP)
         readings = fetching.readings(store.corpora, stems) if fetching and stems else None
         self._wanted = Wanted(items, options, readings) if readings else Wanted(items, options)

@@ -124,7 +124,7 @@ def _print(made: "Forecast", sessions: int) -> None:
                 f"{line.what}: {terminal.size(line.bytes)} by range out of {terminal.size(line.archive_bytes)} of "
                 f"archives: {terminal.size(line.archive_bytes - line.bytes)} saved."
             )
-    if made.copied_seconds:
+    if made.copied_seconds and not any(line.places for line in made.lines):
         terminal.out(
             "Clips that you have already need no YouTube (--media CORPUS=PLACE): "
             f"{terminal.size(made.copied_bytes)} of audio, {terminal.spoken(made.copied_seconds)} at this bandwidth."
