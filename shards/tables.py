@@ -29,7 +29,7 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     Raises:
         TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
     """
-    with _bytes_of(url) as file:
+    with bytes_of(url) as file:
         found = pq.ParquetFile(file)
         if missing := [name for name in columns if name not in found.schema_arrow.names]:
             raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
@@ -37,7 +37,8 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
 
 
 @contextmanager
-def _bytes_of(url: str) -> Iterator[IO[bytes]]:
+def bytes_of(url: str) -> Iterator[IO[bytes]]:
+    """A file at a path or URL; what Arrow says of it while the block runs is a TableError."""
     with storage.open_read(url) as file:
         try:
             yield file
@@ -59,7 +60,7 @@ def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | Non
         TableError: no Parquet, cut short, other columns, or it would take far more memory than disk. OSError: no such
             file.
     """
-    with _bytes_of(url) as file:
+    with bytes_of(url) as file:
         found = pq.ParquetFile(file)
         known = found.schema_arrow.remove_metadata()
         if schema is not None and not known.equals(schema):

@@ -48,3 +48,17 @@ ONLY = click.option(
     multiple=True,
     help="These kinds alone; may be repeated.",
 )
+HOST = click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 is every network of this machine.",
+)
+PORT = click.option(
+    "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
+)
+ALLOW_HOST = click.option(
+    "--allow-host",
+    multiple=True,
+    help="A further name under which browsers reach this machine; may be repeated.",
+)
