@@ -13,7 +13,7 @@ import label_maps
 from label_maps import LabelMap, Link
 from pipelines.cli import main
 from pipelines.corpora.records import CLIPS, MASKS
-from pipelines.fetch import archives, estimate, options, plan
+from pipelines.fetch import estimate, options, plan, zips
 from pipelines.fetch.items import Item, Kind, from_table, to_table
 from pipelines.fetch.run import Due
 from pipelines.planning import workload
@@ -214,7 +214,7 @@ def test_what_a_range_reads_follows_a_plain_count() -> None:
     for needed in (20, 600, 4_000, 20_000):
         chosen = np.sort(rng.permutation(members)[:needed])
         between = np.diff(chosen) - 1
-        along = between[between * mask <= archives.GAP].sum()
+        along = between[between * mask <= zips.GAP].sum()
         truth = (needed + along) * mask + members * 110
         assert estimate.by_range(needed, members * mask) == pytest.approx(truth, rel=0.05)
 

@@ -11,7 +11,6 @@ from pipelines.build.index import Progress, index
 from pipelines.corpora import registry
 from pipelines.corpora.corpus import WEB
 from pipelines.fetch import annotations, ledger, plan
-from pipelines.fetch.archives import GAP
 from pipelines.fetch.causes import HOUR_S
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
@@ -19,6 +18,7 @@ from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.places import named, size_of
 from pipelines.fetch.run import Due, due
 from pipelines.fetch.store import Store
+from pipelines.fetch.zips import GAP
 from pipelines.planning import workload
 from pipelines.recipes.recipe import Select
 from shards import storage

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.corpora import names
 from pipelines.corpora.corpus import WEB
-from pipelines.fetch import archives
+from pipelines.fetch import archives, tars, zips
 from pipelines.fetch.archives import Member
 from pipelines.fetch.causes import Failure
 from pipelines.fetch.files import Counted, NoRanges, blocks, open_file
@@ -149,11 +149,11 @@ class Reading:
             self._open(self._part)
         elif comes_whole:
             chunks = self._client.chunks(self.place.url, _MOST_BYTES)
-            return archives.tar(chunks, wanted.most_bytes, seen)
+            return tars.tar(chunks, wanted.most_bytes, seen)
         file = self._files[0]
         if is_zip or file.read(0, 2) == b"PK":
-            return archives.zipped(file, wanted.most_bytes, seen, self._open)
-        return archives.tar(blocks(file), wanted.most_bytes, seen)
+            return zips.zipped(file, wanted.most_bytes, seen, self._open)
+        return tars.tar(blocks(file), wanted.most_bytes, seen)
 
     def check(self) -> None:
         """Raise Failure ARCHIVE_CHANGED where the archive is not the one that was opened. A folder may change."""

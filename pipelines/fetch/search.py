@@ -16,6 +16,7 @@ from pipelines.fetch.places import Catalogue, Place, Reading, named
 from pipelines.fetch.politeness import Access, Job, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
 from pipelines.fetch.taking import Taken, Wanted, keeper, stem, take
+from pipelines.fetch.tars import Doubtful
 from pipelines.fetch.tasks import forget, part_path
 from pipelines.fetch.workers import Done, Tally
 
@@ -107,8 +108,9 @@ class Search:
                 take(members, self._wanted, keep, note, reading.check, pool, self._threads, taken)
                 reading.check()
             except Failure as failure:
-                if failure.cause is Cause.ARCHIVE_CHANGED:
+                if failure.cause is Cause.ARCHIVE_CHANGED or isinstance(failure, Doubtful):
                     self._take_back(kept, failure)
+                    taken.could.clear()
                 if failure.cause is not Cause.ARCHIVE_CORRUPT:
                     raise
                 corrupt = failure
@@ -124,7 +126,7 @@ class Search:
         return Done(reading.bytes_read(), "", taken.told())
 
     def _take_back(self, kept: list[Item], failure: Failure) -> None:
-        """Nobody knows which of its two contents a member came from."""
+        """Nobody knows which of its two contents a member came from, or which has the wrong byte."""
         for item in kept:
             self._store.remove(item.path)
             self._note(item, Failure(failure.cause, failure.detail, passed_on=True))

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import local_site
 import media
 
-from pipelines.fetch import archives, options, search
+from pipelines.fetch import options, search, zips
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.run import Fetch
@@ -136,7 +136,7 @@ def ranges(choice: argparse.Namespace, folder: Path) -> None:
             f"| {len(chosen)} needed | {read / 1e6:.1f} | {asked} | {by_range:.2f} | {at_once:.2f} |",
             flush=True,
         )
-    print(f"\nGAP is {archives.GAP >> 10} KiB, a request at most {archives.RUN >> 20} MiB.")
+    print(f"\nGAP is {zips.GAP >> 10} KiB, a request at most {zips.RUN >> 20} MiB.")
 
 
 def main() -> None:
