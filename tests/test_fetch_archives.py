@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -257,6 +258,39 @@ def test_a_whole_video_is_no_clip_and_silence_is_not_looked_for_elsewhere(videos
             "too_long",
             "ok",
         ]
+
+
+def test_a_stop_is_heeded_inside_an_archive(videos, tmp_path, monkeypatch) -> None:
+    """What was under way is finished and written down; nothing is begun after it."""
+    packed(tmp_path / "a.tar", in_folder(videos, *range(8)), "w")
+    put, begun = Store.put, threading.Event()
+
+    def slow(self: Store, path: str, content: bytes) -> str:
+        begun.set()
+        stopped.wait(60)
+        return put(self, path, content)
+
+    def watch(*_: object) -> None:
+        if begun.is_set():
+            threading.Timer(0.5, stopped.set).start()
+            raise KeyboardInterrupt
+
+    stopped = threading.Event()
+    monkeypatch.setattr(Store, "put", slow)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # so many decode at once
+    settings = options.parse({"media": {"vggsound": ["../a.tar"]}})
+    with Ledger(str(tmp_path / "corpora")) as ledger:
+        fetch = Fetch(str(tmp_path / "corpora"), settings, ledger, watch=watch)
+        with pytest.raises(KeyboardInterrupt):
+            fetch.items([clip(name) for name in videos])
+        for thread in threading.enumerate():
+            if thread.name.startswith("fetch-archives"):
+                thread.join(60)
+                assert not thread.is_alive()
+        latest = ledger.latest()
+    kept = [name for name, row in latest.items() if row.ok]
+    assert 0 < len(kept) == len(stored(tmp_path / "corpora")) < 8
+    assert not [name for name in latest if name.startswith("archive:")]
 
 
 KILLED = """

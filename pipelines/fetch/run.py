@@ -196,7 +196,7 @@ class Fetch:
             [item for item, _, _ in wanted], self.store, self._options, self._client, self._parts, note
         )
         if lane := searches.lane(latest, workers.tally, self._options.patience_s):
-            workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers.tally), tasks.TOOL)
+            workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers), tasks.TOOL)
             totals = {**searches.totals, Kind.ARCHIVE.value: len(lane)}
             workers.run([lane], lambda tally: self._watch("Archives", totals, tally))
         left = searches.left(self._ledger.latest())

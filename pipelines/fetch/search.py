@@ -18,7 +18,7 @@ from pipelines.fetch.store import Store
 from pipelines.fetch.taking import Taken, Wanted, keeper, stem, take
 from pipelines.fetch.tars import Doubtful
 from pipelines.fetch.tasks import forget, part_path
-from pipelines.fetch.workers import Done, Tally
+from pipelines.fetch.workers import Done, Tally, Workers
 
 # What is the media's own fault: no other copy is better.
 _OWN_FAULTS = frozenset({Cause.SILENT, Cause.CLIPPED, Cause.TOO_SHORT, Cause.TOO_SMALL})
@@ -76,14 +76,22 @@ class Search:
     def _opened(self, item: Item) -> Reading:
         return Reading(self._places[item.name], self._client, part_path(self._parts, item))
 
-    def run(self, job: Job, tally: Tally) -> Done:
+    def run(self, job: Job, workers: Workers) -> Done:
         """Read one place from start to end. Raises Failure."""
         if not len(self._wanted):
             self._due.discard(job.item.name)
             return Done(0, "", "not read: all is there")
         taken, kept = Taken(), list[Item]()
         reading = self._opened(job.item)
-        told = tally.download(job.item)
+        download = workers.tally.download(job.item)
+
+        def told(done: int, total: int) -> None:
+            workers.go_on()
+            download(done, total)
+
+        def check() -> None:
+            workers.go_on()
+            reading.check()
 
         def note(item: Item, member: str, outcome: Done | Failure) -> None:
             where = f"{_short(job.item.url)}: {member}"
@@ -105,7 +113,7 @@ class Search:
             try:
                 members = reading.members(self._wanted, told)
                 keep = keeper(self._store, self._options)
-                take(members, self._wanted, keep, note, reading.check, pool, self._threads, taken)
+                take(members, self._wanted, keep, note, check, pool, self._threads, taken)
                 reading.check()
             except Failure as failure:
                 if failure.cause is Cause.ARCHIVE_CHANGED or isinstance(failure, Doubtful):
@@ -185,9 +193,9 @@ class Searches:
                 lane.add(item, last.attempt + 1 if last else 1, last.next_at if last and waits else 0.0)
         return lane if len(lane) else None
 
-    def run(self, job: Job, tally: Tally) -> Done:
+    def run(self, job: Job, workers: Workers) -> Done:
         """Read one place. Raises Failure."""
-        return self._owners[job.item.name].run(job, tally)
+        return self._owners[job.item.name].run(job, workers)
 
     def left(self, latest: dict[str, Attempt]) -> dict[str, bool]:
         """Of all that was looked for: name -> whether the web is to be asked for it. What is lost gets its row."""
