@@ -50,6 +50,28 @@ class _Header(tarfile.TarInfo):
         return header
 
 
+class _Patient(io.RawIOBase):
+    """A stream that gives all it has before it tells of an error."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+        self._error: BaseException | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        if self._error:
+            raise self._error
+        parts, left = [], size
+        try:
+            while left and (part := self._stream.read1(left)):
+                parts.append(part)
+                left -= len(part)
+        except _ERRORS as error:
+            if not parts:
+                raise
+            self._error = error
+        return b"".join(parts)
+
+
 class _Tar(tarfile.TarFile):
     tarinfo = _Header
     zeros = 0
@@ -71,14 +93,15 @@ def tar(chunks: Iterator[bytes], want: Want, seen: Callable[[int], None]) -> Ite
     found: _Tar | None = None
     try:
         stream = decompressed(raw)
-        found = _Tar.open(fileobj=stream, mode="r|", bufsize=1 << 16, ignore_zeros=True)
+        patient = _Patient(stream)
+        found = _Tar.open(fileobj=patient, mode="r|", bufsize=1 << 16, ignore_zeros=True)
         yield from _members(found, want, not isinstance(stream, io.BufferedReader))
         if found.damaged is not None:
             raise _Damage("it is no header of a member; what could be found behind it was read")
         if found.zeros < 2:
             raise _Damage("the archive ends without its end")
         left = _AFTER
-        while left > 0 and (rest := stream.read(1 << 20)):
+        while left > 0 and (rest := patient.read(1 << 20)):
             left -= len(rest)
     except (_Damage, *_ERRORS) as error:
         if isinstance(error, OSError) and error.errno is not None:
