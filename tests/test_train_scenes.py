@@ -157,6 +157,8 @@ def test_stereo_is_refused_unless_its_mean_is_asked_for(scenes: str, tmp_path: P
     assert "is stereo, and tiny hears mono: say audio.downmix=mean" in said
     said = call("fit", "tiny", "--data", scenes, *out, "kinds=duet", "audio.downmix=mean", ok=False)
     assert "data.kinds: train of" in said
+    said = call("embed", "tiny", "--data", scenes, "--out", tmp_path / "table.parquet", ok=False)
+    assert "scenes, which hear mixtures and no clip as it is" in said
     both = np.array([[1000, 3000], [-32768, 32767]] * 10_000, np.int16)
     assert np.allclose(decode.window_of(both)[:2], [2000 / 32768, -0.5 / 32768], atol=1e-7)
 
