@@ -197,10 +197,10 @@ def scenes(root: Path, workers: int, runs: int) -> None:
 
 
 def epoch_of(root: Path, workers: int, side: int, remix: bool, kinds: Sequence[str]) -> Iterator[int]:
-    """The second epoch of a training split."""
+    """The second epoch of a training split, or 256 samples of it."""
     loader = open_loader(root, workers, side, remix, kinds)
     steps = len(loader.split) // BATCH
-    for batch in loader.training(steps, 2 * steps, seed=0, batch_size=BATCH, window=8):
+    for batch in loader.training(steps, steps + min(steps, 32), seed=0, batch_size=BATCH, window=8):
         yield len(batch.keys)
 
 
