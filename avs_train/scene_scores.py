@@ -20,8 +20,8 @@ Of both, and never an average of the two:
     G-F    = 2 p q / (p + q), p = mF of all positives, q = 1 - mF_silent
     G-FPR  = mean of FPR over the kinds of negatives
 
-G-mIoU and G-F are 0 for a model that marks the same whatever it hears and does it perfectly, and for one that marks
-nothing. Each is told for every kind of negatives, and as `all` with the mean of mJ_silent (mF_silent) over the kinds.
+G-mIoU is 0 for a model that marks all that could sound, perfectly, whatever it hears, and for one that marks nothing;
+G-F is not quite, since mF takes the best threshold, and where every pixel is marked F is not 0. Each is told for every kind of negatives, and as `all` with the mean of mJ_silent (mF_silent) over the kinds.
 AVSBench-Robust names the three and publishes no formula; these fit the size of its figures and are ours.
 """
 
