@@ -10,7 +10,7 @@ import pyarrow as pa
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
-from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, read_photo
+from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, mask_source, read_photo
 from pipelines.build.scene_sound import sounded
 from pipelines.media import masks
 from pipelines.recipes.recipe import Recipe
@@ -73,6 +73,9 @@ class _Target:
         self.sources = row["sources"]
         self.size = [row["height"], row["width"]]
         self.alone = recipe.scene.sources == "instance"
+        self.drawn = mask_source(
+            (source["mask_source"] for source in self.sources if source["mask_ids"]), recipe
+        )
         rles = [self._rle(source["counts"]) for source in self.sources if source["mask_ids"]]
         union = masks.union(rles) if rles else None
         self.area_px = masks.area_px(union) if union else 0
@@ -102,6 +105,7 @@ class _Target:
             bbox=self.bbox,
             sha256=sha256,
             exhaustive=EXHAUSTIVE[False if False in told else exhaustive],
+            source=self.drawn,
         )
 
 
