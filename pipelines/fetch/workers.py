@@ -103,6 +103,10 @@ def judge(
     return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, next_at, 0, "", tool)
 
 
+class Stopped(BaseException):
+    """All is to end, as after Ctrl-C."""
+
+
 class Workers:
     """Runs lanes to their end, each with as many threads as its concurrency."""
 
@@ -145,6 +149,11 @@ class Workers:
         if self._error is not None:
             raise self._error
         watch(self.tally)
+
+    def go_on(self) -> None:
+        """For tasks that take long: raise Stopped where all is to end."""
+        if self._stop.is_set():
+            raise Stopped
 
     def _work(self, lane: Lane, turn: threading.Condition) -> None:
         while not self._stop.is_set():
