@@ -6,8 +6,10 @@ import sys
 import threading
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from generated_shards import write_dataset
 from judged import answer_all, exported, mostly_right, queue_of
 
 from pipelines.judge import draw, flags, gold, intake, order, quality, results
@@ -296,3 +298,51 @@ def test_clip_of_mixture_is_not_blamed_alone(drawn):
         "verdict": "wrong_sound", "note": "", "judged_at": "2026-01-02",
     }  # fmt: skip
     assert [flag.unit for flag in flags.flags(replace(found, rows=[row]))] == ["samples"]
+
+
+def test_doubtful_are_small_or_cut_masks_odd_sounds_and_clips_like_those_of_another_label(tmp_path):
+    url = write_dataset(tmp_path / "data", {"train": 30}, clips=4)
+    dataset = Dataset(url)
+    table = dataset.table()
+    clips = dataset.table("pool.parquet").to_pylist()
+    bell = next(clip["clip_id"] for clip in clips if clip["categories"] == ["bell"])
+    drum = next(clip["clip_id"] for clip in clips if clip["categories"] == ["drum"])
+    other = next(
+        clip["clip_id"] for clip in clips if clip["categories"] == ["bell"] and clip["clip_id"] != bell
+    )
+    (tmp_path / "corpora" / "_fetch").mkdir(parents=True)
+    pairs = pa.table(
+        {"clip_id_a": [bell, bell, "gen:gone"], "clip_id_b": [drum, other, drum], "distance": [0.1] * 3}
+    )
+    pq.write_table(pairs, tmp_path / "corpora" / order.NEAR_CLIPS)
+    found = order.doubts(dataset, str(tmp_path / "corpora"))
+    heard = dict(zip(table["key"].to_pylist(), table["clip_id"].to_pylist(), strict=True))
+    twins = {key: one.why for key, one in found.items() if "nearly the same" in one.why}
+    assert set(twins) == {key for key, clip in heard.items() if clip in (bell, drum)}
+    assert all(f"{drum if heard[key] == bell else bell} (" in why for key, why in twins.items())
+
+    rows = 40
+    columns = {
+        "category": ["a"] * rows,
+        "area_fraction": [0.2] * rows,
+        "width": [100] * rows,
+        "height": [80] * rows,
+        **{f"bbox_{side}": [10] * rows for side in "xywh"},
+        "duration_s": [10.0] * rows,
+        "flac_size": [100_000 + 50 * (row % 7) for row in range(rows)],
+    }
+    columns["area_fraction"][:3] = [0.005, 0.0, 0.019]
+    columns["bbox_x"][4], columns["bbox_w"][4] = 0, 100
+    columns["bbox_y"][5] = 70
+    columns["flac_size"][6:8] = [9_000, 300_000]
+    shown = pa.table(columns)
+    masks = {row: (score, why) for row, score, why in order._masks(shown)}
+    assert {row: score for row, (score, _) in masks.items()} == pytest.approx(
+        {0: 0.75, 2: 0.05, 4: 0.25, 5: 0.125}
+    )
+    assert masks[0][1] == "its mask is 0.5 % of the photo"
+    sounds = {row: why for row, _, why in order._sounds(shown)}
+    assert sounds == {
+        6: "its sound is emptier than others of its category",
+        7: "its sound is fuller than others of its category",
+    }
