@@ -2,10 +2,13 @@
 
 import pytest
 from browse_page import PICTURES
+from generated_shards import write_scenes
 from judged import queue_of
 from starlette.testclient import TestClient
 
+from pipelines.judge import intake
 from pipelines.judge.errors import JudgeError
+from pipelines.judge.intake import Asked
 from pipelines.judge.queue import Queue
 from pipelines.judge.server.app import build_app
 from shards.reader import Dataset
@@ -90,3 +93,23 @@ def test_another_version_of_the_dataset_is_refused(world, tmp_path):
     other, _ = queue_of(tmp_path, samples=9, sample=3, gold=0, active=0)
     with pytest.raises(JudgeError, match=r"is another version .* put that one back"):
         build_app(path, Dataset(other), PICTURES)
+
+
+def test_scenes_are_asked_by_what_is_heard(tmp_path):
+    url, path = write_scenes(tmp_path / "data", samples=12), str(tmp_path / "judge.sqlite")
+    with Queue(path, create=True) as queue:
+        filled = intake.fill(queue, Dataset(url), Asked(sample=12, gold=2))
+        items = list(queue.items())
+    assert filled.drawn == 12
+    asked = TestClient(build_app(path, Dataset(url), PICTURES))
+    asked.post("/api/judge", json={"name": "ana"})
+    assert {item.kind for item in items} >= {"single", "mixture", "silence", "noise", "off_screen"}
+    for item in items:
+        shown = asked.get(f"/api/sample/{item.id}").json()["sample"]
+        nothing = item.kind in ("silence", "noise", "off_screen")
+        assert ("Nothing that is seen sounds" in shown["html"]) == nothing
+        assert nothing or all(name in shown["html"] for name in item.category.split("+"))
+        assert item.stratum == f"{item.kind} {item.category}".strip() or item.gold
+        assert not item.gold or item.kind == "single"
+        for part in ("photo", "mask", "sound"):
+            assert asked.get(f"/media/{item.id}/{part}").status_code == 200

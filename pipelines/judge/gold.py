@@ -26,6 +26,7 @@ def choose(
     wanted: int,
     seed: int,
     never: Collection[str],
+    last: Collection[str],
     kinds: Families | None,
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
     """`wanted` samples (fewer where there are no more), each with the key of a clip that is surely wrong.
@@ -35,8 +36,8 @@ def choose(
 
     Args:
         rows: of `draw.row_of`. pool: `key`, `split` and `categories` of its clips.
-        never: keys of samples that are not taken. kinds: None where nobody knows the label map; then categories that
-            share no clip are other ones.
+        never: keys of samples that are not taken. last: of those that are taken only where there are no others.
+        kinds: None where nobody knows the label map; then categories that share no clip are other ones.
     """
     together: dict[str, set[str]] = {}
     for clip in pool:
@@ -50,7 +51,7 @@ def choose(
         )
 
     alone = [row for row in rows if row["kind"] == "single" and row["key"] not in never]
-    alone.sort(key=lambda row: hashing.hash64("gold", seed, row["sample_id"]))
+    alone.sort(key=lambda row: (row["key"] in last, hashing.hash64("gold", seed, row["sample_id"])))
     found = 0
     for row in alone:
         if found == wanted:

@@ -139,7 +139,7 @@ def _gold(
         return
     pool = dataset.table(format.POOL_TABLE, ["key", "split", "categories"]).to_pylist()
     kinds = gold.families(dataset.manifest)
-    for row, clip in gold.choose(rows, pool, asked.gold - len(have), asked.seed, drawn | have, kinds):
+    for row, clip in gold.choose(rows, pool, asked.gold - len(have), asked.seed, have, drawn, kinds):
         place = hashing.unit("gold place", asked.seed, row["sample_id"])
         yield place, dict(row), {"stratum": "", "gold": clip}
 

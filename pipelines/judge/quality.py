@@ -11,7 +11,7 @@ from pipelines.judge.draw import ALL, columns, strata_of
 from pipelines.judge.estimate import Counts, Estimate, estimate, more
 from pipelines.judge.results import Results
 from pipelines.judge.verdicts import RIGHT, VERDICTS, grade, standing, words
-from pipelines.review.agreement import cohen_kappa
+from pipelines.review.kappa import cohen_kappa
 from shards import storage
 from shards.reader import Dataset
 

@@ -7,7 +7,7 @@ where it is read, results of another version are refused.
 import io
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 
 from pipelines.judge.draw import Stratum
 from pipelines.judge.errors import JudgeError
-from pipelines.judge.queue import Queue
 from pipelines.judge.verdicts import VERDICTS
 from shards import format, storage, tables
+
+if TYPE_CHECKING:
+    from pipelines.judge.queue import Queue
 
 SCHEMA = pa.schema(
     {
@@ -72,7 +74,7 @@ def manifest_sha256(dataset: str) -> str:
     return storage.sha256(storage.join(dataset, format.MANIFEST))
 
 
-def of_queue(queue: Queue) -> Results:
+def of_queue(queue: "Queue") -> Results:
     """Everything that counts of a queue. Raises JudgeError: nothing is drawn."""
     with queue.reading():
         _ = queue.dataset
@@ -136,7 +138,11 @@ def read(url: str, digest: str) -> Results:
 
 
 def find(dataset: str, given: str = "") -> Results | None:
-    """The results that are given, else those beside a dataset, where there are some. Raises as `read`."""
+    """The results that are given, else those beside a dataset, where there are some; None without a judgement.
+
+    Raises as `read`.
+    """
     if not given and not storage.exists(beside(dataset)):
         return None
-    return read(given or beside(dataset), manifest_sha256(dataset))
+    found = read(given or beside(dataset), manifest_sha256(dataset))
+    return found if found.rows else None

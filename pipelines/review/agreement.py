@@ -1,10 +1,10 @@
 """How well reviewers agree with each other (Cohen's kappa) and with the gold links."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
 
+from pipelines.review.kappa import cohen_kappa
 from pipelines.review.queue import Queue
 
 
@@ -27,25 +27,6 @@ class GoldScore:
     links: int
     right: int
     false_accepts: int
-
-
-def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
-    """Agreement beyond chance of two judges of the same things, (p_o - p_e) / (1 - p_e), in [-1, 1].
-
-    Cohen, "A coefficient of agreement for nominal scales", 1960. None where it is undefined: no things, or
-    both judges gave one and the same answer throughout, so that chance alone agrees fully.
-    """
-    if len(first) != len(second):
-        raise ValueError(
-            f"{len(first)} and {len(second)} answers: kappa needs one of each judge for every thing"
-        )
-    n = len(first)
-    counts_first, counts_second = Counter(first), Counter(second)
-    by_chance = sum(counts_first[answer] * counts_second[answer] for answer in counts_first)  # p_e * n * n
-    if by_chance == n * n:
-        return None
-    agreed = sum(a == b for a, b in zip(first, second, strict=True))
-    return (agreed * n - by_chance) / (n * n - by_chance)
 
 
 def pairs(queue: Queue) -> list[Pair]:

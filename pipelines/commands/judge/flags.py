@@ -62,6 +62,5 @@ def command(
         return
     terminal.out(f"{out}: {units['samples']:,} samples and {units['clips']:,} clips to leave out")
     if proposals:
-        terminal.out(
-            f"{proposals}: {len(links):,} links; ask them again with `avs-data review import {proposals}`"
-        )
+        again = f"; ask them again with `avs-data review import {proposals}`" if links else ""
+        terminal.out(f"{proposals}: {len(links):,} links{again}")
