@@ -25,10 +25,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from avs_train import run_state
+from avs_train import checkpoints, run_state
 from avs_train.run_state import RunError
 from shards import storage
 
@@ -80,15 +80,18 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         target, temporary = self.path / name, Path(storage.temporary(str(self.path / f".{name}")))
         temporary.mkdir()
-        save_file(_contiguous(weights), temporary / "weights.safetensors")
-        save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
-        text = json.dumps({"format": run_state.FORMAT, **state}, indent=1, sort_keys=True) + "\n"
-        (temporary / "state.json").write_text(text)
-        for file in temporary.iterdir():
-            _sync(file)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
+        try:
+            checkpoints.save(weights, temporary / "weights.safetensors")
+            checkpoints.save(optimizer, temporary / "optimizer.safetensors")
+            text = json.dumps({"format": run_state.FORMAT, **state}, indent=1, sort_keys=True) + "\n"
+            (temporary / "state.json").write_text(text)
+            for file in temporary.iterdir():
+                _sync(file)
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(temporary, target)
+        finally:  # a full disk keeps nothing of it
+            shutil.rmtree(temporary, ignore_errors=True)
         _sync(self.path)
         return target
 
@@ -179,10 +182,6 @@ def load_trained(
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])
-
-
-def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _sync(path: Path) -> None:

@@ -138,9 +138,9 @@ def connect(path: str, create: bool = False) -> sqlite3.Connection:
         _prepare(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise ReviewError(
-            f"{path!r} cannot be used as a queue ({error}): name another file with --queue"
-        ) from error
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        remedy = "make room on its disk, or look after the disk" if full else "name another file with --queue"
+        raise ReviewError(f"{path!r} cannot be used as a queue ({error}): {remedy}") from error
     except ReviewError:
         connection.close()
         raise
