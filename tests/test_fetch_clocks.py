@@ -39,19 +39,16 @@ def taken(ledger: Ledger, times: Sequence[float], now: float) -> float:
 @pytest.mark.parametrize(
     ("ago_s", "wait_s"),
     [
-        (
-            60.0,
-            49 * 360.0,
-        ),  # fifty of the last minute: more than an hour may have, so that they are waited for
+        (60.0, 41 * 360.0),  # fifty in the last minute, where ten an hour may be
         (2 * HOUR_S, 0.0),
-        (-YEAR_S, 360.0),  # of a clock that was ahead by a year: one clip's share of the hour, not five
+        (-YEAR_S, 360.0),  # of a clock that was ahead by a year: as if the ten of this hour were spent
         (YEAR_S, 0.0),  # the clock was behind
     ],
 )
 def test_the_budget_of_a_clock_that_was_wrong(ago_s: float, wait_s: float, tmp_path) -> None:
     now = time.time()
     with Ledger(str(tmp_path)) as ledger:
-        found = taken(ledger, [now - ago_s] * (58 if ago_s == 60.0 else 50), now)
+        found = taken(ledger, [now - ago_s] * 50, now)
     assert found == pytest.approx(wait_s, abs=1.0)
 
 
