@@ -61,7 +61,7 @@ class Call:
         function: in place of a command.
     """
 
-    words: Sequence[str]
+    words: Sequence[Any]
     given: Path | None = None
     function: Callable[..., object] | None = None
 
@@ -130,7 +130,7 @@ def run(call: Call, folder: Path, number: int = 0) -> list[str] | None:
         seen = mine.recv()
     process.join()
     if process.exitcode not in (0, -signal.SIGKILL):
-        raise Refused(f"{' '.join(call.words)}, {number}: {(folder / 'said').read_text()[-300:]}")
+        raise Refused(f"{call.words}, {number}: {(folder / 'said').read_text()[-300:]}")
     return seen
 
 

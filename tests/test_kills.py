@@ -87,7 +87,7 @@ def call_of(name: str, dataset: str, corpora: str, address: str, folder: Path) -
             _write_labels(folder)
             return Call(["match", "--labels", str(folder), "--out", "out/proposals.csv"])
         case "fetch":
-            return Call(["out", address], function=test_fetch_run.run_all)
+            return Call(["out", address, 12], function=test_fetch_run.run_all)
         case "review import":
             review = make_world(folder, media=False)
             words = ["--queue", "review.sqlite", "--map", str(review.map_path)]
