@@ -57,17 +57,22 @@ class RunFolder:
         state: Mapping[str, Any],
         best: bool = False,
     ) -> Path:
-        """Write a checkpoint and point `last` (and `best`) at it; older ones that no link names are removed."""
+        """Write a checkpoint and point `last` (and `best`) at it; older ones that no link names are removed.
+
+        `last` comes last: what goes on from it knows its best checkpoint, so the link to that must be there.
+        """
         target = self.write(f"step-{step:08d}", weights, optimizer, {**state, "step": step})
-        for link in ("last", "best") if best else ("last",):
+        for link in ("best", "last") if best else ("last",):
             self._point(link, target.name)
-        linked = {
-            os.readlink(self.path / link) for link in ("last", "best") if (self.path / link).is_symlink()
-        }
-        for folder in self.path.glob("step-*"):
-            if folder.name not in linked:
-                shutil.rmtree(folder)
+        self._prune()
         return target
+
+    def _prune(self) -> None:
+        links = (self.path / name for name in ("best", "last"))
+        linked = {os.readlink(link) for link in links if link.is_symlink()}
+        for folder in self.path.glob("step-*"):
+            if linked and folder.name not in linked:
+                shutil.rmtree(folder)
 
     def write(
         self,
@@ -105,8 +110,9 @@ class RunFolder:
         return load_checkpoint(path) if path.exists() else None
 
     def clean(self) -> None:
-        """Remove what a killed process left half written."""
+        """Remove what a killed process left half written, or half removed."""
         storage.sweep(str(self.path))
+        self._prune()
 
     def _point(self, link: str, name: str) -> None:
         temporary = storage.temporary(str(self.path / f".{link}"))
