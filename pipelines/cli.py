@@ -12,6 +12,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
     package="pipelines.commands",
     about={
         "build": "Build a dataset from corpora: index, categorize, select, split, pair, shard.",
+        "browse": "Look at samples in a browser: photo, mask and sound, and what was dropped.",
         "corpora": "List the corpora that can be built from, and where their files go.",
         "demo-corpora": "Write small generated corpora in the official layouts.",
         "diff": "Say what changed between two datasets, by record and with the cause.",

@@ -34,6 +34,7 @@ CALLS = {
     "avs-data review import": "{proposals} --queue {queue} --map {map} --labels {labels} --index {index} --gold {gold}",
     "avs-data review list": "--queue {queue} --map {map} --impact",
     "avs-data review reject": "{link} --queue {queue} --reviewer {reviewer}",
+    "avs-data browse": "{dataset} --host {host}",
     "avs-data review serve": "--queue {queue} --map {map} --host {host}",
     "avs-data review show": "{link} --queue {queue} --map {map}",
     "avs-data review undo": "--queue {queue} --reviewer {reviewer} --decision {link}",
@@ -46,6 +47,7 @@ CALLS = {
     "avs-train fit": "{config} {override} --data {generated} --out {run_out}",
     "avs-train plan-experiments": "--table 7",
     "avs-train predict": "{photo} {sound} {override} --model {run} --out {picture}",
+    "avs-train segment": "{recipe} --corpora {corpora} --checkpoint {checkpoint}",
     "avs-train report": "{result} --out {out}",
 }
 

@@ -134,7 +134,12 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    categorized = partial(categorize_masks, label_map=job.label_map, taken_down=job.taken_down)
+    categorized = partial(
+        categorize_masks,
+        label_map=job.label_map,
+        taken_down=job.taken_down,
+        mask_sources=recipe.select.mask_sources,
+    )
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     scenes = bool(recipe.scene.targets)
     schema = select.WITH_INSTANCES if scenes else select.CANDIDATES
@@ -231,7 +236,7 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
         samples = (
             (samples | "Make room" >> beam.Map(compose.rows).with_output_types(pa.Table), known)
             | "Gather photos" >> beam.Flatten()
-            | "Bring photographs together" >> Regroup(job.parked, "component", buckets)
+            | "Bring linked photographs together" >> Regroup(job.parked, "component", buckets)
         )
     made = partial(compose.scenes, recipe=job.recipe, families=families, audible=audible)
     return (
