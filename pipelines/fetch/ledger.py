@@ -206,8 +206,7 @@ class Ledger:
             if segment in have or not segment.endswith(".parquet"):
                 continue
             content = pa.BufferReader(storage.read_bytes(storage.join(folder, segment)))
-            # Threads that hold what Python made may abort the interpreter as it exits.
-            table = pq.read_table(content, schema=_SCHEMA, use_threads=False, pre_buffer=False)
+            table = pq.ParquetFile(content).read(_SCHEMA.names, use_threads=False).cast(_SCHEMA)
             rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
             self._db.execute("BEGIN IMMEDIATE")
             # A segment written just before a kill may hold rows that still count as not uploaded here.

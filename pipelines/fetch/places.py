@@ -180,7 +180,7 @@ class Catalogue:
         """Whether the archive was read, is still the same, and has nothing of what is wanted."""
         if not stamp or not storage.exists(self._url(name)):
             return False
-        table = pq.read_table(pa.BufferReader(storage.read_bytes(self._url(name))))
+        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(self._url(name)))).read(use_threads=False)
         if (table.schema.metadata or {}).get(b"stamp") != stamp.encode():
             return False
         return not any(wanted.find(member) for member in table["member"].to_pylist())
