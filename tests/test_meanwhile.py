@@ -52,7 +52,7 @@ def test_a_build_while_a_fetch_runs(corpora: str, dataset: str, tmp_path: Path) 
     assert tree(out) == tree(Path(dataset))
 
 
-@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("gone", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_dataset_that_changes_while_it_is_published_is_not(
     gone: bool, dataset: str, tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ def test_a_full_disk_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: 
         (errno.ENOSPC, ["export", "{dataset}", "--format", "coco"]),
         (errno.EROFS, ["stats", "{dataset}"]),
         (errno.ENOSPC, ["takedown", "{dataset}", "--video", "{video}", "--reason", "asked"]),
-        (errno.EROFS, ["publish", "{dataset}", "--version", "1.0.0"]),
+        pytest.param(errno.EROFS, ["publish", "{dataset}", "--version", "1.0.0"], marks=pytest.mark.slow),
         (errno.ENOSPC, ["fetch", "run", "demo", "--corpora"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else errno.errorcode[value],
