@@ -144,7 +144,8 @@ def tree(root: Path) -> dict[str, str]:
         and path.name != "said"
         and not path.name.endswith(_DIFFERS)
     ]
-    return {str(path.relative_to(root)): hashlib.sha256(_content(path)).hexdigest() for path in files}
+    links = {str(path.relative_to(root)): os.readlink(path) for path in root.rglob("*") if path.is_symlink()}
+    return links | {str(path.relative_to(root)): hashlib.sha256(_content(path)).hexdigest() for path in files}
 
 
 def _content(path: Path) -> bytes:
