@@ -21,7 +21,8 @@ from pipelines.fetch import options, report
 from pipelines.fetch.causes import Cause
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
-from pipelines.fetch.run import PHOTO_PAIRS, Fetch, FetchError, locked
+from pipelines.fetch.near_duplicates import PHOTO_PAIRS
+from pipelines.fetch.run import Fetch, FetchError, locked
 from pipelines.fetch.workers import Tally
 
 COUNT = 300
