@@ -84,6 +84,7 @@ REMEDIES: dict[str, str] = {
     Reason.MASK_MISSING: "put the masks where their corpus has them, or fetch them",
     Reason.CLIP_MISSING: "put the clips where their corpus has them, or fetch them",
     Reason.LICENCE: "allow more licences",
+    Reason.JUDGED_BAD: "name fewer lists in select.exclude",
     Reason.NO_SPLIT: "give the splits that these clips may be heard in a size",
     Reason.NOT_DRAWN: "ask for larger shares in [scene.shares]",
     Reason.NOT_SURELY_ABSENT: "scene.off_screen = 'not_annotated' takes what nothing says to be there",

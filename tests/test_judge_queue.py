@@ -198,7 +198,10 @@ def test_a_larger_draw_keeps_what_was_judged_and_another_version_is_refused(fres
     with Queue(path) as queue:
         before = {item.key: item.verdict for item in queue.items() if item.order == "random"}
         told = intake.fill(queue, Dataset(url), Asked(sample=45, gold=6))
-        assert told.drawn >= 45
+        assert (told.drawn >= 45, told.judges) == (True, 1)
+        intake.fill(queue, Dataset(url), Asked(sample=45, judges=2))
+        assert intake.fill(queue, Dataset(url), Asked(sample=45)).judges == 2  # as before
+        intake.fill(queue, Dataset(url), Asked(judges=1, sample=45))
         after = {item.key: item.verdict for item in queue.items() if item.order == "random"}
         assert before.items() <= after.items()
         with pytest.raises(JudgeError, match="was drawn with seed 0, not 1"):

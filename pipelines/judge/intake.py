@@ -1,6 +1,5 @@
 """Fill a judging queue: the random draw, gold among it, and the most doubtful samples."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,17 +22,18 @@ class Asked:
 
     Attributes:
         sample: samples drawn by chance. equally: as many of each stratum, not in proportion.
-        judges: answers that a sample needs: 1, or 2 and a third where they differ.
+        judges: answers that a sample needs: 1, or 2 and a third where they differ. None: as before, else 1.
         gold: samples with a known answer. active: the most doubtful samples that are offered, too.
+        seed: of the draw. None: as before, else 0.
         corpora: whose near-duplicate clips raise doubts; "": none.
     """
 
     sample: int = 400
     equally: bool = False
-    judges: int = 1
+    judges: int | None = None
     gold: int = 20
     active: int = 400
-    seed: int = 0
+    seed: int | None = None
     corpora: str = ""
 
 
@@ -65,24 +65,22 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
     strata = strata_of(table, made)
     tell("Drawing")
     with queue_file.transaction(queue.connection):
-        _same(queue, dataset.url, digest, asked)
+        seed = _same(queue, dataset.url, digest, asked.seed)
         had = [of_key[item.key] for item in queue.items() if item.order == "random"]
         drawn = draw(
             hashes([row["sample_id"] for row in rows]),
             strata,
             asked.sample,
-            asked.seed,
+            seed,
             equally=asked.equally,
             had=had,
         )
         queue.set_meta(
-            id=queue.meta("id")
-            or secrets.token_hex(8),  # what browsers keep of its media is of no other queue
             dataset=storage.absolute(dataset.url),
             name=made.name,
             manifest_sha256=digest,
-            seed=asked.seed,
-            judges=asked.judges,
+            seed=seed,
+            judges=asked.judges or queue.judges,
         )
         queue.set_strata(drawn.strata)
         one_stratum = len(drawn.strata) == 1
@@ -91,12 +89,11 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
             stratum = next(iter(drawn.strata)) if one_stratum else strata[number]
             put.append((place, rows[number], {"stratum": stratum}))
         drawn_keys = {rows[number]["key"] for number in drawn.rows.tolist()}
-        put += _gold(queue, dataset, rows, drawn_keys, asked)
-        for place, row, more in sorted(
-            put, key=lambda each: each[0]
-        ):  # so that no number of an item tells gold
+        put += _gold(queue, dataset, rows, drawn_keys, asked.gold, seed)
+        put.sort(key=lambda each: each[0])  # so that no number of an item tells gold
+        for place, row, more in put:
             queue.put(row, place=place, **more)
-        _add_active(queue, dataset, rows, strata, drawn_keys, asked)
+        _add_active(queue, dataset, rows, strata, drawn_keys, asked, seed)
         queue.refresh()
     return told(queue)
 
@@ -115,32 +112,33 @@ def told(queue: Queue) -> Filled:
     )
 
 
-def _same(queue: Queue, url: str, digest: str, asked: Asked) -> None:
-    """Refuse a queue that is about something else."""
+def _same(queue: Queue, url: str, digest: str, seed: int | None) -> int:
+    """The seed to draw with; refuses a queue that is about something else."""
     known = queue.meta("manifest_sha256", digest)
     if known != digest:
         raise JudgeError(
             f"{queue.path} is about another version of {queue.meta('name')} (manifest {known[:12]}; {url} has "
             f"{digest[:12]}): judge this one in a queue of its own, with --queue"
         )
-    seed = queue.meta("seed", str(asked.seed))
-    if seed != str(asked.seed):
+    before = queue.meta("seed", str(seed or 0))
+    if seed is not None and before != str(seed):
         raise JudgeError(
-            f"{queue.path} was drawn with seed {seed}, not {asked.seed}: leave --seed out, or draw into another --queue"
+            f"{queue.path} was drawn with seed {before}, not {seed}: leave --seed out, or draw into another --queue"
         )
+    return int(before)
 
 
 def _gold(
-    queue: Queue, dataset: Dataset, rows: list[dict[str, Any]], drawn: set[str], asked: Asked
+    queue: Queue, dataset: Dataset, rows: list[dict[str, Any]], drawn: set[str], wanted: int, seed: int
 ) -> Iterator[tuple[float, dict[str, Any], dict[str, Any]]]:
     """Gold until there is as much as is asked: its place among the drawn ones, its row, its columns."""
     have = {item.key for item in queue.items() if item.gold}
-    if len(have) >= asked.gold:
+    if len(have) >= wanted:
         return
     pool = dataset.table(format.POOL_TABLE, ["key", "split", "categories"]).to_pylist()
     kinds = gold.families(dataset.manifest)
-    for row, clip in gold.choose(rows, pool, asked.gold - len(have), asked.seed, have, drawn, kinds):
-        place = hashing.unit("gold place", asked.seed, row["sample_id"])
+    for row, clip in gold.choose(rows, pool, wanted - len(have), seed, have, drawn, kinds):
+        place = hashing.unit("gold place", seed, row["sample_id"])
         yield place, dict(row), {"stratum": "", "gold": clip}
 
 
@@ -151,13 +149,14 @@ def _add_active(
     strata: list[str],
     drawn: set[str],
     asked: Asked,
+    seed: int,
 ) -> None:
     """The most doubtful samples that are not drawn, and a place in the order for those that are offered already."""
     found = order.doubts(dataset, asked.corpora) if asked.active else {}
     numbers = {row["key"]: number for number, row in enumerate(rows) if row["key"] in found}
     ranked = sorted(
         (key for key in found if key not in drawn),
-        key=lambda key: (-found[key].score, hashing.hash64("active", asked.seed, key)),
+        key=lambda key: (-found[key].score, hashing.hash64("active", seed, key)),
     )[: asked.active]
     for place, key in enumerate(ranked):
         queue.put(

@@ -22,8 +22,8 @@ _DRAW = (
         help="As many of each category; otherwise in proportion to what each has, at least one.",
     ),
     click.option(
-        "--judges", type=click.IntRange(1, 2), default=1, show_default=True,
-        help="Answers that a sample needs; of two that differ, a third judge decides.",
+        "--judges", type=click.IntRange(1, 2),
+        help="Answers that a sample needs; of two that differ, a third judge decides.  [default: as before, else 1]",
     ),
     click.option(
         "--gold", type=click.IntRange(0), default=20, show_default=True,
@@ -33,7 +33,7 @@ _DRAW = (
         "--active", type=click.IntRange(0), default=400, show_default=True,
         help="Doubtful samples offered besides, most doubtful first; no estimate counts them.",
     ),
-    click.option("--seed", default=0, show_default=True, help="Of the draw."),
+    click.option("--seed", type=int, help="Of the draw.  [default: as before, else 0]"),
     click.option(
         "--corpora", metavar="DIR", default="",
         help="Folder or URL of the corpora: near-duplicate clips that `fetch` found there raise doubts.",

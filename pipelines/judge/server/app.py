@@ -27,6 +27,7 @@ from pipelines.pages import bodies, templates
 from pipelines.pages.errors import Busy, PageError, Unreadable
 from pipelines.review.records import check_reviewer
 from pipelines.review.server.leases import Leases
+from shards import hashing
 from shards.errors import AvsError
 from shards.reader import Dataset
 from shards.records import NEGATIVES
@@ -159,7 +160,7 @@ class Page:
         html = self.templates.get_template("item.html").render(
             item=item,
             at=f"/media/{item.id}",
-            version=queue.meta("id"),
+            version=f"{hashing.hash64(self.browser.at.version, item.key, item.gold):x}",
             card=card,
             size=(full["width"], full["height"]),
             mine=words(mine.verdict) if mine else "",
