@@ -18,6 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from label_maps import RELATIONS, LabelMapError
+from pipelines.browse.app import Browser
+from pipelines.browse.catalogue import Catalogue
 from pipelines.corpora import registry
 from pipelines.pages import templates
 from pipelines.pages.errors import Busy, Unreadable
@@ -38,6 +40,7 @@ BODY_S = 20.0  # in which the body of a request is to arrive
 QUESTION_LETTERS = 200  # of what is searched for
 _ROW = re.compile(r"\d{1,18}", re.ASCII)  # a number that SQLite can hold
 REVIEWER_COOKIE = "avs_reviewer"
+SAMPLES = "/samples"  # where a dataset is looked at
 
 
 class _RowConvertor(Convertor[int]):
@@ -57,11 +60,13 @@ class Settings:
         queue_path: the queue's SQLite file.
         map_path: CSV of the label map.
         corpora: folder or URL of photos and clips; '' for none.
+        samples: of a dataset, to be looked at beside the links; None: of none.
     """
 
     queue_path: str
     map_path: Path
     corpora: str
+    samples: Catalogue | None = None
 
 
 class Page:
@@ -77,7 +82,9 @@ class Page:
         self._media_threads = anyio.CapacityLimiter(8)
         self.snapshots = Snapshots(settings.map_path)
         self.templates = templates.environment(_HERE / "templates")
-        self.templates.globals.update(source_name=registry.title, relations=RELATIONS)
+        self.templates.globals.update(
+            source_name=registry.title, relations=RELATIONS, samples=SAMPLES if settings.samples else ""
+        )
 
     def routes(self) -> list[Route | Mount]:
         register_url_convertor("row", _RowConvertor())
@@ -304,7 +311,10 @@ class Page:
 
 def build_app(settings: Settings, renderers: Renderers[Job, Tile] | None = None) -> ASGIApp:
     """The page, to be guarded by `pipelines.pages.security`."""
-    return Starlette(routes=Page(settings, renderers or Renderers(tile)).routes())
+    routes = Page(settings, renderers or Renderers(tile)).routes()
+    if settings.samples is not None:
+        routes += Browser(settings.samples, SAMPLES, home="/").routes()
+    return Starlette(routes=routes)
 
 
 def _reviewer(request: Request) -> str:
