@@ -15,8 +15,8 @@ from typing import Any
 
 from avs_train import run_state
 from avs_train.model_config import ModelConfig
-from shards import storage
 from shards.errors import AvsError
+from shards.text import TextError, read_toml
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -45,6 +45,7 @@ class AudioConfig:
     encoder: str = option("vggish", choices=("vggish", "mel_statistics"))
     checkpoint: str = ""  # VGGish weights, converted or official
     embeddings: str = ""  # table from `avs-train embed`; empty: embed each clip when it is first heard
+    downmix: str = option("refuse", choices=("refuse", "mean"))  # stereo: mean of both channels is heard
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class DataConfig:
     dataset: str = ""  # name of the dataset this configuration is for; another is refused; empty: any
     audio: str = option(
         "frozen", choices=("frozen", "repaired")
-    )  # repaired: a new clip of the category each epoch
+    )  # repaired: a new clip of the category each epoch; of scenes for each source, mixed anew
+    kinds: str = ""  # of scenes that are trained on, as "single,mixture"; empty: all
     augment: bool = False  # another part of each photo, mirrored or not, every epoch; the paper does not
     fraction: float = option(1.0, least=0.0001, most=1)  # few-shot: of the training videos
     window_shards: int = option(8, least=1)  # shards whose samples are shuffled together
@@ -80,6 +82,9 @@ class TrainConfig:
     weight_decay: float = option(0.01, least=0)
     bce_weight: float = option(1.0, least=0)  # of cross-entropy, between classes too
     iou_weight: float = option(1.0, least=0)
+    negatives: str = option(
+        "bce", choices=("bce", "bce_iou")
+    )  # loss of an empty target; losses.py says which
     precision: str = option("auto", choices=("auto", "bf16", "fp32"))  # auto: bf16 on a GPU, fp32 on a CPU
     device: str = option("auto", choices=("auto", "cuda", "cpu"))
     seed: int = 0
@@ -264,9 +269,9 @@ def _find(name_or_path: str) -> Path:
 
 def _composed(path: Path, faults: list[str], above: tuple[Path, ...]) -> dict[str, Any]:
     try:
-        values = tomllib.loads(storage.read_bytes(str(path)).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"no TOML: {error}"]) from error
+        values = read_toml(str(path))
+    except TextError as error:
+        raise ConfigError(str(path), [str(error)]) from error
     base = values.pop("base", None)
     if base is None:
         return values

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     MASK_TOO_LARGE = "mask_too_large"
     INCOMPLETE_UNION = "incomplete_union"  # another mask of the same category and image was rejected
     NOT_EXHAUSTIVE = "not_exhaustive"  # the corpus says that not every object of the category is annotated
+    MASK_SOURCE = "mask_source"  # a model drew it, and the recipe takes those of people alone
+    MASK_UNSURE = "mask_unsure"  # the model that drew it is less sure of it than the recipe asks
     CROWD = "crowd"
     GROUP_OF = "group_of"
     DEPICTION = "depiction"

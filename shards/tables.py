@@ -186,20 +186,27 @@ REJECTIONS = pa.schema(
 )
 
 
-def samples(targets: Sequence[str] = ()) -> pa.Schema:
-    """SAMPLES, with what datasets of scenes have beside it: those that have targets."""
+def samples(targets: Sequence[str] = (), mask_sources: bool = False) -> pa.Schema:
+    """SAMPLES, with what datasets of scenes (those with targets) have beside it, and who drew the mask, where told."""
+    drawn = pa.schema({"mask_source": pa.string()} if mask_sources else {})
     if not targets:
-        return SAMPLES
+        return pa.schema([*SAMPLES, *drawn])
     lists = {name: pa.list_(pa.string()) for name in ("categories", "clip_ids", "video_ids")}
     more = pa.schema({"kind": pa.string(), **lists})
     classes = _members((format.CLASSES,)) if "classes" in targets else {}
-    return pa.schema([*SAMPLES, *more, *pa.schema(classes)])
+    return pa.schema([*SAMPLES, *more, *pa.schema(classes), *drawn])
 
 
-def schemas(version: int = format.FORMAT_VERSION, targets: Sequence[str] = ()) -> dict[str, pa.Schema]:
+def schemas(
+    version: int = format.FORMAT_VERSION, targets: Sequence[str] = (), mask_sources: bool = False
+) -> dict[str, pa.Schema]:
     """The tables of a version of the format, by file name. Version 1 did not tell the unit of a rejection."""
     rejections = REJECTIONS if version > 1 else REJECTIONS.remove(REJECTIONS.get_field_index("unit"))
-    return {format.SAMPLES: samples(targets), format.POOL_TABLE: POOL, format.REJECTIONS: rejections}
+    return {
+        format.SAMPLES: samples(targets, mask_sources),
+        format.POOL_TABLE: POOL,
+        format.REJECTIONS: rejections,
+    }
 
 
 def of_unit(rejections: pa.Table | pa.RecordBatch, unit: str) -> pa.Table | pa.RecordBatch:

@@ -47,6 +47,7 @@ CALLS = {
     "avs-train fit": "{config} {override} --data {generated} --out {run_out}",
     "avs-train plan-experiments": "--table 7",
     "avs-train predict": "{photo} {sound} {override} --model {run} --out {picture}",
+    "avs-train segment": "{recipe} --corpora {corpora} --checkpoint {checkpoint}",
     "avs-train report": "{result} --out {out}",
 }
 

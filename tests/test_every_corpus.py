@@ -67,6 +67,14 @@ def test_all_corpora_together(every_corpus: str, tmp_path: Path) -> None:
             assert row["duration_s"] < 4.1  # without the zeros
 
 
+def test_scenes_of_all_corpora_together(every_corpus: str, tmp_path: Path) -> None:
+    """With photographs to name over corpora and absence to be certain of, all stages have names of their own."""
+    options = run.BuildOptions(every_corpus, str(tmp_path / "out"), dry_run=True)
+    counts = run.build(recipe.load("avs_scenes"), options)
+    assert counts
+    assert sum(number for key, number in counts.items() if key[:3] == ("compose", "samples", "kept")) > 20
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "names",

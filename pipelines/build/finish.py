@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
+from pipelines.build.scene_sound import rules
 from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage, tables
 from shards.claims import WORK
-from shards.manifest import HeldOutList, Manifest, MapVersion, Step, Target
+from shards.manifest import HeldOutList, Manifest, MapVersion, MaskSource, Step, Target
 from shards.tables import REJECTIONS
 
 # (stage, unit): the funnel's steps, in order.
@@ -101,6 +102,8 @@ def finish(
         held_out=held_out,
         targets=cast(tuple[Target, ...], recipe.scene.targets),  # the recipe's own check allows no other
         classes=classes(recipe, label_map),
+        mask_sources=cast(tuple[MaskSource, ...], recipe.select.mask_sources if recipe.takes_models else ()),
+        sound=rules(recipe) if scenes else None,
     )
     try:
         new_dataset.complete(out, about, shard_paths, partial(parts.load, out), _slices(rejections))

@@ -134,7 +134,12 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    categorized = partial(categorize_masks, label_map=job.label_map, taken_down=job.taken_down)
+    categorized = partial(
+        categorize_masks,
+        label_map=job.label_map,
+        taken_down=job.taken_down,
+        mask_sources=recipe.select.mask_sources,
+    )
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     scenes = bool(recipe.scene.targets)
     schema = select.WITH_INSTANCES if scenes else select.CANDIDATES

@@ -34,6 +34,14 @@ COOKIES = click.option(
     metavar="FILE",
     help="Cookie file in Netscape's format; may be repeated: each is a session of its own.",
 )
+MEDIA = click.option(
+    "--media",
+    multiple=True,
+    metavar="CORPUS=PLACE",
+    help="Take the corpus's photos, masks or clips from this place: a folder, an archive (.tar, .tar.gz, .zip; * and "
+    "{00..19} for several), a path or an address (https://, s3://, gs://, hf://datasets/...), or `web`: YouTube for "
+    "clips. May be repeated: places are asked in order. Replaces the recipe's [fetch.media] for that corpus.",
+)
 ONLY = click.option(
     "--only",
     type=click.Choice(["annotations", "photos", "masks", "clips"]),

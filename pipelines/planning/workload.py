@@ -6,7 +6,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipelines.build import index
 from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import registry
+from pipelines.recipes.recipe import HUMAN
 from shards import storage
 
 HERE = Path(__file__).parent
@@ -118,6 +119,7 @@ def counted(
     label_map: LabelMap,
     progress: Callable[[index.Progress], None] | None = None,
     names: Iterable[str] = (),
+    mask_sources: tuple[str, ...] = (HUMAN,),
 ) -> Workload:
     """What the corpora below a folder or URL have: reads all annotations, and the sizes of a few files.
 
@@ -126,8 +128,18 @@ def counted(
     """
     with tempfile.TemporaryDirectory() as folder:
         found = index.index(corpora, folder, progress, names)
-        masks = _categorized(found.masks, categorize_masks, label_map,
-                         ["mask_id", "corpus", "label_id", "label", "image_id", "image_path", "mask_path"])  # fmt: skip
+        of_masks = partial(categorize_masks, mask_sources=mask_sources)
+        columns = [
+            "mask_id",
+            "corpus",
+            "label_id",
+            "label",
+            "image_id",
+            "image_path",
+            "mask_path",
+            "mask_source",
+        ]
+        masks = _categorized(found.masks, of_masks, label_map, columns)
         clips = _categorized(found.clips, categorize_clips, label_map,
                          ["clip_id", "corpus", "label_ids", "labels", "clip_path"])  # fmt: skip
     pairs = masks.group_by(["image_id", "category"]).aggregate([])

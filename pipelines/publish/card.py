@@ -47,6 +47,7 @@ class Facts:
     bytes: int
     has_availability: bool
     kinds: dict[str, int]  # samples per kind, of scenes
+    mask_sources: dict[str, int]  # samples by who drew their masks, where the dataset tells
 
     @property
     def samples(self) -> int:
@@ -272,6 +273,9 @@ def _composition(facts: Facts) -> str:
         f"{what} come from: {', '.join(f'{name} ({number:,})' for name, number in corpora.items())}."
         for what, corpora in (("Photos and masks", facts.image_corpora), ("Sounds", facts.audio_corpora))
     ]
+    if facts.mask_sources:
+        drawn = ", ".join(f"{name or 'no mask'} ({number:,})" for name, number in facts.mask_sources.items())
+        told.append(f"Masks were drawn by: {drawn}; nobody has judged those of the model, sam.")
     return f"## What is in it\n\n{' '.join(told)}\n\n" + "\n".join(table) + "\n"
 
 

@@ -174,7 +174,10 @@ def _splits(facts: Facts) -> dict[str, Any]:
 
 def _samples(facts: Facts) -> dict[str, Any]:
     fields = []
-    for name, description in (_COLUMNS | (_OF_SCENES if facts.manifest.targets else {})).items():
+    columns = _COLUMNS | (_OF_SCENES if facts.manifest.targets else {})
+    if facts.manifest.mask_sources:
+        columns["mask_source"] = "Who drew the mask: human, sam, or human+sam of a union of both."
+    for name, description in columns.items():
         dtype = "sc:Integer" if name in _INTEGERS else "sc:Float" if name in _FLOATS else "sc:Text"
         source = {"fileObject": {"@id": format.SAMPLES}, "extract": {"column": name}}
         field = {**_field(f"samples/{name}", dtype, description), "source": source}

@@ -66,6 +66,9 @@ def documents(
         kinds=card.counted(dataset.table(columns=["kind"])["kind"].to_pylist())
         if dataset.manifest.targets
         else {},
+        mask_sources=card.counted(dataset.table(columns=["mask_source"])["mask_source"].to_pylist())
+        if dataset.manifest.mask_sources
+        else {},
         image_licences=card.counted([row["image_licence"] for row in photos]),
         audio_licences=card.counted([row["audio_licence"] for row in clips]),
         image_corpora=card.counted([row["mask_source"] for row in photos]),

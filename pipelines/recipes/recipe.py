@@ -14,6 +14,7 @@ from shards.manifest import Manifest
 from shards.sound import mix
 
 RECIPES = Path(__file__).parent
+HUMAN, SAM = "human", "sam"  # who drew a mask
 
 
 class RecipeError(AvsError):
@@ -49,6 +50,11 @@ class Select:
     not_exhaustive: bool = (
         False  # keep unions where the corpus says that more may be seen than is annotated (LVIS)
     )
+    mask_sources: tuple[str, ...] = (
+        "human",
+    )  # and sam: what `avs-train segment` drew where there are boxes alone
+    min_predicted_iou: float = number(0.88, 0, 1)  # of masks by sam: how good it thinks that they are
+    min_stability: float = number(0.95, 0, 1)  # of those, too: IoU of the mask cut a little tighter and wider
     crowd: bool = False  # keep masks of a crowd (LVIS iscrowd)
     group_of: bool = False  # keep boxes drawn around a group (Open Images IsGroupOf)
     depiction: bool = False  # keep drawings and toys (Open Images IsDepiction)
@@ -127,7 +133,7 @@ class Scene:
 @dataclass(frozen=True)
 class Shards:
     samples_per_shard: int = number(1_000, 1)
-    clips_per_shard: int = number(2_000, 1)
+    clips_per_shard: int = number(500, 1)
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,11 @@ class Recipe:
     text: str = field(default="", metadata={"internal": True})
 
     @property
+    def takes_models(self) -> bool:
+        """Whether masks of a model are taken, so that records tell who drew each."""
+        return self.select.mask_sources != (HUMAN,)
+
+    @property
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
@@ -161,7 +172,7 @@ def load(name_or_path: str) -> Recipe:
     if not path.exists() and (RECIPES / f"{name_or_path}.toml").exists():
         path = RECIPES / f"{name_or_path}.toml"
     try:
-        text = texts.read_text(str(path))
+        text = texts.read_text(str(path), texts.TOML_BYTES)
         table = tomllib.loads(text)
     except OSError as error:
         shipped = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
@@ -198,6 +209,9 @@ def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
                 f"select.min_area_fraction = {select.min_area_fraction} is above max_area_fraction = "
                 f"{select.max_area_fraction}: nothing would be kept"
             )
+        if not select.mask_sources or (unknown := sorted(set(select.mask_sources) - {HUMAN, SAM})):
+            told = ", ".join(unknown) if select.mask_sources else "none"
+            faults.append(f"select.mask_sources = {told}: take of {HUMAN}, {SAM}")
         if split.train + split.val + split.test == 0:
             faults.append("split: train, val and test are all 0; give at least one a size")
         if "scene" in table and isinstance(table["scene"], dict):
