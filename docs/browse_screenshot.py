@@ -67,7 +67,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("docs/browse.png"))
     parser.add_argument("--dataset", help="Instead of a generated one.")
-    parser.add_argument("--path", default="/?kind=mixture&kind=single&order=-area")
+    parser.add_argument("--path", default="/?kind=mixture&order=-area")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--scheme", choices=["light", "dark"], default="light")

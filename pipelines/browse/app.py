@@ -76,9 +76,11 @@ class Browser:
         ]
 
     def warm(self) -> None:
-        """Start what draws pictures, before somebody waits for it."""
+        """Start what draws pictures, and compile the templates, before somebody waits for it."""
 
         def first() -> None:
+            for name in self.templates.list_templates():
+                self.templates.get_template(name)
             with suppress(PageError, IndexError):
                 self.media.picture(self.catalogue.key(0), "drawn")
             with suppress(AvsError, OSError):
