@@ -21,6 +21,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
         "fetch": "Download what a recipe's categories need: annotations, photos, masks, clips.",
         "import": "Turn AVSBench or AVS-Synthetic in its official folders into shards.",
         "index": "Read corpora into Parquet tables of masks and clips.",
+        "judge": "Look at samples drawn by chance, and say how many of a dataset are right.",
         "match": "Propose which things that can be seen make which sounds.",
         "plan": "Say what a build will take: samples, bytes, hours, and the step that limits.",
         "publish": "Publish an immutable version to a folder, S3, GCS or the Hugging Face Hub.",

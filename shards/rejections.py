@@ -58,6 +58,8 @@ class Reason(StrEnum):
     NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
     OVER_SPLIT_SIZE = "over_split_size"
     SPLIT_LEAK = "split_leak"  # its video is in a split that is measured too, and --leaks drop was asked
+    # exclude
+    JUDGED_BAD = "judged_bad"  # people looked at it and found it wrong (`select.exclude`)
     # takedown, profile
     TAKEN_DOWN = "taken_down"  # removed on request, after it was published
     # merge

@@ -28,14 +28,18 @@ FUNNEL = (
     ("select", "masks"),
     ("index", "clips"),
     ("categorize", "clips"),
+    ("exclude", "clips"),
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),
-    *((stage, "samples") for stage in ("merge", "cap", "limit", "split", "trim", "pair", "shard")),
+    *((stage, "samples") for stage in ("merge", "exclude", "cap", "limit", "split", "trim", "pair", "shard")),
 )
 FUNNEL_OF_SCENES = (
-    *FUNNEL[: FUNNEL.index(("cap", "samples"))],
-    *((stage, "samples") for stage in ("cap", "split", "compose", "limit", "trim", "pair", "shard")),
+    *FUNNEL[: FUNNEL.index(("exclude", "samples"))],
+    *(
+        (stage, "samples")
+        for stage in ("cap", "split", "compose", "exclude", "limit", "trim", "pair", "shard")
+    ),
 )
 EMPTY = "empty.txt"  # below the work folder: why a build came to no sample
 Counts = dict[tuple[str, str, str, str], int]  # (stage, unit, "in" | "kept" | reason, category) -> items

@@ -39,8 +39,9 @@ def command(dataset: str, out: str | None, samples: int) -> None:
 
     stages = {"Reading tables": "", "Drawing plots": "plots", "Reading samples": "samples"}
     with Display(f"Draw {dataset}", stages) as display:
+        from pipelines.judge.quality import beside
         from pipelines.stats import write_stats
 
-        page = write_stats(dataset, out, samples, display.show)
+        page = write_stats(dataset, out, samples, display.show, beside(dataset))
     terminal.out(page)
     terminal.say(f"To look at its samples: avs-data browse {shlex.quote(dataset)}")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.judge.quality import Quality, interval, sentences
+from pipelines.judge.results import PUBLISHED
 from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
 from pipelines.recipes import recipe
@@ -48,6 +50,7 @@ class Facts:
     has_availability: bool
     kinds: dict[str, int]  # samples per kind, of scenes
     mask_sources: dict[str, int]  # samples by who drew their masks, where the dataset tells
+    quality: Quality | None  # what people found who looked at samples; None: nobody did
 
     @property
     def samples(self) -> int:
@@ -98,6 +101,7 @@ def card(facts: Facts) -> str:
         _head(facts),
         _loading(facts),
         _composition(facts),
+        _quality(facts),
         _making(facts),
         _licences(facts),
         _limits(facts),
@@ -277,6 +281,20 @@ def _composition(facts: Facts) -> str:
         drawn = ", ".join(f"{name or 'no mask'} ({number:,})" for name, number in facts.mask_sources.items())
         told.append(f"Masks were drawn by: {drawn}; nobody has judged those of the model, sam.")
     return f"## What is in it\n\n{' '.join(told)}\n\n" + "\n".join(table) + "\n"
+
+
+def _quality(facts: Facts) -> str:
+    found = facts.quality
+    text = "## How good it is\n\n" + " ".join(map(cell, sentences(found))) + "\n"
+    if found is None or found.overall is None:
+        return text
+    table = ["| stratum | samples | judged | right (95 % interval) |", "|---|---:|---:|---:|"]
+    table += [
+        f"| {cell(name)} | {counts.population:,} | {counts.told:,} | {interval(told)} |"
+        for name, (counts, told) in found.strata.items()
+        if told
+    ]
+    return text + "\n" + "\n".join(table) + f"\n\n`{PUBLISHED}` has every judgement.\n"
 
 
 def _making(facts: Facts) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from pipelines.judge.quality import sentences
 from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.card import Facts
 from pipelines.publish.edition import File
@@ -123,6 +124,7 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         "citeAs": f"{facts.manifest.name}, version {facts.version}, recipe sha256 {facts.manifest.recipe['sha256']}; "
         + "; ".join(f"{work['title']}, {work['year']}" for work in facts.works),
         "isBasedOn": [work["url"] for work in facts.works],
+        "rai:dataAnnotationAnalysis": sentences(facts.quality),
         "keywords": ["audio-visual segmentation", *facts.categories],
         "distribution": [*objects, *sets],
         "recordSet": [_splits(facts), _samples(facts), *media],

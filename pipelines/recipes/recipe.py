@@ -61,6 +61,7 @@ class Select:
     background_sounds: bool = False  # keep clips in which the corpus says that something else is heard more
     image_licences: tuple[str, ...] = ()  # none named: any, unknown too
     audio_licences: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()  # CSV files of what was judged bad: URLs, or paths from the recipe's folder
     per_class_cap: int = number(0, 0)  # samples of one category; 0: no cap
     min_duration_s: float = number(1.0, 0, 10)
     max_duration_s: float = number(60.0, 0)  # of the media file; what is kept is its first 10 s at most
@@ -151,6 +152,7 @@ class Recipe:
     fetch: dict[str, Any] = field(default_factory=dict)  # read by `avs-data fetch` alone
     about: str = ""  # what `plan` and `fetch plan` say of it
     text: str = field(default="", metadata={"internal": True})
+    folder: str = field(default="", metadata={"internal": True})  # that its file lies in
 
     @property
     def takes_models(self) -> bool:
@@ -181,7 +183,7 @@ def load(name_or_path: str) -> Recipe:
         ) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
-    return parse(table, text, str(path))
+    return replace(parse(table, text, str(path)), folder=str(path.parent))
 
 
 def recorded(made: Manifest) -> Recipe | None:
