@@ -353,6 +353,8 @@ def test_it_is_guarded_and_paths_lead_nowhere(dataset: str) -> None:
         answer = page.get(path)
         assert answer.status_code == 404, path
         assert b"root:" not in answer.content
+    told = page.get(f"/sample/{'0' * 20}", headers={"accept": "text/html,*/*"})
+    assert (told.status_code, "This cannot be shown" in Words(told.text).text) == (404, True)
     for path in (
         "/?start=" + "9" * 50,
         "/?area_min=nan&q=%00",

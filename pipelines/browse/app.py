@@ -157,8 +157,14 @@ class Browser:
     def clip(self, request: Request) -> Response:
         return _ranged(self.media.clip(request.path_params["key"]), request)
 
-    def _html(self, template: str, **shown: Any) -> Response:
-        return HTMLResponse(self.templates.get_template(template).render(**shown))
+    def _html(self, template: str, status: int = 200, **shown: Any) -> Response:
+        return HTMLResponse(self.templates.get_template(template).render(**shown), status)
+
+    def _fault(self, request: Request, error: Exception, status: int) -> Response:
+        """A page for a person, JSON for a script."""
+        if "text/html" in request.headers.get("accept", ""):
+            return self._html("fault.html", status, view="fault", query=Query(), told=str(error))
+        return JSONResponse({"error": str(error)}, status)
 
     def _page(
         self, handler: Callable[[Request], Response], threads: anyio.CapacityLimiter | None = None
@@ -167,11 +173,11 @@ class Browser:
             try:
                 return handler(request)
             except (Gone, Broken, Unreadable) as error:
-                return JSONResponse({"error": str(error)}, 404)
+                return self._fault(request, error, 404)
             except Busy as error:
-                return JSONResponse({"error": str(error)}, 503)
+                return self._fault(request, error, 503)
             except (AvsError, OSError) as error:
-                return JSONResponse({"error": str(error)}, 500)
+                return self._fault(request, error, 500)
 
         async def endpoint(request: Request) -> Response:
             return await anyio.to_thread.run_sync(answer, request, limiter=threads or self._threads)
