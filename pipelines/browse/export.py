@@ -72,7 +72,7 @@ def export(
     """
     claims.apart(catalogue.dataset.url, out, "--export")
     manifest = storage.sha256(storage.join(catalogue.dataset.url, format.MANIFEST))
-    claims.claim(out, {"command": "browse", "dataset": manifest, "samples": samples}, "--export")
+    claims.claim(out, {"command": "browse", "dataset": manifest, "number": samples}, "--export")
     media = Media(catalogue, pictures)
     views = Views(catalogue, media, label_names(catalogue))
     rows = sorted(spread(catalogue.ids["key"].to_pylist(), catalogue.shown_as(), samples))
