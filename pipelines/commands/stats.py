@@ -1,5 +1,7 @@
 """`avs-data stats`: a dataset at a glance."""
 
+import shlex
+
 import click
 
 from pipelines.commands import options
@@ -42,3 +44,4 @@ def command(dataset: str, out: str | None, samples: int) -> None:
 
         page = write_stats(dataset, out, samples, display.show, beside(dataset))
     terminal.out(page)
+    terminal.say(f"To look at its samples: avs-data browse {shlex.quote(dataset)}")
