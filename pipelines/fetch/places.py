@@ -187,7 +187,9 @@ class Catalogue:
         if not stamp or not storage.exists(self._url(name)):
             return False
         try:
-            table = pq.read_table(pa.BufferReader(storage.read_bytes(self._url(name))))
+            table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(self._url(name)))).read(
+                use_threads=False
+            )
         except pa.ArrowException:  # damaged: the archive tells again
             return False
         if (table.schema.metadata or {}).get(b"stamp") != stamp.encode():

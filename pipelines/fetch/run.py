@@ -6,7 +6,6 @@ import fcntl
 import io
 import os
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Access, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
-from pipelines.fetch.workers import Done, Tally, Task, Workers
+from pipelines.fetch.workers import Done, Tally, Task, Workers, steady_clock
 from pipelines.recipes.recipe import Recipe
 from shards import storage, tables
 from shards.errors import AvsError
@@ -107,9 +106,10 @@ class Fetch:
         recorder: clips.Recorder | None = None,
         accept_drift: bool = False,
         watch: Watch = lambda stage, totals, tally: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self._options, self._ledger, self._watch, self._clock = options, ledger, watch, clock
+        self._options, self._ledger, self._watch = options, ledger, watch
+        self._clock = clock or steady_clock()
         self.store = Store(corpora)
         self._access, self._accept_drift = access, accept_drift
         self._client = Client(stall_s=options.stall_s)
@@ -291,8 +291,12 @@ class Fetch:
         """
         rules, now = self._options.youtube, self._clock()
         sounds = [f"{name}:" for name in registry.names("sounds")]
-        used = sum(self._ledger.count_since(one, now - HOUR_S) for one in sounds) / len(self._access)
-        tokens = rules.videos_per_hour - used
+        used, later = (
+            sum(self._ledger.count_since(one, at) for one in sounds) / len(self._access)
+            for at in (now - HOUR_S, now)
+        )
+        # What a clock wrote that has been set back since may be of this hour, and is no more than an hour allows.
+        tokens = rules.videos_per_hour - (used - later) - min(later, rules.videos_per_hour)
         sessions = [
             Session(
                 number,

@@ -103,6 +103,14 @@ def judge(
     return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, next_at, 0, "", tool)
 
 
+def steady_clock() -> Callable[[], float]:
+    """Seconds since 1970 as the system's clock has them now, going on evenly when that clock is set."""
+    # The first goes on while the machine sleeps.
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    ahead = time.time() - time.clock_gettime(source)
+    return lambda: ahead + time.clock_gettime(source)
+
+
 class Stopped(BaseException):
     """All is to end, as after Ctrl-C."""
 
