@@ -70,9 +70,16 @@ def stats(address: str) -> dict[str, Any]:
 
 class Site:
     def __init__(
-        self, root: str, rates: dict[str, float], seed: int, stall_s: float, latency_s: float
+        self,
+        root: str,
+        rates: dict[str, float],
+        seed: int,
+        stall_s: float,
+        latency_s: float,
+        bytes_per_s: float,
     ) -> None:
         self.root, self.rates, self.seed, self.stall_s, self.latency_s = root, rates, seed, stall_s, latency_s
+        self.bytes_per_s = bytes_per_s
         self.cache: dict[str, bytes | None] = {}
         self.seen: dict[str, int] = {}
         self.open = self.peak = 0
@@ -145,8 +152,12 @@ class Site:
             writer.write(self.head(status, path, len(body), extra))
             if method != "HEAD":
                 cut = number == 1 and fault == "once_truncated"
-                writer.write(body[: len(body) // 2] if cut else body)
-                await writer.drain()
+                body = body[: len(body) // 2] if cut else body
+                at_once = int(self.bytes_per_s / 10) or len(body) or 1
+                for at in range(0, len(body), at_once):
+                    writer.write(body[at : at + at_once])
+                    await writer.drain()
+                    await asyncio.sleep(0.1 if self.bytes_per_s else 0)
                 return not cut
             return True
         finally:
@@ -186,12 +197,18 @@ def main() -> None:
         "--stall-s", type=float, default=60.0, help="how long a stalled answer hangs before it is cut"
     )
     parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--bytes-per-s", type=float, default=0.0, help="of each connection; 0: no limit")
     parser.add_argument("--keep", action="store_true", help="stay when standard input closes")
     options = parser.parse_args()
     if not options.keep:  # a test that dies takes its site with it
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     site = Site(
-        os.path.realpath(options.root), options.rates, options.seed, options.stall_s, options.latency_s
+        os.path.realpath(options.root),
+        options.rates,
+        options.seed,
+        options.stall_s,
+        options.latency_s,
+        options.bytes_per_s,
     )
     asyncio.run(serve(site, options.port))
 
