@@ -15,8 +15,8 @@ from typing import Any
 
 from avs_train import run_state
 from avs_train.model_config import ModelConfig
-from shards import storage
 from shards.errors import AvsError
+from shards.text import TextError, read_toml
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -264,9 +264,9 @@ def _find(name_or_path: str) -> Path:
 
 def _composed(path: Path, faults: list[str], above: tuple[Path, ...]) -> dict[str, Any]:
     try:
-        values = tomllib.loads(storage.read_bytes(str(path)).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"no TOML: {error}"]) from error
+        values = read_toml(str(path))
+    except TextError as error:
+        raise ConfigError(str(path), [str(error)]) from error
     base = values.pop("base", None)
     if base is None:
         return values

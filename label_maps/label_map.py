@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from label_maps.kinds import NO_KINDS, Kinds
 from label_maps.links import SIDES, SOURCES, Link, Source, to_csv
 from shards import storage
 from shards.errors import AvsError
+from shards.text import TextError, read_toml
 
 _FOLDER = Path(__file__).parent
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
@@ -265,8 +265,8 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _read_about(path: Path, stem: str, faults: list[BrokenRule]) -> dict[str, Any]:
     try:
-        about = tomllib.loads(storage.read_bytes(str(path)).decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        about = read_toml(str(path))
+    except TextError as error:
         faults.append(BrokenRule(0, path.name, str(error), "must be TOML in UTF-8", "repair the file"))
         return {}
     for key in _KEYS:

@@ -79,7 +79,9 @@ def _layout(name: str, table: pa.Table, made: Manifest) -> Iterator[str]:
             else "not the manifest's shards, each once and in its order"
         )
         return
-    sizes = {extension: table[f"{column(extension)}_size"].to_numpy() for extension in _members(name, made)}
+    members = _members(name, made)
+    sizes = {extension: table[f"{column(extension)}_size"].to_numpy() for extension in members}
+    offsets = {extension: table[f"{column(extension)}_offset"].to_numpy() for extension in members}
     for extension, size in sizes.items():
         if ((size < 0) | (size > format.MAX_BYTES[extension])).any():
             yield f"a {extension} of {size[np.argmax((size < 0) | (size > format.MAX_BYTES[extension]))]:,} bytes"
@@ -99,7 +101,7 @@ def _layout(name: str, table: pa.Table, made: Manifest) -> Iterator[str]:
         )
         for place, extension in enumerate(sizes):
             wanted = ends[:, place] - blocks[extension][inside] + format.BLOCK
-            found = table[f"{column(extension)}_offset"].to_numpy()[inside]
+            found = offsets[extension][inside]
             if (found != wanted).any():
                 row = int(np.argmax(found != wanted))
                 yield (

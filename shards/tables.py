@@ -70,8 +70,11 @@ def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | Non
         most = _TEXT_AT_LEAST + _TEXT_PER_BYTE * file.seek(0, os.SEEK_END)
         _check_size(url, found.metadata, most)
         found = pq.ParquetFile(file, metadata=found.metadata, read_dictionary=_texts(found.metadata))
-        # Arrow's threads over a Python file may abort the interpreter as it exits.
-        table = found.read(names, use_threads=False)
+        # Arrow's threads over a Python file may abort the interpreter as it exits; lists of dictionaries come by group.
+        groups = [
+            found.read_row_group(group, names, use_threads=False) for group in range(found.num_row_groups)
+        ]
+        table = pa.concat_tables(groups) if groups else found.read(names, use_threads=False)
         if sum(map(_text_bytes, table.columns)) > most:
             raise TableError(
                 f"{url} has texts of more than {most >> 20} MiB in all: it is no table of this project"

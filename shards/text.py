@@ -10,18 +10,20 @@ from typing import Any
 from shards import storage
 from shards.errors import AvsError
 
+TOML_BYTES = 4 << 20  # at most, of a recipe, a configuration, the page of a label map
+
 
 class TextError(AvsError, ValueError):
     """A file that is not the text it should be; the message says which, where, and what to do."""
 
 
-def read_text(url: str) -> str:
-    """The text of a file at a path or URL.
+def read_text(url: str, most: int = storage.WHOLE) -> str:
+    """The text of a file of at most so many bytes at a path or URL.
 
     Raises:
-        TextError: not UTF-8, or binary. OSError: no such file.
+        TextError: not UTF-8, or binary. TooLarge: it has more bytes. OSError: no such file.
     """
-    return decoded(storage.read_bytes(url), url)
+    return decoded(storage.read_small(url, most), url)
 
 
 def decoded(data: bytes, name: str) -> str:
@@ -95,10 +97,10 @@ def read_rows(
 def read_toml(url: str) -> dict[str, Any]:
     """
     Raises:
-        TextError: no TOML in UTF-8. OSError: no such file.
+        TextError: no TOML in UTF-8. TooLarge: more than TOML_BYTES. OSError: no such file.
     """
     try:
-        return tomllib.loads(read_text(url))
+        return tomllib.loads(read_text(url, TOML_BYTES))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TextError(f"{url} is not TOML: {error}") from error
 

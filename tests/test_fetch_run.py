@@ -31,7 +31,12 @@ OPTIONS = {"stall_s": 0.7, "youtube": {"videos_per_hour": 360_000.0, "burst": 10
 
 @pytest.fixture(scope="module")
 def site_root(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("site")
+    return write_site(tmp_path_factory.mktemp("site"))
+
+
+def write_site(root: Path) -> Path:
+    """Photos, recordings and an archive of masks below `root`."""
+    root.mkdir(exist_ok=True)
     for number in range(20):
         (root / f"{number}.jpg").write_bytes(media.photo(number))
     for number in range(3):

@@ -87,6 +87,16 @@ def test_a_table_of_other_types_is_refused(copy: Path) -> None:
             Dataset(str(copy)).table(columns=["key"])
 
 
+def test_lists_in_several_row_groups_are_read(tmp_path: Path) -> None:
+    from shards import tables
+
+    rows = pa.table({"a": [[f"mask {row}", "all"] for row in range(10)], "b": list(range(10))})
+    pq.write_table(rows, tmp_path / "a.parquet", row_group_size=4)
+    assert tables.read(str(tmp_path / "a.parquet")).equals(rows)
+    pq.write_table(rows[:0], tmp_path / "b.parquet")
+    assert tables.read(str(tmp_path / "b.parquet")).equals(rows[:0])
+
+
 @pytest.mark.parametrize("nested", [False, True], ids=["texts", "lists"])
 def test_much_in_little_is_not_unpacked(nested: bool, tmp_path: Path) -> None:
     """A megabyte of text in each of 9,000 rows takes two kilobytes of Parquet, and nine gigabytes of memory."""

@@ -161,7 +161,7 @@ def load(name_or_path: str) -> Recipe:
     if not path.exists() and (RECIPES / f"{name_or_path}.toml").exists():
         path = RECIPES / f"{name_or_path}.toml"
     try:
-        text = texts.read_text(str(path))
+        text = texts.read_text(str(path), texts.TOML_BYTES)
         table = tomllib.loads(text)
     except OSError as error:
         shipped = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
