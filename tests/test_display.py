@@ -111,14 +111,16 @@ def test_a_terminal_has_one_place_within_its_width() -> None:
         for part in ("photos", "clips [new] \x1b[31m"):
             display.show("Fetch", 5, 10, part=part, note="failures " * 20)
         drawn = display._lines().plain.splitlines()
-        assert len(drawn) == 2
+        assert len(drawn) == 3
+        assert drawn[0] == "[1/2] Fetch"
         assert all(len(line) < 80 for line in drawn)
-        assert "[new] \\x1b[31m" in drawn[1]
+        assert "[new] \\x1b[31m" in drawn[2]
         for number in range(50):
-            display.show("Fetch", 10 if number < 49 else 1, 10, part=f"file {number}")
+            display.show("Fetch", 10 if number < 49 else 1, 10, part=f"{'long/' * 20}file {number}")
         drawn = display._lines().plain.splitlines()
         assert len(drawn) < 25
-        assert "file 49" in drawn[-1]  # what still goes on keeps its place
+        assert re.fullmatch(r"━━━*╌+ +….*long/file 49: 1 of 10|  ….*long/file 49: 1 of 10", drawn[-1])
+        assert all(len(line) < 80 for line in drawn)
         display.show("Send", 5, 10)
         assert re.fullmatch(r"━{12}╌{12} \[2/2\] Send: 5 of 10", display._lines().plain)
 

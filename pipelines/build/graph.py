@@ -231,7 +231,7 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
         samples = (
             (samples | "Make room" >> beam.Map(compose.rows).with_output_types(pa.Table), known)
             | "Gather photos" >> beam.Flatten()
-            | "Bring photographs together" >> Regroup(job.parked, "component", buckets)
+            | "Bring components together" >> Regroup(job.parked, "component", buckets)
         )
     made = partial(compose.scenes, recipe=job.recipe, families=families, audible=audible)
     return (

@@ -1,7 +1,7 @@
 """Record in docs/what_you_see.md what every long command shows, on generated data.
 
     python tests/benchmarks/record_commands.py                  # all; some minutes
-    python tests/benchmarks/record_commands.py --only build     # those whose call holds the word; the page stays
+    python tests/benchmarks/record_commands.py --only build     # those whose call holds the word; others stay
 
 Each command runs twice: into a pipe, as a log has it, and on a terminal of 80 columns, of which one moment is shown.
 Needs the extra `test`, and the tests' own web site.
@@ -112,7 +112,8 @@ def map_of_few(folder: Path) -> None:
     lines = (package / "avs.csv").read_text().splitlines(keepends=True)
     (folder / "few.csv").write_text("".join(line for line in lines if not line.startswith(("dog,", "cat,"))))
     about = (package / "avs.toml").read_text()
-    (folder / "few.toml").write_text(about.replace('"dog", ', "").replace('"cat", ', ""))
+    about = about.replace('name = "avs"', 'name = "few"').replace('"dog", ', "").replace('"cat", ', "")
+    (folder / "few.toml").write_text(about)
 
 
 def audio_free(folder: Path) -> None:
@@ -255,16 +256,14 @@ def section(call: Call, folder: Path) -> str:
     log = "\n".join(shortened([f"{seconds:6.1f}  {line}".rstrip() for seconds, line in lines]))
     picture = "\n".join(moment(pictures))
     about = f"\n{call.about}\n" if call.about else ""
-    return f"\n## {words}\n{about}\n```\n{log}\n```\n```\n{picture}\n```\n"
+    return f"{call.words}\n{about}\n```\n{log}\n```\n```\n{picture}\n```\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--only", default="", help="record calls that hold this word alone; the page stays as it is"
-    )
+    parser.add_argument("--only", default="", help="record calls that hold this alone; the others stay")
     parser.add_argument("--folder", type=Path, help="work here; what is there already is used")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -274,13 +273,15 @@ def main() -> None:
         rates = {"once_503": 0.05, "gone": 0.02}
         with local_site.start(folder / "site", seed=2, bytes_per_s=25_000, rates=rates) as site:
             (folder / "fetched.toml").write_text(FETCHED.format(site=site))
-            sections = []
+            there = PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []
+            sections = {
+                call: next((one for one in there if one.startswith(f"{call.words}\n")), "") for call in CALLS
+            }
             for call in CALLS:
                 if asked.only in call.words:
-                    sections.append(section(call, folder))
-                    print(sections[-1], flush=True)
-    if not asked.only:
-        PAGE.write_text(INTRODUCTION + "".join(sections))
+                    sections[call] = section(call, folder)
+                    print(sections[call], flush=True)
+                    PAGE.write_text("\n## ".join([INTRODUCTION, *filter(None, sections.values())]))
 
 
 if __name__ == "__main__":
