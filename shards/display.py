@@ -154,6 +154,8 @@ class Display:
             begins = stage != self._stage
             if begins:
                 self._stage, self._parts = stage, {}
+            elif part and "" in self._parts:  # what stood for the stage until it said what it does
+                del self._parts[""]
             found = self._parts.get(part)
             if found is None:
                 what = self._stages.get(stage, "") if unit is None else unit

@@ -174,8 +174,8 @@ def test_a_build_says_at_once_what_it_does_and_tells_each_stage(corpora: str, tm
     assert done.returncode == 0, done.stderr
     told = done.stderr.splitlines()
     assert told[0] == f"Build demo from {corpora} and write nothing"
-    assert told[1].startswith("[1/5] Read the annotation files (lvis/")
-    assert told[2] == "[2/5] Start the workers"
+    assert told[1] == "[1/5] Read the annotation files"
+    assert "[2/5] Start the workers" in told
     numbers = [int(found[1]) for line in told if (found := re.match(r"\[(\d)/5\] ", line))]
     assert numbers == sorted(numbers)
     assert all(line.startswith("[") for line in told[1:-2]), done.stderr

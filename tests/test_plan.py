@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -227,6 +228,16 @@ def test_categories_are_told_with_the_clips_of_each_corpus():
     for category, has in before.items():
         assert made[category]["clips"]["vggsound"] == has["clips"]["vggsound"]
         assert set(has["clips"]) == {"vggsound"}
+    page = (Path(label_maps.__file__).parent / "README.md").read_text()
+    all_clips = {category: sum(has["clips"].values()) for category, has in made.items()}
+    of_vggsound = {category: has["clips"].get("vggsound", 0) for category, has in made.items()}
+    for clips, of in ((of_vggsound, "clips of VGGSound"), (all_clips, "clips of\nsome corpus")):
+        half = sorted(clips.values())[len(clips) // 2]
+        least = sum(count >= 500 for count in clips.values())
+        some = sum(count > 0 for count in clips.values())
+        assert f"{some} have {of}, half of them more than {half:,} and {least} at least 500" in page.replace(
+            " categories have", " have"
+        )
     told = run("avs_wide", "--categories")
     assert re.search(rf"dog .* {sum(made['dog']['clips'].values()):,} ", told)
 

@@ -59,6 +59,7 @@ def command(recipe_name: str, corpora: str | None, workers: int, by_category: bo
     label_map = label_map_of(loaded.labels, corpora or "", loaded.corpora)
     if corpora:
         with Display(f"Count the corpora in {corpora}", {"Read the annotation files": "bytes"}) as display:
+            display.show("Read the annotation files")
             work = workload.counted(
                 corpora,
                 label_map,

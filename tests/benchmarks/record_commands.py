@@ -231,8 +231,8 @@ def on_a_terminal(words: str, folder: Path) -> list[list[str]]:
 
 def moment(pictures: list[list[str]]) -> list[str]:
     """The picture that tells most: one with a time left, in the middle of those."""
-    for telling in (" left", "━", "["):
-        if found := [picture for picture in pictures if any(telling in line for line in picture)]:
+    for telling in (r"\[\d/\d\].* left", r"\[\d/\d\].*\d of", r"^[━╌]* .*: .*\d of", r"\[\d/\d\]"):
+        if found := [picture for picture in pictures if any(re.search(telling, line) for line in picture)]:
             return found[len(found) // 2]
     return pictures[0][:1]
 
