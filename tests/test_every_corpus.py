@@ -102,7 +102,7 @@ def test_scenes_of_photographs_that_two_corpora_describe(
             assert {link.category, *label_map.kinds.above(link.category)} & set(record["category"].split("+"))
     assert all(len(found) <= 1 for found in corpora.values())
     assert {"lvis", "coco"} <= set().union(*corpora.values())
-    assert all(seen[kind] for kind in ("single", "mixture_of_2", "off_screen", "silence", "of both")), seen
+    assert all(seen[kind] for kind in ("single", "mixture", "off_screen", "silence", "of both")), seen
 
 
 @pytest.mark.slow
