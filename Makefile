@@ -6,7 +6,7 @@ TEST_VENV := .venv-test
 CPU := $(if $(shell command -v nvidia-smi),,--torch-backend cpu)
 UV = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint constraints.txt
 
-.PHONY: help demo train-demo test fuzz test-slow lint clean
+.PHONY: help demo browse train-demo train-scenes test fuzz test-slow lint clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,11 @@ $(VENV)/.train-ready: $(VENV)/.ready
 	$(call UV,$(VENV)) --editable '.[build,train]' $(CPU) || $(call UV,$(VENV)) --editable '.[build,train]'
 	touch $@
 
+$(VENV)/.browse-ready: $(VENV)/.ready
+	@echo "Adding the packages of the page: 10 MB."
+	$(call UV,$(VENV)) --editable '.[build,review]'
+	touch $@
+
 $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Installing all packages and those of the tests into $(TEST_VENV): 7 GB; once, some minutes."
 	$(PYTHON) -m venv $(TEST_VENV)
@@ -35,6 +40,10 @@ demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corp
 	$(VENV)/bin/avs-data build demo --corpora out/demo-corpora --out out/demo --workers 2
 	$(VENV)/bin/avs-data verify out/demo
 	$(VENV)/bin/avs-data stats out/demo
+
+browse: $(VENV)/.browse-ready  ## Look at the samples of `make demo`'s dataset in a browser; builds it first.
+	@test -f out/demo/manifest.json || $(MAKE) demo
+	$(VENV)/bin/avs-data browse out/demo
 
 test: $(TEST_VENV)/.ready  ## Run the suite, all but the tests marked slow.
 	$(TEST_VENV)/bin/pytest -n 2 --dist worksteal
@@ -56,6 +65,16 @@ train-demo: $(VENV)/.train-ready  ## Train the tiny model on generated data, on 
 	$(VENV)/bin/avs-data build train_demo --corpora out/train-corpora --out out/train-data --workers 2
 	$(VENV)/bin/avs-train fit tiny --data out/train-data --out out/runs/tiny
 	$(VENV)/bin/avs-train eval out/runs/tiny --data out/train-data --robustness
+
+# A target of its own: two models take twice the time of train-demo, which is to show at once that everything works.
+train-scenes: $(VENV)/.train-ready  ## Train the tiny model on single sounds and on scenes of the same photos, and compare them.
+	$(VENV)/bin/avs-data demo-corpora --out out/train-corpora --images 700 --workers 2
+	$(VENV)/bin/avs-data build train_scenes --corpora out/train-corpora --out out/train-scenes --workers 2
+	$(VENV)/bin/avs-train fit tiny_singles --data out/train-scenes --out out/runs/tiny_singles
+	$(VENV)/bin/avs-train fit tiny_scenes --data out/train-scenes --out out/runs/tiny_scenes
+	$(VENV)/bin/avs-train eval out/runs/tiny_singles --data out/train-scenes --picture out/tiny_singles.png
+	$(VENV)/bin/avs-train eval out/runs/tiny_scenes --data out/train-scenes --picture out/tiny_scenes.png
+	$(VENV)/bin/avs-train report out/runs/tiny_singles out/runs/tiny_scenes
 
 clean:  ## Remove environments and output.
 	rm -rf $(VENV) $(TEST_VENV) out

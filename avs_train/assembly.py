@@ -32,6 +32,7 @@ from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
 from avs_train.run_folder import RunError, Saved, load_checkpoint, load_trained
 from shards.hashing import hash64
+from shards.records import RECORDING
 
 
 def open_settings(model: str, overrides: Sequence[str] = ()) -> tuple[Config, int]:
@@ -164,6 +165,31 @@ def refuse_other_classes(config: Config, split: Split) -> None:
             )
 
 
+def refuse_unfit_sound(config: Config, split: Split) -> None:
+    """That a split can be heard as the configuration asks.
+
+    Raises:
+        RunError: it cannot; says what to set.
+    """
+    if split.sound and split.sound.channels == 2 and config.audio.downmix == "refuse":
+        raise RunError(
+            f"the sound of {split.url} is stereo, and {config.name} hears mono: say audio.downmix=mean to hear the "
+            "mean of both channels, where nothing tells from which side a thing is heard; or build the dataset with "
+            "scene.sound.stereo = false"
+        )
+    if config.data.audio == "repaired" and split.name == "train" and split.scenes:
+        if RECORDING in split.counts:
+            raise RunError(
+                f"data.audio = repaired gives the sources of scenes other clips, and {split.url} has recordings, whose "
+                "sounds nobody can take apart: say data.audio=frozen"
+            )
+        if split.sound is None:
+            raise RunError(
+                f"data.audio = repaired mixes scenes anew, and the manifest of {split.url} does not say how they were "
+                "mixed: build the dataset again, or say data.audio=frozen"
+            )
+
+
 def class_names(config: Config) -> list[str]:
     """What a model tells apart, as the dataset that it was trained on calls it; empty for one that tells no classes."""
     init, number = config.train.init, max(0, config.model.classes - 1)
@@ -224,8 +250,8 @@ def open_loader(
     images: ImageEmbeddings | None = None,
 ) -> Loader:
     """A loader of one split; without `hearing`, training hears as `data.audio` says and other splits as frozen."""
+    again = hearing is None and config.data.audio == "repaired" and split.name == "train"
     if hearing is None:
-        again = config.data.audio == "repaired" and split.name == "train"
         hearing = repaired(split.clips, split.pairing_seed) if again else frozen
     files = ShardFiles(split.url, split.shards, cache_folder(config, split), int(config.data.cache_gb * 1e9))
     return Loader(
@@ -242,6 +268,7 @@ def open_loader(
         pin=device.type == "cuda",
         images=images,
         classes=bool(config.model.classes),
+        remix=again and split.scenes,
     )
 
 

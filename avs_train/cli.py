@@ -15,6 +15,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
         "fit": "Train, alone or under torchrun; the same command again resumes where it stopped.",
         "plan-experiments": "Print every run behind the paper's tables, in order.",
         "predict": "Mark what sounds in a photo, a video or a folder of frames.",
+        "segment": "Draw masks where Open Images has boxes alone, by SAM.",
         "report": "Put measured results beside the paper's tables.",
     },
 )

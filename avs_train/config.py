@@ -45,6 +45,7 @@ class AudioConfig:
     encoder: str = option("vggish", choices=("vggish", "mel_statistics"))
     checkpoint: str = ""  # VGGish weights, converted or official
     embeddings: str = ""  # table from `avs-train embed`; empty: embed each clip when it is first heard
+    downmix: str = option("refuse", choices=("refuse", "mean"))  # stereo: mean of both channels is heard
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class DataConfig:
     dataset: str = ""  # name of the dataset this configuration is for; another is refused; empty: any
     audio: str = option(
         "frozen", choices=("frozen", "repaired")
-    )  # repaired: a new clip of the category each epoch
+    )  # repaired: a new clip of the category each epoch; of scenes for each source, mixed anew
+    kinds: str = ""  # of scenes that are trained on, as "single,mixture"; empty: all
     augment: bool = False  # another part of each photo, mirrored or not, every epoch; the paper does not
     fraction: float = option(1.0, least=0.0001, most=1)  # few-shot: of the training videos
     window_shards: int = option(8, least=1)  # shards whose samples are shuffled together
@@ -80,6 +82,9 @@ class TrainConfig:
     weight_decay: float = option(0.01, least=0)
     bce_weight: float = option(1.0, least=0)  # of cross-entropy, between classes too
     iou_weight: float = option(1.0, least=0)
+    negatives: str = option(
+        "bce", choices=("bce", "bce_iou")
+    )  # loss of an empty target; losses.py says which
     precision: str = option("auto", choices=("auto", "bf16", "fp32"))  # auto: bf16 on a GPU, fp32 on a CPU
     device: str = option("auto", choices=("auto", "cuda", "cpu"))
     seed: int = 0

@@ -9,6 +9,7 @@ from shards.display import Display
 _SHOWN = {
     "train/loss": "loss {:.4f}",
     "val/mJ": "val mJ {:.4f}",
+    "val/FPR": "val FPR {:.4f}",
     "speed/images_per_s": "{:.1f} images/s",
     "speed/data_wait": "data wait {:.0%}",
     "speed/memory_gb": "{:.1f} GB",

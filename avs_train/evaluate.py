@@ -1,18 +1,19 @@
 """Measure masks over a split: every rank takes its share, every rank gets the whole result."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from avs_train import semantic_metrics
+from avs_train import scene_scores, semantic_metrics
 from avs_train.data.loader import Batch, Loader
 from avs_train.distributed import Place
 from avs_train.losses import likeliest, upsample
 from avs_train.metrics import VARIANTS, FrameScores, mean_f, mean_iou, score_frames
 from avs_train.semantic_evaluation import SemanticEvaluation, padded, padding_frames
+from shards.records import NEGATIVES, RECORDING
 
 # (image (n, 3, S, S) uint8 or embeddings (n, C, h, w), audio (n, 128) float32, true mask (n, M, M) uint8) on the
 # device -> logits (n, 1, s, s)
@@ -23,7 +24,9 @@ Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 class Evaluation:
     """All frames of a split, in the order of samples.parquet.
 
+    scores: of negatives (`shards.records.NEGATIVES`) against what could sound in the photo, if curves were asked for.
     masks: (n, ceil(s * s / 8)) uint8, predicted masks at the size of the logits, packed to bits; empty if not kept.
+    kinds, photos: kind and image id of each. scenes: the dataset lays several sounds over a photo.
     """
 
     keys: tuple[str, ...]
@@ -32,23 +35,51 @@ class Evaluation:
     scores: FrameScores
     masks: np.ndarray
     corrupt: dict[str, str]
+    kinds: tuple[str, ...]
+    photos: tuple[str, ...]
+    scenes: bool = False
+
+    @property
+    def positives(self) -> list[int]:
+        """Where something sounds that is seen."""
+        return [row for row, kind in enumerate(self.kinds) if kind not in NEGATIVES]
 
     @property
     def mj(self) -> float:
-        return mean_iou(self.scores)
+        """What selects the best checkpoint: mJ of positives."""
+        return mean_iou(self.scores.take(self.positives))
+
+    @property
+    def fpr(self) -> float | None:
+        """The share of pixels that negatives have marked, a mean over all of them; None where there is none."""
+        rows = [row for row, kind in enumerate(self.kinds) if kind in NEGATIVES]
+        return float(self.scores.marked[rows].mean()) if rows else None
 
     def summary(self) -> dict[str, Any]:
-        """mJ, mF of every variant, and both per category; plain numbers for JSON."""
-        return {
+        """mJ, mF of every variant, and both per category, all of positives; of scenes what `scene_scores` says. Plain
+        numbers for JSON."""
+        rows = self.positives
+        scores, videos = self.scores.take(rows), [self.videos[row] for row in rows]
+        told = {
             "samples": len(self.keys),
-            "mJ": self.mj,
-            "mF": {variant: mean_f(self.scores, self.videos, variant) for variant in VARIANTS},
+            "mJ": mean_iou(scores),
+            "mF": {variant: mean_f(scores, videos, variant) for variant in VARIANTS},
             "corrupt": self.corrupt,
-            "categories": {category: self._of(category) for category in sorted(set(self.categories))},
+            "categories": self._by_category(),
         }
+        if self.scenes and set(self.kinds) - {RECORDING}:
+            told["scenes"] = scene_scores.summary(self.kinds, self.photos, self.videos, self.scores)
+        return told
 
-    def _of(self, category: str) -> dict[str, Any]:
-        rows = [index for index, value in enumerate(self.categories) if value == category]
+    def _by_category(self) -> dict[str, Any]:
+        """Of each category that sounds alone."""
+        rows_of: dict[str, list[int]] = {}
+        for row, (category, kind) in enumerate(zip(self.categories, self.kinds, strict=True)):
+            if kind in ("single", RECORDING):
+                rows_of.setdefault(category, []).append(row)
+        return {category: self._of(rows_of[category]) for category in sorted(rows_of)}
+
+    def _of(self, rows: list[int]) -> dict[str, Any]:
         scores, videos = self.scores.take(rows), [self.videos[row] for row in rows]
         return {"samples": len(rows), "mJ": mean_iou(scores), "mF_dataset": mean_f(scores, videos, "dataset")}
 
@@ -94,7 +125,7 @@ def evaluate(
             parts.append(semantic_metrics.count_classes(shown, truth, classes, every))
         else:
             shown = upsample(small, truth.shape[-1])
-            parts.append(score_frames(shown, truth, curves))
+            parts.append(score_frames(shown, _measured(truth, batch, loader) if curves else truth, curves))
         if keep_masks:
             sounding = small.argmax(1) > 0 if classes else small > 0
             masks.append(np.packbits(sounding.flatten(1).cpu().numpy(), axis=1))
@@ -111,15 +142,29 @@ def evaluate(
         if keep_masks
         else np.empty((0, 0))
     )
+    kinds = tuple(sample.kind for sample in samples)
     corrupt = {key: reason for each in gathered for key, reason in each[3].items()}
     if classes:
         counts = semantic_metrics.joined(measured).take(order)
         if frames := padding_frames(sample.image_id for sample in samples):
             pads = padded(predict, loader, place.device, classes, frames)
             counts = semantic_metrics.joined([counts, pads])
-        return SemanticEvaluation(keys, counts, split.classes, kept, corrupt)
+        return SemanticEvaluation(keys, counts, split.classes, kept, corrupt, kinds)
     categories = tuple(sample.category for sample in samples)
-    return Evaluation(keys, categories, videos, _joined(measured).take(order), kept, corrupt)
+    scores = FrameScores.joined(measured).take(order)
+    photos = tuple(sample.image_id for sample in samples)
+    return Evaluation(keys, categories, videos, scores, kept, corrupt, kinds, photos, split.scenes)
+
+
+def _measured(truth: torch.Tensor, batch: Batch, loader: Loader) -> torch.Tensor:
+    """What predictions are held against: true masks, and for negatives what could sound in the photo."""
+    rows = [place for place, index in enumerate(batch.rows) if loader.split.row(index).is_negative]
+    if not rows:
+        return truth
+    objects = torch.from_numpy(loader.objects([batch.rows[row] for row in rows]))
+    truth = truth.clone()
+    truth[rows] = objects.to(truth.device)
+    return truth
 
 
 def to_device(
@@ -131,15 +176,7 @@ def to_device(
         image = loader.images.resolve(batch.stored, batch.image, device)
     else:
         image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    audio = loader.embeddings.resolve(batch.clips, batch.waveforms).to(device, non_blocking=True)
-    return image, audio, batch.mask.to(device, non_blocking=True)
-
-
-def _joined(parts: Iterable[FrameScores]) -> FrameScores:
-    found = list(parts)
-    return FrameScores(
-        *(
-            np.concatenate([getattr(part, name) for part in found])
-            for name in ("iou", "has_object", "f_sigmoid", "f_logits")
-        )
+    audio = loader.embeddings.resolve(batch.clips, batch.waveforms, keep=not loader.remix).to(
+        device, non_blocking=True
     )
+    return image, audio, batch.mask.to(device, non_blocking=True)

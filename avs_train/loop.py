@@ -15,7 +15,7 @@ from avs_train import assembly
 from avs_train.config import Config, changes, to_toml, to_values
 from avs_train.data.loader import Batch, Loader
 from avs_train.data.order import rank_part, steps_per_epoch
-from avs_train.data.samples import Split, differences, few_shot, open_split
+from avs_train.data.samples import Split, differences, few_shot, of_kinds, open_split
 from avs_train.distributed import Place
 from avs_train.evaluate import evaluate, to_device
 from avs_train.experiments import check_begins
@@ -70,7 +70,8 @@ def fit(
         SettingError: less than one global batch, or a batch the ranks cannot share.
     """
     train, device = config.train, place.device
-    split = few_shot(open_split(data, "train"), config.data.fraction)
+    whole = few_shot(open_split(data, "train"), config.data.fraction)
+    split = of_kinds(whole, [kind.strip() for kind in config.data.kinds.split(",") if kind.strip()])
     _refuse_unfit(config, split)
     validation = open_split(data, "val")
     per_epoch = steps_per_epoch(len(split), train.batch_size)
@@ -130,7 +131,7 @@ def fit(
         found = evaluate(predict, val_loader, place, batch_size=size, curves=False, on_batch=gallery.add)
         model.train()
         mj = found.mj
-        values = {"val/mJ": mj}
+        values = {"val/mJ": mj} | ({"val/FPR": found.fpr} if found.fpr is not None else {})
         display.step(state["step"], values)
         if tracker:
             from avs_train import pictures  # matplotlib, on the first rank alone
@@ -173,7 +174,9 @@ def fit(
             with _no_sync(parallel, piece is not pieces[-1]):
                 with autocast():
                     logits = parallel(assembly.ready(image[piece]), audio[piece])
-                part = weight * loss_of(logits, mask[piece], train.bce_weight, train.iou_weight)
+                part = weight * loss_of(
+                    logits, mask[piece], train.bce_weight, train.iou_weight, train.negatives
+                )
                 part.backward()
             loss += part.detach()
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
@@ -247,11 +250,7 @@ def _fitted(mask: torch.Tensor, size: int) -> Any:
 def _refuse_unfit(config: Config, split: Split) -> None:
     wanted, found, data = config.data.dataset, split.dataset, split.url
     assembly.refuse_other_classes(config, split)
-    if split.scenes and config.data.audio == "repaired":
-        raise RunError(
-            f"data.audio = repaired hears another clip of one category, and the sound of {data} is of all that sounds "
-            "at once: say data.audio=frozen"
-        )
+    assembly.refuse_unfit_sound(config, split)
     name, prefix = (each.replace("-", "_") for each in (found, wanted))
     if (
         wanted and name != prefix and not name.startswith(f"{prefix}_")

@@ -16,8 +16,8 @@ mJ is the same in all: sigmoid > 0.5, IoU per frame, mean over frames; a frame w
 negatives / pixels. A frame with an empty mask never enters a curve. Never compare numbers of two variants.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -47,19 +47,27 @@ _BETA2 = 0.3
 class FrameScores:
     """What each of n frames scores.
 
-    iou: (n,) float64. has_object: (n,) bool, the true mask is not empty. f_sigmoid, f_logits: (n, 255) float64, the
-    F measure at each threshold; (n, 0) where it was not asked for.
+    iou: (n,) float64. has_object: (n,) bool, the true mask is not empty. marked: (n,) float64, the share of all pixels
+    that is predicted. f_sigmoid, f_logits: (n, 255) float64, the F measure at each threshold; (n, 0) where it was not
+    asked for.
     """
 
     iou: np.ndarray
     has_object: np.ndarray
+    marked: np.ndarray
     f_sigmoid: np.ndarray
     f_logits: np.ndarray
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "FrameScores":
         chosen = np.asarray(rows)
+        return FrameScores(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+    @staticmethod
+    def joined(parts: Iterable["FrameScores"]) -> "FrameScores":
+        """The frames of all parts, in their order."""
+        found = list(parts)
         return FrameScores(
-            self.iou[chosen], self.has_object[chosen], self.f_sigmoid[chosen], self.f_logits[chosen]
+            *(np.concatenate([getattr(part, each.name) for part in found]) for each in fields(FrameScores))
         )
 
 
@@ -82,6 +90,7 @@ def score_frames(logits: torch.Tensor, mask: torch.Tensor, curves: bool = True) 
     return FrameScores(
         iou.cpu().numpy(),
         has_object.cpu().numpy(),
+        (predicted.sum((1, 2)).double() / truth[0].numel()).cpu().numpy(),
         *(_f_curves(each, truth) if curves else np.empty((len(truth), 0)) for each in (probability, logits)),
     )
 

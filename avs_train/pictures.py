@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,41 @@ def predictions(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, str]], p
             axis.imshow(view)
             axis.set_title(name, fontsize=9)
             axis.axis("off")
+    return _written(figure, path)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A photo under one sound: (H, W, 3) uint8, and what is marked and what should be, (H, W) bool."""
+
+    title: str
+    image: np.ndarray
+    marked: np.ndarray
+    truth: np.ndarray
+
+
+def grid(rows: Sequence[Sequence[Cell | None]], title: str, path: Path) -> np.ndarray:
+    """Draw cells as a table: what is marked stays bright, what should be has an outline.
+
+    Args:
+        path: a PNG to write.
+    Returns:
+        The picture, (H, W, 3) uint8 RGB.
+    """
+    figure = Figure(figsize=(1.75 * len(rows[0]), 0.5 + 1.95 * len(rows)))
+    axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for line, cells in zip(axes, rows, strict=True):
+        for axis, cell in zip(line, cells, strict=True):
+            axis.axis("off")
+            if cell is None:
+                continue
+            shown = overlay(cell.image, cell.marked)
+            outlines, _ = cv2.findContours(
+                cell.truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+            )
+            axis.imshow(cv2.drawContours(shown, outlines, -1, TRUTH, max(1, max(shown.shape) // 150)))
+            axis.set_title(cell.title, fontsize=8)
+    figure.suptitle(title, fontsize=10)
     return _written(figure, path)
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from avs_train.metrics import VARIANTS
+from avs_train.scene_scores import FORMULAS
 from avs_train.semantic_metrics import VARIANTS as SEMANTIC
 from shards import storage
 from shards.errors import AvsError
+from shards.records import NEGATIVES
 from shards.text import read_json
 
 PUBLISHED = Path(__file__).parent / "published.toml"
@@ -166,6 +168,10 @@ def markdown(results: Sequence[Evaluated], variant: str = "sama") -> str:
             f"| {each.config} | {each.data['dataset']} | {each.data['split']} |{_ours(each, variant)}"
             for each in others
         ]
+    if scenes := [result for result in results if "scenes" in result.summary]:
+        lines += ["", "## The same photos under several sounds", "", *FORMULAS, ""]
+        lines += _header("configuration", "data", *_SCENE_COLUMNS, "at")
+        lines += [_scenes(result) for result in scenes]
     robust = [result for result in results if result.robustness]
     if robust:
         lines += ["", "## Does the mask follow the sound?", ""]
@@ -260,6 +266,28 @@ def _robust(result: Evaluated) -> str:
     return (
         f"| {result.config} | {result.data['dataset']} {result.data['split']} | " + " | ".join(cells) + " |"
     )
+
+
+_SCENE_COLUMNS = (
+    *("mJ single", "mJ mixture", "IIoU", "success", "FPR silence", "FPR noise", "FPR off-screen"),
+    *("G-mIoU", "G-F", "G-FPR"),
+)
+
+
+def _scenes(result: Evaluated) -> str:
+    """A row of percentages; the name of the run's kinds of samples beside the configuration where it chose some."""
+    scenes = result.summary["scenes"]
+    positives, negatives, joint = scenes["positives"], scenes["negatives"], scenes.get("G", {})
+    lowest = scenes["IIoU"].get("positives", {})
+    values = [
+        *(positives.get(kind, {}).get("mJ") for kind in ("single", "mixture")),
+        *(lowest.get(name) for name in ("IIoU", "success")),
+        *(negatives.get(kind, {}).get("FPR") for kind in NEGATIVES),
+        *(joint.get(name, {}).get("all") for name in ("G-mIoU", "G-F", "G-FPR")),
+    ]
+    cells = [_number(None if value is None else 100 * value, 2) for value in values]
+    data = f"{result.data['dataset']} {result.data['split']}"
+    return f"| {result.config} | {data} | {' | '.join(cells)} | {_at(result)} |"
 
 
 def _pair(values: Sequence[float]) -> str:

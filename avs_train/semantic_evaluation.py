@@ -11,6 +11,7 @@ import torch
 from avs_train.data.loader import Loader
 from avs_train.losses import likeliest
 from avs_train.semantic_metrics import VARIANTS, ClassCounts, count_classes, per_class, summary
+from shards.records import NEGATIVES
 
 # As of `evaluate`, with logits of classes.
 Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -30,6 +31,20 @@ class SemanticEvaluation:
     classes: tuple[str, ...]
     masks: np.ndarray
     corrupt: dict[str, str]
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def fpr(self) -> float | None:
+        """As of `Evaluation`."""
+        marked = [value for found in self._negatives().values() for value in found]
+        return float(np.mean(marked)) if marked else None
+
+    def _negatives(self) -> dict[str, np.ndarray]:
+        """By kind of negatives, of each the share of its pixels that is marked as of any class."""
+        predicted = self.counts.predicted[: len(self.kinds)]
+        marked = predicted[:, 1:].sum(axis=1) / np.maximum(predicted.sum(axis=1), 1)
+        kinds = np.array(self.kinds, dtype=object)
+        return {kind: marked[kinds == kind] for kind in NEGATIVES if kind in self.kinds}
 
     @property
     def mj(self) -> float:
@@ -43,6 +58,10 @@ class SemanticEvaluation:
             "padding": len(self.counts.valid) - len(self.keys),
             "semantic": {variant: summary(self.counts, variant) for variant in VARIANTS},
             "corrupt": self.corrupt,
+            "negatives": {
+                kind: {"samples": len(marked), "FPR": float(marked.mean())}
+                for kind, marked in self._negatives().items()
+            },
             "classes": {
                 name: found
                 for name, found in zip(("background", *self.classes), per_class(self.counts), strict=True)

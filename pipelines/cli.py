@@ -12,6 +12,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
     package="pipelines.commands",
     about={
         "build": "Build a dataset from corpora: index, categorize, select, split, pair, shard.",
+        "browse": "Look at samples in a browser: photo, mask and sound, and what was dropped.",
         "corpora": "List the corpora that can be built from, and where their files go.",
         "demo-corpora": "Write small generated corpora in the official layouts.",
         "diff": "Say what changed between two datasets, by record and with the cause.",
@@ -20,6 +21,7 @@ from shards.command_line import DISTRIBUTION, CommandGroup
         "fetch": "Download what a recipe's categories need: annotations, photos, masks, clips.",
         "import": "Turn AVSBench or AVS-Synthetic in its official folders into shards.",
         "index": "Read corpora into Parquet tables of masks and clips.",
+        "judge": "Look at samples drawn by chance, and say how many of a dataset are right.",
         "match": "Propose which things that can be seen make which sounds.",
         "plan": "Say what a build will take: samples, bytes, hours, and the step that limits.",
         "publish": "Publish an immutable version to a folder, S3, GCS or the Hugging Face Hub.",

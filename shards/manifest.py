@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from shards import format, storage, tables
 from shards.errors import AvsError
+from shards.scene_sound import SoundRules
 
 
 class DatasetError(AvsError):
@@ -22,6 +23,7 @@ MAX_BYTES = 32 << 20  # of a manifest: 1,000 categories in each of 1,000 shards 
 Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Target = Literal["binary", "classes", "instances"]
+MaskSource = Literal["human", "sam"]
 Path = Annotated[str, msgspec.Meta(pattern=r"^(train|val|test|pool)/\1-[0-9]{6,12}\.tar\Z")]
 
 
@@ -95,6 +97,10 @@ class Manifest:
     held_out: tuple[HeldOutList, ...] = ()
     targets: tuple[Target, ...] = ()  # of a dataset of scenes: binary, classes, instances
     classes: tuple[str, ...] = ()  # categories by their number in KEY.classes.png, which begins with 1
+    mask_sources: tuple[
+        MaskSource, ...
+    ] = ()  # who may have drawn a mask; none named: people, and no record tells
+    sound: SoundRules | None = None  # of scenes that were mixed: how
     counts: dict[str, SplitCounts] = field(default_factory=dict)
     shards: tuple[ShardEntry, ...] = ()
     pool_shards: tuple[ShardEntry, ...] = ()
@@ -109,13 +115,17 @@ class Manifest:
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """Of its tables, by file name."""
-        return tables.schemas(self.format_version, self.targets)
+        return tables.schemas(self.format_version, self.targets, bool(self.mask_sources))
 
 
 def dump(manifest: Manifest) -> bytes:
     record = {"format": format.FORMAT, **asdict(manifest)}
     if not manifest.targets:  # what only datasets of scenes have
         del record["targets"], record["classes"]
+    if not manifest.mask_sources:  # what only those have that take masks of a model
+        del record["mask_sources"]
+    if manifest.sound is None:
+        del record["sound"]
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 

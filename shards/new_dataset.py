@@ -59,7 +59,7 @@ def complete(
     """
     ordered = sorted(paths, key=lambda path: (_ORDER.index(path.split("/")[0]), path))
     parts.sweep(out, ordered)
-    schemas = tables.schemas(about.format_version, about.targets)
+    schemas = tables.schemas(about.format_version, about.targets, bool(about.mask_sources))
     names = schemas[format.REJECTIONS].names
     slices = (slice_.select(names) for slice_ in rejections)
     dropped = write_table(out, format.REJECTIONS, schemas[format.REJECTIONS], slices)

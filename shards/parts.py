@@ -100,7 +100,8 @@ def write_shard_of(out: str, path: str, made: Iterable[Encoded], targets: Sequen
     if not written:
         storage.remove(storage.join(out, path))
     rows = [records.row(record, path, shard.members[record.key]) for record in written]
-    schema = tables.POOL if path.startswith(f"{format.POOL}/") else tables.samples(targets)
+    told = any("mask_source" in row for row in rows)
+    schema = tables.POOL if path.startswith(f"{format.POOL}/") else tables.samples(targets, told)
     return Part(path, shard.bytes, shard.sha256, pa.Table.from_pylist(rows, schema=schema))
 
 

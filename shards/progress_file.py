@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 VARIABLE = "AVS_DATA_PROGRESS"  # names the file; workers inherit it
 _EACH_S = 0.3
+_SPENT = "spent: "
 
 _open: Counter[str] = Counter()  # items of this process's table that were told before the table was done
 _pending: Counter[str] = Counter()
@@ -44,6 +45,22 @@ def table(stage: str, unit: str, taken: int, kept: int) -> None:
     what = f"{stage} {unit}"
     _pending.pop(what, None)
     (_send or tell)(what, taken - _open.pop(what, 0), kept)
+
+
+def spent(stage: str, processor_s: float, wall_s: float) -> None:
+    """A task of a stage has ended, which took so much."""
+    if _send or VARIABLE in os.environ:
+        (_send or tell)(f"{_SPENT}{stage}", round(processor_s * 1e6), round(wall_s * 1e6))
+
+
+def read_spent(path: str) -> dict[str, tuple[float, float]]:
+    """Processor and wall seconds of all tasks of each stage, in the order in which they began to end."""
+    taken, kept = read(path)
+    return {
+        what.removeprefix(_SPENT): (taken[what] / 1e6, kept[what] / 1e6)
+        for what in taken
+        if what.startswith(_SPENT)
+    }
 
 
 def read(path: str) -> tuple[Counter[str], Counter[str]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,24 +76,32 @@ class Dataset:
             raise tables.TableError(f"{url} has {fault}; make the dataset again, or get it again")
         return table if columns is None else table.select(columns)
 
-    def read_member(self, row: dict[str, Any], extension: str) -> bytes:
+    def read_member(self, row: Mapping[str, Any], extension: str) -> bytes:
         """The content of one member of a row of samples.parquet or pool.parquet, by one range read.
 
         Raises:
-            DatasetError: the shard is shorter than the table says, or holds other bytes.
+            DatasetError: the shard is shorter than the table says, or holds other bytes. FileNotFoundError: it is gone.
         """
-        name, size = column(extension), row[f"{column(extension)}_size"]
-        content = storage.read_range(storage.join(self.url, row["shard"]), row[f"{name}_offset"], size)
-        if len(content) != size:
-            raise DatasetError(
-                f"{row['shard']} is truncated: {row['key']}.{extension} has {len(content)} of {size} bytes"
-            )
-        if (found := hashlib.sha256(content).hexdigest()) != row[f"{name}_sha256"]:
-            raise DatasetError(
-                f"{row['shard']} is damaged: {row['key']}.{extension} has sha256 {found}, the table says "
-                f"{row[f'{name}_sha256']}; `avs-data verify` says what else is"
-            )
-        return content
+        return self.read_members(row, (extension,))[extension]
+
+    def read_members(self, row: Mapping[str, Any], extensions: Sequence[str]) -> dict[str, bytes]:
+        """Some members of a row, by one range read from the first of them to the last; raises as `read_member`."""
+        places = {each: (row[f"{column(each)}_offset"], row[f"{column(each)}_size"]) for each in extensions}
+        first = min(start for start, _ in places.values())
+        last = max(start + size for start, size in places.values())
+        content = storage.read_range(storage.join(self.url, row["shard"]), first, last - first)
+        found = {each: content[start - first :][:size] for each, (start, size) in places.items()}
+        for each, (_, size) in places.items():
+            if len(found[each]) != size:
+                raise DatasetError(
+                    f"{row['shard']} is truncated: {row['key']}.{each} has {len(found[each])} of {size} bytes"
+                )
+            if (sha256 := hashlib.sha256(found[each]).hexdigest()) != row[f"{column(each)}_sha256"]:
+                raise DatasetError(
+                    f"{row['shard']} is damaged: {row['key']}.{each} has sha256 {sha256}, the table says "
+                    f"{row[f'{column(each)}_sha256']}; `avs-data verify` says what else is"
+                )
+        return found
 
     def samples(self, split: str | None = None) -> Iterator[Sample]:
         """Every sample of a split (or of all) in the order of samples.parquet, each shard opened once.

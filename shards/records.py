@@ -75,6 +75,7 @@ class Mask(_Part, frozen=True):
     bbox: tuple[int, int, int, int]
     sha256: str
     exhaustive: str = ""  # yes | no: whether all objects of the category are annotated; empty: not known
+    source: str | msgspec.UnsetType = msgspec.UNSET  # human | sam | human+sam; not told where all is human
 
 
 class Audio(_Part, frozen=True):
@@ -279,6 +280,8 @@ def row(record: SampleRecord | ClipRecord, shard: str, members: Mapping[str, Mem
         "duration_s": record.audio.duration_s if record.audio else _sound(record).duration_s,
         "audio_licence": _licence(clips),
     }
+    if mask.source is not msgspec.UNSET:
+        told["mask_source"] = mask.source
     if record.scene_kind is msgspec.UNSET:
         return told
     return {

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     MASK_TOO_LARGE = "mask_too_large"
     INCOMPLETE_UNION = "incomplete_union"  # another mask of the same category and image was rejected
     NOT_EXHAUSTIVE = "not_exhaustive"  # the corpus says that not every object of the category is annotated
+    MASK_SOURCE = "mask_source"  # a model drew it, and the recipe takes those of people alone
+    MASK_UNSURE = "mask_unsure"  # the model that drew it is less sure of it than the recipe asks
     CROWD = "crowd"
     GROUP_OF = "group_of"
     DEPICTION = "depiction"
@@ -56,6 +58,8 @@ class Reason(StrEnum):
     NO_SPLIT = "no_split"  # the recipe gives no size to the split that this clip may go to
     OVER_SPLIT_SIZE = "over_split_size"
     SPLIT_LEAK = "split_leak"  # its video is in a split that is measured too, and --leaks drop was asked
+    # exclude
+    JUDGED_BAD = "judged_bad"  # people looked at it and found it wrong (`select.exclude`)
     # takedown, profile
     TAKEN_DOWN = "taken_down"  # removed on request, after it was published
     # merge

@@ -29,7 +29,7 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     Raises:
         TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
     """
-    with _bytes_of(url) as file:
+    with bytes_of(url) as file:
         found = pq.ParquetFile(file)
         if missing := [name for name in columns if name not in found.schema_arrow.names]:
             raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
@@ -37,7 +37,8 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
 
 
 @contextmanager
-def _bytes_of(url: str) -> Iterator[IO[bytes]]:
+def bytes_of(url: str) -> Iterator[IO[bytes]]:
+    """A file at a path or URL; what Arrow says of it while the block runs is a TableError."""
     with storage.open_read(url) as file:
         try:
             yield file
@@ -59,7 +60,7 @@ def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | Non
         TableError: no Parquet, cut short, other columns, or it would take far more memory than disk. OSError: no such
             file.
     """
-    with _bytes_of(url) as file:
+    with bytes_of(url) as file:
         found = pq.ParquetFile(file)
         known = found.schema_arrow.remove_metadata()
         if schema is not None and not known.equals(schema):
@@ -185,20 +186,27 @@ REJECTIONS = pa.schema(
 )
 
 
-def samples(targets: Sequence[str] = ()) -> pa.Schema:
-    """SAMPLES, with what datasets of scenes have beside it: those that have targets."""
+def samples(targets: Sequence[str] = (), mask_sources: bool = False) -> pa.Schema:
+    """SAMPLES, with what datasets of scenes (those with targets) have beside it, and who drew the mask, where told."""
+    drawn = pa.schema({"mask_source": pa.string()} if mask_sources else {})
     if not targets:
-        return SAMPLES
+        return pa.schema([*SAMPLES, *drawn])
     lists = {name: pa.list_(pa.string()) for name in ("categories", "clip_ids", "video_ids")}
     more = pa.schema({"kind": pa.string(), **lists})
     classes = _members((format.CLASSES,)) if "classes" in targets else {}
-    return pa.schema([*SAMPLES, *more, *pa.schema(classes)])
+    return pa.schema([*SAMPLES, *more, *pa.schema(classes), *drawn])
 
 
-def schemas(version: int = format.FORMAT_VERSION, targets: Sequence[str] = ()) -> dict[str, pa.Schema]:
+def schemas(
+    version: int = format.FORMAT_VERSION, targets: Sequence[str] = (), mask_sources: bool = False
+) -> dict[str, pa.Schema]:
     """The tables of a version of the format, by file name. Version 1 did not tell the unit of a rejection."""
     rejections = REJECTIONS if version > 1 else REJECTIONS.remove(REJECTIONS.get_field_index("unit"))
-    return {format.SAMPLES: samples(targets), format.POOL_TABLE: POOL, format.REJECTIONS: rejections}
+    return {
+        format.SAMPLES: samples(targets, mask_sources),
+        format.POOL_TABLE: POOL,
+        format.REJECTIONS: rejections,
+    }
 
 
 def of_unit(rejections: pa.Table | pa.RecordBatch, unit: str) -> pa.Table | pa.RecordBatch:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from real_data import DATA
 
 if TYPE_CHECKING:
+    import hub_server
     import review_world
     import s3_server
 
@@ -117,6 +118,15 @@ def s3(tmp_path: Path) -> "Iterator[s3_server.S3Server]":
     import s3_server
 
     with s3_server.serving(tmp_path / "s3") as server:
+        yield server
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> "Iterator[hub_server.HubServer]":
+    """A stand-in for the Hugging Face Hub that the client of this process knows."""
+    import hub_server
+
+    with hub_server.serving(monkeypatch) as server:
         yield server
 
 

@@ -102,13 +102,22 @@ def write_dataset(
 
 
 def write_dataset_of(
-    root: str | Path, found: list[tuple[bytes, bytes, bytes]], *, samples_per_shard: int
+    root: str | Path,
+    found: list[tuple[bytes, bytes, bytes]],
+    *,
+    samples_per_shard: int,
+    name: str = "",
+    category: str = "thing",
 ) -> str:
-    """Write a train split of given (JPEG, PNG, FLAC), each sample with a clip of its own."""
+    """Write a train split of given (JPEG, PNG, FLAC), each sample with a clip of its own.
+
+    Args:
+        name: in every id.
+    """
     made: dict[str, list[parts.Encoded]] = {}
     for i, (jpg, png, flac) in enumerate(found):
-        clip = _clip(f"gen:{i}", "train", "thing", flac, 10.0)
-        one = _sample(f"gen:{i}", "train", "thing", 0, clip, jpg, png)
+        clip = _clip(f"gen:{name}{i}", "train", category, flac, 10.0)
+        one = _sample(f"gen:{name}{i}", "train", category, 0, clip, jpg, png)
         index = format.shard_index(one[0].key, format.shard_count(len(found), samples_per_shard))
         made.setdefault(format.shard_path("train", index), []).append(one)
     return _complete(str(root), "benchmark", 0, [], made)

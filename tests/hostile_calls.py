@@ -22,9 +22,15 @@ CALLS = {
     "avs-data fetch run": "{recipe} --corpora {fetched} --only annotations --cookies {cookies}",
     "avs-data import": "avsbench {s4} --out {out}",
     "avs-data index": "--corpora {corpora} --out {out}",
+    "avs-data judge draw": "{dataset} --queue {judging} --sample 30",
+    "avs-data judge estimate": "--queue {judging}",
+    "avs-data judge export": "--queue {judging} --out {out}",
+    "avs-data judge flags": "--queue {judging} --out {out}",
+    "avs-data judge list": "--queue {judging}",
     "avs-data match": "--labels {labels} --out {out} --audio {audio}",
     "avs-data plan": "{recipe} --corpora {corpora}",
-    "avs-data publish": "{dataset} --version {version} --to {out} --corpora {fetched} --held-out {held_out} --dry-run",
+    "avs-data publish": "{dataset} --version {version} --to {out} --corpora {fetched} --held-out {held_out} "
+    "--judgements {judgements} --dry-run",
     "avs-data rehydrate": "{edition} --corpora {corpora} --out {out}",
     "avs-data review accept": "{link} --queue {queue} --reviewer {reviewer} --category {name}",
     "avs-data review agreement": "--queue {queue}",
@@ -34,6 +40,7 @@ CALLS = {
     "avs-data review import": "{proposals} --queue {queue} --map {map} --labels {labels} --index {index} --gold {gold}",
     "avs-data review list": "--queue {queue} --map {map} --impact",
     "avs-data review reject": "{link} --queue {queue} --reviewer {reviewer}",
+    "avs-data browse": "{dataset} --host {host}",
     "avs-data review serve": "--queue {queue} --map {map} --host {host}",
     "avs-data review show": "{link} --queue {queue} --map {map}",
     "avs-data review undo": "--queue {queue} --reviewer {reviewer} --decision {link}",
@@ -46,6 +53,7 @@ CALLS = {
     "avs-train fit": "{config} {override} --data {generated} --out {run_out}",
     "avs-train plan-experiments": "--table 7",
     "avs-train predict": "{photo} {sound} {override} --model {run} --out {picture}",
+    "avs-train segment": "{recipe} --corpora {corpora} --checkpoint {checkpoint}",
     "avs-train report": "{result} --out {out}",
 }
 

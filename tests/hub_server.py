@@ -11,9 +11,12 @@ import json
 import re
 import threading
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import yaml
 
 LFS_FROM = 20_000  # bytes; the real Hub decides by name and content
@@ -51,9 +54,39 @@ class HubServer(http.server.ThreadingHTTPServer):
         self.token = "hf_only_for_tests"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def add(self, repo: str, files: dict[str, bytes]) -> None:
+        """A repository with some files, as if they had been pushed."""
+        hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+        self.objects |= {hashes[path]: content for path, content in files.items()}
+        self.repositories[repo] = Repository()
+        self.repositories[repo].commit(hashes)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@contextmanager
+def serving(patch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A running server. The client reads the Hub's address when it is imported, so it is set in the module."""
+    import huggingface_hub.constants
+    import huggingface_hub.hf_api
+    import huggingface_hub.hf_file_system
+
+    server = HubServer()
+    for module in (huggingface_hub.constants, huggingface_hub.hf_api, huggingface_hub.hf_file_system):
+        for name, value in (("ENDPOINT", server.url), ("HF_HUB_DISABLE_XET", True)):
+            if hasattr(module, name):
+                patch.setattr(module, name, value)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    patch.setenv("HF_TOKEN", server.token)
+    huggingface_hub.hf_file_system.HfFileSystem.clear_instance_cache()
+    yield server
+    server.shutdown()
+    server.server_close()
+    huggingface_hub.hf_file_system.HfFileSystem.clear_instance_cache()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -3,7 +3,8 @@
 Run as a program; it prints `PORT <n>` and serves 127.0.0.1 until it is stopped or its parent closes its standard input.
 Which fault a path gets is a hash of (seed, path), so the truth of a faulty run can be computed outside: `fault_of`.
 `/@7/a.jpg` has the content of `/a.jpg` and a fault of its own: a few files can stand for many.
-One-time faults happen at a path's first request only. `/__stats__` answers JSON.
+One-time faults happen at a path's first request only; with `--by-range` every range of a path has a fault of its own.
+`/__stats__` answers JSON.
 """
 
 import argparse
@@ -69,19 +70,15 @@ def stats(address: str) -> dict[str, Any]:
 
 
 class Site:
-    def __init__(
-        self,
-        root: str,
-        rates: dict[str, float],
-        seed: int,
-        stall_s: float,
-        latency_s: float,
-        bytes_per_s: float,
-    ) -> None:
-        self.root, self.rates, self.seed, self.stall_s, self.latency_s = root, rates, seed, stall_s, latency_s
-        self.bytes_per_s = bytes_per_s
+    def __init__(self, root: str, options: argparse.Namespace) -> None:
+        self.root, self.rates, self.seed = root, options.rates, options.seed
+        self.stall_s, self.latency_s = options.stall_s, options.latency_s
+        self.by_range, self.no_ranges, self.changes = options.by_range, options.no_ranges, options.changes
+        self.bytes_per_s = options.bytes_per_s
+        self.bytes: dict[str, int] = {}
         self.cache: dict[str, bytes | None] = {}
         self.seen: dict[str, int] = {}
+        self.ranges: dict[str, int] = {}
         self.open = self.peak = 0
         self.first = self.last = 0.0
 
@@ -111,32 +108,40 @@ class Site:
         headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in lines if h)}
         path = urllib.parse.unquote(target.partition("?")[0])
         if path == "/__stats__":
-            told = {"requests": self.seen, "peak": self.peak, "busy_s": self.last - self.first}
+            told = {
+                "requests": self.seen,
+                "peak": self.peak,
+                "busy_s": self.last - self.first,
+                "bytes": self.bytes,
+            }
             body = json.dumps(told).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             return True
         self.first = self.first or time.monotonic()
-        number = self.seen[path] = self.seen.get(path, 0) + 1
+        order = self.seen[path] = self.seen.get(path, 0) + 1
+        wanted = "" if self.no_ranges else headers.get("range", "")
+        key = path + wanted if self.by_range else path
+        if self.by_range and wanted:
+            order = self.ranges[key] = self.ranges.get(key, 0) + 1
         self.open += 1
         self.peak = max(self.peak, self.open)
         try:
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
-            fault = fault_of(path, self.rates, self.seed)
+            fault = fault_of(key, self.rates, self.seed)
             body = self.content(path)
             if body is None or fault == "gone":
                 return self.plain(writer, "404 Not Found")
-            if number == 1 and fault == "once_503":
+            if order == 1 and fault == "once_503":
                 return self.plain(writer, "503 Service Unavailable")
-            if number == 1 and fault == "retry_after":
+            if order == 1 and fault == "retry_after":
                 return self.plain(writer, "429 Too Many Requests", "Retry-After: 1\r\n")
-            if number == 1 and fault == "stall":
+            if order == 1 and fault == "stall":
                 writer.write(self.head("200 OK", path, len(body)) + body[: len(body) // 2])
                 await asyncio.sleep(self.stall_s)
                 return False
             status, extra = "200 OK", ""
-            wanted = headers.get("range", "")
-            etag = hashlib.md5(re.sub(r"^/@\w+/", "/", path).encode()).hexdigest()
+            etag = self.tag(path)
             if wanted.startswith("bytes=") and headers.get("if-range", f'"{etag}"') == f'"{etag}"':
                 first, _, last = wanted[6:].partition("-")
                 if int(first) >= len(body):
@@ -151,11 +156,12 @@ class Site:
                 body = body[start:stop]
             writer.write(self.head(status, path, len(body), extra))
             if method != "HEAD":
-                cut = number == 1 and fault == "once_truncated"
-                body = body[: len(body) // 2] if cut else body
-                at_once = int(self.bytes_per_s / 10) or len(body) or 1
-                for at in range(0, len(body), at_once):
-                    writer.write(body[at : at + at_once])
+                cut = order == 1 and fault == "once_truncated"
+                sent = body[: len(body) // 2] if cut else body
+                self.bytes[path] = self.bytes.get(path, 0) + len(sent)
+                at_once = int(self.bytes_per_s / 10) or len(sent) or 1
+                for at in range(0, len(sent), at_once):
+                    writer.write(sent[at : at + at_once])
                     await writer.drain()
                     await asyncio.sleep(0.1 if self.bytes_per_s else 0)
                 return not cut
@@ -164,9 +170,13 @@ class Site:
             self.open -= 1
             self.last = time.monotonic()
 
+    def tag(self, path: str) -> str:
+        changed = bool(self.changes) and self.seen.get(path, 0) > self.changes
+        return hashlib.md5(f"{re.sub(r'^/@[0-9a-z]+/', '/', path)} {changed}".encode()).hexdigest()
+
     def head(self, status: str, path: str, length: int, extra: str = "") -> bytes:
         kind = TYPES.get(os.path.splitext(path)[1], "application/octet-stream")
-        etag = hashlib.md5(re.sub(r"^/@\w+/", "/", path).encode()).hexdigest()
+        etag = self.tag(path)
         return (
             f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
             f'Accept-Ranges: bytes\r\nETag: "{etag}"\r\n{extra}\r\n'
@@ -198,19 +208,16 @@ def main() -> None:
     )
     parser.add_argument("--latency-s", type=float, default=0.0)
     parser.add_argument("--bytes-per-s", type=float, default=0.0, help="of each connection; 0: no limit")
+    parser.add_argument("--by-range", type=json.loads, default=False, help="JSON: true or false")
+    parser.add_argument("--no-ranges", type=json.loads, default=False, help="JSON: true to ignore ranges")
+    parser.add_argument(
+        "--changes", type=int, default=0, help="requests to a path after which its content counts as another"
+    )
     parser.add_argument("--keep", action="store_true", help="stay when standard input closes")
     options = parser.parse_args()
     if not options.keep:  # a test that dies takes its site with it
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    site = Site(
-        os.path.realpath(options.root),
-        options.rates,
-        options.seed,
-        options.stall_s,
-        options.latency_s,
-        options.bytes_per_s,
-    )
-    asyncio.run(serve(site, options.port))
+    asyncio.run(serve(Site(os.path.realpath(options.root), options), options.port))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import sys
 
 from starlette.testclient import TestClient
 
-from pipelines.review.renderers import Renderers
+from pipelines.pages.renderers import Renderers
+from pipelines.pages.security import Guard
+from pipelines.review.render import tile
 from pipelines.review.server.app import REVIEWER_COOKIE, Settings, build_app
 
-RENDERERS = Renderers()  # of all apps in this process: they take a second to start
+RENDERERS = Renderers(tile)  # of all apps in this process: they take a second to start
 BASE = "http://127.0.0.1:8710"
 
 
@@ -45,10 +47,8 @@ def served(world, token=False, named=True):
 def browser(world, reviewer="anna", token=None, base=BASE, origin=BASE):
     """A client of the app with the cookie that `reviewer` has after giving a name."""
     names = ("localhost", "127.0.0.1", "::1")
-    settings = Settings(world.queue_path, world.map_path, world.corpora, names, token)
-    client = TestClient(
-        build_app(settings, RENDERERS), base_url=base, headers={"origin": origin} if origin else {}
-    )
+    app = build_app(Settings(world.queue_path, world.map_path, world.corpora), RENDERERS)
+    client = TestClient(Guard(app, names, token), base_url=base, headers={"origin": origin} if origin else {})
     if reviewer:
         client.cookies.set(REVIEWER_COOKIE, reviewer)
     return client

@@ -76,6 +76,7 @@ def planned_sample(clip: dict[str, Any]) -> dict[str, Any]:
             "width": WIDTH, "height": HEIGHT, "licence": "cc-by-2.0", "licence_url": None, "author": None,
             "mask_ids": ["lvis:1_1", "lvis:1_2"], "label_corpora": ["lvis"],
             "label_ids": ["378"], "labels": ["dog"], "exhaustive": True,
+            "mask_source": "human",
             "counts": coco_mask.encode(mask)["counts"],
             "area_px": area, "area_fraction": area / mask.size, "bbox_x": 6, "bbox_y": 4, "bbox_w": 25, "bbox_h": 10,
             **heard}  # fmt: skip

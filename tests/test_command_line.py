@@ -105,7 +105,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_wrong_calls_say_what_there_is() -> None:
     unknown = call(main, "bild")
     assert unknown.exit_code == 2
-    assert "no command 'bild'; there are build, corpora, demo-corpora," in unknown.stderr
+    assert "no command 'bild'; there are browse, build, corpora," in unknown.stderr
     missing = call(main, "build", "demo")
     assert missing.exit_code == 2
     assert missing.stderr.count("\n") == 1

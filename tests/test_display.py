@@ -240,7 +240,7 @@ def test_json_is_all_that_stdout_holds(corpora: str, dataset: str, tmp_path: Pat
     key = "lvis" if Path(corpora, "lvis").exists() else "open_images"
     calls = {
         "index": ["--corpora", corpora, "--out", tmp_path / "index"],
-        "build": ["demo", "--corpora", corpora, "--out", tmp_path / "out", "--dry-run"],
+        "build": ["demo", "--corpora", corpora, "--out", tmp_path / "out", "--dry-run", "--profile"],
         "verify": [dataset],
         "publish": [dataset, "--version", "1.0.0", "--to", tmp_path / "to"],
         "diff": [dataset, tmp_path / "to" / "1.0.0"],
@@ -254,6 +254,7 @@ def test_json_is_all_that_stdout_holds(corpora: str, dataset: str, tmp_path: Pat
         found[name] = json.loads(done.stdout)
     assert found["index"]["corpora"][key]["rows"] > 0
     assert found["build"]["samples"]["planned"]
+    assert found["build"]["processor_and_wall_s"]["Measure masks"][0] > 0
     assert found["verify"] == {"faults": [], "rebuilt_otherwise": []}
     assert found["publish"]["state"] == "published"
     assert found["diff"]["unchanged"] > 0

@@ -73,6 +73,7 @@ def world(corpora: str, dataset: str, tmp_path_factory: pytest.TempPathFactory) 
         "imported": str(root / "imported"), "fetched": str(root / "fetched"),
         "edition": str(root / "edition" / "1.0.0"),
         "index": str(root / "index"), "proposals": str(root / "proposals.csv"), "queue": str(root / "queue.sqlite"),
+        "judging": str(root / "judge.sqlite"), "judgements": str(root / "judgements.parquet"),
         "labels": str(root / "labels"), "gold": str(root / "gold.csv"), "map": str(root / "avs.csv"),
         "config": str(root / "small.toml"), "override": "train.epochs=1", "run": str(root / "run"),
         "photo": str(root / "photo.jpg"), "sound": str(root / "sound.wav"), "result": str(root / "result.json"),
@@ -107,6 +108,8 @@ def world(corpora: str, dataset: str, tmp_path_factory: pytest.TempPathFactory) 
     for suffix in (".csv", ".toml"):
         shutil.copy(Path(label_maps.__file__).parent / f"avs{suffix}", root)
     done("avs-data", "review", "import", root / "proposals.csv", "--queue", root / "queue.sqlite")
+    done("avs-data", "judge", "draw", dataset, "--sample", 20, "--queue", values["judging"])
+    done("avs-data", "judge", "export", "--queue", values["judging"], "--out", values["judgements"])
     (root / "small.toml").write_text(
         'base = "tiny"\n[model]\nimage_size = 64\n[train]\nepochs = 1\nbatch_size = 4\nvalidate_first = false\n'
         "[data]\nworkers = 1\n"
@@ -127,7 +130,7 @@ WRITTEN = {
     "picture": "overlay.png",
     "weights": "w.safetensors",
 }
-COPIED = ("queue", "fetched", "map")  # what a call may change
+COPIED = ("queue", "judging", "fetched", "map")  # what a call may change
 
 
 def names_in(path: str) -> list[str]:

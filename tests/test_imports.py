@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import shutil
 
 import numpy as np
@@ -329,3 +330,53 @@ def test_a_folder_of_something_else_is_an_error(tmp_path):
     assert "has no column split: it must be a CSV" in run(
         "avs-synthetic", tmp_path, "--out", tmp_path, ok=False
     )
+
+
+def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
+    root, told = tmp_path / "IS3", {}
+    pixels = RNG.integers(0, 255, (96, 96, 3), np.uint8)
+    boxes = {}
+    for number, photo in enumerate(("accordion_baby_10467", "cat_train_7", "dog_7")):
+        for place, thing in enumerate(("accordion baby", "cat subwaytrain", "dog dog")[number].split()):
+            name = f"{photo}_{thing}{'2' * (number == 2) * place}"
+            told[name] = {"box": [1, 2, 3, 4], "category": thing}
+            for below in ("images", "gt_segmentation"):
+                (root / below).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / "images" / f"{name}.jpg")
+            seen = np.zeros((96, 96), np.uint8)
+            boxes[name] = (10 + 30 * place, 20, 24, 40)
+            x, y, w, h = boxes[name]
+            seen[y : y + h, x : x + w] = 255
+            Image.fromarray(seen).save(root / "gt_segmentation" / f"{name}.jpg", quality=100)
+            wav(root / "audio_waw" / f"{name}.wav", SECONDS[:32000] * (1 + place) / 2)
+    told["cat_train_7_lost"] = {"box": [], "category": "lost"}
+    listed = [{"image": f"/somewhere/{name}.jpg", **one} for name, one in told.items()]
+    out = [str(tmp_path / name) for name in ("by_name", "listed")]
+    for table_of, target in zip((told, listed), out, strict=True):
+        (root / "IS3_annotation.json").write_text(json.dumps(table_of))
+        done = CliRunner().invoke(
+            cli.main, ["import", "is3", str(root), "--out", target, "--may-drop", "0.5"]
+        )
+        assert done.exit_code == 0, done.output
+        assert verify(target) == []
+    hashes = [{entry.path: entry.sha256 for entry in Dataset(one).manifest.shards} for one in out]
+    assert hashes[0] == hashes[1]
+    dataset = Dataset(out[0])
+    samples = list(dataset.samples("test"))
+    assert {sample.record["category"] for sample in samples} == {"accordion", "baby", "cat", "subwaytrain"}
+    for sample in samples:
+        name = sample.record["mask"]["ids"][0].removeprefix("is3:")
+        assert sample.record["image"]["id"] == f"is3:{name.rpartition('_')[0]}"
+        assert tuple(sample.record["mask"]["bbox"]) == boxes[name]
+        expected, _ = soundfile.read(root / "audio_waw" / f"{name}.wav", dtype="int16")
+        np.testing.assert_array_equal(soundfile.read(io.BytesIO(sample.flac), dtype="int16")[0], expected)
+    assert len({sample.record["image"]["id"] for sample in samples}) == 2
+    rejected = {row["item"]: row["detail"] for row in dataset.table("rejections.parquet").to_pylist()}
+    assert rejected == {
+        "cat_train_7_lost": "no mask and no image and no sound of this name",
+        "dog_7": "dog_7_dog (dog), dog_7_dog2 (dog): a photo has two annotations of different categories",
+    }
+    (root / "IS3_annotation.json").write_text("[1, 2]")
+    done = CliRunner().invoke(cli.main, ["import", "is3", str(root), "--out", str(tmp_path / "none")])
+    assert done.exit_code == 1
+    assert "neither an object of annotations by name nor a list" in done.output

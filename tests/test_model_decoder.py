@@ -145,6 +145,28 @@ def test_proposals_of_points_match_upstream() -> None:
     assert_close(iou, expected_iou)
 
 
+def test_masks_of_boxes_match_upstream() -> None:
+    boxes = torch.rand(5, 4, dtype=torch.float64).sort(dim=1).values * SIDE
+    # upstream computes coordinates in float32 whatever the weights
+    prompts, _ = upstream_sam().prompt_encoder(points=None, boxes=boxes.float(), masks=None)
+    torch.testing.assert_close(
+        our_sam(upstream_sam()).prompt_encoder.boxes(boxes), prompts, atol=2e-5, rtol=0
+    )
+    upstream = upstream_sam().double()
+    ours = our_sam(upstream_sam()).double()
+    features = torch.randn(1, 64, 8, 8, dtype=torch.float64)
+    expected, expected_iou = upstream.mask_decoder(
+        features,
+        ours.prompt_encoder.positions(),
+        ours.prompt_encoder.boxes(boxes),
+        ours.prompt_encoder.no_mask().expand(5, -1, 8, 8),
+        multimask_output=False,
+    )
+    masks, iou = ours.outline(features, boxes)
+    assert_close(masks, expected)
+    assert_close(iou, expected_iou)
+
+
 def blobs(sparse: Tensor) -> tuple[Tensor, Tensor]:
     """Discs whose places, sizes and scores follow from the prompt: what a trained decoder would give."""
     shape = sparse[:, 0, :9].unflatten(1, (3, 3))

@@ -1,7 +1,5 @@
 """Publishing to the Hub through its own client, against a stand-in of its endpoints."""
 
-from collections.abc import Iterator
-
 import hub_server
 import pytest
 
@@ -13,29 +11,6 @@ from shards.reader import Dataset
 from shards.verify import verify
 
 URL = "hf://datasets/tester/avs"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.HubServer]:
-    """The client reads the Hub's address when it is imported, so it is set in the module."""
-    import huggingface_hub.constants
-    import huggingface_hub.hf_api
-    import huggingface_hub.hf_file_system
-
-    server = hub_server.HubServer()
-    for module in (huggingface_hub.constants, huggingface_hub.hf_api, huggingface_hub.hf_file_system):
-        for name, value in (("ENDPOINT", server.url), ("HF_HUB_DISABLE_XET", True)):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, value)
-    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", server.token)
-    huggingface_hub.hf_file_system.HfFileSystem.clear_instance_cache()
-    yield server
-    server.shutdown()
-    server.server_close()
-    huggingface_hub.hf_file_system.HfFileSystem.clear_instance_cache()
 
 
 def go(dataset: str, version: str, dry_run: bool = False) -> Report:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from review_page import browser
 
-from pipelines.review.render import Job, Unreadable
-from pipelines.review.renderers import Renderers
+from pipelines.pages.errors import Unreadable
+from pipelines.pages.renderers import Renderers
+from pipelines.review.render import Job, tile
 
 
 def example_ids(world, kind):
@@ -182,13 +183,13 @@ def test_a_picture_that_takes_too_long_or_too_much_ends_its_process_alone():
     large, small = (io.BytesIO() for _ in "ab")
     Image.new("RGB", (7000, 7000)).save(large, "PNG")
     Image.new("RGB", (64, 48), (200, 10, 10)).save(small, "PNG")
-    narrow = Renderers(workers=1, memory=16 << 20)
+    narrow = Renderers(tile, workers=1, memory=16 << 20)
     with pytest.raises(Unreadable, match="more than 16 MiB"):
-        narrow.tile(lambda: Job("large.png", large.getvalue()))
-    assert Image.open(io.BytesIO(narrow.tile(lambda: Job("small.png", small.getvalue())).photo)).size == (
+        narrow.picture(lambda: Job("large.png", large.getvalue()))
+    assert Image.open(io.BytesIO(narrow.picture(lambda: Job("small.png", small.getvalue())).photo)).size == (
         480,
         360,
     )
-    hasty = Renderers(workers=1, seconds=0.001)
+    hasty = Renderers(tile, workers=1, seconds=0.001)
     with pytest.raises(Unreadable, match="took over"):
-        hasty.tile(lambda: Job("large.png", large.getvalue()))
+        hasty.picture(lambda: Job("large.png", large.getvalue()))

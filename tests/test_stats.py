@@ -19,8 +19,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipelines.cli import main
+from pipelines.media.overlays import overlay
 from pipelines.stats import StatsError, write_stats
-from pipelines.stats.contact import overlay, pick
+from pipelines.stats.contact import THUMBNAIL, pick
 from pipelines.stats.summary import AREA_EDGES, DURATION_EDGES, summarise
 from shards import format
 from shards.manifest import DatasetError
@@ -179,7 +180,9 @@ def test_the_overlay_lights_the_mask_and_draws_round_it() -> None:
     Image.new("RGB", (640, 480), (120, 120, 120)).save(photo, "JPEG")
     drawn = np.zeros((480, 640), np.uint8)
     drawn[120:360, 160:480] = 255
-    picture = np.asarray(overlay(photo.getvalue(), [((255, 214, 0), Image.fromarray(drawn))])).astype(int)
+    picture = np.asarray(
+        overlay(photo.getvalue(), [((255, 214, 0), Image.fromarray(drawn))], THUMBNAIL)
+    ).astype(int)
     assert picture.shape == (240, 320, 3)
     inside, outside = picture[120, 160], picture[30, 30]
     assert inside[0] - inside[2] > 20, "tinted"

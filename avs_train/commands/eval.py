@@ -1,8 +1,9 @@
 """`avs-train eval`."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from avs_train.config import Config
     from avs_train.data.loader import Batch, Loader
     from avs_train.data.pairing import Hearing
+    from avs_train.data.samples import Split
     from avs_train.display import RunDisplay
     from avs_train.report import Evaluated
 
@@ -29,7 +31,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to measure on.",
 )
-@click.option("--robustness", is_flag=True, help="Also with swapped and with silent audio.")
+@click.option(
+    "--robustness", is_flag=True, help="Also with swapped and with silent audio; of scenes the positives."
+)
+@click.option(
+    "--picture",
+    metavar="PNG",
+    help="Of scenes: draw what is marked in six photos under each of their sounds.",
+)
 @click.option("--out", metavar="FILE", help="JSON result.  [default: beside the checkpoint]")
 @options.JSON
 def command(
@@ -38,6 +47,7 @@ def command(
     data: str,
     split: str,
     robustness: bool,
+    picture: str | None,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -47,6 +57,10 @@ def command(
     AVSBench's own size. mF comes in five variants that must not be compared with each other. A model that tells classes
     is measured by class instead, in three variants, where `avss_official` is AVSBench-semantic's own.
 
+    Of scenes, where a photo is heard in several ways, mJ and mF are of what sounds and is seen (single, mixture); of
+    silence, noise and off-screen sound the share of pixels marked (FPR) is told, kind by kind; and how low a photo's
+    mask falls over its sounds (IIoU). `avs-train report` spells the formulas out.
+
     Example: avs-train eval out/runs/tiny --data out/train-data --robustness
     """
     from avs_train.display import RunDisplay
@@ -55,7 +69,7 @@ def command(
     if peeked := configuration.of_model(model, overrides):
         configuration.check_weights(peeked)
     with RunDisplay(f"Measure {model} on the {split} split of {data}", "Measure", "samples") as display:
-        result, target = _measure(model, overrides, data, split, robustness, out, display)
+        result, target = _measure(model, overrides, data, split, robustness, picture, out, display)
     if result and as_json:
         terminal.out_json({"written": str(target), **asdict(result)})
     elif result:
@@ -68,28 +82,36 @@ def _measure(
     data: str,
     split: str,
     robustness: bool,
+    picture: str | None,
     out: str | None,
     bar: "RunDisplay",
 ) -> "tuple[Evaluated | None, Path]":
     """The result, written, and where; None on all ranks but the first."""
     from avs_train import assembly
-    from avs_train.data.samples import open_split
+    from avs_train.data.order import SettingError
+    from avs_train.data.pairing import frozen
+    from avs_train.data.samples import of_kinds, open_split
     from avs_train.distributed import joined
     from avs_train.evaluate import evaluate
     from avs_train.report import Evaluated, write_evaluated
     from avs_train.robustness import measure
+    from shards.records import NEGATIVES, RECORDING
 
     settings, step = assembly.open_settings(model, overrides)
     with joined(settings.train.device) as place:
         found = open_split(data, split)
         assembly.refuse_other_classes(settings, found)
+        assembly.refuse_unfit_sound(settings, found)
+        sounding = of_kinds(found, [kind for kind in found.counts if kind not in NEGATIVES])
+        if picture and found.counts.keys() <= {RECORDING, "single"}:
+            raise SettingError(f"--picture: {split} of {data} has no photo under several sounds")
         network = assembly.open_model(settings, place.device).eval()
         embeddings = assembly.open_embeddings(settings, place.device)
         predict = assembly.open_predict(settings, network, place.device)
         seen = 0
 
-        def open_loader(hearing: "Hearing | None" = None) -> "Loader":
-            return assembly.open_loader(settings, found, embeddings, place.device, hearing)
+        def open_loader(of: "Split", hearing: "Hearing") -> "Loader":
+            return assembly.open_loader(settings, of, embeddings, place.device, hearing)
 
         def count(batch: "Batch", shown: object) -> None:
             nonlocal seen
@@ -98,19 +120,30 @@ def _measure(
 
         bar.begin({"samples": len(found), "steps": len(found), "split": split})
         size = settings.evaluate.batch_size
-        summary = evaluate(predict, open_loader(), place, batch_size=size, on_batch=count).summary()
+        summary = evaluate(
+            predict, open_loader(found, frozen), place, batch_size=size, on_batch=count
+        ).summary()
         robust = None
         if robustness:
             robust = measure(
                 predict,
-                open_loader,
-                found,
+                partial(open_loader, sounding),
+                sounding,
                 place,
                 batch_size=size,
                 on_sound=lambda name: bar.say(f"{name} audio"),
             ).summary()
         if not place.first:
             return None, Path()
+        if picture:
+            from avs_train import scene_pictures  # matplotlib
+
+            shown = partial(open_loader, hearing=frozen)
+            title = f"{settings.name}: what it marks stays bright, what should be marked has an outline"
+            scene_pictures.draw(
+                predict, shown, found, place.device, batch_size=size, title=title, path=Path(picture)
+            )
+            bar.say(f"drawn: {picture}")
         identity = {**found.identity(), "shards": len(found.shards)}
         weights = _weights(model, settings)
         result = Evaluated(settings.name, step, identity, settings.mask_size, summary, robust, weights)
@@ -148,6 +181,8 @@ def _show(result: "Evaluated", target: Path) -> None:
             terminal.out(
                 f"{variant}: mJ {values['mJ']:.4f}, F {values['F']:.4f}, {values['seen']} classes seen"
             )
+        for kind, found in summary["negatives"].items():
+            terminal.out(f"{kind}: FPR {found['FPR']:.4f} of {found['samples']} samples")
         terminal.out(f"{summary['samples']} samples, {summary['padding']} frames of padding in avss_official")
     else:
         table = terminal.Table("category", "samples", "mJ", "mF (dataset)")
@@ -157,7 +192,13 @@ def _show(result: "Evaluated", target: Path) -> None:
             )
         terminal.console().print(table)
         variants = ", ".join(f"{name} {value:.4f}" for name, value in summary["mF"].items())
-        terminal.out(f"mJ {summary['mJ']:.4f}; mF {variants}; {summary['samples']} samples")
+        counted = f"{summary['samples']} samples"
+        if scenes := summary.get("scenes"):
+            _show_scenes(scenes)
+            counted = (
+                f"of {sum(found['samples'] for found in scenes['positives'].values())} positives of {counted}"
+            )
+        terminal.out(f"mJ {summary['mJ']:.4f}; mF {variants}; {counted}")
     if result.robustness:
         scores, same = result.robustness["mJ"], result.robustness["agreement"]
         for name in ("swapped", "silent"):
@@ -168,3 +209,27 @@ def _show(result: "Evaluated", target: Path) -> None:
     for key, reason in result.summary["corrupt"].items():
         terminal.out(f"left out, corrupt: {key}: {reason}")
     terminal.out(f"written to {target}")
+
+
+def _show_scenes(scenes: dict[str, Any]) -> None:
+    """Positives and negatives, each by kind, and how they go together."""
+    from shards import terminal
+
+    table = terminal.Table("something sounds", "samples", "mJ", "mF (dataset)")
+    for kind, found in scenes["positives"].items():
+        table.add_row(kind, str(found["samples"]), f"{found['mJ']:.4f}", f"{found['mF']:.4f}")
+    terminal.console().print(table)
+    if scenes["negatives"]:
+        table = terminal.Table("nothing seen sounds", "samples", "FPR", "marked", "mJ_silent", "mF_silent")
+        for kind, found in scenes["negatives"].items():
+            silent = [f"{found[name]:.4f}" if name in found else "-" for name in ("mJ_silent", "mF_silent")]
+            table.add_row(
+                kind, str(found["samples"]), f"{found['FPR']:.4f}", f"{found['marked']:.4f}", *silent
+            )
+        terminal.console().print(table)
+    for name, found in scenes["IIoU"].items():
+        terminal.out(
+            f"IIoU ({name}) {found['IIoU']:.4f}, success {found['success']:.4f} of {found['photos']} photos"
+        )
+    for name, values in scenes.get("G", {}).items():
+        terminal.out(f"{name}: " + ", ".join(f"{kind} {value:.4f}" for kind, value in values.items()))

@@ -10,7 +10,7 @@ import soundfile
 from shards import pictures
 from shards.errors import AvsError
 from shards.hashing import unit
-from shards.sound import RATE_HZ, WINDOW_SAMPLES, window_start
+from shards.sound import RATE_HZ, WINDOW_SAMPLES, pcm_of, window_start
 
 cv2.setNumThreads(0)  # the loader's own threads share the cores; OpenCV's would fight them
 
@@ -93,22 +93,40 @@ def classes(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
 
 
 def waveform(flac: bytes, window: int = 1) -> np.ndarray:
-    """One VGGish window of a 16 kHz mono clip.
+    """One VGGish window of a 16 kHz sound; of a stereo one the mean of both channels.
 
     Returns:
         (15600,) float32 in [-1, 1].
     """
     try:
         with soundfile.SoundFile(io.BytesIO(flac)) as file:
-            if file.samplerate != RATE_HZ or file.channels != 1:
+            if file.samplerate != RATE_HZ or file.channels not in (1, 2):
                 raise DecodeError(
-                    f"audio of {file.samplerate} Hz and {file.channels} channels, expected 16000 Hz mono"
+                    f"audio of {file.samplerate} Hz and {file.channels} channels, expected 16000 Hz, mono or stereo"
                 )
             file.seek(window_start(file.frames, window))
             samples = file.read(WINDOW_SAMPLES, dtype="float32")
     except soundfile.LibsndfileError as error:
         raise DecodeError(f"audio that does not decode: {error}") from error
-    return fill_window(samples)
+    return fill_window(_mono(samples))
+
+
+def window_of(pcm: np.ndarray, window: int = 1) -> np.ndarray:
+    """What `waveform` makes of (n,) or (n, 2) int16 once they are written as FLAC."""
+    start = window_start(len(pcm), window)
+    return fill_window(_mono(pcm[start : start + WINDOW_SAMPLES].astype(np.float32) / np.float32(32768)))
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+
+
+def clip(flac: bytes) -> np.ndarray:
+    """(n,) int16 of a clip of the pool."""
+    try:
+        return pcm_of(flac)
+    except (soundfile.LibsndfileError, ValueError) as error:
+        raise DecodeError(f"a clip that does not decode: {error}") from error
 
 
 def fill_window(samples: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 Both ways call the same encoder on one window at a time, so they give the same numbers.
 """
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -47,13 +48,20 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self._known)
 
-    def resolve(self, clip_ids: Iterable[str], waveforms: Mapping[str, np.ndarray]) -> torch.Tensor:
-        """(n, 128) float32 for n clips; those not known yet are encoded from their waveforms."""
+    def resolve(
+        self, clip_ids: Iterable[str], waveforms: Mapping[str, np.ndarray], keep: bool = True
+    ) -> torch.Tensor:
+        """(n, 128) float32 for n clips; those not known yet are encoded from their waveforms.
+
+        Args:
+            keep: remember them; not worth it for sounds that are never heard again.
+        """
+        known = self._known if keep else ChainMap({}, self._known)
         clip_ids = tuple(clip_ids)
         for clip_id in clip_ids:
-            if clip_id not in self._known:
-                self._known[clip_id] = self.encoder(torch.from_numpy(waveforms[clip_id])).detach().cpu()
-        return torch.stack([self._known[clip_id] for clip_id in clip_ids])
+            if clip_id not in known:
+                known[clip_id] = self.encoder(torch.from_numpy(waveforms[clip_id])).detach().cpu()
+        return torch.stack([known[clip_id] for clip_id in clip_ids])
 
     def save(self, path: str) -> None:
         """Write a Parquet table `clip_id`, `embedding` (128 float32), with the encoder's fingerprint."""

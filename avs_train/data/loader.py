@@ -7,7 +7,7 @@ the batch. Measured with `tests/benchmarks/bench_loader.py`.
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -20,9 +20,10 @@ from avs_train.data.embeddings import Embeddings
 from avs_train.data.image_embeddings import ImageEmbeddings, Stored
 from avs_train.data.order import epoch_order, rank_part, shard_order, steps_per_epoch
 from avs_train.data.pairing import SILENCE, Hearing, frozen
+from avs_train.data.remix import Remix
 from avs_train.data.samples import Member, Row, Split
 from avs_train.data.shard_files import ShardError, ShardFiles
-from shards import format, storage
+from shards import format, records, storage
 from shards.errors import AvsError
 from shards.sound import WINDOW_SAMPLES
 
@@ -98,6 +99,7 @@ class Loader:
         pin: put batches in page-locked memory, for a GPU.
         images: where the embeddings of photos are kept, so that they need not be decoded.
         classes: read which class each pixel is of, instead of which sound.
+        remix: give scenes other clips each epoch, mixed anew (`Remix`); `hearing` then says nothing.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class Loader:
         pin: bool = False,
         images: ImageEmbeddings | None = None,
         classes: bool = False,
+        remix: bool = False,
     ) -> None:
+        self.remix = Remix(split, self._clip) if remix else None
         self.images, self.classes = images, classes
         self.split, self.files, self.embeddings, self.hearing = split, files, embeddings, hearing
         self.size, self.mask_size, self.augment_seed = size, mask_size, augment_seed
@@ -157,6 +161,26 @@ class Loader:
         pieces = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
         requests = (_Request(step, 0, [[row] for row in piece], False) for step, piece in enumerate(pieces))
         return self._batches(requests)
+
+    def objects(self, rows: Sequence[int]) -> np.ndarray:
+        """What could sound in the photo of each row, (n, M, M) uint8, 0 or 1: the masks of the photo's single samples,
+        joined; zeros where the split has none."""
+        found = np.zeros((len(rows), self.mask_size, self.mask_size), np.uint8)
+        one = np.empty(found.shape[1:], np.uint8)
+        for place, index in enumerate(rows):
+            for member in self.split.objects.get(self.split.row(index).image_id, ()):
+                decode.mask(self.member("a mask", member), one)
+                found[place] |= one
+        return found
+
+    def _clip(self, clip_id: str) -> np.ndarray:
+        """(n,) int16 of a clip of the pool."""
+        return decode.clip(self.member(f"{clip_id}.flac", self.split.clips.members[clip_id]))
+
+    def member(self, name: str, member: Member) -> bytes:
+        """One member of any shard, fetched alone, since it is no neighbour of what else is read."""
+        url = storage.join(self.split.url, member.shard)
+        return _checked(name, storage.read_range(url, member.offset, member.size), member)
 
     def photo(self, index: int) -> np.ndarray:
         """The photo of a row as the model sees it, (S, S, 3) uint8 RGB."""
@@ -234,10 +258,10 @@ class _Filling:
     def fill(self, slot: int) -> None:
         for index in self.request.candidates[slot]:
             row = self.loader.split.row(index)
-            clip_id = self.loader.hearing(row, self.request.epoch)
+            clip_id = self._heard(row)
             try:
                 self._load(slot, row, clip_id)
-            except decode.DecodeError as error:
+            except (decode.DecodeError, records.RecordError) as error:
                 self.loader.corruption.add(row.key, str(error))
                 continue
             except ShardError:
@@ -247,19 +271,28 @@ class _Filling:
             self.slots[slot] = (index, row, clip_id)
             return
 
+    def _heard(self, row: Row) -> str:
+        """The name of what a sample hears: its clip, or a mixture of this epoch alone."""
+        if not self.loader.remix:
+            return self.loader.hearing(row, self.request.epoch)
+        return SILENCE if row.kind == "silence" else f"{row.key}@{self.request.epoch}"
+
     def _load(self, slot: int, row: Row, clip_id: str) -> None:
         images, target = self.loader.images, row.classes if self.loader.classes else row.mask
         assert target is not None  # or `classes` was not asked for
         wanted = [row.jpg, target]
         if images and self.features is not None and images.load(row.jpg.sha256, self._features[slot]):
             self.known[slot], wanted = True, [target]
-        # Members of a sample are neighbours: one read for both.
+        remixed = self.loader.remix is not None and clip_id != SILENCE
+        if remixed and row.json:
+            wanted = [*wanted, row.json]
+        # Members of a sample are neighbours: one read for all.
         begin = min(member.offset for member in wanted)
         end = max(member.offset + member.size for member in wanted)
         span = self.loader.files.read(target.shard, begin, end - begin)
 
         def content(extension: str, member: Member) -> bytes:
-            return _checked(row.key, extension, span[member.offset - begin :][: member.size], member)
+            return _checked(f"{row.key}.{extension}", span[member.offset - begin :][: member.size], member)
 
         view, seed = decode.WHOLE, self.loader.augment_seed
         if seed is not None:
@@ -270,22 +303,23 @@ class _Filling:
             decode.classes(content(format.CLASSES, target), self._masks[slot], view)
         else:
             decode.mask(content("mask.png", target), self._masks[slot], view)
-        if clip_id != SILENCE and clip_id not in self.loader.embeddings:
-            self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
-        elif clip_id == SILENCE:
+        if clip_id == SILENCE:
             self.waveforms[clip_id] = np.zeros(WINDOW_SAMPLES, dtype=np.float32)
+        elif remixed and row.json:
+            self.waveforms[clip_id] = self._remixed(row, content("json", row.json))
+        elif clip_id not in self.loader.embeddings:
+            self.waveforms[clip_id] = decode.waveform(self._flac(row, clip_id))
+
+    def _remixed(self, row: Row, json: bytes) -> np.ndarray:
+        assert self.loader.remix
+        pcm = self.loader.remix.sound(records.decode(json, records.SampleRecord), self.request.epoch)
+        return decode.waveform(self._flac(row, row.clip_id)) if pcm is None else decode.window_of(pcm)
 
     def _flac(self, row: Row, clip_id: str) -> bytes:
         if clip_id == row.clip_id:
-            return _checked(
-                row.key,
-                "flac",
-                self.loader.files.read(row.flac.shard, row.flac.offset, row.flac.size),
-                row.flac,
-            )
-        member = self.loader.split.clips.members[clip_id]
-        url = storage.join(self.loader.split.url, member.shard)
-        return _checked(clip_id, "flac", storage.read_range(url, member.offset, member.size), member)
+            content = self.loader.files.read(row.flac.shard, row.flac.offset, row.flac.size)
+            return _checked(f"{row.key}.flac", content, row.flac)
+        return self.loader.member(f"{clip_id}.flac", self.loader.split.clips.members[clip_id])
 
     def batches(self) -> Iterator[Batch]:
         """The batch; none when an evaluation's samples are all corrupt."""
@@ -311,9 +345,7 @@ class _Filling:
             )  # fmt: skip
 
 
-def _checked(key: str, extension: str, content: bytes, member: Member) -> bytes:
+def _checked(name: str, content: bytes, member: Member) -> bytes:
     if hashlib.sha256(content).hexdigest() != member.sha256:
-        raise decode.DecodeError(
-            f"{key}.{extension} in {member.shard} does not match the sha256 in the dataset's table"
-        )
+        raise decode.DecodeError(f"{name} in {member.shard} does not match the sha256 in the dataset's table")
     return content

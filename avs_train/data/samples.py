@@ -1,23 +1,29 @@
 """What is in one split: the rows of samples.parquet, the clips of pool.parquet, and what identifies both."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avs_train.data.order import SettingError
 from shards import format
 from shards.hashing import hash64
 from shards.manifest import DatasetError, ShardEntry
 from shards.pools import Pools
 from shards.reader import Dataset
-from shards.records import RECORDING
+from shards.records import NEGATIVES, RECORDING
+from shards.scene_sound import SoundRules
 
 _SAMPLE_COLUMNS = [
     "key", "sample_id", "category", "shard", "flac_offset", "flac_size", "flac_sha256", "jpg_offset", "jpg_size",
     "jpg_sha256", "mask_png_offset", "mask_png_size", "mask_png_sha256", "image_id", "clip_id", "video_id",
     "width", "height", "duration_s",
 ]  # fmt: skip
+_SCENE_COLUMNS = ["kind", "json_offset", "json_size", "json_sha256"]
 _CLASS_COLUMNS = ["classes_png_offset", "classes_png_size", "classes_png_sha256"]
 _CLIP_COLUMNS = ["clip_id", "categories", "shard", "flac_offset", "flac_size", "flac_sha256", "duration_s"]
 
@@ -37,7 +43,7 @@ class Row:
     """One sample of the table, as the loader needs it.
 
     clip_id: of the clip that KEY.flac holds; of a scene, whose sound is its own, the key. classes: its class masks,
-    None where the dataset has none.
+    None where the dataset has none. kind: `shards.records.Kind`. json: of a scene, what it is made of.
     """
 
     key: str
@@ -51,6 +57,13 @@ class Row:
     mask: Member
     flac: Member
     classes: Member | None = None
+    kind: str = "single"
+    json: Member | None = None
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether nothing that is seen sounds, so that the mask is empty."""
+        return self.kind in NEGATIVES
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,8 @@ class Clips:
 class Split:
     """One split of a dataset; rows are numbered in the order of samples.parquet (shard, key).
 
-    classes: of its class masks, the first is 1; empty where it has none. scenes: samples have sounds of their own.
+    classes: of its class masks, the first is 1; empty where it has none. scenes: samples have sounds of their own;
+    sound: how these were mixed, None where that is not known. kinds: those that were chosen, none: all.
     """
 
     url: str
@@ -90,6 +104,8 @@ class Split:
     fraction: float = 1.0
     classes: tuple[str, ...] = ()
     scenes: bool = False
+    sound: SoundRules | None = None
+    kinds: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -112,12 +128,34 @@ class Split:
             size, sha256 = value[f"{name}_size"], value[f"{name}_sha256"]
             return Member(value["shard"], value[f"{name}_offset"], size, sha256)
 
-        own = self.scenes and value["kind"] != RECORDING
+        kind = value["kind"] if self.scenes else "single"
+        own = self.scenes and kind != RECORDING
         return Row(
             value["key"], value["sample_id"], value["category"], value["image_id"],
             value["key"] if own else value["clip_id"], value["width"], value["height"],
             member("jpg"), member("mask_png"), member("flac"), member("classes_png") if self.classes else None,
+            kind, member("json") if self.scenes else None,
         )  # fmt: skip
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Samples of each kind; all are single where the dataset has no scenes."""
+        if not self.scenes:
+            return {"single": len(self)}
+        return dict(sorted(Counter(self.table.column("kind").to_pylist()).items()))
+
+    @cached_property
+    def objects(self) -> dict[str, list[Member]]:
+        """By image id the masks of what sounds alone in a photo: of its single samples."""
+        found: dict[str, list[Member]] = {}
+        if self.scenes:
+            rows = zip(
+                self.table.column("image_id").to_pylist(), self.table.column("kind").to_pylist(), strict=True
+            )
+            for index, (image_id, kind) in enumerate(rows):
+                if kind == "single":
+                    found.setdefault(image_id, []).append(self.row(index).mask)
+        return found
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint keeps to refuse other data: the content of the shards, not where they lie."""
@@ -131,6 +169,7 @@ class Split:
             "clips_hash": hash64(*sorted(self.clips.members)),
             "shards": {shard.path: shard.sha256 for shard in self.shards},
             **({"classes": list(self.classes)} if self.classes else {}),
+            **({"kinds": list(self.kinds)} if self.kinds else {}),
         }
 
 
@@ -142,7 +181,7 @@ def open_split(url: str, name: str) -> Split:
     """
     dataset = Dataset(url)
     manifest = dataset.manifest
-    scenes = ["kind"] if manifest.targets else []
+    scenes = _SCENE_COLUMNS if manifest.targets else []
     classes = _CLASS_COLUMNS if manifest.classes else []
     table = dataset.table(format.SAMPLES, [*_SAMPLE_COLUMNS, *scenes, *classes, "split"])
     table = table.filter(pc.field("split") == name).drop_columns("split").combine_chunks()
@@ -153,18 +192,41 @@ def open_split(url: str, name: str) -> Split:
     shards = tuple(shard for shard in manifest.shards if shard.split == name)
     return Split(
         dataset.url, name, manifest.name, manifest.seed, table, _clips(pool, name), shards,
-        classes=manifest.classes, scenes=bool(scenes),
+        classes=manifest.classes, scenes=bool(scenes), sound=manifest.sound,
     )  # fmt: skip
+
+
+def of_kinds(split: Split, kinds: Sequence[str]) -> Split:
+    """The samples of some kinds, `shards.records.Kind`; none named: all.
+
+    Raises:
+        SettingError: a kind of which there is none.
+    """
+    wanted = tuple(dict.fromkeys(kinds))
+    if not wanted:
+        return split
+    if missing := [kind for kind in wanted if kind not in split.counts]:
+        there = ", ".join(f"{number} {kind}" for kind, number in split.counts.items())
+        raise SettingError(
+            f"data.kinds: {split.name} of {split.url} has no {', '.join(missing)}; it has {there}"
+        )
+    if not split.scenes:
+        return split
+    return replace(
+        split, table=split.table.filter(pc.field("kind").isin(wanted)).combine_chunks(), kinds=wanted
+    )
 
 
 def few_shot(split: Split, fraction: float) -> Split:
     """The first `fraction` of a fixed shuffle of the split's videos (Table 3 of the paper).
 
-    A video is in every larger fraction too. The shuffle is the order of a hash of the video id.
+    A video is in every larger fraction too. The shuffle is the order of a hash of the video id. Of scenes, which may
+    have many videos or none, the photos are taken so.
     """
     if fraction >= 1:
         return split
-    videos = split.table.column("video_id").to_pylist()
+    column = "image_id" if split.scenes and not split.counts.keys() <= {RECORDING} else "video_id"
+    videos = split.table.column(column).to_pylist()
     ranked = sorted(set(videos), key=lambda video: hash64("few-shot", video))
     kept = set(ranked[: max(1, round(fraction * len(ranked)))])
     rows = [index for index, video in enumerate(videos) if video in kept]

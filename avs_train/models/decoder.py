@@ -53,6 +53,12 @@ class MaskDecoder(nn.Module):
         mine = tokens[:, 2 + PROPOSALS :][:, : self.classes] if self.classes else tokens[:, 1:2]
         return _masks(self.output_hypernetworks_mlps[0](mine), pixels)
 
+    def answer(self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+        """The mask for a clear prompt: logits (B, 1, 4h, 4w) and its predicted IoU (B, 1)."""
+        tokens, pixels = self._decode(image, image_pe, sparse, dense)
+        weights = self.output_hypernetworks_mlps[0](tokens[:, 1:2])
+        return _masks(weights, pixels), self.iou_prediction_head(tokens[:, 0])[:, :1]
+
     def propose(
         self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor]:

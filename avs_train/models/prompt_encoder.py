@@ -1,4 +1,4 @@
-"""SAM's prompts as far as they are used here: the positional encoding, "no mask", and points."""
+"""SAM's prompts as far as they are used here: the positional encoding, "no mask", points and boxes."""
 
 import math
 
@@ -28,7 +28,7 @@ class PromptEncoder(nn.Module):
     Args:
         grid: side of the image embedding, in tokens.
         image_size: side of the input image, in pixels.
-        points: also hold the point embeddings, for prompting with points.
+        points: also hold the point embeddings, for prompting with points and boxes.
     """
 
     def __init__(self, dim: int, grid: int, image_size: int, *, points: bool = False) -> None:
@@ -58,3 +58,8 @@ class PromptEncoder(nn.Module):
         embedded = self.pe_layer((points + 0.5) / self.image_size) + self.point_embeddings[1].weight
         no_point = self.not_a_point_embed.weight.expand(len(points), -1)
         return torch.stack([embedded, no_point], dim=1)
+
+    def boxes(self, boxes: Tensor) -> Tensor:
+        """One box a prompt: (n, 4) left, top, right, bottom in pixels -> (n, 2, dim), its first and last corner."""
+        corners = self.pe_layer((boxes.unflatten(1, (2, 2)) + 0.5) / self.image_size)
+        return corners + torch.cat([*self.point_embeddings[2:4].parameters()])

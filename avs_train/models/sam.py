@@ -47,3 +47,19 @@ class Sam(nn.Module):
         return self.mask_decoder.propose(
             features, self.prompt_encoder.positions(), sparse, self.prompt_encoder.no_mask()
         )
+
+    @torch.no_grad()
+    def outline(self, features: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """The mask of what each box of one image is around.
+
+        Args:
+            features: (1, dim, h, w) from `embed`.
+            boxes: (n, 4) left, top, right, bottom in pixels of the input image.
+
+        Returns:
+            Logits (n, 1, 4h, 4w) and predicted IoU (n, 1).
+        """
+        sparse = self.prompt_encoder.boxes(boxes)
+        return self.mask_decoder.answer(
+            features, self.prompt_encoder.positions(), sparse, self.prompt_encoder.no_mask()
+        )

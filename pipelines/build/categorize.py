@@ -12,7 +12,7 @@ from label_maps import LabelMap, Link
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import labels as corpus_labels
 from pipelines.corpora import registry
-from pipelines.recipes.recipe import Labels
+from pipelines.recipes.recipe import HUMAN, Labels
 from shards.rejections import Reason, Rejected, rejection
 from shards.tables import REJECTIONS
 
@@ -38,9 +38,14 @@ def label_map_of(labels: Labels, corpora: str = "", names: Iterable[str] = ()) -
 
 
 def categorize_masks(
-    table: pa.Table, label_map: LabelMap, taken_down: Mapping[str, str] | None = None
+    table: pa.Table,
+    label_map: LabelMap,
+    taken_down: Mapping[str, str] | None = None,
+    mask_sources: tuple[str, ...] = (HUMAN,),
 ) -> Outcome:
     """Add `category` to masks; rejected are labels that the map does not link, or not for any sample.
+
+    So are masks that the recipe does not take: a build of people's masks is the same whether a model drew more or not.
 
     Args:
         taken_down: photographs (any name) and videos that stay out -> why.
@@ -54,17 +59,23 @@ def categorize_masks(
         reason = pa.array([_why_unused(link, label_map) for link in links], pa.string())
         categories = pc.if_else(here, pc.take(category, found), categories)
         idle = pc.if_else(here, pc.take(reason, found), idle)
-    kept = pc.and_(pc.is_valid(categories), pc.is_null(idle))
+    drawn = pc.coalesce(table["mask_source"], HUMAN)
+    taken = pc.is_in(drawn, pa.array(mask_sources, pa.string()))
+    kept = pc.and_(pc.and_(pc.is_valid(categories), pc.is_null(idle)), taken)
     dropped = pc.invert(kept)
-    lost, idle = table.filter(dropped), pc.filter(idle, dropped)
+    lost, idle, taken = table.filter(dropped), pc.filter(idle, dropped), pc.filter(taken, dropped)
     reasons = pc.if_else(pc.is_valid(idle), Reason.NARROWER_SOUND.value, Reason.LABEL_NOT_IN_MAP.value)
+    reasons = pc.if_else(taken, reasons, Reason.MASK_SOURCE.value)
+    allowed = pc.binary_join_element_wise(
+        pc.filter(drawn, dropped), f"; allowed: {', '.join(mask_sources)} (select.mask_sources)", ""
+    )
     rejected = pa.table(
         {
             "stage": pa.repeat("categorize", len(lost)),
             "unit": pa.nulls(len(lost), pa.string()),
             "item": lost["mask_id"],
             "reason": reasons,
-            "detail": pc.coalesce(idle, lost["label"]),
+            "detail": pc.if_else(taken, pc.coalesce(idle, lost["label"]), allowed),
             "category": pc.filter(categories, dropped),
         },
         schema=REJECTIONS,

@@ -45,6 +45,7 @@ SOURCE = pa.struct(
         "area_px": pa.int64(),
         "bbox": pa.list_(pa.int32()),
         "exhaustive": pa.bool_(),
+        "mask_source": pa.string(),
     }
 )
 SCENES = pa.schema(

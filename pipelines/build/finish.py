@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
+from pipelines.build.scene_sound import rules
 from pipelines.build.scenes import classes
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage, tables
 from shards.claims import WORK
-from shards.manifest import HeldOutList, Manifest, MapVersion, Step, Target
+from shards.manifest import HeldOutList, Manifest, MapVersion, MaskSource, Step, Target
 from shards.tables import REJECTIONS
 
 # (stage, unit): the funnel's steps, in order.
@@ -27,14 +28,18 @@ FUNNEL = (
     ("select", "masks"),
     ("index", "clips"),
     ("categorize", "clips"),
+    ("exclude", "clips"),
     ("select", "clips"),
     ("split", "clips"),
     ("convert", "clips"),
-    *((stage, "samples") for stage in ("merge", "cap", "limit", "split", "trim", "pair", "shard")),
+    *((stage, "samples") for stage in ("merge", "exclude", "cap", "limit", "split", "trim", "pair", "shard")),
 )
 FUNNEL_OF_SCENES = (
-    *FUNNEL[: FUNNEL.index(("cap", "samples"))],
-    *((stage, "samples") for stage in ("cap", "split", "compose", "limit", "trim", "pair", "shard")),
+    *FUNNEL[: FUNNEL.index(("exclude", "samples"))],
+    *(
+        (stage, "samples")
+        for stage in ("cap", "split", "compose", "exclude", "limit", "trim", "pair", "shard")
+    ),
 )
 EMPTY = "empty.txt"  # below the work folder: why a build came to no sample
 Counts = dict[tuple[str, str, str, str], int]  # (stage, unit, "in" | "kept" | reason, category) -> items
@@ -101,6 +106,8 @@ def finish(
         held_out=held_out,
         targets=cast(tuple[Target, ...], recipe.scene.targets),  # the recipe's own check allows no other
         classes=classes(recipe, label_map),
+        mask_sources=cast(tuple[MaskSource, ...], recipe.select.mask_sources if recipe.takes_models else ()),
+        sound=rules(recipe) if scenes else None,
     )
     try:
         new_dataset.complete(out, about, shard_paths, partial(parts.load, out), _slices(rejections))

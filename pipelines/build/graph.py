@@ -16,6 +16,7 @@ from label_maps import LabelMap
 from pipelines.build import absence, compose, finish, merge, pair, pool, select, split
 from pipelines.build.absence import Families
 from pipelines.build.categorize import categorize_clips, categorize_masks
+from pipelines.build.exclude import Excluded, exclude_clips, exclude_samples
 from pipelines.build.samples import shard_samples
 from pipelines.build.scenes import shard_scenes
 from pipelines.build.stages import (
@@ -63,6 +64,7 @@ class Job:
     taken_down: dict[str, str] = field(
         default_factory=dict
     )  # photographs and videos that stay out, with the reason
+    excluded: Excluded = field(default_factory=Excluded)  # what people judged bad
     report: str = ""  # a dry run writes its counts here, and nothing else
 
     @property
@@ -105,9 +107,12 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
     categorized = partial(categorize_clips, label_map=job.label_map, taken_down=job.taken_down)
     selected = partial(pool.select_clips, corpora=job.corpora, rules=recipe.select, label_map=job.label_map)
     parted = partial(split.split_clips, held_out=job.held_out, seed=recipe.seed, sizes=recipe.split)
+    clips = clips | "Categorize clips" >> Apply(accounts, "categorize", "clips", categorized)
+    if job.excluded.clips:
+        out = partial(exclude_clips, excluded=job.excluded)
+        clips = clips | "Exclude clips" >> Apply(accounts, "exclude", "clips", out)
     return (
         clips
-        | "Categorize clips" >> Apply(accounts, "categorize", "clips", categorized)
         | "Select clips" >> Apply(accounts, "select", "clips", selected)
         | "Name recordings" >> beam.Map(split.name_recordings, job.near_videos).with_output_types(pa.Table)
         | "Bring recordings together" >> Regroup(job.parked, "recording", 1 + job.clips // CLIPS_PER_BUCKET)
@@ -134,7 +139,12 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
     buckets = 1 + job.masks // MASKS_PER_BUCKET
-    categorized = partial(categorize_masks, label_map=job.label_map, taken_down=job.taken_down)
+    categorized = partial(
+        categorize_masks,
+        label_map=job.label_map,
+        taken_down=job.taken_down,
+        mask_sources=recipe.select.mask_sources,
+    )
     measured = partial(select.measure, corpora=job.corpora, rules=recipe.select)
     scenes = bool(recipe.scene.targets)
     schema = select.WITH_INSTANCES if scenes else select.CANDIDATES
@@ -186,6 +196,8 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
             | "Bring photographs together" >> Regroup(job.parked, "photograph", buckets)
             | "Merge corpora" >> Apply(accounts, "merge", "samples", partial(merge.merge, whole=scenes))
         )
+    if job.excluded.samples and not scenes:
+        samples = without_bad(samples, job, accounts)
     if recipe.select.per_class_cap:
         cap = {"": recipe.select.per_class_cap}
         samples = samples | "Cap classes" >> KeepLowest(accounts, "cap", "category", cap, recipe.seed)
@@ -194,11 +206,17 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     samples = samples | "Split samples" >> Apply(accounts, "split", "samples", parted, AsSingleton(linked))
     if scenes:
         samples = compose_scenes(samples, masks, linked, job, accounts)
+        samples = without_bad(samples, job, accounts) if job.excluded.samples else samples
         samples = limited(samples, job, accounts) if job.limit else samples
     if recipe.split.exact:
         sizes = {name: getattr(recipe.split, name) for name in format.SPLITS}
         samples = samples | "Trim splits" >> KeepLowest(accounts, "trim", "split", sizes, recipe.seed)
     return samples
+
+
+def without_bad(samples: Any, job: Job, accounts: Accounts) -> Any:
+    out = partial(exclude_samples, excluded=job.excluded)
+    return samples | "Exclude samples" >> Apply(accounts, "exclude", "samples", out)
 
 
 def limited(samples: Any, job: Job, accounts: Accounts) -> Any:
@@ -231,7 +249,7 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
         samples = (
             (samples | "Make room" >> beam.Map(compose.rows).with_output_types(pa.Table), known)
             | "Gather photos" >> beam.Flatten()
-            | "Bring components together" >> Regroup(job.parked, "component", buckets)
+            | "Bring linked photographs together" >> Regroup(job.parked, "component", buckets)
         )
     made = partial(compose.scenes, recipe=job.recipe, families=families, audible=audible)
     return (

@@ -1,5 +1,6 @@
 """Runs a build's pipeline on this machine: in this process, or in several that Dask's scheduler gives tasks to."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
 from pipelines.build import fused
-from shards import processes
+from shards import processes, progress_file
 
 _PARTITIONS = 8  # in this process: more would hold less at a time, and cost a little each
 _PER_WORKER = 4  # so that none waits long for the last one
@@ -44,7 +45,7 @@ def _in_this_process(plan: fused.Plan) -> None:
     left: dict[int, list[fused.Cut]] = {number: [] for number in plan.feeders}  # what is on its way
     for stage in plan.stages:
         for partition in stage.parts(_PARTITIONS):
-            for number, cut in fused.run(stage, partition, _PARTITIONS, left).items():
+            for number, cut in _timed(stage, partition, _PARTITIONS, left).items():
                 left[number].append(cut)
         for number in stage.takes:
             waiting[number] -= 1
@@ -97,7 +98,15 @@ def run_task(
     taken = {
         number: [found[number] for found in results if number in found] for number, results in took.items()
     }
-    return stage, fused.run(stage, partition, partitions, taken)
+    return stage, _timed(stage, partition, partitions, taken)
+
+
+def _timed(stage: fused.Stage, *arguments: Any) -> dict[int, fused.Cut]:
+    """`fused.run`, which tells what it took."""
+    processor, wall = time.process_time(), time.monotonic()
+    left = fused.run(stage, *arguments)
+    progress_file.spent(stage.name, time.process_time() - processor, time.monotonic() - wall)
+    return left
 
 
 def _run_here(*arguments: Any) -> dict[int, fused.Cut]:

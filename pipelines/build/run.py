@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import label_maps
 from label_maps import LabelMap
-from pipelines.build import finish, runner
+from pipelines.build import exclude, finish, runner
 from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
@@ -61,8 +61,8 @@ def build(
         say: told in words how a cluster is doing.
 
     Raises:
-        BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError: before anything is
-            written.
+        BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError, ExcludeError:
+            before anything is written.
         BuildStopped: a store or an engine failed later; the same command resumes from there.
         NoSamples: later, too.
     """
@@ -79,19 +79,20 @@ def build(
     label_map = label_map_of(recipe.labels, options.corpora, recipe.corpora)
     classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
+    excluded = exclude.read(recipe)
     if options.dry_run:
         with tempfile.TemporaryDirectory() as folder:
-            job = _job(recipe, label_map, options, folder, held_out, lists, progress)
+            job = _job(recipe, label_map, options, folder, held_out, lists, excluded, progress)
             job = replace(job, report=storage.join(folder, "report.json"))
             if begun:
                 begun(job.masks, job.clips)
             runner.run(chosen, partial(wire, job=job), local_runner(options.workers))
             return finish.read_report(job.report)
-    _claim(recipe, label_map, options)
+    _claim(recipe, label_map, options, excluded)
     work = storage.join(options.out, WORK)
     if options.base and (taken := takedowns.load(options.base)):
         storage.write_atomic(storage.join(options.out, takedowns.TAKEDOWNS), takedowns.dump(taken))
-    job = _job(recipe, label_map, options, work, held_out, lists, progress)
+    job = _job(recipe, label_map, options, work, held_out, lists, excluded, progress)
     if begun:
         begun(job.masks, job.clips)
     here = None if options.beam else local_runner(options.workers)
@@ -120,6 +121,7 @@ def _job(
     work: str,
     held_out: frozenset[str],
     lists: tuple[HeldOutList, ...],
+    excluded: exclude.Excluded,
     progress: Callable[[Progress], None] | None,
 ) -> Job:
     found = index(options.corpora, storage.join(work, "index"), progress, recipe.corpora)
@@ -139,6 +141,7 @@ def _job(
         near_videos=_near_videos(options.corpora) if recipe.split.near_duplicates else {},
         id_spaces=registry.shared_id_spaces(found.counts),
         limit=options.limit,
+        excluded=excluded,
         pinned=_pinned(options),
         taken_down=takedowns.reasons(takedowns.load(options.base)) if options.base else {},
     )
@@ -182,7 +185,7 @@ def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tu
     return videos, tuple(lists)
 
 
-def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
+def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions, excluded: exclude.Excluded) -> None:
     """Take --out for this dataset, or refuse: another dataset in it is never touched."""
     mine = {
         "command": "build",
@@ -192,5 +195,6 @@ def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions) -> None:
         "label_map": label_map.sha256,
         "limit": options.limit,
         "shards": _pinned(options),
+        **({"excluded": excluded.sha256} if excluded.sha256 else {}),
     }
     new_dataset.begin(options.out, mine)

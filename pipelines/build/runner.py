@@ -6,6 +6,7 @@ import pydoc
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import apache_beam as beam
 import grpc
@@ -39,6 +40,16 @@ class BuildStopped(AvsError):
     """A store or an engine ended the build, told in one line; the same command resumes from there."""
 
 
+class _Options(PipelineOptions):
+    """Beam asks for a view at every step of a pipeline, and would make an argument parser for each."""
+
+    def view_as(self, cls: type[Any]) -> Any:
+        views = vars(self).setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
+
+
 def options(arguments: Sequence[str]) -> PipelineOptions:
     """What Beam is asked for.
 
@@ -46,7 +57,7 @@ def options(arguments: Sequence[str]) -> PipelineOptions:
         RunnerError: an unknown option or runner, a part that Beam would download unasked, or a server that does not
             answer.
     """
-    found = PipelineOptions(list(arguments))
+    found = _Options(list(arguments))
     name = _named(found)
     if name in _JOB_API:
         _check_job_server(name, found)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from label_maps import LabelMap
@@ -68,9 +69,17 @@ def sample_record(
             bbox=(row["bbox_x"], row["bbox_y"], row["bbox_w"], row["bbox_h"]),
             sha256=hashes["mask"],
             exhaustive=EXHAUSTIVE[row["exhaustive"]],
+            source=mask_source([row["mask_source"]], recipe),
         ),
         audio=clip.audio,
     )
+
+
+def mask_source(told: Iterable[str], recipe: Recipe) -> str | msgspec.UnsetType:
+    """Who drew a sample's masks, where the recipe takes more than those of people."""
+    if not recipe.takes_models:
+        return msgspec.UNSET
+    return "+".join(sorted({name for each in told for name in each.split("+")}))
 
 
 def image_record(

@@ -10,14 +10,15 @@ import pyarrow as pa
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
-from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, read_photo
-from pipelines.build.scene_sound import NOISE, sounded
+from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, mask_source, read_photo
+from pipelines.build.scene_sound import sounded
 from pipelines.media import masks
 from pipelines.recipes.recipe import Recipe
 from shards import format, parts, records, scene
 from shards.errors import AvsError
 from shards.reader import read_clip
 from shards.records import SampleRecord
+from shards.scene_sound import NOISE
 from shards.sound import pcm_of
 from shards.writer import Content
 
@@ -72,6 +73,9 @@ class _Target:
         self.sources = row["sources"]
         self.size = [row["height"], row["width"]]
         self.alone = recipe.scene.sources == "instance"
+        self.drawn = mask_source(
+            (source["mask_source"] for source in self.sources if source["mask_ids"]), recipe
+        )
         rles = [self._rle(source["counts"]) for source in self.sources if source["mask_ids"]]
         union = masks.union(rles) if rles else None
         self.area_px = masks.area_px(union) if union else 0
@@ -101,6 +105,7 @@ class _Target:
             bbox=self.bbox,
             sha256=sha256,
             exhaustive=EXHAUSTIVE[False if False in told else exhaustive],
+            source=self.drawn,
         )
 
 
@@ -122,7 +127,7 @@ def _record(
     if "instances" in recipe.scene.targets:
         planned = row["sources"] or [{}] * len(sources)
         sources = [_with_instances(*both) for both in zip(sources, planned, strict=True)]
-    heard, told, content = sounded(row["key"], row["kind"], row["width"], sources, clips, recipe)
+    heard, told, content = sounded(row["key"], row["width"], sources, clips, recipe)
     labels = {
         (corpus, label_id): (corpus, label_id, label)
         for source in row["sources"]

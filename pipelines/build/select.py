@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from label_maps import LabelMap
 from pipelines.build.outcome import Outcome
 from pipelines.media import images, masks
-from pipelines.recipes.recipe import Select
+from pipelines.recipes.recipe import HUMAN, SAM, Select
 from shards import format, storage
 from shards.guard import guarded
 from shards.rejections import Reason, Rejected, rejection
@@ -35,6 +35,7 @@ MEASURED = pa.schema(
     {
         **_IMAGE,
         "mask_id": pa.string(),
+        "mask_source": pa.string(),  # human | sam
         "label_id": pa.string(),
         "label": pa.string(),
         "counts": pa.binary(),
@@ -69,6 +70,7 @@ CANDIDATES = pa.schema(
         "bbox_w": pa.int32(),
         "bbox_h": pa.int32(),
         "exhaustive": pa.bool_(),
+        "mask_source": pa.string(),  # human | sam | human+sam
     }
 )
 
@@ -143,7 +145,7 @@ def _measured(
         return image
     width, height, stamp = image
     measured = {name: row.get(name) for name in MEASURED.names}
-    measured.update(width=width, height=height, image_stamp=stamp)
+    measured.update(width=width, height=height, image_stamp=stamp, mask_source=row["mask_source"] or HUMAN)
     rle = guarded(row["mask_id"], lambda: _rle(row, corpora, width, height, rules))
     if isinstance(rle, Rejected):
         measured.update(fault=rle.reason.value, fault_detail=rle.detail)
@@ -178,6 +180,10 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
             raise Rejected(
                 reason, f"{flag}; the recipe keeps none (select.{flag.removeprefix('is_')} = false)"
             )
+    if row["mask_source"] == SAM:
+        for score, least in (("predicted_iou", rules.min_predicted_iou), ("stability", rules.min_stability)):
+            if not (row[score] or 0) >= least:  # NaN is not
+                raise Rejected(Reason.MASK_UNSURE, f"{score} {row[score]}; at least {least:g}")
     if row["segmentation"] is not None:
         return masks.from_coco(row["segmentation"], width, height)
     if row["mask_path"] is None:
@@ -358,6 +364,7 @@ def _candidate(members: list[dict[str, Any]], rules: Select) -> dict[str, Any]:
         "bbox_w": w,
         "bbox_h": h,
         "exhaustive": _all_annotated([row["exhaustive"] for row in members]),
+        "mask_source": "+".join(sorted({row["mask_source"] for row in members})),
     }
 
 

@@ -45,6 +45,9 @@ _SMALL = (
     metavar="ADDRESS",
     help="Build on the Dask cluster of this scheduler, tcp://HOST:8786, with all of its workers.",
 )
+@click.option(
+    "--profile", is_flag=True, help="Tell at the end what each stage took, of all workers together."
+)
 @options.JSON
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
 def command(
@@ -57,6 +60,7 @@ def command(
     held_out: tuple[str, ...],
     base: str,
     scheduler: str,
+    profile: bool,
     as_json: bool,
     beam_options: tuple[str, ...],
 ) -> None:
@@ -116,9 +120,14 @@ def command(
             "of them were left out"
         )
     if as_json:
-        terminal.out_json({"funnel": funnel, "samples": per_category})
+        terminal.out_json(
+            {"funnel": funnel, "samples": per_category}
+            | ({"processor_and_wall_s": progress.spent} if profile else {})
+        )
     else:
         _print(funnel, per_category, totals)
+        if profile:
+            _print_spent(progress.spent)
     samples = sum(totals.values())
     if not samples:
         raise new_dataset.NoSamples(new_dataset.emptied(funnel))
@@ -154,3 +163,23 @@ def _print(
     console = terminal.console()
     console.print(samples)
     console.print(steps)
+
+
+def _print_spent(spent: dict[str, tuple[float, float]]) -> None:
+    """The stages, and what no stage took: the start, the annotation files, waiting of the processes."""
+    import resource
+
+    from shards import terminal
+    from shards.terminal import Table
+
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    beside = sum(each.ru_utime + each.ru_stime for each in used) - sum(taken for taken, _ in spent.values())
+    table = Table(title="Seconds")
+    for name in ("stage", "processor", "wall of its tasks"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for stage, (processor, wall) in spent.items():
+        if wall >= 0.05:
+            table.add_row(stage, f"{processor:.1f}", f"{wall:.1f}")
+    table.add_section()
+    table.add_row("start, annotations, and beside", f"{max(0.0, beside):.1f}", "")
+    terminal.console().print(table)

@@ -16,7 +16,7 @@ _LEAKS = {
 @click.command(
     cls=Command, kept="the shards that are complete stay in {out}; the same command goes on from them"
 )
-@click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench", "vpo"]))
+@click.argument("kind", type=click.Choice(["avs-synthetic", "avsbench", "is3", "vpo"]))
 @click.argument("folder")
 @options.OUT
 @options.WORKERS
@@ -52,6 +52,8 @@ def command(
                    AVSBench-semantic (metadata.csv, v1s/, v1m/, v2/), whose samples say the class of each pixel
     vpo            the folder that holds VPO/ and vggsound_bench/, whose scenes are put together as its list says;
                    or its regrouped copy, one CSV file and TYPE/UID/, whose sounds stay as they are
+    is3            the release folder (IS3_annotation.json, images/, gt_segmentation/, audio_waw/): the same photo
+                   under two sounds, for `avs-train eval` to tell apart
     avs-synthetic  the release folder (annotations.csv, category_for_vggsound_audios.pkl, images/, masks/, audios/)
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
@@ -75,13 +77,13 @@ def command(
         f"Turn {folder} into shards in {out}", {"Read the lists": "", "Write shards": "shards"}
     ) as display:
         display.show("Read the lists")
-        from pipelines.imports import avs_synthetic, avsbench, dataset, vpo
+        from pipelines.imports import avs_synthetic, avsbench, dataset, is3, vpo
         from pipelines.imports.leaks import settle
 
         if kind == "vpo":
             found = vpo.read(folder, subset)
         else:
-            found = (avsbench if kind == "avsbench" else avs_synthetic).read(folder)
+            found = {"avsbench": avsbench, "is3": is3, "avs-synthetic": avs_synthetic}[kind].read(folder)
         leaking = settle(found, leaks) if kind == "avsbench" else []
         counts = dataset.write(
             found, folder, out, workers=workers, may_drop=may_drop,

@@ -34,9 +34,31 @@ COOKIES = click.option(
     metavar="FILE",
     help="Cookie file in Netscape's format; may be repeated: each is a session of its own.",
 )
+MEDIA = click.option(
+    "--media",
+    multiple=True,
+    metavar="CORPUS=PLACE",
+    help="Take the corpus's photos, masks or clips from this place: a folder, an archive (.tar, .tar.gz, .zip; * and "
+    "{00..19} for several), a path or an address (https://, s3://, gs://, hf://datasets/...), or `web`: YouTube for "
+    "clips. May be repeated: places are asked in order. Replaces the recipe's [fetch.media] for that corpus.",
+)
 ONLY = click.option(
     "--only",
     type=click.Choice(["annotations", "photos", "masks", "clips"]),
     multiple=True,
     help="These kinds alone; may be repeated.",
+)
+HOST = click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 is every network of this machine.",
+)
+PORT = click.option(
+    "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
+)
+ALLOW_HOST = click.option(
+    "--allow-host",
+    multiple=True,
+    help="A further name under which browsers reach this machine; may be repeated.",
 )

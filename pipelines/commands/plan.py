@@ -67,6 +67,7 @@ def command(recipe_name: str, corpora: str | None, workers: int, by_category: bo
                     "Read the annotation files", read.bytes_done, read.bytes_total, part=read.source.path
                 ),
                 loaded.corpora,
+                loaded.select.mask_sources,
             )
     else:
         work = workload.published(label_map, loaded.corpora)

@@ -42,6 +42,7 @@ class BuildProgress:
         self._counted = counted
         self._listed: dict[str, int] = {}
         self._said = ""
+        self.spent: dict[str, tuple[float, float]] = {}  # processor and wall seconds by stage, at the end
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -77,6 +78,7 @@ class BuildProgress:
         if self._watcher:
             self._watcher.join()
         self.display.__exit__(kind, error, trace)
+        self.spent = progress_file.read_spent(self._file)
         del os.environ[progress_file.VARIABLE]
         os.unlink(self._file)
 

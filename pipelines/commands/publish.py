@@ -28,6 +28,12 @@ from shards.command_line import Command
 @click.option(
     "--corpora", metavar="DIR", help="The fetched corpora; their ledger becomes the availability snapshot."
 )
+@click.option(
+    "--judgements",
+    metavar="PARQUET",
+    default="",
+    help="What `judge export` wrote of DATASET, for the card.  [default: DATASET.judgements.parquet, where it is]",
+)
 @options.WORKERS
 @options.DRY_RUN
 @options.JSON
@@ -39,6 +45,7 @@ def command(
     reference_only: str | None,
     held_out: tuple[str, ...],
     corpora: str | None,
+    judgements: str,
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -71,7 +78,7 @@ def command(
         from pipelines.publish.version import Version
 
         profile = Profile(names, (reference_only,) if reference_only else ())
-        asked = Options(Version.parse(version), to, profile, held_out, corpora, workers, dry_run)
+        asked = Options(Version.parse(version), to, profile, held_out, corpora, judgements, workers, dry_run)
         report = publish(dataset, asked, display.show)
     sent = report.sent
     if as_json:

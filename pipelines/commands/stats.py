@@ -39,7 +39,8 @@ def command(dataset: str, out: str | None, samples: int) -> None:
     stages = {"Read the tables": "", **counted, "Write the page": ""}
     with Display(f"Draw {dataset}", stages) as display:
         display.show("Read the tables")
+        from pipelines.judge.quality import beside
         from pipelines.stats import write_stats
 
-        page = write_stats(dataset, out, samples, display.show)
+        page = write_stats(dataset, out, samples, display.show, beside(dataset))
     terminal.out(page)

@@ -246,6 +246,9 @@ audioset/clips/                                               <id>, <id>_<start>
         {"audioset": "http://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv"},
         partial(needs, folder=_FOLDER),
         item_bytes=4_000_000,  # the audio of a four-minute video at 130 kbit/s
+        readings=lambda corpora, stems: partial(
+            _readings, listed=_listed(corpora, {stem[:11] for stem in stems})
+        ),
     ),
     annotation_licence="cc-by-4.0",
 )

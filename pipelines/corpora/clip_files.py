@@ -1,11 +1,11 @@
 """The media files of clips: which file below a folder is which clip's, by the names in common use."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from pipelines.corpora import names
-from pipelines.corpora.corpus import Need, Row
+from pipelines.corpora.corpus import Need, Readings, Row
 from shards import storage
 
 # What lies beside clips and is none; any other file may be one, and its content decides.
@@ -15,8 +15,6 @@ _NO_CLIPS = {
     "tar", "temp", "textgrid", "tiff", "tmp", "toml", "tsv", "txt", "url", "vtt", "webp", "xml", "yaml", "yml", "ytdl",
     "zip",
 }  # fmt: skip
-
-Readings = Callable[[str], Iterator[tuple[int, str]]]
 
 
 @dataclass(frozen=True)

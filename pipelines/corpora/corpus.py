@@ -1,6 +1,6 @@
 """What a corpus declares of itself, and so all that the project knows of it; `README.md` shows how to add one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +9,8 @@ from pipelines.matching.vocabularies import AudioLabel, VisualLabel
 
 Kind = Literal["images", "sounds"]
 Row = Mapping[str, Any]  # of MASKS or CLIPS
+Readings = Callable[[str], Iterator[tuple[int, str]]]  # a file's name -> how likely (0: most) it means which
+WEB = "web"
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,17 @@ class Need:
 
     name: str  # image id, mask id or clip id
     kind: Literal["photo", "mask", "clip"]
-    url: str  # of a mask: its archive's
+    url: str  # of a mask: its archive's; "": it has none, and comes out of archives
     path: str  # below the corpora folder
     there: str | None
     photo_key: str = ""  # of a photo: a name of the photograph that other corpora know, too
     start_s: float = 0.0  # of a clip: seconds into the video
     also_at: str = ""  # a path of another corpus at which this one reads the file, too
+
+
+def own_name(stem: str) -> Iterator[tuple[int, str]]:
+    """Of a corpus whose files have one name each."""
+    yield 0, stem
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,16 @@ class Fetching:
         addresses: names for `[fetch.sources]` of a recipe, with where each is found unless the recipe says another.
         needs: a row of MASKS or CLIPS and the addresses -> the files that the row needs.
         item_bytes: mean of a photo, or of what is downloaded for a clip: to plan by.
+        media: where its files come from unless the recipe says other places, in order, as `[fetch.media]` has them;
+            `{name}` stands for the address of that name, WEB for those that `needs` gives.
+        readings: the corpora folder and some files' names without extension -> what another name of a file may mean.
     """
 
     addresses: Mapping[str, str]
     needs: Callable[[Row, Mapping[str, str]], Iterator[Need]]
     item_bytes: int
+    media: tuple[str, ...] = (WEB,)
+    readings: Callable[[str, Set[str]], Readings] = lambda corpora, stems: own_name
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.corpora import clip_lists, licences
-from pipelines.corpora.corpus import Corpus, NamedLabel, Vocabulary
+from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
 from pipelines.corpora.source import Chunk, Source
 from pipelines.matching.vocabularies import AudioLabel, VocabularyError, csv_rows
 from shards import storage
@@ -74,12 +74,19 @@ def _clip(row: Mapping[str, str], there: set[str], terms: Mapping[str, Mapping[s
         "labels": [row["category"]],
         "official_split": _SPLITS[row["fold"]],
         "split_is_final": True,
-        "clip_path": f"{_FOLDER}/audio/{row['filename']}" if row["filename"] in there else None,
+        "clip_path": next(
+            (f"{_FOLDER}/audio/{file}" for file in _files(row["filename"]) if file in there), None
+        ),
         "is_padded": True,
         "licence": licences.normalise(term.get("licence")) if term else _WHOLE,
         "author": term.get("author"),
         "url": term.get("url") or f"https://freesound.org/s/{row['src_file']}/",
     }
+
+
+def _files(filename: str) -> tuple[str, str]:
+    """As it is published, and as it is fetched."""
+    return filename, f"{filename.removesuffix('.wav')}.flac"
 
 
 def _terms(corpora: str) -> dict[str, dict[str, str]]:
@@ -116,13 +123,18 @@ def _of_files(folder: str) -> list[AudioLabel]:
     return _of({row[at["target"]]: row[at["category"]] for row in rows[1:]})
 
 
+def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
+    name = row["clip_id"].partition(":")[2]
+    yield Need(row["clip_id"], "clip", "", f"{_FOLDER}/audio/{name}.flac", row["clip_path"])
+
+
 CORPUS = Corpus(
     name="esc50",
     title="ESC-50",
     kind="sounds",
     layout="""\
 esc50/meta/esc50.csv  clips with their folds and labels
-esc50/audio/          <fold>-<number>-<take>-<target>.wav
+esc50/audio/          <fold>-<number>-<take>-<target>.wav, or .flac as fetched
 esc50/LICENSE         optional: author and licence of each clip""",
     sources=sources,
     read=read,
@@ -130,5 +142,14 @@ esc50/LICENSE         optional: author and licence of each clip""",
     official="Give the official meta/esc50.csv (50 classes)",
     numbered=True,
     vocabulary=Vocabulary(_of_files, _of_corpora),
+    fetching=Fetching(
+        {
+            "esc50": "https://github.com/karolpiczak/ESC-50",
+            "esc50_lists": "https://raw.githubusercontent.com/karolpiczak/ESC-50/master",
+        },
+        _needs,
+        item_bytes=300_000,  # 600 MB for 2,000 clips
+        media=("{esc50}/archive/master.zip",),
+    ),
     annotation_licence=_WHOLE,
 )

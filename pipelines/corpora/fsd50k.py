@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from pipelines.corpora import clip_lists, licences, names
-from pipelines.corpora.corpus import Corpus, NamedLabel, Vocabulary
+from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
 from pipelines.corpora.source import Chunk, CorpusError, Source
 from pipelines.matching.vocabularies import AudioLabel, csv_rows, ontology_labels, read_ontology
 from shards import storage
@@ -30,6 +30,7 @@ _LISTS = {"dev": "train", "eval": "test"}
 _TRUTH = ("FSD50K.ground_truth", "labels")  # at Zenodo, in the copy
 _METADATA = ("FSD50K.metadata", "metadata")
 _AUDIO = {name: (f"FSD50K.{name}_audio", f"clips/{name}") for name in _LISTS}
+_ENDS = (".wav", ".flac")
 _VOCABULARY = "vocabulary.csv"
 _COLUMNS = ("fname", "labels", "mids")
 _NUMBER = re.compile(r"[0-9]{1,12}")
@@ -166,16 +167,15 @@ def _collection(
 
 
 def _files(corpora: str, listed: str) -> dict[str, str]:
-    for folder in _AUDIO[listed]:
-        below = f"{_FOLDER}/{folder}"
-        found = names.tree(storage.join(corpora, below))
-        if found:
-            return {
-                file.rpartition("/")[2].removesuffix(".wav"): f"{below}/{file}"
-                for file in found
-                if file.endswith(".wav")
-            }
-    return {}
+    """Number -> path, of files as they are published and as they are fetched; of several, of the first kind."""
+    found: dict[str, str] = {}
+    for end in _ENDS:
+        for folder in _AUDIO[listed]:
+            below = f"{_FOLDER}/{folder}"
+            for file in names.tree(storage.join(corpora, below)):
+                if file.endswith(end):
+                    found.setdefault(file.rpartition("/")[2].removesuffix(end), f"{below}/{file}")
+    return found
 
 
 def _metadata(corpora: str, name: str) -> str:
@@ -242,6 +242,12 @@ def _of_files(folder: str) -> list[AudioLabel]:
     return ontology_labels("fsd50k", named, read_ontology(folder))
 
 
+def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
+    number = row["clip_id"].partition(":")[2]
+    folder = _AUDIO["eval" if row["official_split"] == "test" else "dev"][0]
+    yield Need(row["clip_id"], "clip", "", f"{_FOLDER}/{folder}/{number}.flac", row["clip_path"])
+
+
 CORPUS = Corpus(
     name="fsd50k",
     title="FSD50K",
@@ -251,11 +257,18 @@ fsd50k/FSD50K.ground_truth/{dev,eval}.csv, vocabulary.csv  what is heard, and th
 fsd50k/FSD50K.metadata/*_clips_info_FSD50K.json            optional: licence and author of each clip
 fsd50k/FSD50K.metadata/pp_pnp_ratings_FSD50K.json          optional: which labels are heard most
 fsd50k/FSD50K.metadata/collection/                         optional: finer labels
-fsd50k/FSD50K.{dev,eval}_audio/                            <number>.wav; also labels/, metadata/, clips/{dev,eval}/""",
+fsd50k/FSD50K.{dev,eval}_audio/                            <number>.wav, or .flac as fetched
+                                                           or labels/, metadata/, clips/{dev,eval}/""",
     sources=sources,
     read=read,
     labels=labels,
     official=f"Give the official {_VOCABULARY} (200 classes)",
     vocabulary=Vocabulary(_of_files, _of_corpora),
+    fetching=Fetching(
+        {"fsd50k": "https://zenodo.org/records/4060432/files"},
+        _needs,
+        item_bytes=500_000,  # 108 hours in 51,197 clips, zipped
+        media=("{fsd50k}/FSD50K.dev_audio.zip", "{fsd50k}/FSD50K.eval_audio.zip"),  # in parts, .z01 and so on
+    ),
     annotation_licence="cc-by-4.0",
 )

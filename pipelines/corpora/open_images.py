@@ -8,6 +8,8 @@ Beside the segmentations, two optional tables of the same split are joined:
   box it was drawn from, so the join is on ImageID, LabelName and the four coordinates at six decimals (box
   files may have more; what lies half-way is tried both ways);
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
+
+Segmentation files whose name begins with `sam-` are of masks that `avs-train segment` drew where there are boxes alone.
 """
 
 import re
@@ -43,14 +45,16 @@ from shards.rejections import Reason
 from shards.text import read_json
 
 _FOLDER = "open_images"
-_SEGMENTATIONS = "-annotations-object-segmentation.csv"
+SEGMENTATIONS = "-annotations-object-segmentation.csv"
+BY_SAM = "sam-"  # what names of files begin with whose masks SAM drew
+SCORES = ("PredictedIoU", "Stability")  # of those: how good SAM thinks that they are
 _CORNERS = [BOX.index(name) for name in ("BoxXMin", "BoxYMin", "BoxXMax", "BoxYMax")]
 _MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # photo, label, box
 
 
 def sources(corpora: str) -> list[Source]:
     """The segmentation files, sorted."""
-    found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(_SEGMENTATIONS)]
+    found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(SEGMENTATIONS)]
     return [Source("open_images", f"{_FOLDER}/{name}", _split(name)) for name in found]
 
 
@@ -63,7 +67,7 @@ def labels(corpora: str) -> Iterator[NamedLabel]:
 
 
 def _split(name: str) -> str | None:
-    word = name.removesuffix(_SEGMENTATIONS).rsplit("-", 1)[-1]
+    word = name.removesuffix(SEGMENTATIONS).rsplit("-", 1)[-1]
     return word if word in ("train", "validation", "test") else None
 
 
@@ -85,8 +89,13 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
     for lost in boxes.unmarked:
         yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
     listed = _Listed()
-    for rows in csv_stream.read(storage.join(corpora, source.path), source.path, MASK_COLUMNS):
+    columns = (*MASK_COLUMNS, *SCORES) if _by_sam(source) else MASK_COLUMNS
+    for rows in csv_stream.read(storage.join(corpora, source.path), source.path, columns):
         yield _part(rows, source, wanted, labels, boxes, images, masks_there, photos_there, listed)
+
+
+def _by_sam(source: Source) -> bool:
+    return source.path.rsplit("/", 1)[-1].startswith(BY_SAM)
 
 
 class _Listed:
@@ -183,6 +192,7 @@ def _part(
         "mask_path": masks_there.find(stems),
         "box": pa.array(coordinates[_CORNERS][:, kept].T.tolist(), MASKS.field("box").type),
         "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(stems)),
+        **(_scores(rows, picked) if _by_sam(source) else {}),
         **images.columns(image_keys),
         **boxes.columns(box_keys(image_keys, mids, millionths)),
     }
@@ -200,6 +210,14 @@ def _part(
     )
     rejected = joined([*faulty, rejected])
     return Chunk(batch(columns, MASKS), rejected, len(kept) + len(rows.faults), rows.position, left)
+
+
+def _scores(rows: csv_stream.Rows, picked: pa.Array) -> dict[str, pa.Array]:
+    """Of masks by SAM; what is no number is null, and so below what any recipe asks for."""
+    found = [csv_stream.numbers(rows.columns[name].filter(picked)) for name in SCORES]
+    told = zip(("predicted_iou", "stability"), found, strict=True)
+    drawn = pa.repeat("sam", len(found[0]))
+    return {"mask_source": drawn} | {name: pa.array(values, from_pandas=True) for name, values in told}
 
 
 def _is_of_other(mask_paths: pa.Array, image_ids: pa.Array, mids: pa.Array) -> np.ndarray:
@@ -270,11 +288,13 @@ def _vocabulary(corpora: str) -> list[VisualLabel]:
 
 def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
     image_id = row["image_id"].partition(":")[2]
+    drawn_here = row["mask_source"] is not None  # by a model: no archive has it
     split, name = row["annotation_split"] or "train", f"{image_id}.jpg"
     # a mask archive holds the masks of all photos whose id begins with its digit
     archive = f"{addresses['open_images']}/v5/{split}-masks/{split}-masks-{image_id[:1].lower()}.zip"
     stem = row["mask_id"].partition(":")[2]
-    yield Need(row["mask_id"], "mask", archive, f"{_FOLDER}/masks/{stem}.png", row["mask_path"])
+    if not drawn_here:
+        yield Need(row["mask_id"], "mask", archive, f"{_FOLDER}/masks/{stem}.png", row["mask_path"])
     yield Need(
         row["image_id"],
         "photo",
@@ -293,6 +313,7 @@ CORPUS = Corpus(
 open_images/*-annotations-object-segmentation.csv  masks (train-, validation-, test-)
 open_images/class-descriptions-boxable.csv         names of classes, also as oidv7-...
 open_images/*-annotations-bbox.csv                 optional: groups and depictions
+open_images/sam-*-annotations-object-segmentation.csv  optional: masks by `avs-train segment`
 open_images/*rotation*.csv                         optional: licences, authors, addresses
 open_images/masks/, images/                        or in folders one below""",
     sources=sources,

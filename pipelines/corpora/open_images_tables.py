@@ -24,7 +24,7 @@ _BOXES_BOX = ("XMin", "XMax", "YMin", "YMax")
 _BOXES_COLUMNS = ("ImageID", "LabelName", *_BOXES_BOX, "IsGroupOf", "IsDepiction")
 _IMAGES_COLUMNS = ("ImageID", "OriginalURL", "License", "Author")
 CLASSES = "class-descriptions-boxable.csv"
-_BOXES = "-annotations-bbox.csv"
+BOXES = "-annotations-bbox.csv"
 _SPLITS = ("train", "validation", "test")
 _FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
 
@@ -156,7 +156,7 @@ class Boxes:
         keys = [np.empty(0, np.uint64)]
         flags: dict[str, list[pa.Array]] = {"IsGroupOf": [], "IsDepiction": []}
         for file in storage.names(folder):
-            if not (file.endswith(_BOXES) and _is_of(split, file)):
+            if not (file.endswith(BOXES) and _is_of(split, file)):
                 continue
             path = f"{name}/{file}"
             for rows in csv_stream.read(storage.join(folder, file), path, _BOXES_COLUMNS):

@@ -23,6 +23,9 @@ MASKS = pa.schema(
         "mask_path": pa.string(),  # the image; null when missing, and beside a segmentation
         # left, top, right, bottom of the object as shares of the image's sides; null: the corpus does not tell
         "box": pa.list_(pa.float64()),
+        "mask_source": pa.string(),  # sam; null: people drew it
+        "predicted_iou": pa.float64(),  # of sam's, by sam
+        "stability": pa.float64(),
         "is_crowd": pa.bool_(),
         "is_group_of": pa.bool_(),
         "is_depiction": pa.bool_(),

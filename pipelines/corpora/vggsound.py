@@ -269,6 +269,7 @@ vggsound/clip_licences.csv   optional: file,category,licence,origin""",
         {"vggsound": "https://www.robots.ox.ac.uk/~vgg/data/vggsound"},
         partial(needs, folder=_FOLDER),
         item_bytes=4_000_000,  # the audio of a four-minute video at 130 kbit/s
+        readings=lambda corpora, stems: _readings,
     ),
     usual=True,
 )

@@ -10,6 +10,12 @@ from pipelines.fetch.causes import Cause, Failure
 from shards.rejections import Reason, Rejected
 from shards.sound import RATE_HZ, decoder
 
+_CAUSES = {
+    Reason.AUDIO_TRUNCATED: Cause.AUDIO_TRUNCATED,
+    Reason.AUDIO_TOO_LONG: Cause.TOO_LONG,
+    Reason.AUDIO_TOO_SHORT: Cause.TOO_SHORT,
+}
+
 
 @dataclass(frozen=True)
 class AudioRules:
@@ -20,7 +26,13 @@ class AudioRules:
     max_clipped: float = 0.10
 
 
-def cut(source: str | IO[bytes], start_s: float, duration_s: float, min_s: float = 1.0) -> np.ndarray:
+def cut(
+    source: str | IO[bytes],
+    start_s: float,
+    duration_s: float,
+    min_s: float = 1.0,
+    max_file_s: float | None = None,
+) -> np.ndarray:
     """`duration_s` of sound from `start_s`, or less where the recording ends; not less than `min_s`.
 
     A cut by container (ffmpeg's `-ss` with stream copy, yt-dlp's download sections) begins at a keyframe, up to
@@ -30,13 +42,13 @@ def cut(source: str | IO[bytes], start_s: float, duration_s: float, min_s: float
         (n,) float32 in [-1, 1], 16 kHz mono.
 
     Raises:
-        Failure: DECODE_ERROR, AUDIO_TRUNCATED where the recording ends early, TOO_SHORT.
+        Failure: DECODE_ERROR, AUDIO_TRUNCATED where the recording ends early, TOO_SHORT, TOO_LONG where it goes on
+            after `max_file_s`.
     """
     try:
-        samples = decoder.decode(source, start_s=start_s, duration_s=duration_s)
+        samples = decoder.decode(source, start_s=start_s, duration_s=duration_s, max_file_s=max_file_s)
     except Rejected as error:
-        cause = Cause.AUDIO_TRUNCATED if error.reason is Reason.AUDIO_TRUNCATED else Cause.DECODE_ERROR
-        raise Failure(cause, error.detail) from error
+        raise Failure(_CAUSES.get(error.reason, Cause.DECODE_ERROR), error.detail) from error
     found_s = len(samples) / RATE_HZ
     if found_s < min_s:
         raise Failure(

@@ -36,8 +36,11 @@ class Cause(StrEnum):
     TOO_SMALL = "too_small"
     TOO_SHORT = "too_short"
     SILENT = "silent"
+    TOO_LONG = "too_long"  # longer than any clip: its whole video, perhaps
     CLIPPED = "clipped"
     LISTED_OUT = "listed_out"  # an exclusion list of the options names it: a still frame, a wrong modality
+    NO_SOURCE = "no_source"  # none of the places that [fetch.media] names has it
+    ARCHIVE_CORRUPT = "archive_corrupt"  # from some byte on it cannot be read
     UNSAFE = "unsafe"  # a URL scheme or a file name that is refused
     INTERNAL_ERROR = "internal_error"  # a fault of this program, met at one item: `retry` once it is mended
     # temporary: the source or the way to it
@@ -53,6 +56,7 @@ class Cause(StrEnum):
     BAD_CONTENT = "bad_content"  # not what the name promises: a page instead of a photo
     DECODE_ERROR = "decode_error"
     AUDIO_TRUNCATED = "audio_truncated"  # a recording that came complete and yet ends before its sound does
+    ARCHIVE_CHANGED = "archive_changed"  # it was replaced while it was read
     EXTRACTOR_ERROR = "extractor_error"
     HTTP_ERROR = "http_error"
 
@@ -81,6 +85,7 @@ RULES = {
     Cause.BAD_CONTENT: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.DECODE_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.AUDIO_TRUNCATED: Rule(3, base_s=1.0, cap_s=HOUR_S),
+    Cause.ARCHIVE_CHANGED: Rule(3, base_s=1.0, cap_s=HOUR_S),
     Cause.EXTRACTOR_ERROR: Rule(4, base_s=MINUTE_S),
     Cause.HTTP_ERROR: Rule(3, base_s=1.0, cap_s=HOUR_S),
 }
@@ -108,11 +113,17 @@ class Failure(Exception):
     """An expected failure of one attempt. `detail` is the raw message; the ledger scrubs it of credentials."""
 
     def __init__(
-        self, cause: Cause, detail: str, retry_after_s: float | None = None, final: bool = False
+        self,
+        cause: Cause,
+        detail: str,
+        retry_after_s: float | None = None,
+        final: bool = False,
+        passed_on: bool = False,
     ) -> None:
-        """`final`: another try cannot help, whatever the cause's rule says."""
+        """`final`: another try cannot help, whatever the cause's rule says. `passed_on`: another source is asked."""
         super().__init__(f"{cause.value}: {scrub(detail)}")
-        self.cause, self.detail, self.retry_after_s, self.final = cause, detail, retry_after_s, final
+        self.cause, self.detail, self.retry_after_s = cause, detail, retry_after_s
+        self.final, self.passed_on = final, passed_on
 
 
 def guarded(item: str, step: Callable[[], Result]) -> Result | Failure:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pipelines.fetch.workers import Tally
 
 _BY_BYTES = ("annotation", "archive")  # kinds of few and large files
-_STAGES = ("Annotation files", "Index", "Corpora", "Near duplicates")
+_STAGES = ("Annotation files", "Index", "Archives", "Corpora", "Near duplicates")
 
 
 class FetchDisplay(Display):

@@ -135,6 +135,33 @@ class Client:
             content = b"".join(self._stream(response, limit))
             return content, response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
+    def describe(self, url: str) -> tuple[int, str, bool]:
+        """Bytes (0: not told), a text that changes when the content does, and whether ranges are given."""
+        with self._get(url, {"Range": "bytes=0-0"}) as response:
+            if response.status == 206:
+                response.drain_conn()
+                return _total(response), _stamp(response), True
+            if response.status == 416:  # nothing is there to give
+                return 0, "", True
+            return _declared(response), _stamp(response), False
+
+    def get_range(self, url: str, start: int, stop: int, stamp: str) -> bytes:
+        """Bytes from `start` to before `stop` of the content that `describe` gave the `stamp` of."""
+        with self._get(url, {"Range": f"bytes={start}-{stop - 1}"}) as response:
+            if response.status == 206 and _stamp(response) == stamp:
+                content = b"".join(self._stream(response, stop - start))
+                if len(content) == stop - start:
+                    return content
+                raise Failure(Cause.TRUNCATED, f"{len(content)} bytes of {stop - start} at {start}")
+            if _stamp(response) != stamp:
+                raise Failure(Cause.ARCHIVE_CHANGED, f"{url} changed while it was read")
+            raise Failure(Cause.HTTP_ERROR, f"HTTP {response.status} to a range from {start} to {stop}")
+
+    def chunks(self, url: str, limit: int) -> Iterator[bytes]:
+        """The whole content, piece by piece."""
+        with self._get(url, {}) as response:
+            yield from self._stream(response, limit)
+
     def get_file(
         self, url: str, path: str, limit: int, told: Callable[[int, int], None] = lambda done, total: None
     ) -> None:
@@ -170,6 +197,20 @@ def _declared(response: urllib3.BaseHTTPResponse) -> int:
     """Bytes that the answer says it has; 0 where it does not."""
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _total(response: urllib3.BaseHTTPResponse) -> int:
+    """Bytes of the whole content that a part of it is an answer of."""
+    told = response.headers.get("Content-Range", "").rpartition("/")[2]
+    if not (told.isascii() and told.isdigit()):
+        raise Failure(Cause.HTTP_ERROR, f"Content-Range {told!r} does not tell how many bytes there are")
+    return int(told)
+
+
+def _stamp(response: urllib3.BaseHTTPResponse) -> str:
+    size = _total(response) if response.status == 206 else _declared(response)
+    tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+    return f"{size}:{tag}"
 
 
 def _begun(path: str) -> tuple[int, str]:

@@ -4,13 +4,15 @@ Cookies and proxies are not among them: a recipe is published
 with its dataset. They come by command line and environment.
 """
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.corpora import registry
-from pipelines.corpora.corpus import Corpus
+from pipelines.corpora.corpus import WEB, Corpus
 from pipelines.fetch.audio import AudioRules
 from pipelines.fetch.clips import ClipRules
 from pipelines.fetch.photos import PhotoRules
@@ -73,6 +75,8 @@ class FetchOptions:
     stall_s: float = number(20.0, 0.1)
     # a mirror takes the place of any address that a corpus gives: http, https, s3 (unsigned) or gs (unsigned)
     sources: dict[str, Any] = field(default_factory=dict)
+    # corpus -> where its photos, masks and clips come from, one place after another; the last may be "web"
+    media: dict[str, Any] = field(default_factory=dict)
     photos: Photos = Photos()
     clips: Clips = Clips()
     youtube: YouTube = YouTube()
@@ -88,6 +92,12 @@ class FetchOptions:
     def addresses(self) -> dict[str, str]:
         """Where everything comes from, by the names of `sources`; no address ends with a slash."""
         return {name: url.rstrip("/") for name, url in {**_addresses(), **self.sources}.items()}
+
+    def places(self, corpus: str) -> tuple[str, ...]:
+        """Where a corpus's media come from, in order: folders, archives, WEB."""
+        fetching = registry.get(corpus).fetching
+        usual = [place.format_map(self.addresses) for place in fetching.media] if fetching else []
+        return tuple(self.media.get(corpus, usual))
 
     @property
     def photo_rules(self) -> PhotoRules:
@@ -160,6 +170,8 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
             faults.append(f"fetch.sources.{name} = {url!r}: takes a text")
         else:
             faults += [f"fetch.sources.{name}: {fault}" for fault in _address_faults(url, name)]
+    for corpus, places in options.media.items():
+        faults += _media_faults(corpus, places, fetchable)
     for name in sorted(set(options.youtube.yt_dlp) - set(YT_DLP)):
         faults.append(f"fetch.youtube.yt_dlp.{name} is not allowed in a recipe; allowed: {', '.join(YT_DLP)}")
     if faults:
@@ -167,6 +179,47 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
             f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults)
         )
     return options
+
+
+def _media_faults(corpus: str, places: object, known: tuple[str, ...]) -> Iterator[str]:
+    where = f"fetch.media.{corpus}"
+    if corpus not in known:
+        yield f"{where}: no corpus of that name is fetched; known: {', '.join(known)}"
+        return
+    fetching = registry.get(corpus).fetching
+    if not isinstance(places, list) or not places or not all(isinstance(one, str) and one for one in places):
+        yield f'{where} = {places!r}: takes a list of texts, as ["../videos", "{WEB}"]'
+        return
+    if WEB in places[:-1]:
+        yield f"{where}: {WEB!r} is what is asked last; name the other places before it"
+    if WEB in places and fetching and WEB not in fetching.media:
+        yield f"{where}: {corpus} has no files on the web beside its archives; leave out {WEB!r}"
+    for place in places:
+        parts = urlsplit(place)
+        if "://" in place and parts.scheme not in ("http", "https", "s3", "gs", "hf", "file", "memory"):
+            yield f"{where} names {place!r}: a path, or an address with http, https, s3, gs or hf"
+        elif "@" in parts.netloc or ("://" in place and parts.query):
+            yield f"{where} names an address with a password or a query: a recipe holds no credentials"
+
+
+def with_media(options: FetchOptions, words: Sequence[str]) -> FetchOptions:
+    """`options` with places of the command line, `CORPUS=PLACE`, instead of the recipe's for those corpora.
+
+    Raises:
+        RecipeError: a word that names no corpus or no place.
+    """
+    media: dict[str, list[str]] = {}
+    for word in words:
+        corpus, equals, place = word.partition("=")
+        if not equals:
+            raise RecipeError(f"--media {word}: write CORPUS=PLACE, as vggsound=/data/vggsound_00.tar.gz")
+        is_path = "://" not in place and place != WEB
+        media.setdefault(corpus, []).append(os.path.abspath(place) if is_path else place)
+    known = tuple(one.name for one in fetched())
+    faults = [fault for corpus, places in media.items() for fault in _media_faults(corpus, places, known)]
+    if faults:
+        raise RecipeError("--media: " + "; ".join(faults))
+    return replace(options, media={**options.media, **media})
 
 
 def _without_secrets(table: dict[str, Any]) -> dict[str, Any]:

@@ -25,9 +25,11 @@ from shards.text import read_rows, read_text
 
 _MASK_COLUMNS = [
     "mask_id", "corpus", "image_id", "image_path", "image_url", "photo_keys", "label_id", "label", "mask_path",
-    "annotation_split", "licence", "is_crowd", "is_group_of", "is_depiction",
+    "mask_source", "annotation_split", "licence", "is_crowd", "is_group_of", "is_depiction",
 ]  # fmt: skip
-_CLIP_COLUMNS = ["clip_id", "corpus", "video_id", "start_s", "label_ids", "labels", "clip_path", "licence"]
+_CLIP_COLUMNS = [
+    "clip_id", "corpus", "video_id", "start_s", "label_ids", "labels", "clip_path", "licence", "official_split",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def plan(
     maker = _Maker(options)
     wanted = [registry.get(name) for name in options.corpora]
     of_kind = {kind: [one.name for one in wanted if one.kind == kind] for kind in ("images", "sounds")}
-    for row in _rows(masks, _MASK_COLUMNS, of_kind["images"], partial(categorize_masks, label_map=label_map)):
+    drawn = partial(categorize_masks, label_map=label_map, mask_sources=select.mask_sources)
+    for row in _rows(masks, _MASK_COLUMNS, of_kind["images"], drawn):
         if not _dropped(row, select):
             maker.add(row)
     excluded = _excluded(options.clips, corpora)

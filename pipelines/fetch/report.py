@@ -1,5 +1,6 @@
 """What a ledger says: attempts and items per cause, survival per category, what waits and until when."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from pipelines.fetch.causes import Cause
 from pipelines.fetch.items import Item
 from pipelines.fetch.ledger import Attempt
 from shards.errors import AvsError
+
+_READ = re.compile(r"(?P<read>\d+) of (?P<size>\d+) bytes read")
 
 
 class UnknownCause(AvsError, ValueError):
@@ -73,6 +76,20 @@ def survival(latest: dict[str, Attempt], items: Iterable[Item]) -> list[Survival
         Survival(category, kind, count, there[category, kind], lost[category, kind])
         for (category, kind), count in sorted(needed.items())
     ]
+
+
+def ranges(latest: dict[str, Attempt]) -> tuple[int, int]:
+    """Bytes that were read of archives of masks, and bytes of those archives."""
+    found = [
+        _READ.search(row.detail) for name, row in latest.items() if row.ok and name.startswith("archive:")
+    ]
+    parts = [(int(one["read"]), int(one["size"])) for one in found if one]
+    return sum(read for read, _ in parts), sum(size for _, size in parts)
+
+
+def read_of(read: int, size: int) -> str:
+    """What an archive's row says of its bytes; `ranges` sums it up."""
+    return f"{read} of {size} bytes read"
 
 
 def waiting(latest: dict[str, Attempt]) -> dict[str, list[Attempt]]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.corpora import registry
-from pipelines.fetch import annotations, clips, fingerprints, tasks
+from pipelines.fetch import annotations, clips, fingerprints, search, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
 from pipelines.fetch.http import Client, web_address
@@ -29,13 +29,17 @@ from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Access, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
-from pipelines.fetch.workers import Done, Tally, Workers
+from pipelines.fetch.workers import Done, Tally, Task, Workers
 from pipelines.recipes.recipe import Recipe
 from shards import storage, tables
 from shards.errors import AvsError
 
 ITEMS = "items.parquet"
 PHOTO_PAIRS, CLIP_PAIRS = "near_duplicate_photos.parquet", "near_duplicate_clips.parquet"
+_REVIVED = (
+    Cause.LISTED_OUT.value,
+    Cause.NO_SOURCE.value,
+)  # for good only as long as the recipe says the same
 Watch = Callable[[str, dict[str, int], Tally], None]  # stage, items to fetch by kind, what happened so far
 
 
@@ -79,7 +83,7 @@ def due(items: Sequence[Item], store: Store, latest: dict[str, Attempt]) -> Due:
         size, last = sizes.get(item.path), latest.get(item.name)
         if last is not None and last.ok and size == last.bytes:
             vouched.append(item)
-        elif last is not None and last.permanent and last.cause != Cause.LISTED_OUT.value:
+        elif last is not None and last.permanent and last.cause not in _REVIVED:
             dead.append(item)
         elif size is not None and (last is None or not last.ok):
             unknown.append(item)
@@ -185,42 +189,65 @@ class Fetch:
         todo = due(items, self.store, latest)
         workers = Workers(self._ledger, {}, self._clock)
         wanted = [*todo.wanted, *self._adopt(todo.unknown, latest, workers)]
-        members: dict[str, list[Item]] = defaultdict(list)
-        numbers: dict[str, int] = {}
-        entries = []
-        for item, attempt, due_at in wanted:
-            if item.kind is Kind.MASK:
-                members[f"archive:{item.url.rpartition('/')[2]}"].append(item)
-                numbers[item.name] = attempt
-            else:
-                entries.append((item, attempt, due_at))
-        for name, masks in members.items():
-            last = latest.get(name)
-            box = Item(name, Kind.ARCHIVE, masks[0].url, f"{FOLDER}/parts")
-            if last is None or not last.permanent:
-                due_at = last.next_at if last and not last.ok else 0.0
-                entries.append((box, last.attempt + 1 if last else 1, due_at))
+        numbers = {item.name: attempt for item, attempt, _ in wanted}
 
         def note(item: Item, outcome: Done | Failure) -> None:
             workers.note(item, numbers[item.name], outcome, tasks.TOOL)
             numbers[item.name] += 1
 
+        searches = search.Searches(
+            [item for item, _, _ in wanted], self.store, self._options, self._client, self._parts, note
+        )
+        if lane := searches.lane(latest, workers.tally, self._options.patience_s):
+            workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers.tally), tasks.TOOL)
+            totals = {**searches.totals, Kind.ARCHIVE.value: len(lane)}
+            workers.run([lane], lambda tally: self._watch("Archives", totals, tally))
+        left = searches.left(self._ledger.latest())
+        entries = [
+            (item, numbers[item.name], 0.0 if item.name in left else due_at)
+            for item, _, due_at in wanted
+            if left.get(item.name, True)
+        ]
+        self._download(entries, latest, workers, note)
+        self._ledger.flush()
+        return workers.tally
+
+    def _download(
+        self,
+        wanted: Sequence[tuple[Item, int, float]],
+        latest: dict[str, Attempt],
+        workers: Workers,
+        note: search.Note,
+    ) -> None:
+        """Fetch items from their own addresses, masks out of the archives that their addresses name."""
+        masks: dict[str, list[Item]] = defaultdict(list)
+        entries = []
+        for item, attempt, due_at in wanted:
+            if item.kind is Kind.MASK:
+                masks[f"archive:{item.url.rpartition('/')[2]}"].append(item)
+            else:
+                entries.append((item, attempt, due_at))
+        for name, members in masks.items():
+            last = latest.get(name)
+            box = Item(name, Kind.ARCHIVE, members[0].url, f"{FOLDER}/parts")
+            if last is None or not last.permanent:
+                due_at = last.next_at if last and not last.ok else 0.0
+                entries.append((box, last.attempt + 1 if last else 1, due_at))
+        count = sum(map(len, masks.values()))
         workers.tasks[Kind.PHOTO] = tasks.photo(self.store, self._client, self._options)
         workers.tasks[Kind.CLIP] = tasks.clip(self.store, self._recorder)
         workers.tasks[Kind.ARCHIVE] = tasks.archive(
-            self.store, self._client, self._parts, dict(members), note, workers.tally
+            self.store, self._client, self._parts, self._options, masks, note, workers.tally
         )
-        self._run("Corpora", workers, entries, masks=len(numbers))
+        self._run("Corpora", workers, entries, masks=count)
         latest = self._ledger.latest()
-        for name, masks in members.items():
+        for name, members in masks.items():
             archive = latest.get(name)
             if archive is None or not archive.permanent:
                 continue
-            for item in masks:
+            for item in members:
                 if item.name not in latest or not (latest[item.name].ok or latest[item.name].permanent):
                     note(item, Failure(Cause(archive.cause), f"its archive: {archive.detail}", final=True))
-        self._ledger.flush()
-        return workers.tally
 
     def near_duplicates(self, items: Sequence[Item]) -> tuple[int, int]:
         """Write the pairs of near-duplicate photos and clips; how many there are of each."""

@@ -4,17 +4,19 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 
 import urllib3
 
-from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos
+from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos, report, taking
 from pipelines.fetch.causes import Cause, Failure
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import FetchOptions
+from pipelines.fetch.places import Place, Reading
 from pipelines.fetch.politeness import Job
 from pipelines.fetch.store import Store
 from pipelines.fetch.workers import Done, Tally, Task
@@ -22,7 +24,6 @@ from shards.sound import RATE_HZ
 
 TOOL = f"avs-data {version('avs-data')}, urllib3 {urllib3.__version__}"
 CLIP_TOOL = f"avs-data {version('avs-data')}, {clips.TOOL}"
-_ARCHIVE_BYTES = 20_000_000_000
 
 
 def photo(store: Store, client: Client, options: FetchOptions) -> Task:
@@ -51,36 +52,54 @@ def archive(
     store: Store,
     client: Client,
     parts: str,
-    members: dict[str, Sequence[Item]],
+    options: FetchOptions,
+    members: dict[str, list[Item]],
     note: Callable[[Item, Done | Failure], None],
     tally: Tally,
 ) -> Task:
-    """`members`: archive's item name -> the masks that are needed of it. `note` takes what became of each."""
+    """Zips of masks, of which only the needed members are fetched where the server gives ranges.
 
-    stored: set[str] = set()
+    Args:
+        members: archive's item name -> the masks that are needed of it.
+        note: takes what became of each.
+    """
+
+    keep = taking.keeper(store, options)
 
     def run(job: Job) -> Done:
-        wanted = {
-            item.path.rpartition("/")[2]: item for item in members[job.item.name] if item.name not in stored
-        }
-        part, spoiled = part_path(parts, job.item), 0
-        client.get_file(job.item.url, part, _ARCHIVE_BYTES, tally.download(job.item))
+        masks = {item.name: item for item in members[job.item.name]}
+        wanted, taken, spoiled = taking.Wanted(masks.values(), options), taking.Taken(), list[Item]()
+
+        def noted(item: Item, member: str, outcome: Done | Failure) -> None:
+            if isinstance(outcome, Failure) and outcome.cause is Cause.DECODE_ERROR:
+                spoiled.append(item)  # perhaps on the way
+            elif isinstance(outcome, Failure):
+                outcome = Failure(outcome.cause, outcome.detail, final=True)
+            note(item, outcome)
+            if item not in spoiled:
+                del masks[item.name]
+
+        part = part_path(parts, job.item)
+        reading = Reading(Place(job.item.url), client, part)
         try:
-            size, digest = annotations.file_digest(part)
-            for name, found in archives.masks(part, wanted):
-                if isinstance(found, Failure):
-                    spoiled += not found.final
-                    note(wanted[name], found)
-                else:
-                    note(wanted[name], Done(len(found), store.put(wanted[name].path, found)))
-                    stored.add(wanted[name].name)
+            found = reading.members(wanted, tally.download(job.item))
+            with ThreadPoolExecutor(1) as pool:
+                taking.take(found, wanted, keep, noted, reading.check, pool, 1, taken)
+        except Failure as failure:
+            if failure.cause is Cause.ARCHIVE_CORRUPT:
+                forget(part)
+                raise Failure(Cause.BAD_CONTENT, failure.detail) from failure
+            raise
         finally:
-            forget(part)
+            members[job.item.name] = list(masks.values())
+        forget(part)
         if spoiled:
-            raise Failure(Cause.BAD_CONTENT, f"{spoiled} members do not match their checksums")
-        return Done(
-            size, digest, f"{len(stored & {item.name for item in members[job.item.name]})} masks taken"
-        )
+            raise Failure(Cause.BAD_CONTENT, f"{len(spoiled)} members do not match their checksums")
+        for item in masks.values():
+            note(item, Failure(Cause.NOT_FOUND, "the archive has no such member", final=True))
+        members[job.item.name] = []
+        read = report.read_of(reading.bytes_read(), reading.size)
+        return Done(reading.bytes_read(), "", f"{taken.told()}; {read}")
 
     return Task(run, TOOL)
 
@@ -151,7 +170,7 @@ def adopt(store: Store, item: Item, options: FetchOptions) -> Done:
     if item.kind is Kind.PHOTO:
         fingerprint = photos.check(content, "", options.photo_rules)
     elif item.kind is Kind.MASK:
-        photos.check(content, "", archives.MASK_RULES, form="PNG")
+        photos.check(content, "", taking.MASK_RULES, form="PNG")
     elif item.kind is Kind.CLIP:
         samples = audio.cut(io.BytesIO(content), 0.0, options.clips.clip_s, options.clips.min_s)
         audio.check(samples, options.clip_rules.listening)

@@ -94,6 +94,8 @@ def judge(
             tool,
         )
     cause = outcome.cause
+    if outcome.passed_on:
+        return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, now, 0, "", tool)
     strikes[item.name, cause.value] += 1
     strike = strikes[item.name, cause.value]
     ended = outcome.final or permanent(cause, strike)
@@ -116,6 +118,7 @@ class Workers:
 
     def run(self, lanes: Sequence[Lane], watch: Callable[[Tally], None] = lambda tally: None) -> None:
         """Work until every lane is done. What is no item's fault, as a full disk, stops all and is raised."""
+        self._stop.clear()
         turns = [threading.Condition() for _ in lanes]
         threads = [
             threading.Thread(
@@ -177,4 +180,4 @@ class Workers:
         with self._lock:
             row = judge(item, attempt, self._strikes, outcome, tool, self._clock())
             self.tally.count(item.kind, Cause(row.cause), row.ok or row.permanent)
-        self._ledger.append(row)
+        self._ledger.append(row, outcome.fingerprint if isinstance(outcome, Done) else None)

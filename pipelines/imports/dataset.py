@@ -102,6 +102,7 @@ def write(
         funnel=tuple(new_dataset.step("import", unit, entered[unit], reasons[unit]) for unit in entered),
         targets=recordings.TARGETS if found.classes else (),
         classes=found.classes,
+        sound=mixtures.rules(found.samples),
     )
     rejected = [tables.rejected(rows, unit) for unit, rows in dropped.items()]
     lost = _lost(found, Counter(split for rows in written for split in rows["split"].to_pylist()), may_drop)

@@ -6,16 +6,27 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from pipelines.imports.planned import PlannedSample
 from pipelines.media import masks
 from shards import format, records
 from shards.parts import Encoded
 from shards.reader import read_clip
 from shards.records import SampleRecord
 from shards.rejections import Reason, Rejected
+from shards.scene_sound import SoundRules
 from shards.sound import RATE_HZ, mix, pcm_of, pcm_to_flac
 from shards.writer import Content
 
 SECONDS = 3.0  # around the middle of each sound, as VPO's loaders take them
+
+
+def rules(samples: Sequence[PlannedSample]) -> SoundRules | None:
+    """How the sounds of a release's scenes are made; None where it has none."""
+    panned = [all(source.pan is not None for source in one.sources) for one in samples if one.sources]
+    if not panned:
+        return None
+    stereo = any(panned)
+    return SoundRules("vpo", "middle", SECONDS, 2 if stereo else 1, "linear" if stereo else "")
 
 
 def told(

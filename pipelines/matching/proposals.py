@@ -14,6 +14,7 @@ from shards.text import read_text
 
 DECISIONS = ("accept", "review", "reject")
 SOURCE_RULE = re.compile(r"[a-z][a-z0-9_]*")
+JUDGED = "judged"  # the method of a link that `avs-data judge flags` brings back
 LinkKey = tuple[str, str, str, str]  # audio source, audio label, visual source, visual id
 _FAULTS_SHOWN = 20
 

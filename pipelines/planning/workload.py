@@ -6,7 +6,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.build.merge import name_photographs
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import registry
+from pipelines.recipes.recipe import HUMAN
 from shards import storage
 
 HERE = Path(__file__).parent
 _MASK_COLUMNS = [
-    "mask_id", "corpus", "label_id", "label", "image_id", "image_path", "mask_path", "photo_keys",
+    "mask_id", "corpus", "label_id", "label", "image_id", "image_path", "mask_path", "mask_source",
+    "photo_keys",
 ]  # fmt: skip
 _CLIP_COLUMNS = ["clip_id", "corpus", "label_ids", "labels", "clip_path"]
 SIZED = 200  # photos and clips whose size is looked up
@@ -151,6 +153,7 @@ def counted(
     label_map: LabelMap,
     progress: Callable[[index.Progress], None] | None = None,
     names: Iterable[str] = (),
+    mask_sources: tuple[str, ...] = (HUMAN,),
 ) -> Workload:
     """What the corpora below a folder or URL have: reads all annotations, and the sizes of a few files.
 
@@ -159,7 +162,8 @@ def counted(
     """
     with tempfile.TemporaryDirectory() as folder:
         found = index.index(corpora, folder, progress, names)
-        masks = _categorized(found.masks, categorize_masks, label_map, _MASK_COLUMNS)
+        of_masks = partial(categorize_masks, mask_sources=mask_sources)
+        masks = _categorized(found.masks, of_masks, label_map, _MASK_COLUMNS)
         clips = _categorized(found.clips, categorize_clips, label_map, _CLIP_COLUMNS)
     masks = name_photographs(masks, registry.shared_id_spaces(found.counts))
     pairs = masks.group_by(["photograph", "category"]).aggregate([])

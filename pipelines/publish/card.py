@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.corpora import registry
+from pipelines.judge.quality import Quality, interval, sentences
+from pipelines.judge.results import PUBLISHED
 from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
 from pipelines.recipes import recipe
@@ -51,6 +53,8 @@ class Facts:
     bytes: int
     has_availability: bool
     kinds: dict[str, int]  # samples per kind, of scenes
+    mask_sources: dict[str, int]  # samples by who drew their masks, where the dataset tells
+    quality: Quality | None  # what people found who looked at samples; None: nobody did
 
     @property
     def samples(self) -> int:
@@ -101,6 +105,7 @@ def card(facts: Facts) -> str:
         _head(facts),
         _loading(facts),
         _composition(facts),
+        _quality(facts),
         _making(facts),
         _licences(facts),
         _limits(facts),
@@ -281,6 +286,9 @@ def _composition(facts: Facts) -> str:
         f"{what} come from: {', '.join(f'{_title(name)} ({number:,})' for name, number in corpora.items())}."
         for what, corpora in (("Photos and masks", facts.image_corpora), ("Sounds", facts.audio_corpora))
     ]
+    if facts.mask_sources:
+        drawn = ", ".join(f"{name or 'no mask'} ({number:,})" for name, number in facts.mask_sources.items())
+        told.append(f"Masks were drawn by: {drawn}; nobody has judged those of the model, sam.")
     text = "\n".join(table) + "\n"
     if len(facts.categories) > _LONG:
         text = f"<details><summary>Samples of each category</summary>\n\n{text}\n</details>\n"
@@ -291,6 +299,20 @@ def _title(corpus: str) -> str:
     """What people call a corpus; one that is only imported, or no longer known, by its name."""
     known = registry.corpora().get(corpus)
     return cell(known.title if known else corpus)
+
+
+def _quality(facts: Facts) -> str:
+    found = facts.quality
+    text = "## How good it is\n\n" + " ".join(map(cell, sentences(found))) + "\n"
+    if found is None or found.overall is None:
+        return text
+    table = ["| stratum | samples | judged | right (95 % interval) |", "|---|---:|---:|---:|"]
+    table += [
+        f"| {cell(name)} | {counts.population:,} | {counts.told:,} | {interval(told)} |"
+        for name, (counts, told) in found.strata.items()
+        if told
+    ]
+    return text + "\n" + "\n".join(table) + f"\n\n`{PUBLISHED}` has every judgement.\n"
 
 
 def _making(facts: Facts) -> str:

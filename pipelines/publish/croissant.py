@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from pipelines.judge.quality import sentences
 from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.card import Facts
 from pipelines.publish.edition import File
@@ -123,6 +124,7 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         "citeAs": f"{facts.manifest.name}, version {facts.version}, recipe sha256 {facts.manifest.recipe['sha256']}; "
         + "; ".join(f"{work['title']}, {work['year']}" for work in facts.works),
         "isBasedOn": [work["url"] for work in facts.works],
+        "rai:dataAnnotationAnalysis": sentences(facts.quality),
         "keywords": ["audio-visual segmentation", *facts.categories],
         "distribution": [*objects, *sets],
         "recordSet": [_splits(facts), _samples(facts), *media],
@@ -174,7 +176,10 @@ def _splits(facts: Facts) -> dict[str, Any]:
 
 def _samples(facts: Facts) -> dict[str, Any]:
     fields = []
-    for name, description in (_COLUMNS | (_OF_SCENES if facts.manifest.targets else {})).items():
+    columns = _COLUMNS | (_OF_SCENES if facts.manifest.targets else {})
+    if facts.manifest.mask_sources:
+        columns["mask_source"] = "Who drew the mask: human, sam, or human+sam of a union of both."
+    for name, description in columns.items():
         dtype = "sc:Integer" if name in _INTEGERS else "sc:Float" if name in _FLOATS else "sc:Text"
         source = {"fileObject": {"@id": format.SAMPLES}, "extract": {"column": name}}
         field = {**_field(f"samples/{name}", dtype, description), "source": source}

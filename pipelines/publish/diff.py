@@ -204,6 +204,8 @@ def _cause(rejected: Mapping[str, str], a: Dataset, b: Dataset) -> tuple[str, st
         return "licence profile", detail
     if stage == "review":
         return "review decision", told
+    if reason == Reason.JUDGED_BAD:
+        return "judged bad", told
     if _by_map(reason, a, b):
         return "label map changed", told
     if reason in _SOURCE_GONE:

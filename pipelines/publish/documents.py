@@ -5,6 +5,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipelines.judge import results
+from pipelines.judge.quality import Quality
+from pipelines.judge.results import Results
 from pipelines.publish import attribution, availability, card, changelog, croissant, records
 from pipelines.publish.diff import Diff, diff
 from pipelines.publish.edition import File, Profile
@@ -38,6 +41,7 @@ def documents(
     before: Before | None,
     takedowns: Sequence[Takedown],
     corpora: str | None,
+    judged: tuple[Quality, Results] | None,
 ) -> tuple[list[File], Diff | None]:
     """The documents, and what changed since the version before.
 
@@ -45,6 +49,7 @@ def documents(
         files: the edition's shards and tables.
         url: where the version will be.
         corpora: where `avs-data fetch` put the sources; its ledger becomes the availability snapshot.
+        judged: what people who looked at samples of it found.
     """
     rows = [
         row for _, record in records.records(dataset, dataset.table()) for row in attribution.rows(record)
@@ -55,7 +60,10 @@ def documents(
     alive = availability.snapshot(corpora) if corpora else None
     if alive:
         found[availability.AVAILABILITY] = alive
-    found |= _statistics(dataset, profile)
+    quality = judged[0] if judged else None
+    found |= _statistics(dataset, profile, quality)
+    if judged:
+        found[results.PUBLISHED] = results.dump(judged[1])
     if takedowns:
         found[TAKEDOWNS] = dump(takedowns)
     facts = card.Facts(
@@ -65,6 +73,9 @@ def documents(
         profile=profile,
         kinds=card.counted(dataset.table(columns=["kind"])["kind"].to_pylist())
         if dataset.manifest.targets
+        else {},
+        mask_sources=card.counted(dataset.table(columns=["mask_source"])["mask_source"].to_pylist())
+        if dataset.manifest.mask_sources
         else {},
         image_licences=card.counted([row["image_licence"] for row in photos]),
         audio_licences=card.counted([row["audio_licence"] for row in clips]),
@@ -78,6 +89,7 @@ def documents(
         picture=SHEET if SHEET in found else "",
         bytes=sum(file.bytes for file in files),
         has_availability=alive is not None,
+        quality=quality,
     )
     changed, old = None, ""
     if before:
@@ -95,11 +107,11 @@ def documents(
     return [*made, File.of(croissant.CROISSANT, described)], changed
 
 
-def _statistics(dataset: Dataset, profile: Profile) -> dict[str, bytes]:
+def _statistics(dataset: Dataset, profile: Profile, quality: Quality | None) -> dict[str, bytes]:
     """The page of `avs-data stats` and its picture; an edition that leaves media out shows no samples."""
     with tempfile.TemporaryDirectory(prefix="avs-stats-") as folder:
         pictured = 0 if profile.reference_only else PICTURED
-        page = write_stats(dataset.url, storage.join(folder, "stats"), pictured, lambda *_: None)
+        page = write_stats(dataset.url, storage.join(folder, "stats"), pictured, lambda *_: None, quality)
         found = {STATISTICS: storage.read_bytes(page)}
         if pictured:
             found[SHEET] = storage.read_bytes(storage.join(folder, "stats", SHEET))

@@ -1,14 +1,13 @@
 """One sample's whole story, from source URL to shard offset; or why an item was dropped."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.build import split
-from pipelines.corpora import registry
-from pipelines.publish import records
+from pipelines.publish import lookup, records
 from pipelines.recipes import recipe
 from shards import format, hashing
 from shards.manifest import DatasetError, Manifest
@@ -39,30 +38,16 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
         DatasetError: nothing of that name was kept or dropped.
     """
     table = dataset.table()
-    rows = table.to_pylist()
-    ids = {asked, *(f"{corpus}:{asked}" for corpus in registry.corpora())}
-    found = [row for row in rows if row["key"] == asked or row["sample_id"] in ids]
-    if not found and len(asked) >= 6:
-        found = [row for row in rows if row["key"].startswith(asked)]
-    if not found:
-        found = [
-            row
-            for row in rows
-            if not ids.isdisjoint((row["image_id"], *records.clip_ids(row), *_videos(row), *row["mask_ids"]))
-        ]
-    stories = [sample_story(dataset, row) for row in found]
-    heard = {clip for row in rows for clip in (row["clip_id"], *row.get("clip_ids", ()))}
-    for clip in dataset.table(format.POOL_TABLE).to_pylist():
-        if clip["clip_id"] not in heard and not ids.isdisjoint(
-            (clip["key"], clip["clip_id"], clip["video_id"])
-        ):
-            stories.append(_unheard(clip, rows))
+    ids = pa.array(lookup.names(asked))
+    stories = [sample_story(dataset, row) for row in table.take(lookup.samples(table, asked)).to_pylist()]
+    pool = dataset.table(format.POOL_TABLE)
+    named = [pc.is_in(pool[name], ids) for name in ("key", "clip_id", "video_id")]
+    heard = pc.list_flatten(table["clip_ids"]) if "clip_ids" in table.column_names else table["clip_id"]
+    unheard = pc.invert(pc.is_in(pool["clip_id"], heard.combine_chunks()))
+    for clip in pool.filter(pc.and_(pc.or_(pc.or_(*named[:2]), named[2]), unheard)).to_pylist():
+        stories.append(_unheard(clip, table))
     rejected = dataset.table(format.REJECTIONS)
-    dropped = "|".join(map(re.escape, sorted(ids)))
-    sounds = "|".join(registry.names("sounds"))
-    clip = f"({sounds}):{re.escape(asked)}_[0-9]{{6}}"  # of a video
-    named = pc.match_substring_regex(rejected["item"], rf"^(({dropped})([|].*)?|{clip})$")
-    for row in rejected.filter(named).to_pylist():
+    for row in rejected.filter(lookup.dropped(rejected["item"], asked)).to_pylist():
         facts = {name: row[name] for name in ("stage", "reason", "detail", "category")}
         stories.append(Story(f"{row['item']} was dropped", {"dropped": facts}))
     if not stories:
@@ -73,14 +58,17 @@ def explain(dataset: Dataset, asked: str) -> list[Story]:
     return stories
 
 
-def _unheard(clip: dict[str, Any], rows: list[dict[str, Any]]) -> Story:
+def _unheard(clip: dict[str, Any], table: pa.Table) -> Story:
     """Of a clip of the pool that no sample hears."""
-    may = [
-        row["sample_id"]
-        for row in rows
-        if row["split"] == clip["split"]
-        and not set(clip["categories"]).isdisjoint((row["category"], *row.get("categories", ())))
-    ]
+    wanted = pa.array(clip["categories"], pa.string())
+    fits = pc.is_in(table["category"], wanted).to_numpy()
+    if "categories" in table.column_names:
+        fits[lookup.having(table["categories"], wanted)] = True
+    may = (
+        table["sample_id"]
+        .filter(pc.and_(pc.equal(table["split"], clip["split"]), pa.array(fits)))
+        .to_pylist()
+    )
     facts = {
         **{name: clip[name] for name in ("key", "video_id", "split", "label", "licence")},
         "categories": ", ".join(clip["categories"]),
@@ -94,7 +82,15 @@ def _unheard(clip: dict[str, Any], rows: list[dict[str, Any]]) -> Story:
     return Story(f"{clip['clip_id']} is in the pool", {"pool": facts})
 
 
-def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
+def sample_story(dataset: Dataset, row: dict[str, Any], pools: Pools | None = None) -> Story:
+    """Of a row of samples.parquet.
+
+    Args:
+        pools: of the dataset, where they are made already.
+
+    Raises:
+        DatasetError, RecordError: its record is not what the row says. FileNotFoundError: its shard is gone.
+    """
     made = dataset.manifest
     record = as_told(row, dataset.read_member(row, "json"))
     rules = recipe.recorded(made)
@@ -127,14 +123,10 @@ def sample_story(dataset: Dataset, row: dict[str, Any]) -> Story:
             else {row["category"]: "as published"},
             "rules": _rules(row, record, rules) if rules else imported,
             "split": _split(row, rules) if rules else {"split": row["split"], **imported},
-            "pairing": _pairing(dataset, row, record) if rules else imported,
+            "pairing": _pairing(pools or pools_of(dataset), row, record) if rules else imported,
             "shard": _shard(made, row),
         },
     )
-
-
-def _videos(row: dict[str, Any]) -> list[str]:
-    return row["video_ids"] if "video_ids" in row else [row["video_id"]]
 
 
 def _sounds(record: dict[str, Any], sources: list[dict[str, Any]]) -> dict[str, Facts]:
@@ -226,9 +218,12 @@ def _all(sizes: recipe.Split) -> int:
     return sizes.train + sizes.val + sizes.test
 
 
-def _pairing(dataset: Dataset, row: dict[str, Any], record: dict[str, Any]) -> Facts:
+def pools_of(dataset: Dataset) -> Pools:
+    return Pools(dataset.table(format.POOL_TABLE, ["clip_id", "split", "categories"]))
+
+
+def _pairing(pools: Pools, row: dict[str, Any], record: dict[str, Any]) -> Facts:
     seed, epoch = record["pairing"]["seed"], record["pairing"]["epoch"]
-    pools = Pools(dataset.table(format.POOL_TABLE, ["clip_id", "split", "categories"]))
     facts: Facts = {"seed, epoch": f"{seed}, {epoch}"}
     told = decode(format.json_bytes(record), SampleRecord)
     taken: list[int] = []

@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass, field
 
 from pipelines.build.split import read_held_out
+from pipelines.judge import quality, results
 from pipelines.publish import documents, hub, profiles, takedown, upload
 from pipelines.publish.diff import Diff
 from pipelines.publish.edition import File, Profile, Publication, PublishError
@@ -26,6 +27,7 @@ class Options:
     profile: Profile = field(default_factory=Profile)
     held_out: tuple[str, ...] = ()  # CSV files of videos that training must not hear
     corpora: str | None = None
+    judgements: str = ""  # what `avs-data judge export` wrote; "": what lies beside the dataset
     workers: int = 1
     dry_run: bool = False
 
@@ -45,9 +47,11 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
     """
     Raises:
         DatasetError: no dataset, or nothing of it fits the profile.
+        JudgeError: the judgements are those of another version.
         PublishError: refused, or the target failed; the message says what to do.
     """
-    dataset = Dataset(dataset_url)
+    dataset = source = Dataset(dataset_url)
+    found = results.find(dataset.url, options.judgements)
     _check(dataset, options, progress)
     target = hub.Hub(options.to) if options.to.startswith("hf://") else Target(options.to)
     with tempfile.TemporaryDirectory(prefix="avs-publish-") as folder:
@@ -96,6 +100,7 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
             before=before,
             takedowns=takedowns,
             corpora=options.corpora,
+            judged=quality.of_edition(found, source, dataset) if found else None,
         )
         publication = Publication(
             asked.name, asked.version, asked.previous, manifest_sha256, options.profile, (*files, *made)

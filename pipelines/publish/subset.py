@@ -177,7 +177,7 @@ def _paired_again(
         return msgspec.structs.replace(record, audio=sources[0].audio), sounds[0]
     assert rules is not None
     pcms = [pcm_of(sound.data) for sound in sounds]
-    heard, told, content = sounded(record.key, record.kind, record.image.width, sources, pcms, rules)
+    heard, told, content = sounded(record.key, record.image.width, sources, pcms, rules)
     return msgspec.structs.replace(record, scene_sources=heard, sound=told), content
 
 

@@ -14,6 +14,7 @@ from shards.manifest import Manifest
 from shards.sound import mix
 
 RECIPES = Path(__file__).parent
+HUMAN, SAM = "human", "sam"  # who drew a mask
 
 
 class RecipeError(AvsError):
@@ -49,12 +50,18 @@ class Select:
     not_exhaustive: bool = (
         False  # keep unions where the corpus says that more may be seen than is annotated (LVIS)
     )
+    mask_sources: tuple[str, ...] = (
+        "human",
+    )  # and sam: what `avs-train segment` drew where there are boxes alone
+    min_predicted_iou: float = number(0.88, 0, 1)  # of masks by sam: how good it thinks that they are
+    min_stability: float = number(0.95, 0, 1)  # of those, too: IoU of the mask cut a little tighter and wider
     crowd: bool = False  # keep masks of a crowd (LVIS iscrowd)
     group_of: bool = False  # keep boxes drawn around a group (Open Images IsGroupOf)
     depiction: bool = False  # keep drawings and toys (Open Images IsDepiction)
     background_sounds: bool = False  # keep clips in which the corpus says that something else is heard more
     image_licences: tuple[str, ...] = ()  # none named: any, unknown too
     audio_licences: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()  # CSV files of what was judged bad: URLs, or paths from the recipe's folder
     per_class_cap: int = number(0, 0)  # samples of one category; 0: no cap
     min_duration_s: float = number(1.0, 0, 10)
     max_duration_s: float = number(60.0, 0)  # of the media file; what is kept is its first 10 s at most
@@ -127,7 +134,7 @@ class Scene:
 @dataclass(frozen=True)
 class Shards:
     samples_per_shard: int = number(1_000, 1)
-    clips_per_shard: int = number(2_000, 1)
+    clips_per_shard: int = number(500, 1)
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,12 @@ class Recipe:
     fetch: dict[str, Any] = field(default_factory=dict)  # read by `avs-data fetch` alone
     about: str = ""  # what `plan` and `fetch plan` say of it
     text: str = field(default="", metadata={"internal": True})
+    folder: str = field(default="", metadata={"internal": True})  # that its file lies in
+
+    @property
+    def takes_models(self) -> bool:
+        """Whether masks of a model are taken, so that records tell who drew each."""
+        return self.select.mask_sources != (HUMAN,)
 
     @property
     def sha256(self) -> str:
@@ -170,7 +183,7 @@ def load(name_or_path: str) -> Recipe:
         ) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
-    return parse(table, text, str(path))
+    return replace(parse(table, text, str(path)), folder=str(path.parent))
 
 
 def recorded(made: Manifest) -> Recipe | None:
@@ -198,6 +211,9 @@ def parse(table: dict[str, Any], text: str, source: str) -> Recipe:
                 f"select.min_area_fraction = {select.min_area_fraction} is above max_area_fraction = "
                 f"{select.max_area_fraction}: nothing would be kept"
             )
+        if not select.mask_sources or (unknown := sorted(set(select.mask_sources) - {HUMAN, SAM})):
+            told = ", ".join(unknown) if select.mask_sources else "none"
+            faults.append(f"select.mask_sources = {told}: take of {HUMAN}, {SAM}")
         if split.train + split.val + split.test == 0:
             faults.append("split: train, val and test are all 0; give at least one a size")
         if "scene" in table and isinstance(table["scene"], dict):

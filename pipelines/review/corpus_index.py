@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.review import schema
+from pipelines.review import queue_file
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from shards import hashing, storage, tables
@@ -43,7 +43,7 @@ def load_index(queue: Queue, index: str) -> IndexReport:
             raise ReviewError(
                 f"{index!r} has no {name}: write the index with `avs-data index --corpora DIR --out {index}`"
             )
-    with schema.transaction(queue.connection):
+    with queue_file.transaction(queue.connection):
         for table in ("label_images", "label_clips", "examples"):
             queue.connection.execute(f"DELETE FROM {table}")
         labels, images, masks = _load_masks(queue, storage.join(index, "masks.parquet"))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from label_maps import LabelMap, Link
 from pipelines.matching.gold import Truth
-from pipelines.matching.proposals import Proposal
-from pipelines.review import application, gold, order, schema
+from pipelines.matching.proposals import JUDGED, Proposal
+from pipelines.review import application, gold, order, queue_file
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer, QueuedLink, now
@@ -79,7 +79,7 @@ def import_proposals(
     counts = dict.fromkeys(("new", "unchanged", "changed", "reopened", "settled"), 0)
     refusals = Refusals(rejected)
     boundary = options.boundary if options.boundary is not None else order.find_boundary(proposals)
-    with schema.transaction(queue.connection):
+    with queue_file.transaction(queue.connection):
         base = label_map and application.without_own(label_map, application.own_links(queue))
         for proposal in proposals:
             item = queue.find(proposal.key)
@@ -93,7 +93,10 @@ def import_proposals(
             else:
                 counts["changed"] += 1
                 counts["reopened"] += _change(queue, item, proposal)
-            if base is not None and item.gold is None and not queue.decisions(item.id):
+            settles = (
+                proposal.method != JUDGED
+            )  # samples of it were found bad: it is asked whatever the map says
+            if settles and base is not None and item.gold is None and not queue.decisions(item.id):
                 counts["settled"] += _settle(queue, queue.item(item.id), refusals, base)
         if label_map is not None:
             order.count(queue, label_map)
@@ -120,7 +123,7 @@ def add_target(
     proposal = Proposal(
         *sound, source, visual_label, visual_id, None, "person", "review", f"proposed by {reviewer}"
     )
-    with schema.transaction(queue.connection):
+    with queue_file.transaction(queue.connection):
         item = queue.find(proposal.key)
         if item is None:
             reviewers, rank = queue.connection.execute(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.corpora.labels import NamedLabel
 from pipelines.matching.vocabularies import AudioLabel, VisualLabel
-from pipelines.review import schema
+from pipelines.review import queue_file
 from pipelines.review.queue import Queue
 
 
@@ -37,7 +37,7 @@ def load_labels(queue: Queue, labels: Iterable[VisualLabel]) -> int:
         )
         for label in labels
     ]
-    with schema.transaction(queue.connection):
+    with queue_file.transaction(queue.connection):
         queue.connection.execute("DELETE FROM labels")
         queue.connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     return len(rows)
@@ -48,7 +48,7 @@ def load_sounds(queue: Queue, sounds: Iterable[AudioLabel]) -> None:
     rows = list(
         {(one.source, one.label): (one.source, one.label, one.id) for one in sounds if one.id}.values()
     )
-    with schema.transaction(queue.connection):
+    with queue_file.transaction(queue.connection):
         queue.connection.execute("DELETE FROM sounds")
         queue.connection.executemany("INSERT INTO sounds VALUES (?, ?, ?)", rows)
 

@@ -4,14 +4,13 @@ import json
 import mimetypes
 import os
 import stat
-import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
 
+from pipelines.pages.kept import Kept
+from pipelines.pages.renderers import Renderers
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.render import Job, Tile
-from pipelines.review.renderers import Renderers
 from shards import storage
 
 MAX_FILE_BYTES = 64 << 20  # of a photo, a mask, or a clip that a store holds
@@ -60,11 +59,10 @@ def example(queue: Queue, example_id: int, kind: str) -> Example:
 class Media:
     """Reads below one corpora folder, local or remote, and keeps what was rendered. Thread-safe."""
 
-    def __init__(self, corpora: str, renderers: Renderers) -> None:
+    def __init__(self, corpora: str, renderers: Renderers[Job, Tile]) -> None:
         self.corpora = corpora
         self._renderers = renderers
-        self._lock = threading.Lock()
-        self._tiles: dict[Example, Future[Tile]] = {}
+        self._tiles: Kept[Example, Tile] = Kept(TILES_KEPT)
 
     def locate(self, path: str) -> str:
         """The address of a file of the index: a regular one, below the corpora folder when links are followed.
@@ -105,21 +103,7 @@ class Media:
         Raises:
             MediaMissing, Unreadable: there is nothing to show. Busy: too much is asked for.
         """
-        with self._lock:
-            tile = self._tiles.get(photo)
-            first = tile is None
-            if tile is None:
-                tile = self._tiles[photo] = Future()
-                if len(self._tiles) > TILES_KEPT:
-                    del self._tiles[next(iter(self._tiles))]
-        if first:
-            try:
-                tile.set_result(self._renderers.tile(lambda: self._job(photo)))
-            except BaseException as error:
-                with self._lock:
-                    self._tiles.pop(photo, None)
-                tile.set_exception(error)
-        return tile.result()
+        return self._tiles.get(photo, lambda: self._renderers.picture(lambda: self._job(photo)))
 
     def _job(self, photo: Example) -> Job:
         segmentations: list[bytes] = []

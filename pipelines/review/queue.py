@@ -2,10 +2,10 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from pipelines.matching.proposals import LinkKey, Proposal
-from pipelines.review import schema, standing
+from pipelines.review import queue_file, schema, standing
 from pipelines.review.errors import ReviewError
 from pipelines.review.records import Answer, Conflict, Decision, Progress, QueuedLink, check_reviewer, now
 
@@ -45,17 +45,9 @@ class Queue:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """One state of the queue for all reads in the block, whatever others write meanwhile. May be nested."""
-        if self.connection.in_transaction:
-            yield
-            return
-        self.connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self.connection.execute("COMMIT")
+        return queue_file.reading(self.connection)
 
     def meta(self, key: str, default: str = "") -> str:
         row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -150,7 +142,7 @@ class Queue:
         """
         answer.check()
         check_reviewer(reviewer)
-        with schema.transaction(self.connection):
+        with queue_file.transaction(self.connection):
             known = self._request(request_id)
             if known:
                 if (known.item_id, known.reviewer, known.verdict) != (item_id, reviewer, answer.verdict):
@@ -170,7 +162,7 @@ class Queue:
             The decision that was taken back.
         """
         check_reviewer(reviewer)
-        with schema.transaction(self.connection):
+        with queue_file.transaction(self.connection):
             known = self._request(request_id)
             if known:
                 if known.verdict != "undo" or known.reviewer != reviewer or known.undoes is None:

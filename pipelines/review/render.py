@@ -9,7 +9,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from pipelines.media import images, masks
-from pipelines.review.errors import ReviewError
+from pipelines.pages.errors import Unreadable
 from shards import jpeg
 from shards.rejections import Rejected
 
@@ -17,10 +17,6 @@ MAX_PIXELS = 50_000_000  # of a photo or a mask, as a build takes them by defaul
 TILE = (480, 360)  # pixels, width and height of a photo on the page
 _DIM = 120  # opacity, of 255, of what a mask leaves out
 _OUTLINE = (255, 209, 71)
-
-
-class Unreadable(ReviewError):
-    """No picture that the page shows; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,11 @@
-"""The queue's SQLite file: its tables, how it is opened, its version."""
+"""The review queue's tables and version."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
+from pipelines.review import queue_file
 from pipelines.review.errors import ReviewError
 
 VERSION = 3
-APPLICATION_ID = 0x41565351  # "AVSQ": marks the file as a queue, also for `file`
-BUSY_TIMEOUT_MS = 20_000
 
 # `decisions` is the truth and is only ever appended to; `items.state`, `outcome` and `closed_by` are derived
 # from it.
@@ -113,82 +109,18 @@ CREATE TABLE labels (
 ) STRICT, WITHOUT ROWID;
 """
 
+_KIND = queue_file.Kind(
+    what="review queue",
+    option="--queue",
+    made_by="avs-data review import proposals.csv --queue {path}",
+    older="apply its decisions with the program that wrote it, then import proposals into a new one",
+    application_id=0x41565351,  # "AVSQ"
+    version=VERSION,
+    tables=TABLES,
+    error=ReviewError,
+)
+
 
 def connect(path: str, create: bool = False) -> sqlite3.Connection:
-    """A connection whose commits are on disk when they return (WAL, synchronous=FULL), in autocommit mode.
-
-    Raises:
-        ReviewError: no queue at `path` (unless `create`), not a queue, or one of a newer version.
-    """
-    if not create and not Path(path).is_file():
-        raise ReviewError(
-            f"there is no review queue at {path!r}: make one with "
-            f"`avs-data review import proposals.csv --queue {path}`, or name another with --queue"
-        )
-    try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
-    except sqlite3.OperationalError as error:
-        raise ReviewError(f"{path!r} cannot be opened ({error}): does its folder exist?") from error
-    connection.row_factory = sqlite3.Row
-    try:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        _prepare(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise ReviewError(
-            f"{path!r} cannot be used as a queue ({error}): name another file with --queue"
-        ) from error
-    except ReviewError:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application == APPLICATION_ID and version == VERSION:
-        return
-    if application == APPLICATION_ID and version:
-        remedy = (
-            "use the newer program that wrote it"
-            if version > VERSION
-            else "apply its decisions with the program that wrote it, then import proposals into a new one"
-        )
-        raise ReviewError(f"{path!r} is a queue of version {version}; this program knows {VERSION}: {remedy}")
-    with transaction(connection):
-        if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
-            return  # another process made the tables meanwhile
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise ReviewError(
-                f"{path!r} is a SQLite file, but not a review queue: name another file with --queue"
-            )
-        for statement in _statements(TABLES):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """`executescript` would commit the transaction, so the script is cut into whole statements."""
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """The write lock from the first statement on, so that what was read still holds when it is written."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    """As `queue_file.connect`. Raises ReviewError."""
+    return queue_file.connect(_KIND, path, create)

@@ -1,17 +1,16 @@
 """The contact sheet: samples picked by hash and spread over the categories, with their masks laid over the photos."""
 
-import io
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-from shards import format, pictures, run_lengths
+from pipelines.media import images, overlays
+from shards import pictures
 from shards.hashing import hash64
 from shards.manifest import DatasetError
 from shards.reader import Dataset
@@ -19,8 +18,6 @@ from shards.tables import column
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 THUMBNAIL = (320, 240)  # pixels; photos are fitted inside
-_TINT = (255, 214, 0)
-_TINTS = (_TINT, (0, 190, 255), (255, 90, 200), (120, 230, 90), (255, 130, 40))  # of the sources of a scene
 _INK = (36, 41, 47)
 _COLUMNS = 6
 _CAPTION_PX = 26
@@ -78,13 +75,9 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
             for name, content in masks.items():
                 pictures.check_mask(content, name)
             facts = _record(record)
-            layers = (
-                _layers(facts, masks, dataset.manifest.classes)
-                if scenes
-                else [(_TINT, _grey(masks["mask.png"]))]
-            )
-            picture = overlay(photo, layers)
-        except (OSError, ValueError, SyntaxError, pictures.PictureError) as error:
+            layers = overlays.layers(facts, masks, dataset.manifest.classes)
+            picture = overlays.overlay(photo, layers, THUMBNAIL)
+        except (*images.FAULTS, pictures.PictureError) as error:
             raise DatasetError(
                 f"{row['shard']}: sample {row['key']} does not decode ({error}); run `avs-data verify` on the dataset"
             ) from error
@@ -95,46 +88,8 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
             picture,
             dataset.read_member(row, "flac"),
             facts,
-            _caption(facts) if scenes else ((row["category"], None),),
+            overlays.caption(facts),
         )
-
-
-def _layers(
-    record: dict[str, Any], masks: dict[str, bytes], classes: tuple[str, ...]
-) -> list[tuple[tuple[int, int, int], Image.Image]]:
-    """Colour and mask of each source that is seen, as far as the targets tell them apart; overlaps are of both."""
-    seen = [source for source in record["sources"] if source["mask_ids"]]
-    height, width = record["image"]["height"], record["image"]["width"]
-    if all("instances" in source for source in seen):
-        drawn = [
-            np.logical_or.reduce(
-                [run_lengths.pixels(one["counts"], height, width) for one in source["instances"]]
-            )
-            for source in seen
-        ]
-    elif format.CLASSES in masks:
-        numbers = np.asarray(_grey(masks[format.CLASSES]))
-        own = [classes.index(source["category"]) + 1 for source in seen]
-        drawn = [(numbers == number) | (numbers == format.IGNORE) for number in own]
-    else:
-        return [(_TINTS[0], _grey(masks["mask.png"]))]
-    pictures = (Image.fromarray(pixels.astype(np.uint8) * np.uint8(255)) for pixels in drawn)
-    return [(_TINTS[place % len(_TINTS)], picture) for place, picture in enumerate(pictures)]
-
-
-def _caption(record: dict[str, Any]) -> tuple[tuple[str, tuple[int, int, int] | None], ...]:
-    """What is heard: each source that is seen in the colour of its mask, of the others what kind they are."""
-    names = [source["category"] for source in record["sources"]]
-    if record["kind"] == "off_screen":
-        return ((f"off screen: {', '.join(names)}", None),)
-    if record["kind"] in ("silence", "noise"):
-        return ((record["kind"], None),)
-    return tuple((name, _TINTS[place % len(_TINTS)]) for place, name in enumerate(names))
-
-
-def _grey(png: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(png)) as image:
-        return image.convert("L")
 
 
 def _record(content: bytes) -> dict[str, Any]:
@@ -151,33 +106,6 @@ def _record(content: bytes) -> dict[str, Any]:
 
 def _places(members: tuple[str, ...]) -> list[str]:
     return [f"{column(name)}_{part}" for name in members for part in ("offset", "size", "sha256")]
-
-
-def overlay(photo: bytes, layers: list[tuple[tuple[int, int, int], Image.Image]]) -> Image.Image:
-    """A thumbnail: what a mask covers is tinted and outlined in its colour, the rest stands back."""
-    with Image.open(io.BytesIO(photo)) as image:
-        image.draft("RGB", (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))
-        small = image.convert("RGB")
-    small.thumbnail(THUMBNAIL)
-    pixels = np.asarray(small, dtype=np.float32)
-    grey = pixels.mean(axis=2, keepdims=True)
-    mixed = 0.6 * (0.4 * grey + 0.6 * pixels) + 58
-    outlines = []
-    for colour, mask in layers:
-        inside = mask.resize(small.size, Image.Resampling.BOX)
-        hard = inside.point([255 if value >= 128 else 0 for value in range(256)])
-        solid = np.asarray(hard, dtype=bool)
-        edge = np.asarray(hard.filter(ImageFilter.MaxFilter(5)), dtype=bool) & ~solid
-        halo = np.asarray(hard.filter(ImageFilter.MaxFilter(9)), dtype=bool) & ~edge & ~solid
-        cover = np.asarray(inside, dtype=np.float32)[..., None] / 255
-        front = 0.8 * pixels + 0.2 * np.array(colour, dtype=np.float32)
-        mixed = cover * front + (1 - cover) * mixed
-        outlines.append((colour, edge, halo))
-    for _, _, halo in outlines:
-        mixed[halo] *= 0.45
-    for colour, edge, _ in outlines:
-        mixed[edge] = colour
-    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
 
 
 def sheet(shown: list[Card]) -> Image.Image:

@@ -8,6 +8,7 @@ from importlib import resources
 from itertools import groupby
 from typing import Any
 
+from pipelines.judge.quality import Quality, interval, sentences
 from pipelines.stats.contact import Card
 from pipelines.stats.summary import Scenes, Step, Summary
 from shards import format
@@ -18,7 +19,11 @@ _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe
 
 
 def render(
-    summary: Summary, manifest_sha256: str, plots: dict[str, tuple[bytes, bytes]], shown: list[Card]
+    summary: Summary,
+    manifest_sha256: str,
+    plots: dict[str, tuple[bytes, bytes]],
+    shown: list[Card],
+    quality: Quality | None = None,
 ) -> str:
     """The whole page. `plots`: name -> (light PNG, dark PNG) for `samples_per_class`, `mask_area`, `duration`."""
     name = escape(summary.manifest.name)
@@ -34,6 +39,7 @@ def render(
             if summary.scenes
             else []
         ),
+        _section("How good it is", escape(" ".join(sentences(quality))), _judged(quality)),
         _section("Funnel", "What each stage took in, kept and rejected, and why.", _funnel(summary.funnel)),
         _section(
             "Contact sheet",
@@ -73,6 +79,22 @@ def _origin(summary: Summary, manifest_sha256: str) -> str:
         f"seed {manifest.seed}",
     ]
     return escape(", ".join(parts))
+
+
+def _judged(quality: Quality | None) -> str:
+    """Shares of right samples per stratum."""
+    if quality is None or quality.overall is None:
+        return ""
+    head = [("stratum", False), ("samples", True), ("judged", True), ("right (95 % interval)", True)]
+    rows = [
+        [
+            (escape(name), False),
+            *((text, True) for text in (f"{counts.population:,}", f"{counts.told:,}", interval(told))),
+        ]
+        for name, (counts, told) in quality.strata.items()
+        if told
+    ]
+    return f'<div class="panel">{_table(head, rows)}</div>\n'
 
 
 def _totals(summary: Summary) -> str:

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Callable
 
+from pipelines.judge.quality import Quality
 from pipelines.stats import contact, page, plots
 from pipelines.stats.summary import summarise
 from shards import claims, format, storage
@@ -26,7 +27,11 @@ def default_out(dataset: str) -> str:
 
 
 def write_stats(
-    dataset: str, out: str | None = None, samples: int = 24, progress: Progress | None = None
+    dataset: str,
+    out: str | None = None,
+    samples: int = 24,
+    progress: Progress | None = None,
+    quality: Quality | None = None,
 ) -> str:
     """Write OUT/index.html, a PNG a plot and OUT/contact_sheet.png; what they replace is replaced whole.
 
@@ -34,6 +39,7 @@ def write_stats(
 
     Args:
         dataset: folder or URL. out: folder or URL, by default `DATASET.stats`. samples: on the contact sheet.
+        quality: what people found who looked at samples of it; None: nobody did.
 
     Returns:
         where the page is.
@@ -66,7 +72,7 @@ def write_stats(
     storage.write_atomic(storage.join(out, SHEET), sheet.getvalue())
     for name, (light, _) in drawn.items():
         storage.write_atomic(storage.join(out, f"{name}.png"), light)
-    html = page.render(summary, digest, drawn, shown)
+    html = page.render(summary, digest, drawn, shown, quality)
     storage.write_atomic(storage.join(out, PAGE), html.encode("utf-8", "replace"))
     return storage.join(out, PAGE)
 

@@ -28,11 +28,15 @@ _LEAD_S = 1.0  # decoded before the window, for the resampler; whole samples at 
 _TAIL_S = 0.1  # the same behind it
 _PREROLL_S = 2.0  # decoded and dropped after a seek: codecs need packets before the first right sample
 _EDGE = RATE_HZ // 100
-_DTYPES = {**format_dtypes, "s64": "i8", "s64p": "i8"}
+_DTYPES = {name: np.dtype(kind) for name, kind in {**format_dtypes, "s64": "i8", "s64p": "i8"}.items()}
 _STEADY = 16  # frames whose times are averaged where a container rounds them
 _MPEG = frozenset({"mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float"})  # FFmpeg's decoders
 _SELF_FRAMED = _MPEG | {"ac3", "eac3"}  # each frame of which says how long it is
 _CHECKED = frozenset({"flac", "wavpack", "tta", "truehd", "mlp", "ac3", "eac3"})  # which have checksums
+
+# What frames of DTS begin with, 16 and 14 bit, big and little endian; and how far FFmpeg looks for it.
+_DTS_MARKS = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8")
+_DTS_REACH = 32_768
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,11 @@ def _decode(file: IO[bytes], start_s: float, duration_s: float, max_file_s: floa
 
 def _open(container: Container, section: Section) -> av.container.InputContainer:
     section.seek(0)
-    # FFmpeg asks of PCM in a WAV whether it hides DTS: a few packets tell, and 2,500 take ten times as long.
-    options = {"max_probe_packets": "4"} if container.demuxer in ("wav", "w64") else {}
+    # FFmpeg asks of PCM in a WAV whether it hides DTS; of 2,500 packets, where a few tell, and none without its mark.
+    options = {}
+    if container.demuxer in ("wav", "w64"):
+        head = section.at(0, _DTS_REACH)
+        options["max_probe_packets"] = "4" if any(mark in head for mark in _DTS_MARKS) else "1"
     return av.open(
         section, "r", format=container.demuxer, options=options, metadata_errors="replace", io_open=_refuse
     )
@@ -375,22 +382,28 @@ def _offset_s(frames: Iterable[av.AudioFrame]) -> float:
 
 
 def _time_s(frame: av.AudioFrame) -> float:
-    return float((frame.pts or 0) * (frame.time_base or 0))
+    base = frame.time_base
+    return (
+        (frame.pts or 0) * base.numerator / base.denominator if base else 0.0
+    )  # rounded once, as a fraction is
 
 
 def _planes(frame: av.AudioFrame) -> np.ndarray:
     """(channels, n) float32; integers are scaled to [-1, 1)."""
-    dtype = np.dtype(_DTYPES[frame.format.name])
+    dtype = _DTYPES[frame.format.name]
     channels, count = frame.layout.nb_channels, frame.samples
     planes: Any = frame.planes  # buffers
+    values = np.empty((channels, count), np.float32)
     if frame.format.is_planar:
-        values = np.stack([np.frombuffer(plane, dtype, count) for plane in planes])
+        for row, plane in zip(values, planes, strict=True):
+            row[:] = np.frombuffer(plane, dtype, count)
     else:
-        values = np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels).T
-    if dtype.kind == "f":
-        return values.astype(np.float32)
-    half = np.float32(2.0 ** (8 * dtype.itemsize - 1))
-    return (values.astype(np.float32) - half * (dtype.kind == "u")) / half
+        values[:] = np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels).T
+    if dtype.kind != "f":
+        half = np.float32(2.0 ** (8 * dtype.itemsize - 1))
+        values -= half * (dtype.kind == "u")
+        values /= half
+    return values
 
 
 def _said(error: BaseException) -> str:

@@ -67,6 +67,7 @@ def ledger_json(latest: "dict[str, Attempt]", items: "Sequence[Item]") -> dict[s
     return {
         "causes": [asdict(line) for line in report.causes(latest.values(), latest, items)],
         "survival": [asdict(one) for one in report.survival(latest, items)],
+        "ranges": dict(zip(("read_bytes", "archive_bytes"), report.ranges(latest), strict=True)),
     }
 
 
@@ -96,6 +97,12 @@ def print_ledger(rows: "Sequence[Attempt]", latest: "dict[str, Attempt]", items:
     console = terminal.console()
     console.print(causes)
     console.print(survival)
+    read, size = report.ranges(latest)
+    if size > read:
+        terminal.out(
+            f"Archives of masks: {terminal.size(read)} of {terminal.size(size)} read, "
+            f"{terminal.size(size - read)} saved"
+        )
     for cause, waiting in report.waiting(latest).items():
         terminal.out(
             f"{len(waiting):,} wait after {cause}, the first until {_clock(waiting[0].next_at)}: {waiting[0].detail}"

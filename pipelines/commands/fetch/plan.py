@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     help="Folder or URL that `fetch run` is to fill; what it holds already is counted.  [default: nothing is there]",
 )
 @options.ONLY
+@options.MEDIA
 @options.COOKIES
 @click.option(
     "--bandwidth",
@@ -33,6 +34,7 @@ def command(
     recipe_name: str,
     corpora: str | None,
     only: tuple[str, ...],
+    media: tuple[str, ...],
     cookies: tuple[str, ...],
     bandwidth: float,
     as_json: bool,
@@ -60,11 +62,11 @@ def command(
         from pipelines.fetch import options as fetch_options
         from pipelines.fetch.run import missing_annotations
 
-        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
         label_map = label_map_of(loaded.labels)
         place = estimate.Place(len(access.sessions(cookies)), bandwidth)
         if corpora is None or missing_annotations(corpora, settings):
-            made = estimate.published(label_map, settings, place, only)
+            made = estimate.published(label_map, settings, place, only, corpora or ".")
         else:
             label_map = label_map_of(loaded.labels, corpora, loaded.corpora)
             made = estimate.counted(
@@ -106,14 +108,29 @@ def _print(made: "Forecast", sessions: int) -> None:
         (line for line in made.lines if line.to_fetch), key=lambda line: line.seconds, default=None
     ):
         terminal.out(f"{limit.what} limit: {terminal.spoken(limit.seconds)}, limited by {limit.limited_by}.")
+    for line in made.lines:
+        if line.places:
+            web = (
+                f"; what they lack, from the web, {terminal.spoken(line.web_seconds)} at most"
+                if line.web_seconds
+                else ""
+            )
+            terminal.out(
+                f"{line.what}: out of {line.places} place(s) of [fetch.media], {terminal.size(line.archive_bytes)} of "
+                f"archives{web}."
+            )
+        elif line.archive_bytes > line.bytes:
+            terminal.out(
+                f"{line.what}: {terminal.size(line.bytes)} by range out of {terminal.size(line.archive_bytes)} of "
+                f"archives: {terminal.size(line.archive_bytes - line.bytes)} saved."
+            )
     if made.copied_seconds:
         terminal.out(
-            "Clips that you have already, put below vggsound/clips/, need no YouTube: "
+            "Clips that you have already need no YouTube (--media CORPUS=PLACE): "
             f"{terminal.size(made.copied_bytes)} of audio, {terminal.spoken(made.copied_seconds)} at this bandwidth."
         )
     terminal.out(
-        f"Disk: {terminal.size(made.kept_bytes)} when all is there, {terminal.size(made.peak_bytes)} at the peak, "
-        "while mask archives are unpacked."
+        f"Disk: {terminal.size(made.kept_bytes)} when all is there; archives are read as they come and not kept."
     )
     if not made.exact:
         terminal.out(

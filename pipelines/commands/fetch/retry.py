@@ -12,9 +12,17 @@ from shards.command_line import Command
 @options.RECIPE
 @options.CORPORA
 @click.option("--cause", required=True, help="Causes with commas between them, as throttled,timeout.")
+@options.MEDIA
 @options.COOKIES
 @options.JSON
-def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...], as_json: bool) -> None:
+def command(
+    recipe_name: str,
+    corpora: str,
+    cause: str,
+    media: tuple[str, ...],
+    cookies: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Try the items of CORPORA again, now, whose last attempt failed for one of these causes - and no others.
 
     The backoff is passed over; the limits per host and the budget that RECIPE sets are not. What failed for good stays
@@ -36,17 +44,19 @@ def command(recipe_name: str, corpora: str, cause: str, cookies: tuple[str, ...]
         from pipelines.fetch.run import Fetch, locked, read_items
 
         wanted = report.parse_causes(cause)
-        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
         items = read_items(corpora)
         sessions = access.sessions(cookies)
         with Ledger(corpora) as ledger, locked(ledger):
             latest = ledger.latest()
             failed = {name for name, row in latest.items() if row.cause in wanted}
             again = {name for name in failed if not latest[name].permanent}
+            searched = {name.removeprefix("archive:").partition(" ")[0] for name in again if " " in name}
             chosen = [
                 item
                 for item in items
                 if item.name in again
+                or item.name.partition(":")[0] in searched
                 or (item.kind is Kind.MASK and f"archive:{item.url.rpartition('/')[2]}" in again)
             ]
             ledger.reopen(again, time.time())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @options.RECIPE
 @options.CORPORA
 @options.ONLY
+@options.MEDIA
 @options.COOKIES
 @options.JSON
 @click.option(
@@ -26,6 +27,7 @@ def command(
     recipe_name: str,
     corpora: str,
     only: tuple[str, ...],
+    media: tuple[str, ...],
     cookies: tuple[str, ...],
     as_json: bool,
     accept_drift: bool,
@@ -41,6 +43,9 @@ def command(
     CORPORA/open_images/  annotations, images/, masks/
     CORPORA/vggsound/     vggsound.csv, clips/<id>_<start %06d>.flac
     CORPORA/_fetch/       ledger, items, pins, near duplicates
+
+    What you have already is taken from there: --media vggsound=/data/vggsound --media vggsound=web looks into the files
+    and archives of a folder first and asks YouTube for the rest. Archives are read once; only what is needed is kept.
 
     YouTube lets a guest see about 300 videos an hour: [fetch.youtube] of the recipe holds the budget,
     --cookies adds sessions. Proxies come from the environment variable AVS_DATA_PROXIES, one address after
@@ -62,7 +67,7 @@ def command(
         from pipelines.fetch.ledger import Ledger
         from pipelines.fetch.run import Fetch, locked
 
-        settings = fetch_options.parse(loaded.fetch, recipe_name)
+        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
         label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
         sessions = access.sessions(cookies)
         with Ledger(corpora) as ledger, locked(ledger):

@@ -2,6 +2,7 @@
 
 import click
 
+from pipelines.commands import options
 from pipelines.commands.review.queue_options import MAP, QUEUE, map_path
 from shards.command_line import Command
 
@@ -12,20 +13,9 @@ from shards.command_line import Command
 @click.option(
     "--corpora", metavar="DIR", help="Folder or URL of corpora.  [default: the one given at import]"
 )
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; 0.0.0.0 is every network of this machine.",
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
-)
-@click.option(
-    "--allow-host",
-    multiple=True,
-    help="A further name under which browsers reach this machine; may be repeated.",
-)
+@options.HOST
+@options.PORT
+@options.ALLOW_HOST
 @click.option(
     "--no-token",
     is_flag=True,

@@ -10,27 +10,26 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import anyio
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from label_maps import RELATIONS, LabelMapError
 from pipelines.corpora import registry
+from pipelines.pages import templates
+from pipelines.pages.errors import Busy, Unreadable
+from pipelines.pages.renderers import Renderers
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
 from pipelines.review.records import Answer, Conflict, QueuedLink, check_reviewer
-from pipelines.review.render import Unreadable
-from pipelines.review.renderers import Busy, Renderers
+from pipelines.review.render import Job, Tile, tile
 from pipelines.review.server import views
 from pipelines.review.server.leases import Leases
-from pipelines.review.server.security import Guard
 from pipelines.review.server.snapshot import Snapshots
 from shards import storage
 
@@ -58,15 +57,11 @@ class Settings:
         queue_path: the queue's SQLite file.
         map_path: CSV of the label map.
         corpora: folder or URL of photos and clips; '' for none.
-        names: host names that are answered.
-        token: required with every request; None: none is.
     """
 
     queue_path: str
     map_path: Path
     corpora: str
-    names: tuple[str, ...]
-    token: str | None
 
 
 class Page:
@@ -74,21 +69,15 @@ class Page:
     that take long hold up no decision.
     """
 
-    def __init__(self, settings: Settings, renderers: Renderers) -> None:
+    def __init__(self, settings: Settings, renderers: Renderers[Job, Tile]) -> None:
         self.settings = settings
         self.leases = Leases()
         self.media = media.Media(settings.corpora, renderers)
         self._threads = anyio.CapacityLimiter(20)
         self._media_threads = anyio.CapacityLimiter(8)
         self.snapshots = Snapshots(settings.map_path)
-        self.templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-        )
+        self.templates = templates.environment(_HERE / "templates")
         self.templates.globals.update(source_name=registry.title, relations=RELATIONS)
-        self.templates.filters["number"] = lambda value: f"{value:,}"
 
     def routes(self) -> list[Route | Mount]:
         register_url_convertor("row", _RowConvertor())
@@ -107,7 +96,7 @@ class Page:
             Route("/media/photo/{example_id:row}", self._page(self.photo, self._media_threads)),
             Route("/media/mask/{example_id:row}", self._page(self.mask, self._media_threads)),
             Route("/media/clip/{example_id:row}", self._page(self.clip, self._media_threads)),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
+            Mount("/static", templates.static(_HERE / "static")),
         ]
 
     def review(self, request: Request, queue: Queue) -> Response:
@@ -313,9 +302,9 @@ class Page:
             return JSONResponse({"error": f"the queue cannot be used: {error}"}, 503)
 
 
-def build_app(settings: Settings, renderers: Renderers | None = None) -> ASGIApp:
-    page = Page(settings, renderers or Renderers())
-    return Guard(Starlette(routes=page.routes()), settings.names, settings.token)
+def build_app(settings: Settings, renderers: Renderers[Job, Tile] | None = None) -> ASGIApp:
+    """The page, to be guarded by `pipelines.pages.security`."""
+    return Starlette(routes=Page(settings, renderers or Renderers(tile)).routes())
 
 
 def _reviewer(request: Request) -> str:

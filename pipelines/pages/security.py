@@ -1,6 +1,6 @@
-"""What stands between a browser and the queue: host names, token, origin, headers.
+"""What stands between a browser and a page: host names, token, origin, headers.
 
-The page listens on loopback, where other users of the machine, other web pages of the same browser and, by DNS
+A page listens on loopback, where other users of the machine, other web pages of the same browser and, by DNS
 rebinding, other sites can reach it; or on a network, where anybody can. So: the Host header must be a name of this
 machine, a request that changes something must come from the page itself, and every request carries a token.
 """
@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-TOKEN_COOKIE = "avs_review_token"  # and the port: browsers give a host's cookies to all of its ports
+TOKEN_COOKIE = "avs_token"  # and the port: browsers give a host's cookies to all of its ports
 MAX_BODY_BYTES = 16_384
 HEADERS = {
     "content-security-policy": (
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 # The cookie is SameSite=Strict, so after a click on a link in a chat it is sent only once this page itself
 # leads on.
 _WELCOME = (
-    '<!doctype html><meta charset="utf-8"><title>Review</title><link rel="icon" href="/static/icon.svg">'
+    '<!doctype html><meta charset="utf-8"><title>AVS Data</title><link rel="icon" href="/static/icon.svg">'
     '<meta http-equiv="refresh" content="0;url=/">'
 )
 
@@ -91,12 +91,12 @@ class Guard:
                 return welcome
             if not any(self._is_token(value) for value in _cookies(headers, cookie_name)):
                 return PlainTextResponse(
-                    "Open the address with ?token=… that `avs-data review serve` printed when it started.",
+                    "Open the address with ?token=… that this server printed when it started.",
                     401,
                 )
         if scope["method"] not in ("GET", "HEAD"):
             if headers.get("origin", "").partition("://")[2] != host:
-                return PlainTextResponse("Refused: this request does not come from the review page.", 403)
+                return PlainTextResponse("Refused: this request does not come from the page itself.", 403)
             length = headers.get("content-length", "")
             if not _NUMBER.fullmatch(length) or int(length) > MAX_BODY_BYTES:
                 return PlainTextResponse(f"A request has a length of at most {MAX_BODY_BYTES} bytes.", 413)

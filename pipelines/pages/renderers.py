@@ -1,4 +1,4 @@
-"""Processes that render tiles, so that no picture takes more memory or time than they are given."""
+"""Processes that draw pictures, so that none takes more memory or time than it is given."""
 
 import queue
 import resource
@@ -8,9 +8,9 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
-from pipelines.review.errors import ReviewError
-from pipelines.review.render import Job, Tile, Unreadable, tile
+from pipelines.pages.errors import Busy, Unreadable
 
 WORKERS = 2
 MEMORY = 1 << 30  # bytes that one may take beyond what it takes when it waits
@@ -19,15 +19,22 @@ START_S = 120.0
 WAIT_S = 60.0  # for one that is free
 
 
-class Busy(ReviewError):
-    """More pictures are asked for than can be rendered now."""
+class Job(Protocol):
+    """Bytes, and what to make of them. `name`: how errors call it."""
+
+    @property
+    def name(self) -> str: ...
 
 
-class _Worker:
-    def __init__(self, memory: int) -> None:
+Work = TypeVar("Work", bound=Job)
+Picture = TypeVar("Picture")
+
+
+class _Worker(Generic[Work, Picture]):
+    def __init__(self, draw: Callable[[Work], Picture], memory: int) -> None:
         context = get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, memory), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, draw, memory), daemon=True)
         self._process.start()
         theirs.close()  # when this process ends, however it does, the other one reads the end of the pipe, and ends
         if not self._connection.poll(START_S):
@@ -35,11 +42,11 @@ class _Worker:
             raise Busy(f"no picture can be rendered: a process did not start within {START_S:.0f} s")
         self._connection.recv()
 
-    def render(self, job: Job, seconds: float) -> Tile:
+    def draw(self, job: Work, seconds: float) -> Picture:
         self._connection.send(job)
         if not self._connection.poll(seconds):
             raise TimeoutError
-        answer: Tile | Unreadable = self._connection.recv()
+        answer: Picture | Unreadable = self._connection.recv()
         if isinstance(answer, Unreadable):
             raise answer
         return answer
@@ -50,22 +57,29 @@ class _Worker:
         self._connection.close()
 
 
-class Renderers:
+class Renderers(Generic[Work, Picture]):
     """Thread-safe; a process starts when the first picture needs it, and ends with this one.
 
     Args:
+        draw: makes a picture of a job, or raises Unreadable; a function of a module.
         seconds: of one picture.
         memory: bytes of one picture.
     """
 
-    def __init__(self, workers: int = WORKERS, seconds: float = RENDER_S, memory: int = MEMORY) -> None:
-        self._seconds, self._memory = seconds, memory
-        self._free: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+    def __init__(
+        self,
+        draw: Callable[[Work], Picture],
+        workers: int = WORKERS,
+        seconds: float = RENDER_S,
+        memory: int = MEMORY,
+    ) -> None:
+        self._draw, self._seconds, self._memory = draw, seconds, memory
+        self._free: queue.LifoQueue[_Worker[Work, Picture] | None] = queue.LifoQueue()
         for _ in range(workers):
             self._free.put(None)
 
-    def tile(self, load: Callable[[], Job]) -> Tile:
-        """The tile of what `load` reads, once a process is free for it.
+    def picture(self, load: Callable[[], Work]) -> Picture:
+        """Of what `load` reads, once a process is free for it.
 
         Raises:
             Unreadable: no picture, or one that takes too much time or memory. Busy: none was free in WAIT_S.
@@ -76,9 +90,9 @@ class Renderers:
             raise Busy("too many pictures are asked for at once: ask again later") from None
         try:
             job = load()
-            worker = worker or _Worker(self._memory)
+            worker = worker or _Worker(self._draw, self._memory)
             try:
-                return worker.render(job, self._seconds)
+                return worker.draw(job, self._seconds)
             except (TimeoutError, EOFError, OSError) as error:
                 worker.end()
                 worker = None
@@ -92,18 +106,18 @@ class Renderers:
             self._free.put(worker)
 
 
-def _serve(connection: Connection, memory: int) -> None:
+def _serve(connection: Connection, draw: Callable[[Any], Any], memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to answer
     _bound(memory)
     with suppress(EOFError, OSError):  # the server has ended
         connection.send("ready")
         while True:
-            connection.send(_answer(connection.recv(), memory))
+            connection.send(_answer(draw, connection.recv(), memory))
 
 
-def _answer(job: Job, memory: int) -> Tile | Unreadable:
+def _answer(draw: Callable[[Any], Any], job: Job, memory: int) -> Any:
     try:
-        return tile(job)
+        return draw(job)
     except Unreadable as error:
         return error
     except MemoryError:

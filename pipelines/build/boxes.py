@@ -1,0 +1,120 @@
+"""Objects of Open Images that have a box and no mask: what `avs-train segment` draws masks of.
+
+A photo's objects of one label are drawn all or none: where people drew the mask of any of them, all stay with people.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.build.categorize import label_map_of
+from pipelines.corpora import csv_stream, names, open_images
+from pipelines.corpora.keys import distinct, text_keys
+from pipelines.corpora.open_images_tables import BOXES
+from pipelines.corpora.source import CorpusError
+from pipelines.recipes.recipe import Recipe
+from shards import storage
+from shards.hashing import mix64
+
+FOLDER = "open_images"
+SIDES = ("XMin", "XMax", "YMin", "YMax")  # shares of the photo's sides
+# One row a box. The sides are text, as the file has them.
+OBJECTS = pa.schema(
+    {
+        "split": pa.string(),  # train | validation | test
+        "image_id": pa.string(),
+        "image_path": pa.string(),  # below the corpora folder
+        "label_id": pa.string(),
+        **{side: pa.string() for side in SIDES},
+    }
+)
+
+
+def without_masks(recipe: Recipe, corpora: str) -> pa.Table:
+    """OBJECTS that the recipe's label map links and its rules keep, whose photo is there, sorted; each box once.
+
+    Raises:
+        CorpusError: no box file, or one that is none. LabelMapError, CategoryError: of the recipe.
+    """
+    label_map = label_map_of(recipe.labels, corpora, recipe.corpora)
+    links = [link for link in label_map.links if link.source == FOLDER and label_map.is_used(link)]
+    mids = pa.array(sorted({link.source_id for link in links}), pa.string())
+    folder = storage.join(corpora, FOLDER)
+    files = [name for name in storage.names(folder) if name.endswith(BOXES)]
+    if not files:
+        raise CorpusError(
+            FOLDER,
+            "boxes",
+            f"no file whose name ends in {BOXES}",
+            "Put train-annotations-bbox.csv and its kin there",
+        )
+    drawn = _drawn(folder)
+    photos = names.Listing(corpora, f"{FOLDER}/images", ".jpg")
+    found = [OBJECTS.empty_table()]
+    for name in files:
+        for objects in _of_file(folder, name, mids, recipe):
+            free = ~np.isin(_objects(objects["image_id"], objects["label_id"]), drawn)
+            objects = objects.filter(pa.array(free))
+            objects = objects.append_column("image_path", photos.find(objects["image_id"].combine_chunks()))
+            found.append(
+                objects.filter(pc.is_valid(objects["image_path"])).select(OBJECTS.names).cast(OBJECTS)
+            )
+    table = pa.concat_tables(found)
+    return (
+        table.group_by(OBJECTS.names, use_threads=False)
+        .aggregate([])
+        .sort_by([(n, "ascending") for n in OBJECTS.names])
+    )
+
+
+def _of_file(folder: str, name: str, mids: pa.Array, recipe: Recipe) -> Iterator[pa.Table]:
+    """OBJECTS of a box file but for `image_path`."""
+    word = name.removesuffix(BOXES).rsplit("-", 1)[-1]
+    split = word if word in ("train", "validation", "test") else "train"
+    columns = ("ImageID", "LabelName", *SIDES, "IsGroupOf", "IsDepiction")
+    for rows in csv_stream.read(storage.join(folder, name), f"{FOLDER}/{name}", columns):
+        found = rows.columns
+        sides = np.stack([csv_stream.numbers(found[side]) for side in SIDES])
+        left, right, top, bottom = sides
+        with np.errstate(invalid="ignore"):
+            is_box = (sides >= 0).all(axis=0) & (sides <= 1).all(axis=0) & (left < right) & (top < bottom)
+        wanted = (
+            is_box
+            & names.safe(found["ImageID"])
+            & pc.is_in(found["LabelName"], mids).to_numpy(zero_copy_only=False)
+        )
+        for flag, allowed in (
+            ("IsGroupOf", recipe.select.group_of),
+            ("IsDepiction", recipe.select.depiction),
+        ):
+            if not allowed:
+                wanted &= ~pc.equal(found[flag], "1").to_numpy(zero_copy_only=False)
+        chosen = found.filter(pa.array(wanted))
+        given = {
+            "split": pa.repeat(split, len(chosen)),
+            "image_id": chosen["ImageID"],
+            "label_id": chosen["LabelName"],
+        }
+        yield pa.table(given | {side: chosen[side] for side in SIDES})
+
+
+def _drawn(folder: str) -> np.ndarray:
+    """(n,) uint64: every label of every photo of which people drew a mask."""
+    found = [np.empty(0, np.uint64)]
+    for name in storage.names(folder):
+        if name.endswith(open_images.SEGMENTATIONS) and not name.startswith(open_images.BY_SAM):
+            for rows in csv_stream.read(
+                storage.join(folder, name), f"{FOLDER}/{name}", ("ImageID", "LabelName")
+            ):
+                found.append(_objects(rows.columns["ImageID"], rows.columns["LabelName"]))
+    return distinct(np.concatenate(found))
+
+
+def _objects(images: pa.Array, mids: pa.Array) -> np.ndarray:
+    return mix64(text_keys(_flat(images)) ^ mix64(text_keys(_flat(mids))))
+
+
+def _flat(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts

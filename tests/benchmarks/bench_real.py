@@ -1,0 +1,95 @@
+"""A whole build of real media by this project and by a plain script, one and two workers, in turn.
+
+    python tests/benchmarks/real_corpora.py CORPORA --copies 20
+    python tests/benchmarks/bench_real.py CORPORA [--runs 5] [--beside ANOTHER/bin/avs-data]
+
+Wall and processor seconds of the whole command, start included, medians; the largest process. `--beside` adds another
+version of this project. What the script leaves out: plain_build.py says it.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from shards.reader import Dataset
+
+_RECIPE = 'name = "real"\n[split]\ntrain = 70\nval = 15\ntest = 15\n'
+_SCRIPT = Path(__file__).with_name("plain_build.py")
+
+
+def plan_of(dataset: str, target: Path) -> int:
+    """What `plain_build.py` reads of a dataset; how many samples that are."""
+    made = Dataset(dataset)
+    columns = ["sample_id", "image_id", "clip_id", "category", "split", "mask_ids"]
+    rows = made.table(columns=columns).to_pylist()
+    with target.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "mask_ids": " ".join(row["mask_ids"])} for row in rows)
+    clips = made.table("pool.parquet", ["clip_id"])["clip_id"].to_pylist()
+    Path(f"{target}.pool").write_text("\n".join(clip.split(":")[1] for clip in clips))
+    return len(rows)
+
+
+def timed(command: list[str]) -> tuple[float, float, float]:
+    """Wall and processor seconds of a command and all its processes, and the largest of them in MB."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.decode()[-2000:]}")
+    return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("corpora")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--beside", help="the avs-data of another version")
+    asked = parser.parse_args()
+    ours = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+    with tempfile.TemporaryDirectory(prefix="avs-real-") as name:
+        folder = Path(name)
+        recipe, plan = folder / "real.toml", folder / "plan.csv"
+        recipe.write_text(_RECIPE)
+
+        def build(program: list[str], workers: int) -> list[str]:
+            words = ["build", str(recipe), "--corpora", asked.corpora, "--out", str(folder / "out")]
+            return [*program, *words, "--workers", str(workers)]
+
+        timed(build(ours, 2))
+        samples = plan_of(str(folder / "out"), plan)
+        sides = {}
+        for workers in (1, 2):
+            script = [sys.executable, str(_SCRIPT), asked.corpora, str(plan), str(folder / "out")]
+            sides["ours", workers] = build(ours, workers)
+            if asked.beside:
+                sides["ours, before", workers] = build([asked.beside], workers)
+            sides["plain script", workers] = [*script, "--workers", str(workers)]
+        seen: dict[tuple[str, int], list[tuple[float, float, float]]] = {side: [] for side in sides}
+        for _ in range(asked.runs):
+            for side, command in sides.items():
+                subprocess.run(["rm", "-rf", str(folder / "out")], check=True)
+                seen[side].append(timed(command))
+    print(f"{samples} samples, medians of {asked.runs}, {platform.machine()}, {os.cpu_count()} cores")
+    for (side, workers), runs in seen.items():
+        wall, processor, memory = (statistics.median(column) for column in zip(*runs, strict=True))
+        print(
+            f"{side:14} {workers} workers: wall {wall:6.1f} s, processor {processor:6.1f} s, largest {memory:4.0f} MB"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,429 @@
+"""Media out of folders and archives: who gets what from where, what is wrong in an archive, kills."""
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import local_site
+import media
+import pytest
+import s3_server
+from hub_server import HubServer
+
+from pipelines.fetch import options
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.ledger import Attempt, Ledger
+from pipelines.fetch.places import PlaceError, places
+from pipelines.fetch.run import Fetch
+from pipelines.fetch.store import Store
+from pipelines.recipes.recipe import RecipeError
+from shards.sound import decoder
+
+FOLDER = "scratch/shared/beegfs/hchen/train_data/VGGSound_final/video"
+IDS = [f"-{n:010d}" for n in range(8)]  # as many of YouTube's, they begin with a dash
+FAST = {"stall_s": 1.0, "youtube": {"videos_per_hour": 360_000.0, "burst": 100}}
+
+
+@pytest.fixture(scope="module")
+def videos() -> dict[str, bytes]:
+    """Clip name -> its video."""
+    return {
+        f"{one}_{n:06d}": media.encoded(media.sound(2.0, 16_000, n), 16_000, "aac", "mp4", video=n < 2)
+        for n, one in enumerate(IDS)
+    }
+
+
+def clip(name: str, address: str = "") -> Item:
+    url = f"{address}/{name}.wav" if address else "http://127.0.0.1:1/"
+    return Item(f"vggsound:{name}", Kind.CLIP, url, f"vggsound/clips/{name}.flac", ("dog",))
+
+
+def packed(path: Path, members: Mapping[str, bytes], mode: str = "w:gz") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def in_folder(videos: Mapping[str, bytes], *numbers: int) -> dict[str, bytes]:
+    names = list(videos)
+    return {f"{FOLDER}/{names[n]}.mp4": videos[names[n]] for n in numbers}
+
+
+def fetched(corpora: Path, items: list[Item], media: object, **more: object) -> dict[str, Attempt]:
+    settings = options.parse({**FAST, "media": media, **more})
+    with Ledger(str(corpora)) as ledger:
+        Fetch(str(corpora), settings, ledger).items(items)
+        return ledger.latest()
+
+
+def stored(corpora: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(corpora.rglob("*"))
+        if path.is_file() and "_fetch" not in path.parts
+    }
+
+
+def test_each_place_is_asked_for_what_those_before_did_not_have(videos, tmp_path) -> None:
+    names = list(videos)
+    loose = tmp_path / "loose" / "deep"
+    loose.mkdir(parents=True)
+    (loose / f"{names[0]}.mp4").write_bytes(videos[names[0]])
+    media.record(loose / f"{IDS[1]}_1000_11000.wav", media.sound(2.0, 16_000, 1), 16_000, "pcm_s16le")
+    packed(tmp_path / "loose" / "more.tar", in_folder(videos, 0, 2), "w")
+    packed(tmp_path / "tars" / "vggsound_00.tar.gz", {**in_folder(videos, 3, 3), "notes.txt": b"no media"})
+    packed(tmp_path / "tars" / "vggsound_01.tar.gz", in_folder(videos, 4))
+    with zipfile.ZipFile(tmp_path / "five.zip", "w") as archive:
+        archive.writestr(f"{names[5]}.mp4", videos[names[5]])
+    (tmp_path / "site").mkdir()
+    media.record(tmp_path / "site" / f"{names[6]}.wav", media.sound(2.0, 16_000, 6), 16_000, "pcm_s16le")
+    wanted = [str(tmp_path / "loose"), str(tmp_path / "tars" / "vggsound_{00..01}.tar.gz"), "../five.zip"]
+    with local_site.start(tmp_path / "site") as address:
+        items = [clip(name, address) for name in names]
+        latest = fetched(tmp_path / "corpora", items, {"vggsound": [*wanted, "web"]})
+        asked = local_site.stats(address)["requests"]
+    for n, part in enumerate(
+        (
+            f"from loose: deep/{names[0]}.mp4",
+            f"from loose: deep/{IDS[1]}_1000_11000.wav",
+            f"from more.tar: {FOLDER}/{names[2]}.mp4",
+            f"from vggsound_00.tar.gz: {FOLDER}/{names[3]}.mp4",
+            f"from vggsound_01.tar.gz: {FOLDER}/{names[4]}.mp4",
+            f"from five.zip: {names[5]}.mp4",
+        )
+    ):
+        row = latest[f"vggsound:{names[n]}"]
+        assert row.ok
+        assert part in row.detail
+    assert set(asked) == {f"/{names[6]}.wav", f"/{names[7]}.wav"}
+    assert latest[f"vggsound:{names[6]}"].ok
+    assert latest[f"vggsound:{names[7]}"].cause == "not_found"
+    for name in names[2:6]:  # the sound alone, by the decoder and the rules of the build
+        samples = decoder.decode(str(tmp_path / "corpora" / "vggsound" / "clips" / f"{name}.flac"))
+        assert abs(samples - decoder.decode(io.BytesIO(videos[name]))).max() <= 1 / 32768
+    rows = {name.rpartition("/")[2]: row for name, row in latest.items() if name.startswith("archive:")}
+    assert rows["more.tar"].detail == "1 not wanted, 1 taken"
+    assert rows["vggsound_00.tar.gz"].detail == "1 not wanted, 1 taken"
+    left = [path.name for path in (tmp_path / "corpora").rglob("*") if path.is_file()]
+    assert not [name for name in left if "tar" in name or name.endswith((".mp4", ".tmp", ".part"))]
+
+
+def test_a_second_run_reads_nothing_and_another_category_only_what_may_have_it(videos, tmp_path) -> None:
+    names = list(videos)
+    packed(tmp_path / "a.tar.gz", in_folder(videos, 0, 1))
+    packed(tmp_path / "b.tar.gz", in_folder(videos, 2))
+    media = {"vggsound": [str(tmp_path / "*.tar.gz")]}
+    corpora = tmp_path / "corpora"
+    rows: list[int] = []
+    for count in (1, 1, 2, 5):  # of clips that are wanted
+        fetched(corpora, [clip(name) for name in names[:count]], media)
+        with Ledger(str(corpora)) as ledger:
+            rows.append(len(ledger.rows()))
+            latest = ledger.latest()
+    assert rows[0] == 2 + 1  # the clip, the archive it is in, and the other, which was not looked into
+    assert rows[1] == rows[0]
+    assert latest[f"archive:vggsound {tmp_path}/a.tar.gz"].attempt == 2
+    assert latest[f"archive:vggsound {tmp_path}/b.tar.gz"].attempt == 3
+    assert latest[f"vggsound:{names[2]}"].ok
+    assert latest[f"vggsound:{names[4]}"].cause == "no_source"
+    before = rows[-1]
+    fetched(corpora, [clip(name) for name in names[:5]], media)
+    with Ledger(str(corpora)) as ledger:
+        assert len(ledger.rows()) == before  # both were read and are the same
+    packed(tmp_path / "b.tar.gz", in_folder(videos, 4))
+    assert fetched(corpora, [clip(name) for name in names[:5]], media)[f"vggsound:{names[4]}"].ok
+
+
+def test_what_can_be_read_of_a_corrupt_archive_is_kept(videos, tmp_path) -> None:
+    """Cut, a byte of the compressed stream changed, a header destroyed: the rest is left to the next place."""
+    names = list(videos)
+    whole = packed(tmp_path / "whole.tar", in_folder(videos, *range(6)), "w").read_bytes()
+    cut = len(whole) // 2
+    (tmp_path / "cut.tar").write_bytes(whole[:cut])
+    (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(whole)[:cut])
+    packed_bytes = bytearray(gzip.compress(whole))
+    packed_bytes[cut : cut + 64] = b"\xff" * 64
+    (tmp_path / "changed.tar.gz").write_bytes(packed_bytes)
+    third = whole.index(names[3].encode())
+    (tmp_path / "header.tar").write_bytes(whole[:third] + b"?" + whole[third + 1 :])
+    packed(tmp_path / "good.tar.gz", in_folder(videos, *range(6)))
+    (tmp_path / "page.tar").write_bytes(b"<html>not here</html>" * 100)
+    for name in ("cut.tar", "cut.tar.gz", "changed.tar.gz", "header.tar", "page.tar"):
+        corpora = tmp_path / name.replace(".", "_")
+        items = [clip(one) for one in names[:6]]
+        first = fetched(corpora, items, {"vggsound": [str(tmp_path / name)]})
+        archive = first[f"archive:vggsound {tmp_path / name}"]
+        assert (archive.cause, archive.permanent) == ("archive_corrupt", True)
+        assert "from byte " in archive.detail
+        got = [n for n in range(6) if first[f"vggsound:{names[n]}"].ok]
+        assert got == {"header.tar": [0, 1, 2, 4, 5], "page.tar": []}.get(name, got)
+        assert got or name == "page.tar"
+        assert len(got) < 6
+        lost = {first[f"vggsound:{one}"].cause for one in names[:6]} - {"ok"}
+        assert lost == {"no_source"}
+        both = [str(tmp_path / name), str(tmp_path / "good.tar.gz")]
+        then = fetched(corpora, items, {"vggsound": both})
+        assert all(then[item.name].ok for item in items)
+        assert then[archive.item].attempt == 1  # it is not read again
+    with zipfile.ZipFile(tmp_path / "cut.zip", "w") as archive:
+        archive.writestr(f"{names[0]}.mp4", videos[names[0]])
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "cut.zip").read_bytes()[:-40])
+    latest = fetched(tmp_path / "zip", [clip(names[0])], {"vggsound": ["../cut.zip"]})
+    assert latest[f"archive:vggsound {tmp_path}/zip/../cut.zip"].cause == "archive_corrupt"
+
+
+def test_members_that_are_none_take_nothing_with_them(videos, tmp_path) -> None:
+    """Every member has its place in the archive's row, and nothing is written where a member says."""
+    names = list(videos)
+    path = tmp_path / "hostile.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+
+        def add(name: str, content: bytes = b"", **more: object) -> None:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            for key, value in more.items():
+                setattr(info, key, value)
+            archive.addfile(info, io.BytesIO(content))
+
+        add("/etc/passwd", b"root")
+        add(f"../../{names[0]}.mp4", videos[names[0]])  # by its base name: harmless and wanted
+        add(f"/abs/{names[1]}.mp4", videos[names[1]])
+        add(f"again/{names[1]}.mp4", videos[names[2]])
+        add(f"x/{names[2]}.mp4", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+        add(f"x/{names[3]}.mp4", type=tarfile.CHRTYPE, devmajor=1, devminor=5)
+        add(f"x/{names[4]}.mp4", b"no sound at all")
+        add("x/..", b"x")
+        add("x/" + "n" * 300 + ".mp4", b"x")
+        add("empty/", type=tarfile.DIRTYPE)
+        bomb = tarfile.TarInfo(f"x/{names[5]}.mp4")
+        bomb.size = 300_000_000
+        with open("/dev/zero", "rb") as zeros:
+            archive.addfile(bomb, zeros)
+        add(f"x/{names[6]}.mp4", videos[names[6]])
+    latest = fetched(tmp_path / "corpora", [clip(name) for name in names], {"vggsound": [str(path)]})
+    archive = latest[f"archive:vggsound {path}"]
+    assert (
+        archive.detail == "1 again, 1 decode_error, 4 not wanted, 3 taken, 1 too_large, 2 unsafe"
+    )  # 12 in all
+    assert sorted(stored(tmp_path)) == sorted(["hostile.tar.gz", *(f"{names[n]}.flac" for n in (0, 1, 6))])
+    assert "a link" in latest[f"vggsound:{names[2]}"].detail
+    assert "more than the limit" in latest[f"vggsound:{names[5]}"].detail
+    assert {latest[f"vggsound:{names[n]}"].cause for n in (2, 3, 4, 5, 7)} == {"no_source"}
+
+    with zipfile.ZipFile(tmp_path / "hostile.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr(f"../../{names[0]}.mp4", videos[names[0]])
+        link = zipfile.ZipInfo(f"{names[1]}.mp4")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        zipped.writestr(link, "/etc/passwd")
+        zipped.writestr(f"x\\{names[2]}.mp4", videos[names[2]])
+        zipped.writestr(f"{names[3]}.mp4", bytes(300_000_000))
+    latest = fetched(tmp_path / "zip", [clip(name) for name in names], {"vggsound": ["../hostile.zip"]})
+    assert (
+        latest[f"archive:vggsound {tmp_path}/zip/../hostile.zip"].detail == "2 taken, 1 too_large, 1 unsafe"
+    )
+
+
+def test_a_whole_video_is_no_clip_and_silence_is_not_looked_for_elsewhere(videos, tmp_path) -> None:
+    names = list(videos)[:3]
+    members = {
+        f"{names[0]}.wav": media.encoded(media.sound(70.0, 8_000), 8_000, "pcm_s16le", "wav"),
+        f"{names[1]}.wav": media.encoded(0 * media.sound(2.0, 8_000), 8_000, "pcm_s16le", "wav"),
+    }
+    packed(tmp_path / "a.tar", members, "w")
+    packed(tmp_path / "b.tar", {f"{name}.mp4": videos[name] for name in names}, "w")
+    latest = fetched(
+        tmp_path / "corpora", [clip(name) for name in names], {"vggsound": ["../a.tar", "../b.tar"]}
+    )
+    assert [latest[f"vggsound:{name}"].cause for name in names] == ["ok", "silent", "ok"]
+    with Ledger(str(tmp_path / "corpora")) as ledger:
+        assert [row.cause for row in ledger.rows() if row.item == f"vggsound:{names[0]}"] == [
+            "too_long",
+            "ok",
+        ]
+
+
+KILLED = """
+import os, signal, sys
+from pipelines.fetch import options
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.ledger import Ledger
+from pipelines.fetch.run import Fetch
+from pipelines.fetch.store import Store
+from pipelines.recipes.recipe import RecipeError
+
+corpora, place, *names = sys.argv[1:]
+put, count = Store.put, 0
+def killed(self, path, content):
+    global count
+    count += 1
+    if count > 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return put(self, path, content)
+Store.put = killed
+with Ledger(corpora) as ledger:
+    items = [Item(f"vggsound:{n}", Kind.CLIP, "", f"vggsound/clips/{n}.flac", ("dog",)) for n in names]
+    Fetch(corpora, options.parse({"media": {"vggsound": [place]}}), ledger).items(items)
+"""
+
+
+def test_killed_inside_an_archive_it_goes_on_with_that_one(videos, tmp_path) -> None:
+    names = list(videos)
+    packed(tmp_path / "a.tar.gz", in_folder(videos, 0, 1))
+    packed(tmp_path / "b.tar.gz", in_folder(videos, *range(2, 8)))
+    place = str(tmp_path / "*.tar.gz")
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), place, *names]
+    assert subprocess.run(words, check=False).returncode == -9
+    assert len(stored(tmp_path / "killed")) == 4
+    latest = fetched(tmp_path / "killed", [clip(name) for name in names], {"vggsound": [place]})
+    fetched(tmp_path / "calm", [clip(name) for name in names], {"vggsound": [place]})
+    assert stored(tmp_path / "killed") == stored(tmp_path / "calm")
+    assert len(stored(tmp_path / "calm")) == 8
+    assert latest[f"archive:vggsound {tmp_path}/a.tar.gz"].attempt == 1
+    assert latest[f"archive:vggsound {tmp_path}/b.tar.gz"].ok
+
+
+def test_over_the_web_nothing_is_lost_where_one_request_in_ten_fails(videos, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.fetch.files.BLOCK", 4096)
+    names = list(videos)
+    packed(tmp_path / "site" / "v_00.tar.gz", in_folder(videos, 0, 1, 2, 3))
+    packed(tmp_path / "site" / "v_01.tar", in_folder(videos, 4, 5, 6, 7), "w")
+    rates = {"once_503": 0.06, "once_truncated": 0.06}
+    with local_site.start(tmp_path / "site", rates=rates, by_range=True) as address:
+        media = {"vggsound": [f"{address}/v_{{00..00}}.tar.gz", f"{address}/v_01.tar"]}
+        latest = fetched(tmp_path / "corpora", [clip(name) for name in names], media)
+        stats = local_site.stats(address)
+    assert all(row.ok for row in latest.values())
+    blocks = sum(-(-path.stat().st_size // 4096) for path in (tmp_path / "site").iterdir())
+    assert sum(stats["requests"].values()) > blocks * 1.05  # some failed
+    fetched(tmp_path / "local", [clip(name) for name in names], {"vggsound": ["../site/*"]})
+    assert stored(tmp_path / "corpora") == stored(tmp_path / "local")
+
+
+def test_a_server_without_ranges_pours_its_archives_out(videos, tmp_path) -> None:
+    names = list(videos)
+    packed(tmp_path / "site" / "v.tar.gz", in_folder(videos, 0, 1))
+    with zipfile.ZipFile(tmp_path / "site" / "v.zip", "w") as archive:
+        archive.writestr(f"{names[2]}.mp4", videos[names[2]])
+    with local_site.start(tmp_path / "site", no_ranges=True) as address:
+        wanted = [f"{address}/v.tar.gz", f"{address}/v.zip"]
+        latest = fetched(tmp_path / "corpora", [clip(name) for name in names[:3]], {"vggsound": wanted})
+    assert all(row.ok for row in latest.values())
+    assert not list((tmp_path / "corpora" / "_fetch" / "parts").iterdir())
+
+
+def test_an_archive_that_changes_while_it_is_read_gives_nothing(videos, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.fetch.files.BLOCK", 4096)
+    monkeypatch.setattr("pipelines.fetch.causes.RULES", {})  # no second try
+    packed(tmp_path / "site" / "v.tar", in_folder(videos, 0, 1, 2), "w")
+    items = [clip(name) for name in list(videos)[:3]]
+    with local_site.start(tmp_path / "site", changes=8) as address:
+        place = f"{address}/v.tar"
+        latest = fetched(tmp_path / "corpora", items, {"vggsound": [place]})
+    assert latest[f"archive:vggsound {place}"].cause == "archive_changed"
+    assert stored(tmp_path / "corpora") == {}
+
+    local = packed(tmp_path / "local.tar", in_folder(videos, 0, 1, 2), "w")
+    put = Store.put
+
+    def touched(self: object, path: str, content: bytes) -> str:
+        os.utime(local)
+        return put(self, path, content)
+
+    monkeypatch.setattr(Store, "put", touched)
+    latest = fetched(tmp_path / "here", items, {"vggsound": [str(local)]})
+    assert latest[f"archive:vggsound {local}"].cause == "archive_changed"
+    assert stored(tmp_path / "here") == {}
+
+
+def test_archives_at_the_hub_are_read_with_its_own_client(videos, tmp_path, hub: HubServer) -> None:
+    archives = {
+        f"vggsound_{n:02d}.tar.gz": packed(tmp_path / f"{n}.tar.gz", in_folder(videos, n)).read_bytes()
+        for n in range(2)
+    }
+    hub.add("loie/vggsound", archives)
+    place = "hf://datasets/loie/vggsound/vggsound_*.tar.gz"
+    names = list(videos)[:2]
+    latest = fetched(tmp_path / "corpora", [clip(name) for name in names], {"vggsound": [place]})
+    assert all(row.ok for row in latest.values())
+    assert "archive:vggsound hf://datasets/loie/vggsound/vggsound_01.tar.gz" in latest
+    with pytest.raises(PlaceError, match=r"names hf://datasets/loie/other"):
+        places(["hf://datasets/loie/other/*.tar"], str(tmp_path))
+
+
+@s3_server.needed
+def test_archives_in_a_bucket(videos, tmp_path, s3: s3_server.S3Server) -> None:
+    import s3fs
+
+    client = s3fs.S3FileSystem()
+    packed(tmp_path / "0.tar.gz", in_folder(videos, 0))
+    client.put(str(tmp_path / "0.tar.gz"), f"{s3_server.BUCKET}/clips/0.tar.gz")
+    media.record(tmp_path / "1.wav", media.sound(2.0, 8_000), 8_000, "pcm_s16le")
+    names = list(videos)[:2]
+    client.put(str(tmp_path / "1.wav"), f"{s3_server.BUCKET}/clips/{names[1]}.wav")
+    place = f"s3://{s3_server.BUCKET}/clips"
+    latest = fetched(tmp_path / "corpora", [clip(name) for name in names], {"vggsound": [place]})
+    assert all(row.ok for row in latest.values())
+    assert f"archive:vggsound s3://{s3_server.BUCKET}/clips/0.tar.gz" in latest
+
+
+def test_photos_and_masks_come_out_of_local_zips_and_tars(tmp_path) -> None:
+    """Names as the corpora have them; masks and photos of one corpus may lie in the same archive."""
+    photos = {n: media.photo(n) for n in range(4)}
+    with zipfile.ZipFile(tmp_path / "train2017.zip", "w") as archive:
+        for n in (0, 1):
+            archive.writestr(f"train2017/{n:012d}.jpg", photos[n])
+        archive.writestr(f"train2017/{7:012d}.jpg", b"\xff\xd8\xff no photo")
+    packed(tmp_path / "train_a.tar.gz", {"train_a/a2.jpg": photos[2], "train_a/._a2.jpg": b"x"})
+    packed(tmp_path / "masks.tar", {"a2_m0dog_1.png": media.mask(2), "a3_m0dog_1.png": media.mask(3)}, "w")
+    items = [
+        *(
+            Item(f"coco:{n}", Kind.PHOTO, "", f"coco/train2017/{n:012d}.jpg", ("dog",), f"coco:{n}")
+            for n in (0, 1, 7)
+        ),
+        Item("open_images:a2", Kind.PHOTO, "", "open_images/images/a2.jpg", ("dog",)),
+        Item("open_images:a2_m0dog_1", Kind.MASK, "", "open_images/masks/a2_m0dog_1.png", ("dog",)),
+    ]
+    wanted = {"coco": ["../train2017.zip"], "open_images": ["../train_*.tar.gz", "../masks.tar"]}
+    latest = fetched(tmp_path / "corpora", items, wanted)
+    for path, content in {
+        "coco/train2017/000000000000.jpg": photos[0],
+        "coco/train2017/000000000001.jpg": photos[1],
+        "open_images/images/a2.jpg": photos[2],
+        "open_images/masks/a2_m0dog_1.png": media.mask(2),
+    }.items():
+        assert (tmp_path / "corpora" / path).read_bytes() == content
+    assert len(stored(tmp_path / "corpora")) == 4
+    assert latest["coco:7"].cause == "no_source"
+    assert "decode_error in train2017.zip" in latest["coco:7"].detail
+
+
+def test_a_place_is_told_wrong_before_anything_is_read(tmp_path) -> None:
+    for media_, fault in (
+        ({"vggsound": "one.tar"}, "takes a list of texts"),
+        ({"vggsound": ["web", "a.tar"]}, "is what is asked last"),
+        ({"imagenet": ["a.tar"]}, "no corpus of that name"),
+        ({"esc50": ["a.zip", "web"]}, "leave out 'web'"),
+        ({"vggsound": ["ftp://host/a.tar"]}, "http, https, s3, gs or hf"),
+        ({"vggsound": ["https://me:secret@host/a.tar"]}, "no credentials"),
+    ):
+        with pytest.raises(RecipeError, match=fault):
+            options.parse({"media": media_})
+    with pytest.raises(PlaceError, match=r"names nothing\.tar, but .*nothing\.tar is not there"):
+        fetched(tmp_path, [clip("a_000001")], {"vggsound": ["nothing.tar"]})
+    changed = options.with_media(options.parse({}), ["vggsound=a.tar", "vggsound=web"])
+    assert changed.places("vggsound") == (str(Path("a.tar").absolute()), "web")
+    assert changed.places("lvis") == ("web",)
+    with pytest.raises(RecipeError, match="write CORPUS=PLACE"):
+        options.with_media(changed, ["a.tar"])
