@@ -46,6 +46,8 @@ each command's log, before each line the second in which it came; then one momen
 holds commands and stages against the code.
 """
 FETCHED = """name = "fetched"
+[labels]
+categories = ["dog", "cat"]
 [fetch]
 splits = ["train"]
 [fetch.sources]
@@ -121,7 +123,9 @@ def audio_free(folder: Path) -> None:
 
 
 def scenes(folder: Path) -> None:
-    """Drawn scenes in AVSBench-semantic's layout."""
+    """Drawn scenes in AVSBench-semantic's layout; those of another time are taken again."""
+    if (folder / "avss").exists():
+        return
     run("avs-data build avs_scenes --corpora corpora --out scenes --workers 2", folder)
     run("avs-data export scenes --format avss --out avss", folder)
 
@@ -151,13 +155,14 @@ CALLS = (
     Call("avs-data build demo --corpora corpora --out dataset --workers 2"),
     Call("avs-data verify dataset"),
     Call("avs-data stats dataset"),
+    Call("avs-data judge draw dataset --sample 100"),
     Call("avs-data publish dataset --version 1.0.0 --to published"),
-    Call("avs-data takedown published/1.0.0 --video {video} --reason asked --out cut"),
+    Call("avs-data takedown published/1.0.0 --video VIDEO --reason asked --out cut"),
     Call("avs-data diff published/1.0.0 cut"),
     Call("avs-data export dataset --format coco --out coco"),
     Call("avs-data rehydrate audio-free/1.0.0 --corpora corpora --out again", audio_free),
     Call("avs-data import avsbench avss --out imported", scenes),
-    Call("avs-train fit tiny --data dataset --out run train.epochs=6 train.validate_every=3"),
+    Call("avs-train fit tiny --data dataset --out run train.epochs=1 train.validate_every=1"),
     Call("avs-train eval run --data dataset --robustness"),
     Call("avs-train embed tiny --data dataset --out embeddings.parquet"),
     Call("avs-train predict film.mp4 --model run", film),
@@ -245,9 +250,9 @@ def section(call: Call, folder: Path) -> str:
     """What the page says of one command."""
     call.prepare(folder)
     words = call.words
-    if "{video}" in words:
+    if "VIDEO" in words:
         videos = pq.read_table(folder / "dataset/pool.parquet", columns=["video_id"])["video_id"].to_pylist()
-        words = words.format(video=next(video for video in videos if not video.startswith("-")))
+        words = words.replace("VIDEO", next(video for video in videos if not video.startswith("-")))
     there = set(folder.iterdir())
     lines = in_a_pipe(words, folder)
     for made in set(folder.iterdir()) - there:
@@ -273,15 +278,17 @@ def main() -> None:
         rates = {"once_503": 0.05, "gone": 0.02}
         with local_site.start(folder / "site", seed=2, bytes_per_s=25_000, rates=rates) as site:
             (folder / "fetched.toml").write_text(FETCHED.format(site=site))
-            there = PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []
-            sections = {
-                call: next((one for one in there if one.startswith(f"{call.words}\n")), "") for call in CALLS
-            }
             for call in CALLS:
                 if asked.only in call.words:
-                    sections[call] = section(call, folder)
-                    print(sections[call], flush=True)
-                    PAGE.write_text("\n## ".join([INTRODUCTION, *filter(None, sections.values())]))
+                    text = section(call, folder)
+                    print(text, flush=True)
+                    PAGE.write_text(with_section(PAGE.read_text() if PAGE.exists() else "", call, text))
+
+
+def with_section(page: str, call: Call, text: str) -> str:
+    """The page with what one command shows now; the sections of commands that are gone go."""
+    there = {one.partition("\n")[0]: one for one in page.split("\n## ")[1:]} | {call.words: text}
+    return "\n## ".join([INTRODUCTION, *(there[one.words] for one in CALLS if one.words in there)])
 
 
 if __name__ == "__main__":
