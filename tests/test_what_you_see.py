@@ -17,8 +17,11 @@ SECTIONS = {
     for words, _, rest in (section.partition("\n") for section in PAGE.split("\n## ")[1:])
 }
 STAGE = re.compile(r"^(?: *[\d.]+  )?(?:[━╌]+ )?\[(\d+)/(\d+)\] ([A-Z][\w' ]+)")
-# They take moments, show what another shows, or need SAM's weights.
-NOT_SHOWN = {"avs-data fetch doctor", "avs-data fetch plan", "avs-data fetch retry", "avs-train segment"}
+# The page may lack them: they take moments, show what another shows, or need SAM's weights.
+MAY_LACK = {
+    *("avs-data fetch doctor", "avs-data fetch plan", "avs-data fetch retry", "avs-data import", "avs-data rehydrate"),
+    *(f"avs-train {name}" for name in ("convert", "embed", "eval", "predict", "segment")),
+}  # fmt: skip
 
 
 def test_every_command_that_shows_its_work_is_there() -> None:
@@ -27,7 +30,8 @@ def test_every_command_that_shows_its_work_is_there() -> None:
         for path, command in COMMANDS.items()
         if re.search(r"(Display|BuildProgress)\(", inspect.getsource(inspect.getmodule(command.callback)))  # type: ignore[arg-type]
     }
-    assert {parse(shlex.split(words)) for words in SECTIONS} == showing - NOT_SHOWN
+    shown = {parse(shlex.split(words)) for words in SECTIONS}
+    assert showing - MAY_LACK <= shown <= showing
 
 
 @pytest.mark.parametrize("words", SECTIONS)

@@ -89,6 +89,8 @@ def run(words: str, folder: Path) -> None:
 def mirror(folder: Path) -> None:
     """Generated corpora as their official sites would serve them; each clip is a video of its own."""
     seen, heard, root = folder / "corpora/open_images", folder / "corpora/vggsound", folder / "site"
+    if (root / "lvis").exists():
+        return
     for name in ("lvis", "openimages/v5/train-masks", "openimages/2018_04/train", "vggsound", "videos"):
         (root / name).mkdir(parents=True)
     with zipfile.ZipFile(root / "lvis/lvis_v1_train.json.zip", "w") as archive:
