@@ -90,7 +90,7 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, A
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     if path.suffix == ".safetensors":
         with storage.replacing(str(path)) as unfinished:
-            save_file(whole, unfinished)
+            save(whole, unfinished)
         listing = {name: [str(t.dtype).removeprefix("torch."), *t.shape] for name, t in whole.items()}
         text = json.dumps({**about, "sha256": storage.sha256(str(path)), "tensors": listing}, indent=1) + "\n"
         storage.write_atomic(str(path.with_suffix(".json")), text.encode())
@@ -99,6 +99,21 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, A
             torch.save(whole, file)
     else:
         raise CheckpointError(f"{path}: unknown kind of file {path.suffix!r}; use .safetensors, .pth or .pt")
+
+
+def save(tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        CheckpointError: the disk does not take it.
+    """
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({_first_line(error)}): make room, or name a place that can be written to, and "
+            "run the same command again"
+        ) from error
 
 
 def check(

@@ -56,8 +56,8 @@ class Evaluation:
         return float(self.scores.marked[rows].mean()) if rows else None
 
     def summary(self) -> dict[str, Any]:
-        """mJ, mF of every variant, and both per category, all of positives; of scenes what `scene_scores` says. Plain
-        numbers for JSON."""
+        """mJ, mF of every variant, and both per category, all of positives; of scenes what `scene_scores` says, else
+        IIoU where photos have several samples. Plain numbers for JSON."""
         rows = self.positives
         scores, videos = self.scores.take(rows), [self.videos[row] for row in rows]
         told = {
@@ -69,6 +69,8 @@ class Evaluation:
         }
         if self.scenes and set(self.kinds) - {RECORDING}:
             told["scenes"] = scene_scores.summary(self.kinds, self.photos, self.videos, self.scores)
+        elif found := scene_scores.lowest(self.photos, self.scores.iou):
+            told["IIoU"] = found  # as of IS3, which is no dataset of scenes
         return told
 
     def _by_category(self) -> dict[str, Any]:

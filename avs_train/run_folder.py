@@ -25,10 +25,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from avs_train import run_state
+from avs_train import checkpoints, run_state
 from avs_train.run_state import RunError
 from shards import storage
 
@@ -57,17 +57,22 @@ class RunFolder:
         state: Mapping[str, Any],
         best: bool = False,
     ) -> Path:
-        """Write a checkpoint and point `last` (and `best`) at it; older ones that no link names are removed."""
+        """Write a checkpoint and point `last` (and `best`) at it; older ones that no link names are removed.
+
+        `last` comes last: what goes on from it knows its best checkpoint, so the link to that must be there.
+        """
         target = self.write(f"step-{step:08d}", weights, optimizer, {**state, "step": step})
-        for link in ("last", "best") if best else ("last",):
+        for link in ("best", "last") if best else ("last",):
             self._point(link, target.name)
-        linked = {
-            os.readlink(self.path / link) for link in ("last", "best") if (self.path / link).is_symlink()
-        }
-        for folder in self.path.glob("step-*"):
-            if folder.name not in linked:
-                shutil.rmtree(folder)
+        self._prune()
         return target
+
+    def _prune(self) -> None:
+        links = (self.path / name for name in ("best", "last"))
+        linked = {os.readlink(link) for link in links if link.is_symlink()}
+        for folder in self.path.glob("step-*"):
+            if linked and folder.name not in linked:
+                shutil.rmtree(folder)
 
     def write(
         self,
@@ -80,15 +85,18 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         target, temporary = self.path / name, Path(storage.temporary(str(self.path / f".{name}")))
         temporary.mkdir()
-        save_file(_contiguous(weights), temporary / "weights.safetensors")
-        save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
-        text = json.dumps({"format": run_state.FORMAT, **state}, indent=1, sort_keys=True) + "\n"
-        (temporary / "state.json").write_text(text)
-        for file in temporary.iterdir():
-            _sync(file)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
+        try:
+            checkpoints.save(weights, temporary / "weights.safetensors")
+            checkpoints.save(optimizer, temporary / "optimizer.safetensors")
+            text = json.dumps({"format": run_state.FORMAT, **state}, indent=1, sort_keys=True) + "\n"
+            (temporary / "state.json").write_text(text)
+            for file in temporary.iterdir():
+                _sync(file)
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(temporary, target)
+        finally:  # a full disk keeps nothing of it
+            shutil.rmtree(temporary, ignore_errors=True)
         _sync(self.path)
         return target
 
@@ -102,8 +110,9 @@ class RunFolder:
         return load_checkpoint(path) if path.exists() else None
 
     def clean(self) -> None:
-        """Remove what a killed process left half written."""
+        """Remove what a killed process left half written, or half removed."""
         storage.sweep(str(self.path))
+        self._prune()
 
     def _point(self, link: str, name: str) -> None:
         temporary = storage.temporary(str(self.path / f".{link}"))
@@ -179,10 +188,6 @@ def load_trained(
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])
-
-
-def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _sync(path: Path) -> None:

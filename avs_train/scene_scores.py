@@ -20,9 +20,10 @@ Of both, and never an average of the two:
     G-F    = 2 p q / (p + q), p = mF of all positives, q = 1 - mF_silent
     G-FPR  = mean of FPR over the kinds of negatives
 
-G-mIoU and G-F are 0 for a model that marks the same whatever it hears and does it perfectly, and for one that marks
-nothing. Each is told for every kind of negatives, and as `all` with the mean of mJ_silent (mF_silent) over the kinds.
-AVSBench-Robust names the three and publishes no formula; these fit the size of its figures and are ours.
+G-mIoU is 0 for a model that marks all that could sound, perfectly, whatever it hears, and for one that marks nothing;
+G-F is not quite, since mF takes the best threshold, and where every pixel is marked F is not 0. Each is told for every
+kind of negatives, and as `all` with the mean of mJ_silent (mF_silent) over the kinds. AVSBench-Robust names the three
+and publishes no formula; these fit the size of its figures and are ours.
 """
 
 from collections import defaultdict
@@ -81,15 +82,19 @@ def summary(
     told["IIoU"] = {
         name: found
         for name, rows in (("single", singles), ("positives", positive))
-        if (found := _lowest([photos[row] for row in rows], scores.iou[rows]))
+        if (found := lowest([photos[row] for row in rows], scores.iou[rows]))
     }
     if positive and negatives:
         told["G"] = _joint(measured(positive), negatives)
     return told
 
 
-def _lowest(photos: Sequence[str], iou: np.ndarray) -> dict[str, float] | None:
-    """IIoU of the photos that are heard in two ways or more; None where there is none."""
+def lowest(photos: Sequence[str], iou: np.ndarray) -> dict[str, float] | None:
+    """IIoU of the photos that are heard in two ways or more; None where there is none.
+
+    Args:
+        photos: image id of each sample. iou: (n,) float64.
+    """
     of_photo: dict[str, list[float]] = defaultdict(list)
     for photo, value in zip(photos, iou.tolist(), strict=True):
         of_photo[photo].append(value)

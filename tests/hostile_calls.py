@@ -27,6 +27,7 @@ CALLS = {
     "avs-data judge export": "--queue {judging} --out {out}",
     "avs-data judge flags": "--queue {judging} --out {out}",
     "avs-data judge list": "--queue {judging}",
+    "avs-data judge serve": "--queue {judging} --host {host}",
     "avs-data match": "--labels {labels} --out {out} --audio {audio}",
     "avs-data plan": "{recipe} --corpora {corpora}",
     "avs-data publish": "{dataset} --version {version} --to {out} --corpora {fetched} --held-out {held_out} "

@@ -25,15 +25,30 @@ WRITES = ("BEGIN", "COMMIT", "INSERT", "UPDATE", "DELETE", "CREATE")  # of a dat
 _DIFFERS = ("metrics.jsonl", "curves.png", "lock", "-wal", "-shm")
 _TIMES = {"at", "next_at", "session", "attempt", "decided_at", "tool", "detail", "created_at"}
 _CONTEXT = multiprocessing.get_context("forkserver")
+# Imported once, so that no run does.
 _MODULES = (
-    "build.run",
-    "stats",
-    "publish.exports",
-    "publish.rehydrate",
-    "publish.release",
-    "publish.takedown",
+    *(
+        "build.run",
+        "stats",
+        "demo",
+        "imports.avsbench",
+        "matching.matcher",
+        "review.application",
+        "review.intake",
+    ),
+    *("publish.exports", "publish.rehydrate", "publish.release", "publish.takedown", "fetch.run"),
+    *("commands.build", "commands.export", "commands.import", "commands.index", "commands.match"),
+    *("commands.demo_corpora", "commands.publish", "commands.rehydrate", "commands.review", "commands.stats"),
+    *("commands.takedown", "commands.review.apply", "commands.review.import"),
 )
-_CONTEXT.set_forkserver_preload(["pytest", "avs_train.loop", *(f"pipelines.{name}" for name in _MODULES)])
+_TRAINS = ("loop", "conversion", "robustness", "report", "commands.fit", "commands.eval", "commands.embed")
+_CONTEXT.set_forkserver_preload(
+    [
+        *("pytest", "pandas", "yt_dlp.YoutubeDL", "imagehash", "scipy.fftpack", "matplotlib.pyplot"),
+        *(f"avs_train.{name}" for name in _TRAINS),
+        *(f"pipelines.{name}" for name in _MODULES),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class Call:
         function: in place of a command.
     """
 
-    words: Sequence[str]
+    words: Sequence[Any]
     given: Path | None = None
     function: Callable[..., object] | None = None
 
@@ -84,8 +99,11 @@ def _work(call: Call, folder: str, number: int, told: Any) -> None:
     if call.function:
         call.function(*call.words)
     elif call.words[0] == "train":
+        import torch
+
         from avs_train.cli import main as train
 
+        torch.set_num_threads(1)  # more are slow where others work, too
         train(call.words[1:], standalone_mode=False)
     else:
         from pipelines.cli import main
@@ -112,7 +130,7 @@ def run(call: Call, folder: Path, number: int = 0) -> list[str] | None:
         seen = mine.recv()
     process.join()
     if process.exitcode not in (0, -signal.SIGKILL):
-        raise Refused(f"{' '.join(call.words)}, {number}: {(folder / 'said').read_text()[-300:]}")
+        raise Refused(f"{call.words}, {number}: {(folder / 'said').read_text()[-300:]}")
     return seen
 
 
@@ -126,7 +144,8 @@ def tree(root: Path) -> dict[str, str]:
         and path.name != "said"
         and not path.name.endswith(_DIFFERS)
     ]
-    return {str(path.relative_to(root)): hashlib.sha256(_content(path)).hexdigest() for path in files}
+    links = {str(path.relative_to(root)): os.readlink(path) for path in root.rglob("*") if path.is_symlink()}
+    return links | {str(path.relative_to(root)): hashlib.sha256(_content(path)).hexdigest() for path in files}
 
 
 def _content(path: Path) -> bytes:

@@ -422,3 +422,44 @@ def test_sources_are_the_segmentations(tmp_path):
         )
         for split in ("other", "test", "train", "validation")
     ]
+
+
+@pytest.mark.parametrize("block_bytes", [2000, csv_stream.BLOCK_BYTES])
+def test_verified_labels_are_those_of_a_plain_loop(tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(csv_stream, "BLOCK_BYTES", block_bytes)
+    draw = np.random.default_rng(1)
+    images = [f"{number:016x}" for number in draw.integers(0, 1 << 60, 40)]
+    corpora = write(tmp_path, HEADER + "\n" + "".join(mask(image) for image in images[:30]))
+    header = "ImageID,Source,LabelName,Confidence\n"
+    rows = [(images[draw.integers(40)], f"/m/{draw.integers(25)}", str(draw.integers(2))) for _ in range(600)]
+    lines = [f"{image},verification,{label},{told}\n" for image, label, told in rows]
+    write(tmp_path, header + "".join(lines[:400]), "oidv6-train-annotations-human-imagelabels.csv")
+    write(tmp_path, header + "".join(lines[400:]), "train-annotations-human-imagelabels-boxable.csv")
+    write(tmp_path, header + f"{images[0]},v,/m/99,0\n", "validation-annotations-human-imagelabels.csv")
+    write(tmp_path, header + f"{images[1]},v,/m/98,0.7\n", "train-more-human-imagelabels.csv")
+    (source,) = open_images.sources(corpora)
+    chunks = list(open_images.read(source, corpora))
+    found = {row["image_id"]: row for chunk in chunks for row in chunk.photos.to_pylist()}
+    expected = {}
+    for image in images[:30]:
+        shown = {label for one, label, told in rows if one == image and told == "1"}
+        absent = {label for one, label, told in rows if one == image and told == "0"} - shown
+        if shown or absent:
+            expected[f"open_images:{image}"] = (shown, absent)
+    assert {
+        name: (set(row["not_exhaustive_label_ids"]), set(row["absent_label_ids"]))
+        for name, row in found.items()
+    } == expected
+    assert sum(len(chunk.photos) for chunk in chunks) == len(expected)
+    assert {row["corpus"] for row in found.values()} == {"open_images"}
+    rejected = [row for chunk in chunks for row in chunk.rejected.to_pylist()]
+    assert [(row["item"], row["reason"], row["detail"]) for row in rejected] == [
+        (
+            f"open_images/train-more-human-imagelabels.csv:{images[1]}",
+            "bad_row",
+            "Confidence '0.7' of /m/98: 1 found, 0 not",
+        )
+    ]
+    assert sum(chunk.rows for chunk in chunks) == sum(
+        len(chunk.kept) + len(chunk.rejected) for chunk in chunks
+    )

@@ -224,7 +224,7 @@ def test_every_command_has_quiet_and_says_what_ctrl_c_keeps() -> None:
 
 # They write files and say only where, or serve.
 WRITES = {"avs-data demo-corpora", "avs-data export", "avs-data stats", "avs-data review export",
-          "avs-data review serve", "avs-data browse", "avs-train plan-experiments"}  # fmt: skip
+          "avs-data review serve", "avs-data browse", "avs-data judge serve", "avs-train plan-experiments"}  # fmt: skip
 
 
 def test_every_command_that_reports_has_json() -> None:

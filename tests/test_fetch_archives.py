@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from hub_server import HubServer
 from pipelines.fetch import options
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Attempt, Ledger
-from pipelines.fetch.places import PlaceError, places
+from pipelines.fetch.places import PlaceError
 from pipelines.fetch.run import Fetch
 from pipelines.fetch.store import Store
 from pipelines.recipes.recipe import RecipeError
@@ -159,17 +160,22 @@ def test_what_can_be_read_of_a_corrupt_archive_is_kept(videos, tmp_path) -> None
     third = whole.index(names[3].encode())
     (tmp_path / "header.tar").write_bytes(whole[:third] + b"?" + whole[third + 1 :])
     packed(tmp_path / "good.tar.gz", in_folder(videos, *range(6)))
+    zipped = bytearray(gzip.compress(whole))
+    zipped[-8] ^= 1  # of its checksum
+    (tmp_path / "sum.tar.gz").write_bytes(zipped)
     (tmp_path / "page.tar").write_bytes(b"<html>not here</html>" * 100)
-    for name in ("cut.tar", "cut.tar.gz", "changed.tar.gz", "header.tar", "page.tar"):
+    for name in ("cut.tar", "cut.tar.gz", "changed.tar.gz", "header.tar", "page.tar", "sum.tar.gz"):
         corpora = tmp_path / name.replace(".", "_")
         items = [clip(one) for one in names[:6]]
         first = fetched(corpora, items, {"vggsound": [str(tmp_path / name)]})
         archive = first[f"archive:vggsound {tmp_path / name}"]
         assert (archive.cause, archive.permanent) == ("archive_corrupt", True)
-        assert "from byte " in archive.detail
+        assert ("from byte " if name != "sum.tar.gz" else "does not match its checksum") in archive.detail
         got = [n for n in range(6) if first[f"vggsound:{names[n]}"].ok]
-        assert got == {"header.tar": [0, 1, 2, 4, 5], "page.tar": []}.get(name, got)
-        assert got or name == "page.tar"
+        nothing = ("page.tar", "sum.tar.gz")
+        assert got == {"header.tar": [0, 1, 2, 4, 5]}.get(name, [] if name in nothing else got)
+        assert got or name in nothing
+        assert len(stored(corpora)) == len(got)
         assert len(got) < 6
         lost = {first[f"vggsound:{one}"].cause for one in names[:6]} - {"ok"}
         assert lost == {"no_source"}
@@ -252,6 +258,39 @@ def test_a_whole_video_is_no_clip_and_silence_is_not_looked_for_elsewhere(videos
             "too_long",
             "ok",
         ]
+
+
+def test_a_stop_is_heeded_inside_an_archive(videos, tmp_path, monkeypatch) -> None:
+    """What was under way is finished and written down; nothing is begun after it."""
+    packed(tmp_path / "a.tar", in_folder(videos, *range(8)), "w")
+    put, begun = Store.put, threading.Event()
+
+    def slow(self: Store, path: str, content: bytes) -> str:
+        begun.set()
+        stopped.wait(60)
+        return put(self, path, content)
+
+    def watch(*_: object) -> None:
+        if begun.is_set():
+            threading.Timer(0.5, stopped.set).start()
+            raise KeyboardInterrupt
+
+    stopped = threading.Event()
+    monkeypatch.setattr(Store, "put", slow)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # so many decode at once
+    settings = options.parse({"media": {"vggsound": ["../a.tar"]}})
+    with Ledger(str(tmp_path / "corpora")) as ledger:
+        fetch = Fetch(str(tmp_path / "corpora"), settings, ledger, watch=watch)
+        with pytest.raises(KeyboardInterrupt):
+            fetch.items([clip(name) for name in videos])
+        for thread in threading.enumerate():
+            if thread.name.startswith("fetch-archives"):
+                thread.join(60)
+                assert not thread.is_alive()
+        latest = ledger.latest()
+    kept = [name for name, row in latest.items() if row.ok]
+    assert 0 < len(kept) == len(stored(tmp_path / "corpora")) < 8
+    assert not [name for name in latest if name.startswith("archive:")]
 
 
 KILLED = """
@@ -359,7 +398,7 @@ def test_archives_at_the_hub_are_read_with_its_own_client(videos, tmp_path, hub:
     assert all(row.ok for row in latest.values())
     assert "archive:vggsound hf://datasets/loie/vggsound/vggsound_01.tar.gz" in latest
     with pytest.raises(PlaceError, match=r"names hf://datasets/loie/other"):
-        places(["hf://datasets/loie/other/*.tar"], str(tmp_path))
+        fetched(tmp_path, [clip(names[0])], {"vggsound": ["hf://datasets/loie/other/*.tar"]})
 
 
 @s3_server.needed

@@ -1,14 +1,13 @@
 """What is checked before a file gets its name: photos, masks, sound; and near duplicates."""
 
 import io
-import zipfile
 
 import media
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.fetch import archives, audio, fingerprints, photos
+from pipelines.fetch import audio, fingerprints, photos
 from pipelines.fetch.causes import Cause, Failure
 
 RULES = photos.PhotoRules(min_side_px=64, max_pixels=1_000_000)
@@ -49,40 +48,6 @@ def test_a_decompression_bomb_is_refused_from_its_header() -> None:
         Cause.TOO_LARGE,
         Cause.DECODE_ERROR,
     )
-
-
-def test_archive_members_by_name_alone(tmp_path) -> None:
-    path = tmp_path / "masks.zip"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("a.png", media.mask(1))
-        file.writestr("../../b.png", media.mask(2))
-        file.writestr("/etc/c.png", media.mask(3))
-        file.writestr("d.png", b"no picture")
-        file.writestr("unwanted.png", media.mask(4))
-    found = dict(archives.masks(str(path), ["a.png", "b.png", "c.png", "d.png", "e.png"]))
-    assert found["a.png"] == media.mask(1)
-    assert found["b.png"] == media.mask(2)
-    assert found["c.png"] == media.mask(3)
-    assert {name: one.cause for name, one in found.items() if isinstance(one, Failure)} == {
-        "d.png": Cause.BAD_CONTENT,
-        "e.png": Cause.NOT_FOUND,
-    }
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["masks.zip"]
-
-
-def test_a_spoiled_member_and_a_cut_archive(tmp_path) -> None:
-    path = tmp_path / "masks.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("a.png", media.mask(1, 256))
-    content = bytearray(path.read_bytes())
-    content[200:220] = bytes(20)
-    path.write_bytes(bytes(content))
-    ((_, failure),) = archives.masks(str(path), ["a.png"])
-    assert isinstance(failure, Failure)
-    assert failure.cause is Cause.DECODE_ERROR
-    path.write_bytes(bytes(content[:300]))
-    with pytest.raises(Failure, match="bad_content"):
-        list(archives.masks(str(path), ["a.png"]))
 
 
 def test_what_is_cut_is_long_enough_or_has_its_cause(tmp_path) -> None:

@@ -15,7 +15,7 @@ import label_maps
 from label_maps import LabelMap, Link
 from pipelines.cli import main
 from pipelines.corpora.records import CLIPS, MASKS
-from pipelines.fetch import archives, estimate, options, plan
+from pipelines.fetch import estimate, options, plan, zips
 from pipelines.fetch.items import Item, Kind, from_table, to_table
 from pipelines.fetch.run import Due
 from pipelines.planning import workload
@@ -212,13 +212,13 @@ def test_the_estimate_follows_the_budget(tmp_path) -> None:
     clips = [item for item in items if item.kind is Kind.CLIP] * 1000
     todo = Due((), (), (), tuple((item, 1, 0.0) for item in clips))
     (line,) = estimate.estimate(
-        clips, todo, options.parse({"youtube": {"videos_per_hour": 250}}), estimate.Place(2, 1000.0)
+        clips, todo, options.parse({"youtube": {"videos_per_hour": 250}}), estimate.Machine(2, 1000.0)
     )
     assert (line.what, line.needed, line.to_fetch, line.seconds / 3600) == ("vggsound clips", 4000, 4000, 8.0)
     assert line.limited_by == "YouTube's budget"
     masks = [item for item in items if item.kind is Kind.MASK]
     todo = Due((), (), (), tuple((item, 1, 0.0) for item in masks))
-    (line,) = estimate.estimate(masks, todo, options.parse({}), estimate.Place(1, 8.0))
+    (line,) = estimate.estimate(masks, todo, options.parse({}), estimate.Machine(1, 8.0))
     assert len(masks) * 3_400 < line.bytes < line.archive_bytes / 20
     assert line.seconds == line.bytes / 1e6
 
@@ -230,7 +230,7 @@ def test_what_a_range_reads_follows_a_plain_count() -> None:
     for needed in (20, 600, 4_000, 20_000):
         chosen = np.sort(rng.permutation(members)[:needed])
         between = np.diff(chosen) - 1
-        along = between[between * mask <= archives.GAP].sum()
+        along = between[between * mask <= zips.GAP].sum()
         truth = (needed + along) * mask + members * 110
         assert estimate.by_range(needed, members * mask) == pytest.approx(truth, rel=0.05)
 
@@ -239,7 +239,7 @@ def test_a_plan_before_anything_is_fetched_follows_published_sizes() -> None:
     """Against counts by hand: published.csv and the facts beside it."""
     label_map = label_maps.load("avs").restricted(["dog"])
     settings = options.parse({"splits": ["train"], "youtube": {"videos_per_hour": 100}})
-    made = estimate.published(label_map, settings, estimate.Place(1, 8.0))
+    made = estimate.published(label_map, settings, estimate.Machine(1, 8.0))
     with open(workload.HERE / "published.csv", newline="") as file:
         counts = {(row["source"], row["source_id"]): int(row["count"]) for row in csv.DictReader(file)}
     links = [link for link in label_map.links if label_map.is_used(link)]
@@ -262,7 +262,7 @@ def test_a_plan_before_anything_is_fetched_follows_published_sizes() -> None:
     assert lines["lvis photos"].seconds == pytest.approx(lines["lvis photos"].bytes / 1e6)
     assert made.kept_bytes > sum(lines[f"{one} photos"].bytes for one in ("lvis", "open_images"))
     assert not made.exact
-    more = estimate.published(label_map, options.parse({}), estimate.Place(1, 8.0), ["photos"])
+    more = estimate.published(label_map, options.parse({}), estimate.Machine(1, 8.0), ["photos"])
     assert {line.what for line in more.lines} == {"lvis photos", "open_images photos"}
     assert more.lines[0].to_fetch == round(photos * 1.198)
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from pipelines.build.index import index
 from pipelines.cli import main
-from pipelines.fetch import archives, options
-from pipelines.fetch.files import open_file
+from pipelines.fetch import options, zips
+from pipelines.fetch.files import File, open_file
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Attempt, Ledger
@@ -78,7 +78,7 @@ def test_only_what_is_needed_is_fetched_neighbours_in_one_request(site, tmp_path
         stats = local_site.stats(address)
     for n in numbers:
         assert (tmp_path / f"open_images/masks/a{n:05d}.png").read_bytes() == PNG[f"a{n:05d}.png"]
-    requests, needed = cheapest(site / "masks-a.zip", numbers, archives.GAP)
+    requests, needed = cheapest(site / "masks-a.zip", numbers, zips.GAP)
     tail = 1 << 16  # where the directory is
     sent, asked = stats["bytes"]["/masks-a.zip"], stats["requests"]["/masks-a.zip"]
     assert sent == needed + tail + 1  # and the first byte, which tells the size
@@ -87,7 +87,7 @@ def test_only_what_is_needed_is_fetched_neighbours_in_one_request(site, tmp_path
 
 
 def test_nothing_is_lost_where_one_request_in_ten_fails_once(site, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(archives, "GAP", 0)
+    monkeypatch.setattr(zips, "GAP", 0)
     numbers = list(range(0, COUNT, 2))
     rates = {"once_503": 0.05, "once_truncated": 0.05}
     with local_site.start(site, rates=rates, by_range=True) as address:
@@ -163,13 +163,11 @@ def test_a_zip_in_parts_is_read_as_one(tmp_path, remote) -> None:
     client = Client()
     with local_site.start(tmp_path) as address:
 
-        def part(url: str) -> archives.File:
+        def part(url: str) -> File:
             return open_file(url, client)
 
         file = part(f"{address}/clips.zip" if remote else str(path))
-        found = archives.zipped(
-            file, lambda name: 10_000_000 * name.endswith(".wav"), lambda done: None, part
-        )
+        found = zips.zipped(file, lambda name: 10_000_000 * name.endswith(".wav"), lambda done: None, part)
         assert {member.name.rpartition("/")[2]: member.read().read() for member in found} == sounds
 
 

@@ -21,7 +21,8 @@ from pipelines.fetch import options, report
 from pipelines.fetch.causes import Cause
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
-from pipelines.fetch.run import PHOTO_PAIRS, Fetch, FetchError, locked
+from pipelines.fetch.near_duplicates import PHOTO_PAIRS
+from pipelines.fetch.run import Fetch, FetchError, locked
 from pipelines.fetch.workers import Tally
 
 COUNT = 300
@@ -188,9 +189,9 @@ def test_a_file_without_a_row_is_checked_not_trusted(site_root, tmp_path) -> Non
     assert (tmp_path / items[1].path).read_bytes() == media.photo(1)
 
 
-def run_all(folder: str, address: str) -> None:
-    """What a killed process was doing."""
-    items = [*photos(address, 120), *clips(address, 3), *masks(address, range(20))]
+def run_all(folder: str, address: str, count: int = 120) -> None:
+    """What a killed process was doing, with `count` photos."""
+    items = [*photos(address, count), *clips(address, 3), *masks(address, range(20))]
     settings = options.parse({**OPTIONS, "hosts": {"default": {"concurrency": 4}}})
     with Ledger(folder) as ledger, locked(ledger):
         fetch = Fetch(folder, settings, ledger)

@@ -115,7 +115,9 @@ def test_twenty_threads_lose_and_double_nothing(fresh):
                     except Conflict:
                         continue
                     if turn == 3:
-                        assert queue.undo(name, f"{name}-undo") == queue.undo(name, f"{name}-undo")
+                        assert queue.undo(name, None, f"{name}-undo") == queue.undo(
+                            name, None, f"{name}-undo"
+                        )
         except BaseException as error:
             errors.append(error)
 

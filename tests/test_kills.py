@@ -9,6 +9,7 @@ from pathlib import Path
 import local_site
 import pytest
 import test_fetch_run
+import torch
 from generated_shards import write_dataset
 from kills import Call, Kills, killed, litter, run
 from review_world import CATTLE, COW, COWBELL, make_world
@@ -17,6 +18,7 @@ from test_imports import S4_VIDEOS, SECONDS, mask, picture, table, wav
 from avs_train import checkpoints
 from avs_train import config as configuration
 from avs_train.models import build_model
+from avs_train.run_folder import RunFolder
 from pipelines.publish.edition import Profile
 from pipelines.publish.release import Options, publish
 from pipelines.publish.version import Version
@@ -38,7 +40,7 @@ COMMANDS = (
         "index",
     ),
     *("demo-corpora", "import", "match", "fetch", "review import", "review apply"),
-    *("train fit", "train eval", "train embed", "train convert"),
+    *("checkpoints", "train fit", "train eval", "train embed", "train convert"),
 )
 SMALL = ["train.epochs=3", "model.image_size=64", "train.batch_size=4", "data.workers=0", "train.save_every=1",
          "train.tensorboard=false", "evaluate.pictures=0", "train.validate_every=1"]  # fmt: skip
@@ -87,7 +89,7 @@ def call_of(name: str, dataset: str, corpora: str, address: str, folder: Path) -
             _write_labels(folder)
             return Call(["match", "--labels", str(folder), "--out", "out/proposals.csv"])
         case "fetch":
-            return Call(["out", address], function=test_fetch_run.run_all)
+            return Call(["out", address, 12], function=test_fetch_run.run_all)
         case "review import":
             review = make_world(folder, media=False)
             words = ["--queue", "review.sqlite", "--map", str(review.map_path)]
@@ -95,6 +97,8 @@ def call_of(name: str, dataset: str, corpora: str, address: str, folder: Path) -
         case "review apply":
             _decide(folder / "world", given)
             return Call(["review", "apply", "--queue", "review.sqlite", "--map", "maps/small.csv"], given)
+        case "checkpoints":
+            return Call(["out"], function=save_four)
         case "train fit" | "train embed" | "train eval":
             generated = write_dataset(folder / "generated", {"train": 4, "val": 2, "test": 2}, size=64)
             fit = ["train", "fit", "tiny", "--data", generated, "--out", "out", *SMALL]
@@ -109,6 +113,19 @@ def call_of(name: str, dataset: str, corpora: str, address: str, folder: Path) -
             checkpoints.write(folder / "weights.pth", model.state_dict(), {})
             return Call(["train", "convert", f"{folder}/weights.pth", "out.safetensors"])
     raise ValueError(name)
+
+
+def save_four(out: str) -> None:
+    """A run of four steps, each of which ends with a checkpoint; the first and the third are the best so far."""
+    folder = RunFolder(out)
+    folder.clean()
+    saved = folder.load()
+    state = saved.state if saved else {"step": 0, "best": None}
+    for step in range(state["step"] + 1, 5):
+        measured = {"mJ": (0.2, 0.1, 0.3, 0.2)[step - 1], "step": step}
+        better = state["best"] is None or measured["mJ"] > state["best"]["mJ"]
+        state = {"step": step, "best": measured if better else state["best"]}
+        folder.save(step, {"a": torch.full((2,), float(step))}, {"b": torch.zeros(2)}, state, better)
 
 
 def _write_labels(folder: Path) -> None:
@@ -149,7 +166,12 @@ def all_same(found: Kills) -> None:
 
 @pytest.mark.parametrize(
     ("name", "seams"),
-    [("takedown", ("replace", "link")), ("review apply", ("replace",)), ("train convert", ())],
+    [
+        ("takedown", ("replace", "link")),
+        ("review apply", ("replace",)),
+        ("train convert", ()),
+        ("checkpoints", ("symlink", "replace")),
+    ],
 )
 def test_killed_at_four_places(name: str, seams: tuple[str, ...], dataset: str, tmp_path: Path) -> None:
     call = call_of(name, dataset, "", "", tmp_path / "read")

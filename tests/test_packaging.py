@@ -70,6 +70,22 @@ def test_the_wheel_says_who_may_use_it_and_for_what(wheel):
     assert set(told.get_all("Provides-Extra")) == set(EXTRAS)
 
 
+def test_no_table_is_read_by_threads_of_arrow():
+    """One that holds what Python made may abort the interpreter as it exits; those of `pq.read_table` always may."""
+    readers = {"iter_batches", "read_row_group", "read_row_groups"}
+    found = []
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            of_a_file = node.func.attr == "read" and "ParquetFile(" in ast.unparse(node.func.value)
+            threads = {one.arg: ast.unparse(one.value) for one in node.keywords}.get("use_threads")
+            threaded = (node.func.attr in readers or of_a_file) and threads != "False"
+            if threaded or ast.unparse(node.func) in ("pq.read_table", "parquet.read_table"):
+                found.append(f"{path}:{node.lineno}")
+    assert not found
+
+
 def test_one_oldest_python_everywhere():
     (oldest,) = SpecifierSet(PROJECT["requires-python"])
     named = {

@@ -1,5 +1,6 @@
 """What a dataset says of itself is believed by no command: what cannot be is refused at once."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from test_verify import edit_first_sample, edit_manifest, edit_table, found
 
 from avs_train.data.samples import open_split
 from avs_train.data.shard_files import ShardError, ShardFiles
+from pipelines.publish.documents import documents
+from pipelines.publish.edition import Profile
 from pipelines.publish.exports import coco
 from pipelines.publish.takedown import load
 from shards import manifest, storage
@@ -173,6 +176,33 @@ def test_names_that_differ_in_case_alone_get_files_of_their_own(copy: Path, tmp_
     assert len({name.casefold() for name in names}) == 3
     edit_manifest(copy, lambda record: None)
     assert coco(Dataset(str(copy)), str(tmp_path / "out"), lambda *_: None) == (7, {})
+
+
+def test_names_with_markup_stay_words_in_every_document(copy: Path) -> None:
+    hostile = "</script><img src=x onerror=y>"
+
+    def rename(record: dict[str, Any]) -> None:
+        record["name"] = hostile
+        record["recipe"]["text"] = 'name = "generated"\n'
+        for split in record["counts"].values():
+            split["categories"][hostile] = split["categories"].pop("bell", 0)
+
+    def sign(members: dict[str, bytes]) -> None:
+        record = json.loads(members["json"])
+        record["image"]["author"] = hostile
+        members["json"] = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+
+    edit_first_sample(copy, sign)
+    edit_manifest(copy, rename)
+    data, version = Dataset(str(copy)), {"version": "1.0.0", "url": "https://data.example/1.0.0"}
+    made, _ = documents(data, [], **version, profile=Profile(), before=None, takedowns=(), corpora=None)
+    texts = {file.path: file.source for file in made if file.path.endswith((".md", ".html", ".json"))}
+    assert len(texts) >= 4
+    for path, content in texts.items():
+        assert isinstance(content, bytes)
+        page = content.rpartition(b"\n---\n")[2]  # before it, a card has YAML
+        assert b"<img src=x" not in page, path
+        assert b"img src=x" in content or path == "CHANGELOG.md"
 
 
 def test_names_with_markup_stay_words_in_a_card() -> None:

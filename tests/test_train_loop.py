@@ -111,6 +111,27 @@ def test_what_a_kill_left_of_a_moving_link_is_removed(tmp_path):
     assert os.listdir(saved) == ["weights.safetensors"]
 
 
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_kill_between_the_two_links_loses_no_best_checkpoint(moved, tmp_path, monkeypatch):
+    """What `last` says of the best checkpoint is true of `best`, however many links had moved."""
+    folder, weights, point, done = RunFolder(tmp_path), {"a": torch.zeros(1)}, RunFolder._point, []
+    folder.save(1, weights, {}, {"best": {"mJ": 0.1, "step": 1}}, best=True)
+
+    def stopped(self, link, name):
+        if len(done) == moved:
+            raise KeyboardInterrupt
+        done.append(link)
+        point(self, link, name)
+
+    monkeypatch.setattr(RunFolder, "_point", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(2, weights, {}, {"best": {"mJ": 0.2, "step": 2}}, best=True)
+    last, best = (folder.load(link).state for link in ("last", "best"))
+    assert last["best"]["step"] <= best["step"]
+    folder.clean()
+    assert len(list(tmp_path.glob("step-*"))) == len({last["step"], best["step"]})
+
+
 def test_calling_again_after_the_end_changes_nothing(dataset, finished):
     before = (finished / "last" / "weights.safetensors").read_bytes()
     assert loop.fit(settings(), dataset, finished, ALONE, Quiet()).step == 8

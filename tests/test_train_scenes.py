@@ -22,7 +22,7 @@ from avs_train.data.loader import Loader
 from avs_train.data.order import SettingError
 from avs_train.data.samples import few_shot, of_kinds, open_split
 from avs_train.distributed import Place
-from avs_train.evaluate import evaluate
+from avs_train.evaluate import Evaluation, evaluate
 from avs_train.losses import IGNORED, mask_loss, semantic_loss
 from avs_train.metrics import score_frames
 from pipelines.build.scene_sound import sounded
@@ -157,6 +157,8 @@ def test_stereo_is_refused_unless_its_mean_is_asked_for(scenes: str, tmp_path: P
     assert "is stereo, and tiny hears mono: say audio.downmix=mean" in said
     said = call("fit", "tiny", "--data", scenes, *out, "kinds=duet", "audio.downmix=mean", ok=False)
     assert "data.kinds: train of" in said
+    said = call("embed", "tiny", "--data", scenes, "--out", tmp_path / "table.parquet", ok=False)
+    assert "scenes, which hear mixtures and no clip as it is" in said
     both = np.array([[1000, 3000], [-32768, 32767]] * 10_000, np.int16)
     assert np.allclose(decode.window_of(both)[:2], [2000 / 32768, -0.5 / 32768], atol=1e-7)
 
@@ -253,6 +255,19 @@ def test_scores_are_those_of_a_plain_loop() -> None:
         scores = score_frames(torch.from_numpy(always).float(), torch.from_numpy(truth))
         told = scene_scores.summary(kinds, photos, [str(each) for each in range(len(kinds))], scores)
         assert told["G"]["G-mIoU"]["all"] == pytest.approx(0, abs=1e-9)
+
+
+def test_photos_of_several_samples_have_iiou_without_scenes_too() -> None:
+    """As IS3, imported: two samples of a photo, each with a clip of its own."""
+    truth = np.zeros((3, 8, 8), bool)
+    truth[:, :4] = True
+    logits = np.where(truth, 2.0, -2.0)
+    logits[1, :2] = -2.0
+    scores = score_frames(torch.from_numpy(logits).float(), torch.from_numpy(truth))
+    names = ("a", "b", "c")
+    found = Evaluation(names, names, names, scores, np.empty((0, 0)), {}, ("single",) * 3, ("x", "x", "y"))
+    assert found.summary()["IIoU"] == {"photos": 1, "IIoU": 0.5, "success": 1.0}
+    assert "scenes" not in found.summary()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ STAGE = re.compile(r"^(?: *[\d.]+  )?(?:[━╌]+ )?\[(\d+)/(\d+)\] ([A-Z][\w' ]
 # The page may lack them: they take moments, show what another shows, or need SAM's weights.
 MAY_LACK = {
     *("avs-data fetch doctor", "avs-data fetch plan", "avs-data fetch retry", "avs-data import", "avs-data rehydrate"),
-    *(f"avs-train {name}" for name in ("convert", "embed", "eval", "predict", "segment")),
+    *(f"avs-train {name}" for name in ("convert", "embed", "eval", "fit", "predict", "segment")),
 }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ def _fill(settings: "Config", data: str, out: str, display: "RunDisplay") -> "Em
     from shards import format, storage
     from shards.manifest import DatasetError
     from shards.reader import Dataset
+    from shards.records import RECORDING
 
     encoder = open_encoder(settings.audio, choose_device(settings.train.device))
     table = load_embeddings(out, encoder) if storage.exists(out) else Embeddings(encoder)
@@ -66,7 +67,13 @@ def _fill(settings: "Config", data: str, out: str, display: "RunDisplay") -> "Em
     short = 0
     counts = Dataset(data).manifest.counts
     for split in (split for split in format.SPLITS if split in counts and counts[split]["samples"]):
-        clips = open_split(data, split).clips
+        found = open_split(data, split)
+        if found.scenes and set(found.counts) - {RECORDING}:
+            raise DatasetError(
+                f"{data} has scenes, which hear mixtures and no clip as it is: there is nothing to embed ahead, leave "
+                "audio.embeddings empty"
+            )
+        clips = found.clips
         members |= clips.members
         short += sum(seconds < 1.935 for seconds in clips.duration_s.values())
     if not members:

@@ -198,6 +198,8 @@ def _show(result: "Evaluated", target: Path) -> None:
             counted = (
                 f"of {sum(found['samples'] for found in scenes['positives'].values())} positives of {counted}"
             )
+        if found := summary.get("IIoU"):
+            _show_lowest("of a photo's samples", found)
         terminal.out(f"mJ {summary['mJ']:.4f}; mF {variants}; {counted}")
     if result.robustness:
         scores, same = result.robustness["mJ"], result.robustness["agreement"]
@@ -228,8 +230,14 @@ def _show_scenes(scenes: dict[str, Any]) -> None:
             )
         terminal.console().print(table)
     for name, found in scenes["IIoU"].items():
-        terminal.out(
-            f"IIoU ({name}) {found['IIoU']:.4f}, success {found['success']:.4f} of {found['photos']} photos"
-        )
+        _show_lowest(name, found)
     for name, values in scenes.get("G", {}).items():
         terminal.out(f"{name}: " + ", ".join(f"{kind} {value:.4f}" for kind, value in values.items()))
+
+
+def _show_lowest(name: str, found: dict[str, Any]) -> None:
+    from shards import terminal
+
+    terminal.out(
+        f"IIoU ({name}) {found['IIoU']:.4f}, success {found['success']:.4f} of {found['photos']} photos"
+    )

@@ -142,17 +142,17 @@ class Browser:
         if what not in _KINDS:
             raise Gone(f"no picture {what!r}; there are {', '.join(_KINDS)}")
         content = self.media.picture(request.path_params["key"], what)
-        return _lasting(Response(content, media_type=_KINDS[what]))
+        return lasting(Response(content, media_type=_KINDS[what]))
 
     def heard(self, request: Request) -> Response:
         picture = self.media.heard(request.path_params["key"]).picture
-        return _lasting(Response(picture, media_type="image/png"))
+        return lasting(Response(picture, media_type="image/png"))
 
     def sound(self, request: Request) -> Response:
-        return _ranged(self.media.sound(request.path_params["key"]), request)
+        return ranged(self.media.sound(request.path_params["key"]), request)
 
     def clip(self, request: Request) -> Response:
-        return _ranged(self.media.clip(request.path_params["key"]), request)
+        return ranged(self.media.clip(request.path_params["key"]), request)
 
     def _html(self, template: str, **shown: Any) -> Response:
         return HTMLResponse(self.templates.get_template(template).render(**shown))
@@ -195,20 +195,20 @@ def _label_names(catalogue: Catalogue) -> dict[str, str]:
     return {}
 
 
-def _lasting(response: Response) -> Response:
+def lasting(response: Response) -> Response:
     """Addresses of media name the dataset's version."""
     response.headers["cache-control"] = "private, max-age=604800, immutable"
     return response
 
 
-def _ranged(content: bytes, request: Request) -> Response:
+def ranged(content: bytes, request: Request) -> Response:
     """A sound, or the part that a player asks for."""
     found = _RANGE.fullmatch(request.headers.get("range", ""))
     headers = {"accept-ranges": "bytes"}
     if not found:
-        return _lasting(Response(content, media_type="audio/flac", headers=headers))
+        return lasting(Response(content, media_type="audio/flac", headers=headers))
     first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
     if first > last:
         return Response(status_code=416, headers={"content-range": f"bytes */{len(content)}"})
     headers["content-range"] = f"bytes {first}-{last}/{len(content)}"
-    return _lasting(Response(content[first : last + 1], 206, media_type="audio/flac", headers=headers))
+    return lasting(Response(content[first : last + 1], 206, media_type="audio/flac", headers=headers))

@@ -44,8 +44,11 @@ class Positions:
         mixed = mix64(keys)  # one to one, and evenly spread as _Buckets needs them
         order = np.argsort(mixed, kind="stable")
         first = _first_of_equals(mixed[order])
-        self._positions = order[first]
+        self._positions, self._count = order[first], len(keys)
         self._buckets = _Buckets(mixed[self._positions])
+
+    def __len__(self) -> int:
+        return self._count
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """(n,) int64 positions, -1 where a key is absent."""

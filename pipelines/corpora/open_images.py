@@ -3,10 +3,11 @@
 Format: https://storage.googleapis.com/openimages/web/download_v7.html. Masks and photos may lie in the folder
 itself or one folder below (`masks/train-0/`, `images/validation/`).
 
-Beside the segmentations, two optional tables of the same split are joined:
+Beside the segmentations, three optional tables of the same split are joined:
 - boxes (`*{split}-annotations-bbox.csv`) for IsGroupOf and IsDepiction. A mask carries the coordinates of the
   box it was drawn from, so the join is on ImageID, LabelName and the four coordinates at six decimals (box
   files may have more; what lies half-way is tried both ways);
+- verified labels (any CSV with `human-imagelabels` in its name): what a photo surely does not show;
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
 
 Segmentation files whose name begins with `sam-` are of masks that `avs-train segment` drew where there are boxes alone.
@@ -36,7 +37,8 @@ from pipelines.corpora.open_images_tables import (
     class_rows,
     with_box,
 )
-from pipelines.corpora.records import MASKS
+from pipelines.corpora.open_images_verified import Verified
+from pipelines.corpora.records import MASKS, PHOTOS
 from pipelines.corpora.source import Chunk, Source, batch, joined, rejections, sift, unmarked
 from pipelines.matching.tree import Tree
 from pipelines.matching.vocabularies import VisualLabel, csv_rows, json_file
@@ -84,10 +86,12 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
     wanted = Wanted(storage.join(corpora, source.path), source.path)
     boxes = Boxes(folder, _FOLDER, source.split, wanted)
     images = Images(folder, _FOLDER, source.split, wanted)
-    for rejected in labels.faults + boxes.faults + images.faults:
+    verified = Verified(folder, _FOLDER, source.split, wanted)
+    for rejected in labels.faults + boxes.faults + images.faults + verified.faults:
         yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
     for lost in boxes.unmarked:
         yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
+    yield Chunk(batch({}, MASKS), joined([]), 0, 0, photos=_photos(source, verified, images, photos_there))
     listed = _Listed()
     columns = (*MASK_COLUMNS, *SCORES) if _by_sam(source) else MASK_COLUMNS
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, columns):
@@ -96,6 +100,22 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
 
 def _by_sam(source: Source) -> bool:
     return source.path.rsplit("/", 1)[-1].startswith(BY_SAM)
+
+
+def _photos(
+    source: Source, verified: Verified, images: Images, photos_there: names.Listing
+) -> pa.RecordBatch:
+    """PHOTOS of which something was verified."""
+    ids = verified.image_ids
+    given = {
+        "corpus": pa.repeat("open_images", len(ids)),
+        "image_id": pc.binary_join_element_wise("open_images:", ids, ""),
+        "image_path": photos_there.find(ids),
+        "annotation_split": pa.repeat(pa.scalar(source.split, pa.string()), len(ids)),
+        **images.columns(text_keys(ids)),
+        **verified.columns(),
+    }
+    return batch({name: given[name] for name in PHOTOS.names if name in given}, PHOTOS)
 
 
 class _Listed:
@@ -313,6 +333,7 @@ CORPUS = Corpus(
 open_images/*-annotations-object-segmentation.csv  masks (train-, validation-, test-)
 open_images/class-descriptions-boxable.csv         names of classes, also as oidv7-...
 open_images/*-annotations-bbox.csv                 optional: groups and depictions
+open_images/*human-imagelabels*.csv                optional: labels looked for, found or not
 open_images/sam-*-annotations-object-segmentation.csv  optional: masks by `avs-train segment`
 open_images/*rotation*.csv                         optional: licences, authors, addresses
 open_images/masks/, images/                        or in folders one below""",

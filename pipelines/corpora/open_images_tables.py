@@ -156,7 +156,7 @@ class Boxes:
         keys = [np.empty(0, np.uint64)]
         flags: dict[str, list[pa.Array]] = {"IsGroupOf": [], "IsDepiction": []}
         for file in storage.names(folder):
-            if not (file.endswith(BOXES) and _is_of(split, file)):
+            if not (file.endswith(BOXES) and is_of(split, file)):
                 continue
             path = f"{name}/{file}"
             for rows in csv_stream.read(storage.join(folder, file), path, _BOXES_COLUMNS):
@@ -193,7 +193,7 @@ class Boxes:
         }
 
 
-def _is_of(split: str | None, file: str) -> bool:
+def is_of(split: str | None, file: str) -> bool:
     """Whether a table may be about a split: not when its name says another one."""
     words = file.replace("_", "-").split("-")
     named = [word for word in words if word in _SPLITS]
@@ -222,7 +222,7 @@ class Images:
         columns: dict[str, list[pa.Array]] = {"url": [], "flickr": [], "author": [], "terms": []}
         terms: dict[str, int] = {}  # what the files write -> its number
         for file in storage.names(folder):
-            if not (file.endswith(".csv") and "rotation" in file and _is_of(split, file)):
+            if not (file.endswith(".csv") and "rotation" in file and is_of(split, file)):
                 continue
             path = f"{name}/{file}"
             for rows in csv_stream.read(

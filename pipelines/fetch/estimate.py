@@ -11,14 +11,14 @@ from pipelines.build.index import Progress, index
 from pipelines.corpora import registry
 from pipelines.corpora.corpus import WEB
 from pipelines.fetch import annotations, ledger, plan
-from pipelines.fetch.archives import GAP
 from pipelines.fetch.causes import HOUR_S
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import FetchOptions
-from pipelines.fetch.places import places, size_of
+from pipelines.fetch.places import named, size_of
 from pipelines.fetch.run import Due, due
 from pipelines.fetch.store import Store
+from pipelines.fetch.zips import GAP
 from pipelines.planning import workload
 from pipelines.recipes.recipe import Select
 from shards import storage
@@ -32,7 +32,7 @@ _DISK_RATE = 100e6  # bytes a second of an archive on this machine (docs/perform
 
 
 @dataclass(frozen=True)
-class Place:
+class Machine:
     """How this machine fetches: sessions at YouTube, Mbit/s."""
 
     sessions: int
@@ -84,7 +84,7 @@ def counted(
     label_map: LabelMap,
     options: FetchOptions,
     select: Select,
-    place: Place,
+    machine: Machine,
     only: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Forecast:
@@ -98,15 +98,15 @@ def counted(
             latest = rows.latest()
     chosen = [item for item in found.items if not only or f"{item.kind.value}s" in only]
     todo = due(chosen, Store(corpora), latest)
-    lines = estimate(chosen, todo, options, place)
+    lines = estimate(chosen, todo, options, machine)
     categories = {category for item in found.items if item.kind is Kind.CLIP for category in item.categories}
     stored = sum(Store(corpora).sizes(one.path for one in annotations.files(options)).values())
-    lines = [_with_places(line, options, corpora, place) for line in lines]
-    return _forecast(lines, place, len(categories), stored, exact=True)
+    lines = [_with_places(line, options, corpora, machine) for line in lines]
+    return _forecast(lines, machine, len(categories), stored, exact=True)
 
 
 def published(
-    label_map: LabelMap, options: FetchOptions, place: Place, only: Sequence[str] = (), corpora: str = "."
+    label_map: LabelMap, options: FetchOptions, machine: Machine, only: Sequence[str] = (), corpora: str = "."
 ) -> Forecast:
     """From the published sizes of the corpora (planning/published.toml and .csv)."""
     facts, work = workload.facts(), workload.published(label_map, options.corpora)
@@ -118,7 +118,7 @@ def published(
         archive_bytes: int = 0,
     ) -> None:  # fmt: skip
         if kind in wanted and corpus in options.corpora and count:
-            seconds = place.seconds(bytes)
+            seconds = machine.seconds(bytes)
             limited = bound if least_s > seconds else "bandwidth"
             line = Estimate(
                 f"{corpus} {kind}",
@@ -131,7 +131,7 @@ def published(
                 limited,
                 archive_bytes,
             )
-            lines.append(_with_places(line, options, corpora, place))
+            lines.append(_with_places(line, options, corpora, machine))
 
     files = Counter(one.corpus for one in annotations.files(options))
     for corpus in options.corpora:
@@ -153,20 +153,20 @@ def published(
             read = sum(by_range(round(needed * shares[name]), size) for name, size in sizes.items())
             add("masks", corpus, work.mask_files * of_train, read * _ARCHIVES,
                 archive_bytes=sum(sizes.values()) * _ARCHIVES)  # fmt: skip
-        budget_s = HOUR_S * clips / (options.youtube.videos_per_hour * place.sessions)
+        budget_s = HOUR_S * clips / (options.youtube.videos_per_hour * machine.sessions)
         add("clips", corpus, clips, clips * item_bytes, "YouTube's budget", budget_s)
     stored = sum(facts[corpus]["annotation_bytes"] for corpus in options.corpora)
     lines.sort(key=lambda line: line.what)
     in_use = [name for name, count in work.candidates.items() if count and name in label_map.hearing]
-    return _forecast(lines, place, len(in_use), stored, exact=False)
+    return _forecast(lines, machine, len(in_use), stored, exact=False)
 
 
 def _forecast(
-    lines: Sequence[Estimate], place: Place, categories: int, annotation_bytes: float, *, exact: bool
+    lines: Sequence[Estimate], machine: Machine, categories: int, annotation_bytes: float, *, exact: bool
 ) -> Forecast:
     kept = annotation_bytes + sum((line.there + line.to_fetch) * _stored_bytes(line.what) for line in lines)
     copied = sum(line.to_fetch for line in lines if line.what.endswith(" clips")) * _CLIP_BYTES
-    return Forecast(tuple(lines), exact, categories, copied, place.seconds(copied), round(kept))
+    return Forecast(tuple(lines), exact, categories, copied, machine.seconds(copied), round(kept))
 
 
 def _stored_bytes(what: str) -> int:
@@ -187,7 +187,7 @@ def _of_train(facts: dict[str, Any], options: FetchOptions) -> float:
     )
 
 
-def estimate(items: Sequence[Item], due: Due, options: FetchOptions, place: Place) -> list[Estimate]:
+def estimate(items: Sequence[Item], due: Due, options: FetchOptions, machine: Machine) -> list[Estimate]:
     """Lines by corpus and kind.
 
     Bytes are means times counts, of masks what is read of their archives; seconds follow from bandwidth and budget.
@@ -204,9 +204,9 @@ def estimate(items: Sequence[Item], due: Due, options: FetchOptions, place: Plac
             masks = Counter(item.url for item in wanted)
             sizes = {url: _archive_bytes(what.split(" ")[0], url) for url in masks}
             size, archived = sum(by_range(masks[url], sizes[url]) for url in masks), sum(sizes.values())
-        seconds, bound = place.seconds(size), "bandwidth" if wanted else ""
+        seconds, bound = machine.seconds(size), "bandwidth" if wanted else ""
         if wanted and wanted[0].kind is Kind.CLIP:
-            budget_s = HOUR_S * len(wanted) / (options.youtube.videos_per_hour * place.sessions)
+            budget_s = HOUR_S * len(wanted) / (options.youtube.videos_per_hour * machine.sessions)
             if budget_s > seconds:
                 seconds, bound = budget_s, "YouTube's budget"
         lines.append(
@@ -226,13 +226,12 @@ def by_range(needed: int, size: int) -> int:
     return round(min(size, needed * _MASK_BYTES * (1 + along)) + members * _ENTRY_BYTES)
 
 
-def _with_places(line: Estimate, options: FetchOptions, corpora: str, place: Place) -> Estimate:
+def _with_places(line: Estimate, options: FetchOptions, corpora: str, machine: Machine) -> Estimate:
     """A line of what is looked for in the places of `[fetch.media]` first."""
     corpus, kind = line.what.split(" ")
-    named = options.places(corpus)
-    if kind == "annotations" or named == (WEB,) or not line.to_fetch:
+    if kind == "annotations" or options.places(corpus) == (WEB,) or not line.to_fetch:
         return line
-    found = places([one for one in named if one != WEB], corpora)
+    found = named(options, corpus, corpora)
     near = far = 0
     client = Client(stall_s=5.0)
     for one in found:
@@ -240,10 +239,10 @@ def _with_places(line: Estimate, options: FetchOptions, corpora: str, place: Pla
         near, far = (near + size, far) if storage.is_local(one.url) else (near, far + size)
     if not near + far and not all(one.folder for one in found):  # sizes that cannot be had
         far = line.bytes
-    seconds = near / _DISK_RATE + place.seconds(far)
+    near_s, far_s = near / _DISK_RATE, machine.seconds(far)
     return replace(
-        line, bytes=far, seconds=seconds, limited_by="disk" if near / _DISK_RATE > place.seconds(far) else "bandwidth",
-        archive_bytes=near + far, places=len(found), web_seconds=line.seconds if WEB in named else 0.0,
+        line, bytes=far, seconds=near_s + far_s, limited_by="disk" if near_s > far_s else "bandwidth",
+        archive_bytes=near + far, places=len(found), web_seconds=line.seconds if WEB in options.places(corpus) else 0.0,
     )  # fmt: skip
 
 

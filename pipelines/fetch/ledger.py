@@ -205,9 +205,8 @@ class Ledger:
         for segment in storage.names(folder):
             if segment in have or not segment.endswith(".parquet"):
                 continue
-            table = pq.read_table(
-                pa.BufferReader(storage.read_bytes(storage.join(folder, segment))), schema=_SCHEMA
-            )
+            content = pa.BufferReader(storage.read_bytes(storage.join(folder, segment)))
+            table = pq.ParquetFile(content).read(_SCHEMA.names, use_threads=False).cast(_SCHEMA)
             rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
             self._db.execute("BEGIN IMMEDIATE")
             # A segment written just before a kill may hold rows that still count as not uploaded here.
@@ -222,8 +221,12 @@ class Ledger:
             self._db.close()
 
     def latest(self) -> dict[str, Attempt]:
-        """The last attempt at every item, with `next_at` brought forward where a retry was asked for."""
+        """The last attempt at every item, with `next_at` brought forward where a retry was asked for.
+
+        What a clock wrote that has been set back since lies in the future: it may be tried again at once.
+        """
         self.flush()
+        now = time.time()
         names = ", ".join(f"a.{name}" for name, _, _ in _COLUMNS)
         rows = self._db.execute(
             f"SELECT {names}, MAX(a.attempt * 1e12 + a.at), (SELECT MAX(r.at) FROM reopened r WHERE r.item = a.item) "
@@ -234,6 +237,8 @@ class Ledger:
             attempt, asked_at = Attempt(*row[: len(_COLUMNS)]), row[-1]
             if asked_at is not None and asked_at > attempt.at and not attempt.ok:
                 attempt = replace(attempt, next_at=asked_at)
+            if attempt.next_at and max(attempt.at, asked_at or 0.0) > now:
+                attempt = replace(attempt, next_at=now)
             latest[attempt.item] = attempt
         return latest
 

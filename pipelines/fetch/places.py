@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.corpora import names
-from pipelines.fetch import archives
+from pipelines.corpora.corpus import WEB
+from pipelines.fetch import archives, tars, zips
 from pipelines.fetch.archives import Member
 from pipelines.fetch.causes import Failure
 from pipelines.fetch.files import Counted, NoRanges, blocks, open_file
 from pipelines.fetch.http import Client
 from pipelines.fetch.ledger import FOLDER
+from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.taking import Wanted
 from shards import storage
 from shards.errors import AvsError
@@ -37,8 +39,8 @@ class Place:
     folder: bool = False
 
 
-def places(named: Sequence[str], corpora: str) -> list[Place]:
-    """What some texts name, in order: `*` and `{00..19}` stand for several archives, a folder also for those in it.
+def named(options: FetchOptions, corpus: str, corpora: str) -> list[Place]:
+    """The places of a corpus, in order: `*` and `{00..19}` stand for several archives, a folder also for those in it.
 
     Args:
         corpora: the folder that paths are relative to.
@@ -47,8 +49,10 @@ def places(named: Sequence[str], corpora: str) -> list[Place]:
         PlaceError: nothing is there. Addresses on the web are not asked.
     """
     found: list[Place] = []
-    for text in named:
+    for text in options.places(corpus):
         for url in _numbered(text):
+            if text == WEB:
+                continue
             if url.startswith(("http://", "https://")):
                 found.append(Place(url))
                 continue
@@ -145,11 +149,11 @@ class Reading:
             self._open(self._part)
         elif comes_whole:
             chunks = self._client.chunks(self.place.url, _MOST_BYTES)
-            return archives.tar(chunks, wanted.most_bytes, seen)
+            return tars.tar(chunks, wanted.most_bytes, seen)
         file = self._files[0]
         if is_zip or file.read(0, 2) == b"PK":
-            return archives.zipped(file, wanted.most_bytes, seen, self._open)
-        return archives.tar(blocks(file), wanted.most_bytes, seen)
+            return zips.zipped(file, wanted.most_bytes, seen, self._open)
+        return tars.tar(blocks(file), wanted.most_bytes, seen)
 
     def check(self) -> None:
         """Raise Failure ARCHIVE_CHANGED where the archive is not the one that was opened. A folder may change."""
@@ -180,7 +184,12 @@ class Catalogue:
         """Whether the archive was read, is still the same, and has nothing of what is wanted."""
         if not stamp or not storage.exists(self._url(name)):
             return False
-        table = pq.read_table(pa.BufferReader(storage.read_bytes(self._url(name))))
+        try:
+            table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(self._url(name)))).read(
+                use_threads=False
+            )
+        except pa.ArrowException:  # damaged: the archive tells again
+            return False
         if (table.schema.metadata or {}).get(b"stamp") != stamp.encode():
             return False
         return not any(wanted.find(member) for member in table["member"].to_pylist())

@@ -6,7 +6,6 @@ import fcntl
 import io
 import os
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.corpora import registry
-from pipelines.fetch import annotations, clips, fingerprints, search, tasks
+from pipelines.fetch import annotations, clips, near_duplicates, search, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
 from pipelines.fetch.http import Client, web_address
@@ -29,13 +26,12 @@ from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.politeness import Access, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
-from pipelines.fetch.workers import Done, Tally, Task, Workers
+from pipelines.fetch.workers import Done, Tally, Task, Workers, steady_clock
 from pipelines.recipes.recipe import Recipe
 from shards import storage, tables
 from shards.errors import AvsError
 
 ITEMS = "items.parquet"
-PHOTO_PAIRS, CLIP_PAIRS = "near_duplicate_photos.parquet", "near_duplicate_clips.parquet"
 _REVIVED = (
     Cause.LISTED_OUT.value,
     Cause.NO_SOURCE.value,
@@ -110,9 +106,10 @@ class Fetch:
         recorder: clips.Recorder | None = None,
         accept_drift: bool = False,
         watch: Watch = lambda stage, totals, tally: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self._options, self._ledger, self._watch, self._clock = options, ledger, watch, clock
+        self._options, self._ledger, self._watch = options, ledger, watch
+        self._clock = clock or steady_clock()
         self.store = Store(corpora)
         self._access, self._accept_drift = access, accept_drift
         self._client = Client(stall_s=options.stall_s)
@@ -199,7 +196,7 @@ class Fetch:
             [item for item, _, _ in wanted], self.store, self._options, self._client, self._parts, note
         )
         if lane := searches.lane(latest, workers.tally, self._options.patience_s):
-            workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers.tally), tasks.TOOL)
+            workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers), tasks.TOOL)
             totals = {**searches.totals, Kind.ARCHIVE.value: len(lane)}
             workers.run([lane], lambda tally: self._watch("Archives", totals, tally))
         left = searches.left(self._ledger.latest())
@@ -251,49 +248,8 @@ class Fetch:
 
     def near_duplicates(self, items: Sequence[Item]) -> tuple[int, int]:
         """Write the pairs of near-duplicate photos and clips; how many there are of each."""
-        latest = self._ledger.latest()
-        stored = [item for item in items if item.kind in (Kind.PHOTO, Kind.CLIP) and _ok(latest, item)]
-        have = self._ledger.fingerprints()
-        missing = [item for item in stored if have.get(item.name, ("",))[0] != latest[item.name].sha256]
-        have |= self._fingerprints(missing, latest)
-        stored = [item for item in stored if item.name in have]
-        photos = {
-            item.photo_key or item.name: have[item.name][1] for item in stored if item.kind is Kind.PHOTO
-        }
-        words = {
-            item.name: np.frombuffer(have[item.name][1], np.uint32)
-            for item in stored
-            if item.kind is Kind.CLIP
-        }
-        photo_pairs = fingerprints.photo_pairs(photos, self._options.photos.near_duplicate_bits)
-        clip_pairs = fingerprints.clip_pairs(words, self._options.clips.near_duplicate_error)
-        for name, table in ((PHOTO_PAIRS, photo_pairs), (CLIP_PAIRS, clip_pairs)):
-            self._write(name, table)
-        return len(photo_pairs), len(clip_pairs)
-
-    def _fingerprints(
-        self, items: Sequence[Item], latest: dict[str, Attempt]
-    ) -> dict[str, tuple[str, bytes]]:
-        """Fingerprints of stored files; one that cannot be decoded is taken out, and fetched again next time."""
-
-        def make(item: Item) -> bytes | Failure:
-            return guarded(item.name, lambda: tasks.fingerprint_of(self.store, item, self._options))
-
-        made, workers = {}, Workers(self._ledger, {}, self._clock)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for item, value in zip(items, pool.map(make, items), strict=True):
-                if isinstance(value, Failure):
-                    self.store.remove(item.path)
-                    workers.note(item, latest[item.name].attempt + 1, value, tasks.TOOL)
-                else:
-                    made[item.name] = (latest[item.name].sha256, value)
-        self._ledger.add_fingerprints(made)
-        return made
-
-    def _write(self, name: str, table: pa.Table) -> None:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        storage.write_atomic(storage.join(self.store.corpora, FOLDER, name), buffer.getvalue())
+        workers = Workers(self._ledger, {}, self._clock)
+        return near_duplicates.write(items, self.store, self._ledger, self._options, workers)
 
     def _adopt(
         self, items: Sequence[Item], latest: dict[str, Attempt], workers: Workers
@@ -335,8 +291,12 @@ class Fetch:
         """
         rules, now = self._options.youtube, self._clock()
         sounds = [f"{name}:" for name in registry.names("sounds")]
-        used = sum(self._ledger.count_since(one, now - HOUR_S) for one in sounds) / len(self._access)
-        tokens = rules.videos_per_hour - used
+        used, later = (
+            sum(self._ledger.count_since(one, at) for one in sounds) / len(self._access)
+            for at in (now - HOUR_S, now)
+        )
+        # What a clock wrote that has been set back since may be of this hour, and is no more than an hour allows.
+        tokens = rules.videos_per_hour - (used - later) - min(later, rules.videos_per_hour)
         sessions = [
             Session(
                 number,
@@ -361,10 +321,6 @@ def _host(url: str) -> str:
         return urlsplit(web_address(url)).hostname or "refused"
     except (Failure, ValueError):
         return "refused"
-
-
-def _ok(latest: dict[str, Attempt], item: Item) -> bool:
-    return item.name in latest and latest[item.name].ok
 
 
 def read_items(corpora: str) -> list[Item]:

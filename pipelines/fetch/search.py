@@ -12,12 +12,13 @@ from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import FOLDER, Attempt
 from pipelines.fetch.options import FetchOptions
-from pipelines.fetch.places import Catalogue, Place, Reading, places
+from pipelines.fetch.places import Catalogue, Place, Reading, named
 from pipelines.fetch.politeness import Access, Job, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
 from pipelines.fetch.taking import Taken, Wanted, keeper, stem, take
+from pipelines.fetch.tars import Doubtful
 from pipelines.fetch.tasks import forget, part_path
-from pipelines.fetch.workers import Done, Tally
+from pipelines.fetch.workers import Done, Tally, Workers
 
 # What is the media's own fault: no other copy is better.
 _OWN_FAULTS = frozenset({Cause.SILENT, Cause.CLIPPED, Cause.TOO_SHORT, Cause.TOO_SMALL})
@@ -44,15 +45,11 @@ class Search:
         note: Note,
         threads: int | None = None,
     ) -> None:
-        named = options.places(corpus)
         fetching = registry.get(corpus).fetching
-        self.corpus, self.then_web = corpus, WEB in named
+        self.then_web = WEB in options.places(corpus)
         self._store, self._options, self._client, self._parts = store, options, client, parts
         self._note, self._threads = note, threads or os.cpu_count() or 1
-        self._places = {
-            _name(corpus, place): place
-            for place in places([one for one in named if one != WEB], store.corpora)
-        }
+        self._places = {_name(corpus, place): place for place in named(options, corpus, store.corpora)}
         stems = frozenset(stem(item.path) for item in items if item.kind is Kind.CLIP)
         readings = fetching.readings(store.corpora, stems) if fetching and stems else None
         self._wanted = Wanted(items, options, readings) if readings else Wanted(items, options)
@@ -79,14 +76,22 @@ class Search:
     def _opened(self, item: Item) -> Reading:
         return Reading(self._places[item.name], self._client, part_path(self._parts, item))
 
-    def run(self, job: Job, tally: Tally) -> Done:
+    def run(self, job: Job, workers: Workers) -> Done:
         """Read one place from start to end. Raises Failure."""
         if not len(self._wanted):
             self._due.discard(job.item.name)
             return Done(0, "", "not read: all is there")
         taken, kept = Taken(), list[Item]()
         reading = self._opened(job.item)
-        told = tally.download(job.item)
+        download = workers.tally.download(job.item)
+
+        def told(done: int, total: int) -> None:
+            workers.go_on()
+            download(done, total)
+
+        def check() -> None:
+            workers.go_on()
+            reading.check()
 
         def note(item: Item, member: str, outcome: Done | Failure) -> None:
             where = f"{_short(job.item.url)}: {member}"
@@ -108,11 +113,12 @@ class Search:
             try:
                 members = reading.members(self._wanted, told)
                 keep = keeper(self._store, self._options)
-                take(members, self._wanted, keep, note, reading.check, pool, self._threads, taken)
+                take(members, self._wanted, keep, note, check, pool, self._threads, taken)
                 reading.check()
             except Failure as failure:
-                if failure.cause is Cause.ARCHIVE_CHANGED:
+                if failure.cause is Cause.ARCHIVE_CHANGED or isinstance(failure, Doubtful):
                     self._take_back(kept, failure)
+                    taken.could.clear()
                 if failure.cause is not Cause.ARCHIVE_CORRUPT:
                     raise
                 corrupt = failure
@@ -128,7 +134,7 @@ class Search:
         return Done(reading.bytes_read(), "", taken.told())
 
     def _take_back(self, kept: list[Item], failure: Failure) -> None:
-        """Nobody knows which of its two contents a member came from."""
+        """Nobody knows which of its two contents a member came from, or which has the wrong byte."""
         for item in kept:
             self._store.remove(item.path)
             self._note(item, Failure(failure.cause, failure.detail, passed_on=True))
@@ -187,9 +193,9 @@ class Searches:
                 lane.add(item, last.attempt + 1 if last else 1, last.next_at if last and waits else 0.0)
         return lane if len(lane) else None
 
-    def run(self, job: Job, tally: Tally) -> Done:
+    def run(self, job: Job, workers: Workers) -> Done:
         """Read one place. Raises Failure."""
-        return self._owners[job.item.name].run(job, tally)
+        return self._owners[job.item.name].run(job, workers)
 
     def left(self, latest: dict[str, Attempt]) -> dict[str, bool]:
         """Of all that was looked for: name -> whether the web is to be asked for it. What is lost gets its row."""

@@ -84,7 +84,7 @@ def _kinds(name: str) -> Set[Kind]:
 
 @dataclass
 class Taken:
-    """What became of an archive's members. `others`: media that nothing is wanted of, and what was taken, by name."""
+    """What became of an archive's members."""
 
     counts: Counter[str] = field(default_factory=Counter)  # taken, not wanted, again, or a cause
     could: list[str] = field(default_factory=list)  # members that reading it again could give

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import urllib3
 
-from pipelines.fetch import annotations, archives, audio, clips, fingerprints, photos, report, taking
+from pipelines.fetch import annotations, audio, clips, fingerprints, photos, report, taking, zips
 from pipelines.fetch.causes import Cause, Failure
 from pipelines.fetch.http import Client
 from pipelines.fetch.items import Item, Kind
@@ -127,7 +127,7 @@ def annotation(
         final = part
         if file.member:
             final = part + ".member"
-            archives.unpack(part, file.member, final, annotations.MAX_BYTES)
+            zips.unpack(part, file.member, final, annotations.MAX_BYTES)
         stored = annotations.file_digest(final)
         pins.record(file.path, annotations.Pin(job.item.url, size, digest, *stored))
         store.put_file(file.path, final)

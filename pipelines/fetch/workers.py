@@ -103,6 +103,18 @@ def judge(
     return Attempt(item.name, attempt, "", now, cause.value, outcome.detail, next_at, 0, "", tool)
 
 
+def steady_clock() -> Callable[[], float]:
+    """Seconds since 1970 as the system's clock has them now, going on evenly when that clock is set."""
+    # The first goes on while the machine sleeps.
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    ahead = time.time() - time.clock_gettime(source)
+    return lambda: ahead + time.clock_gettime(source)
+
+
+class Stopped(BaseException):
+    """All is to end, as after Ctrl-C."""
+
+
 class Workers:
     """Runs lanes to their end, each with as many threads as its concurrency."""
 
@@ -145,6 +157,11 @@ class Workers:
         if self._error is not None:
             raise self._error
         watch(self.tally)
+
+    def go_on(self) -> None:
+        """For tasks that take long: raise Stopped where all is to end."""
+        if self._stop.is_set():
+            raise Stopped
 
     def _work(self, lane: Lane, turn: threading.Condition) -> None:
         while not self._stop.is_set():

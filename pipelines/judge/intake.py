@@ -1,6 +1,7 @@
 """Fill a judging queue: the random draw, gold among it, and the most doubtful samples."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,8 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
             had=had,
         )
         queue.set_meta(
+            id=queue.meta("id")
+            or secrets.token_hex(8),  # what browsers keep of its media is of no other queue
             dataset=storage.absolute(dataset.url),
             name=made.name,
             manifest_sha256=digest,
@@ -83,11 +86,16 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
         )
         queue.set_strata(drawn.strata)
         one_stratum = len(drawn.strata) == 1
+        put: list[tuple[float, dict[str, Any], dict[str, Any]]] = []
         for number, place in zip(drawn.rows.tolist(), drawn.places.tolist(), strict=True):
             stratum = next(iter(drawn.strata)) if one_stratum else strata[number]
-            queue.put(rows[number], stratum=stratum, place=place)
+            put.append((place, rows[number], {"stratum": stratum}))
         drawn_keys = {rows[number]["key"] for number in drawn.rows.tolist()}
-        _add_gold(queue, dataset, rows, drawn_keys, asked)
+        put += _gold(queue, dataset, rows, drawn_keys, asked)
+        for place, row, more in sorted(
+            put, key=lambda each: each[0]
+        ):  # so that no number of an item tells gold
+            queue.put(row, place=place, **more)
         _add_active(queue, dataset, rows, strata, drawn_keys, asked)
         queue.refresh()
     return told(queue)
@@ -122,10 +130,10 @@ def _same(queue: Queue, url: str, digest: str, asked: Asked) -> None:
         )
 
 
-def _add_gold(
+def _gold(
     queue: Queue, dataset: Dataset, rows: list[dict[str, Any]], drawn: set[str], asked: Asked
-) -> None:
-    """Gold until there is as much as is asked; each at a place of its own among the drawn ones."""
+) -> Iterator[tuple[float, dict[str, Any], dict[str, Any]]]:
+    """Gold until there is as much as is asked: its place among the drawn ones, its row, its columns."""
     have = {item.key for item in queue.items() if item.gold}
     if len(have) >= asked.gold:
         return
@@ -133,7 +141,7 @@ def _add_gold(
     kinds = gold.families(dataset.manifest)
     for row, clip in gold.choose(rows, pool, asked.gold - len(have), asked.seed, drawn | have, kinds):
         place = hashing.unit("gold place", asked.seed, row["sample_id"])
-        queue.put(row, stratum="", place=place, gold=clip)
+        yield place, dict(row), {"stratum": "", "gold": clip}
 
 
 def _add_active(

@@ -194,8 +194,8 @@ def sentences(found: Quality | None) -> list[str]:
         f"{percent(overall.high)}): {overall.told:,} were judged, of {found.drawn:,} drawn by hash (seed {found.seed}) "
         f"from {found.population:,}."
     ]
-    wrong = [f"{words(name)} {number:,}" for name, number in found.verdicts.items() if name != RIGHT]
-    wrong += [f"judges differ {found.disputed:,}"] if found.disputed else []
+    wrong = [f"{words(name)} ({number:,})" for name, number in found.verdicts.items() if name != RIGHT]
+    wrong += [f"judges differ ({found.disputed:,})"] if found.disputed else []
     if wrong:
         told.append(
             f"Not right: {', '.join(wrong)}. What nobody can tell does not count, what judges differ on does."

@@ -180,8 +180,8 @@ class Queue:
                 raise Conflict(f"{given[-1].judge} judged this sample first, {given[-1].judged_at[:16]} UTC")
             return self._append(item_id, judge, verdict, None, note, request_id)
 
-    def undo(self, judge: str, request_id: str | None = None) -> Judgement:
-        """Take back this judge's newest judgement that counts, which is given back."""
+    def undo(self, judge: str, judgement_id: int | None = None, request_id: str | None = None) -> Judgement:
+        """Take back this judge's newest judgement that counts, or the one named; it is given back."""
         check_reviewer(judge)
         with queue_file.transaction(self.connection):
             known = self._request(request_id)
@@ -192,10 +192,12 @@ class Queue:
                     )
                 return self._judgement(known.undoes)
             row = self.connection.execute(
-                "SELECT * FROM effective WHERE judge = ? ORDER BY id DESC LIMIT 1", (judge,)
+                "SELECT * FROM effective WHERE judge = :judge AND id = coalesce(:id, id) ORDER BY id DESC LIMIT 1",
+                {"judge": judge, "id": judgement_id},
             ).fetchone()
             if row is None:
-                raise JudgeError(f"{judge} has no judgement left to undo")
+                named = "no judgement left" if judgement_id is None else f"no judgement {judgement_id}"
+                raise JudgeError(f"{judge} has {named} to undo")
             self._append(row["item_id"], judge, "undo", row["id"], "", request_id)
             return self._judgement(row["id"])
 

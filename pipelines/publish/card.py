@@ -187,7 +187,8 @@ def _loading(facts: Facts) -> str:
     if url == ".":
         here = "In the folder of this file, with"
     elif not hub:  # `datasets` cannot stream from s3fs, so both loaders read a copy
-        folder = f"{facts.manifest.name}-{facts.version}"
+        plain = re.sub(r"[^\w.-]+", "-", facts.manifest.name)  # people paste it into a shell, and into Python
+        folder = f"{plain.lstrip('-')}-{facts.version}"
         copy = "aws s3 sync" if url.startswith("s3://") else "gcloud storage rsync --recursive"
         first = f"\nFor `webdataset` and `datasets`, copy it first: `{copy} {url} {folder}`.\n"
         url = folder

@@ -129,7 +129,8 @@ def croissant(facts: Facts, files: Iterable[File]) -> bytes:
         "distribution": [*objects, *sets],
         "recordSet": [_splits(facts), _samples(facts), *media],
     }
-    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    return text.replace("<", "\\u003c").encode()  # sites put it into their pages as it is
 
 
 def _members(facts: Facts) -> list[tuple[str, str, str]]:

@@ -59,6 +59,9 @@ def upload(
     # a file of the right size may be left from other content, and a copy may be of a damaged one
     _each(wrong, lambda file: send(target, folder, file), "Uploading again", progress)
     bad = [file for file in wrong if target.sha256(f"{folder}/{file.path}") != file.sha256]
+    for file in bad:
+        if isinstance(file.source, str) and storage.sha256(file.source) != file.sha256:
+            raise _changed(file.source)
     if bad:
         raise PublishError(
             f"{target.url}/{folder}/{bad[0].path} reads back other bytes than were sent, and {len(bad) - 1} more: "
@@ -85,8 +88,17 @@ def _begun(version: str) -> str:
 def send(target: Target, folder: str, file: File) -> None:
     if isinstance(file.source, bytes):
         target.write(f"{folder}/{file.path}", file.source)
-    else:
+    elif storage.exists(file.source):
         target.put(file.source, f"{folder}/{file.path}")
+    else:
+        raise _changed(file.source)
+
+
+def _changed(source: str) -> PublishError:
+    return PublishError(
+        f"{source} changed while it was published: nothing is published; run the same command again once nobody writes "
+        "to the dataset"
+    )
 
 
 def check(target: Target, publication: Publication, progress: Progress) -> list[File]:

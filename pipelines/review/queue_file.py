@@ -55,9 +55,11 @@ def connect(kind: Kind, path: str, create: bool = False) -> sqlite3.Connection:
         _prepare(kind, connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise kind.error(
-            f"{path!r} cannot be used as a queue ({error}): name another file with {kind.option}"
-        ) from error
+        of_disk = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        remedy = (
+            "make room on its disk, and look after it" if of_disk else f"name another file with {kind.option}"
+        )
+        raise kind.error(f"{path!r} cannot be used as a queue ({error}): {remedy}") from error
     except kind.error:
         connection.close()
         raise

@@ -61,7 +61,8 @@ def crop_start(pcm: np.ndarray, samples: int, rule: str) -> int:
         return 0
     if rule == "middle":
         return spare // 2
-    blocks = np.resize(np.append(pcm, np.zeros(-len(pcm) % _HOP)), (-(-len(pcm) // _HOP), _HOP))
+    blocks = np.zeros((-(-len(pcm) // _HOP), _HOP))
+    blocks.reshape(-1)[: len(pcm)] = pcm
     sums = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", blocks, blocks))])
     begins, number = blocks[:, : samples % _HOP], samples // _HOP
     rest = np.append(np.einsum("ij,ij->i", begins, begins), 0.0)
@@ -105,8 +106,10 @@ def gains(rule: str, pcms: Sequence[np.ndarray], level_db: float, below_db: Sequ
         return [0.0] * len(pcms)
     levels = [level_db - below if rule == "snr" else level_db for below in below_db]
     found = [gain_to(level, pcm) for level, pcm in zip(levels, pcms, strict=True)]
-    loud = [pcm.astype(np.int64) * factor(gain) for pcm, gain in zip(pcms, found, strict=True)]
-    together = np.add.reduce(loud) >> 16
+    together = np.zeros(len(pcms[0]), np.int64)
+    for pcm, gain in zip(pcms, found, strict=True):
+        together += np.multiply(pcm, factor(gain), dtype=np.int64)
+    together >>= 16
     more = gain_to(level_db, together) if together.any() else 0.0
     return [(round(10 * gain) + round(10 * more)) / 10 for gain in found]
 
@@ -139,7 +142,7 @@ def render(tracks: Sequence[Track], samples: int, channels: int = 1, law: str = 
     for track in tracks:
         if len(track.pcm) != samples:
             raise ValueError(f"a track of {len(track.pcm)} samples in a mix of {samples}")
-        loud = track.pcm.astype(np.int64) * factor(track.gain_db)
+        loud = np.multiply(track.pcm, factor(track.gain_db), dtype=np.int64)
         ears = ((_ONE, 0),) if channels == 1 else _ears(track, law)
         for channel, (part, late) in enumerate(ears):
             total[late:, channel] += loud[: samples - late] * part

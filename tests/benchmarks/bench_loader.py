@@ -7,6 +7,11 @@ Peers decode with Pillow and soundfile, as they ship; `--same-decoder` gives the
 
     python tests/benchmarks/bench_loader.py --photos FOLDER --samples 256 --runs 3
 
+`--scenes DATASET` compares scenes of a dataset as the build mixed them with the same mixed anew in the loader
+(`data.audio` frozen and repaired), and nothing else; it needs none of the peers:
+
+    python tests/benchmarks/bench_loader.py --scenes out/train-scenes
+
 MDS needs an older huggingface-hub than this package, so the peers live in an environment of their own:
 
     pip install mosaicml-streaming litdata webdataset torch==2.14.1 torchvision==0.29.1 opencv-python-headless \\
@@ -25,7 +30,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -40,7 +46,7 @@ from generated_shards import write_dataset_of
 from avs_train.data import decode
 from avs_train.data.embeddings import Embeddings
 from avs_train.data.loader import Loader
-from avs_train.data.samples import open_split
+from avs_train.data.samples import of_kinds, open_split
 from avs_train.data.shard_files import ShardFiles
 from shards.reader import Dataset
 
@@ -161,10 +167,41 @@ def mds(root: Path, workers: int, convert: Callable) -> Iterator[int]:
         yield len(batch[0])
 
 
-def open_loader(root: Path, workers: int, side: int) -> Loader:
-    split = open_split(str(root), "train")
+def open_loader(
+    root: Path, workers: int, side: int, remix: bool = False, kinds: Sequence[str] = ()
+) -> Loader:
+    split = of_kinds(open_split(str(root), "train"), kinds)
     files = ShardFiles(str(root), split.shards, root, 10**10)
-    return Loader(split, files, Embeddings(None), size=side, mask_size=side, workers=workers, prefetch=2)  # type: ignore[arg-type]
+    return Loader(
+        *(split, files, Embeddings(None)),  # type: ignore[arg-type]
+        size=side, mask_size=side, workers=workers, prefetch=2, remix=remix,
+    )  # fmt: skip
+
+
+def scenes(root: Path, workers: int, runs: int) -> None:
+    """Scenes as they were mixed, and mixed anew, in turn: all kinds, then single sounds and mixtures alone."""
+    print(
+        "| samples | pixels | sound | samples/s | runs | beside frozen | CPU ms/sample |\n" + "|---" * 7 + "|"
+    )
+    for kinds, side in (((), 128), ((), MODEL_SIDE), (("single",), 128), (("mixture",), 128)):
+        found: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+        for _ in range(runs):
+            for remix, rates in found.items():
+                rates.append(rate(partial(epoch_of, root, workers, side, remix, kinds)))
+        frozen = statistics.median(run[0] for run in found[False])
+        for remix, rates in found.items():
+            middle, cpu = (statistics.median(run[i] for run in rates) for i in (0, 1))
+            each = " ".join(f"{run[0]:.0f}" for run in rates)
+            what = f"{' '.join(kinds) or 'all'} | {side} | {'repaired' if remix else 'frozen'}"
+            print(f"| {what} | {middle:.0f} | {each} | {middle / frozen:.2f} x | {cpu:.1f} |", flush=True)
+
+
+def epoch_of(root: Path, workers: int, side: int, remix: bool, kinds: Sequence[str]) -> Iterator[int]:
+    """The second epoch of a training split, or 256 samples of it."""
+    loader = open_loader(root, workers, side, remix, kinds)
+    steps = len(loader.split) // BATCH
+    for batch in loader.training(steps, steps + min(steps, 32), seed=0, batch_size=BATCH, window=8):
+        yield len(batch.keys)
 
 
 def ours(root: Path, workers: int, side: int, start: int = 0) -> Iterator[int]:
@@ -216,7 +253,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--same-decoder", action="store_true")
+    parser.add_argument(
+        "--scenes", type=Path, metavar="DATASET", help="a dataset of scenes, as `make train-scenes` builds"
+    )
     options = parser.parse_args()
+    if options.scenes:
+        scenes(options.scenes, options.workers, options.runs)
+        return
     same_decoder = options.same_decoder
     random.seed(0)
     torch.set_num_threads(1)

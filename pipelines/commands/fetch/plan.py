@@ -64,13 +64,13 @@ def command(
 
         settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
         label_map = label_map_of(loaded.labels)
-        place = estimate.Place(len(access.sessions(cookies)), bandwidth)
+        machine = estimate.Machine(len(access.sessions(cookies)), bandwidth)
         if corpora is None or missing_annotations(corpora, settings):
-            made = estimate.published(label_map, settings, place, only, corpora or ".")
+            made = estimate.published(label_map, settings, machine, only, corpora or ".")
         else:
             label_map = label_map_of(loaded.labels, corpora, loaded.corpora)
             made = estimate.counted(
-                corpora, label_map, settings, loaded.select, place, only,
+                corpora, label_map, settings, loaded.select, machine, only,
                 lambda read: display.show(
                     "Read the annotation files", read.bytes_done, read.bytes_total, part=read.source.path
                 ),
@@ -78,7 +78,7 @@ def command(
     if as_json:
         terminal.out_json(asdict(made))
     else:
-        _print(made, place.sessions)
+        _print(made, machine.sessions)
         if loaded.about:
             terminal.out(f"{loaded.name}: {loaded.about}.")
 
@@ -116,15 +116,15 @@ def _print(made: "Forecast", sessions: int) -> None:
                 else ""
             )
             terminal.out(
-                f"{line.what}: out of {line.places} place(s) of [fetch.media], {terminal.size(line.archive_bytes)} of "
-                f"archives{web}."
+                f"{line.what}: out of {line.places} place(s) of [fetch.media], "
+                f"{terminal.size(line.archive_bytes)} of archives{web}."
             )
         elif line.archive_bytes > line.bytes:
             terminal.out(
                 f"{line.what}: {terminal.size(line.bytes)} by range out of {terminal.size(line.archive_bytes)} of "
                 f"archives: {terminal.size(line.archive_bytes - line.bytes)} saved."
             )
-    if made.copied_seconds:
+    if made.copied_seconds and not any(line.places for line in made.lines):
         terminal.out(
             "Clips that you have already need no YouTube (--media CORPUS=PLACE): "
             f"{terminal.size(made.copied_bytes)} of audio, {terminal.spoken(made.copied_seconds)} at this bandwidth."

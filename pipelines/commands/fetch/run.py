@@ -61,13 +61,15 @@ def command(
     with FetchDisplay(f"Fetch what {loaded.name} needs into {corpora}") as display:
         from pipelines.build.categorize import label_map_of
         from pipelines.commands.fetch.ledger import ledger_json, print_ledger
-        from pipelines.fetch import access
+        from pipelines.fetch import access, places
         from pipelines.fetch import options as fetch_options
         from pipelines.fetch.causes import Cause
         from pipelines.fetch.ledger import Ledger
         from pipelines.fetch.run import Fetch, locked
 
         settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
+        for corpus in settings.corpora:  # a place that is not there is told before anything is read
+            places.named(settings, corpus, corpora)
         label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
         sessions = access.sessions(cookies)
         with Ledger(corpora) as ledger, locked(ledger):

@@ -14,6 +14,7 @@ from shards.command_line import CommandGroup
         "export": "Write the judgements beside the dataset, where publish and stats find them.",
         "flags": "Write what the next version leaves out, and links to review again.",
         "list": "List samples of the queue, and what was said of them.",
+        "serve": "Serve the judging page.",
     },
 )
 def command() -> None:
@@ -22,6 +23,7 @@ def command() -> None:
 
     \b
     avs-data judge draw out/demo --sample 400
+    avs-data judge serve
     avs-data judge estimate
     avs-data judge export
     avs-data judge flags --out flags.csv

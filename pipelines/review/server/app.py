@@ -1,7 +1,5 @@
 """The routes of the review page. Every answer is computed by `pipelines.review`; this file only wires."""
 
-import json
-import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +9,16 @@ from urllib.parse import quote, unquote
 
 import anyio
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import ClientDisconnect, Request
+from starlette.convertors import register_url_convertor
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from label_maps import RELATIONS, LabelMapError
 from pipelines.corpora import registry
-from pipelines.pages import templates
-from pipelines.pages.errors import Busy, Unreadable
+from pipelines.pages import bodies, templates
+from pipelines.pages.errors import Busy, PageError, Unreadable
 from pipelines.pages.renderers import Renderers
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
@@ -34,20 +32,8 @@ from pipelines.review.server.snapshot import Snapshots
 from shards import storage
 
 _HERE = Path(__file__).parent
-BODY_S = 20.0  # in which the body of a request is to arrive
 QUESTION_LETTERS = 200  # of what is searched for
-_ROW = re.compile(r"\d{1,18}", re.ASCII)  # a number that SQLite can hold
 REVIEWER_COOKIE = "avs_reviewer"
-
-
-class _RowConvertor(Convertor[int]):
-    regex = "[0-9]{1,18}"
-
-    def convert(self, value: str) -> int:
-        return int(value)
-
-    def to_string(self, value: int) -> str:
-        return str(value)
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,7 @@ class Page:
         self.templates.globals.update(source_name=registry.title, relations=RELATIONS)
 
     def routes(self) -> list[Route | Mount]:
-        register_url_convertor("row", _RowConvertor())
+        register_url_convertor("row", bodies.RowConvertor())
         return [
             Route("/", self._page(self.review)),
             Route("/link/{item_id:row}", self._page(self.review)),
@@ -124,8 +110,8 @@ class Page:
         """The link to show after the one that is `on` the screen; where the others' screens hold all, how many."""
         reviewer = _required_reviewer(request)
         holder = (reviewer, request.query_params.get("tab", "")[:40])
-        on_screen = _rows(request.query_params.get("on", ""))
-        skip = _rows(request.query_params.get("skip", "")) | on_screen
+        on_screen = bodies.rows(request.query_params.get("on", ""))
+        skip = bodies.rows(request.query_params.get("skip", "")) | on_screen
         others = self.leases.of_others(holder)
         strangers = queue.of_one_vote([link for link, other in others.items() if other[0] != reviewer])
         item = queue.next(reviewer, skip | others.keys()) or queue.next(reviewer, skip | strangers)
@@ -159,7 +145,7 @@ class Page:
         )
 
     def name_reviewer(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
-        name = check_reviewer(_text(body, "name").strip())
+        name = check_reviewer(bodies.text(body, "name").strip())
         response = JSONResponse({"reviewer": name, "progress": self._progress(queue, name)})
         response.set_cookie(
             REVIEWER_COOKIE, quote(name), max_age=365 * 86_400, httponly=True, samesite="strict", path="/"
@@ -169,24 +155,24 @@ class Page:
     def decide(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
         reviewer = _required_reviewer(request)
         item_id = request.path_params["item_id"]
-        category = _text(body, "category").strip()
+        category = bodies.text(body, "category").strip()
         answer = Answer(
-            _text(body, "verdict"),
+            bodies.text(body, "verdict"),
             long_name(category) if category else "",
-            _text(body, "relation") or "same",
-            _text(body, "note").strip(),
+            bodies.text(body, "relation") or "same",
+            bodies.text(body, "note").strip(),
         )
-        revision = _number(body, "revision")
+        revision = bodies.number(body, "revision")
         if revision is None:
             raise ReviewError("a decision names the `revision` of the link that was on the screen")
-        decision = queue.decide(item_id, reviewer, answer, revision, _text(body, "request_id") or None)
+        decision = queue.decide(item_id, reviewer, answer, revision, bodies.text(body, "request_id") or None)
         return JSONResponse({"decision": decision.id, "progress": self._progress(queue, reviewer)})
 
     def target(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
         """The link from this sound to another image label, to be decided like any other."""
         reviewer = _required_reviewer(request)
         sound = queue.item(request.path_params["item_id"]).key[:2]
-        source, source_id = _text(body, "source"), _text(body, "source_id")
+        source, source_id = bodies.text(body, "source"), bodies.text(body, "source_id")
         text = labels.label_text(queue, source, source_id, "")
         if not text.name:
             raise ReviewError(f"{source} {source_id!r} is not a label of this queue's vocabularies")
@@ -195,10 +181,10 @@ class Page:
 
     def undo(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
         reviewer = _required_reviewer(request)
-        decision = _number(body, "decision")
+        decision = bodies.number(body, "decision")
         if decision is not None and queue.reviewer_of(decision) not in (reviewer, None):
             raise ReviewError(f"decision {decision} is somebody else's: `avs-data review undo` takes it back")
-        taken_back = queue.undo(reviewer, decision, _text(body, "request_id") or None)
+        taken_back = queue.undo(reviewer, decision, bodies.text(body, "request_id") or None)
         return self._link_json(queue, queue.item(taken_back.item_id), reviewer, undone=taken_back.verdict)
 
     def photo(self, request: Request, queue: Queue) -> Response:
@@ -268,15 +254,9 @@ class Page:
         self, handler: Callable[[Request, Queue, dict[str, Any]], Response]
     ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
-            try:
-                with anyio.fail_after(BODY_S):
-                    body = json.loads(await request.body())
-            except (TimeoutError, ClientDisconnect):
-                return JSONResponse({"error": f"the body did not arrive within {BODY_S:.0f} s"}, 408)
-            except (ValueError, RecursionError):
-                body = None
-            if not isinstance(body, dict):
-                return JSONResponse({"error": "the body is one JSON object"}, 400)
+            body = await bodies.received(request)
+            if isinstance(body, Response):
+                return body
             return await self._in_thread(lambda queue: handler(request, queue, body))
 
         return endpoint
@@ -296,7 +276,7 @@ class Page:
             return JSONResponse({"error": str(error)}, 404)
         except Busy as error:
             return JSONResponse({"error": str(error)}, 503)
-        except (ReviewError, LabelMapError) as error:
+        except (ReviewError, LabelMapError, PageError) as error:
             return JSONResponse({"error": str(error)}, 400)
         except sqlite3.OperationalError as error:  # a full disk, or a lock that stays
             return JSONResponse({"error": f"the queue cannot be used: {error}"}, 503)
@@ -316,27 +296,6 @@ def _required_reviewer(request: Request) -> str:
     if not name:
         raise ReviewError("who are you? The page asks for a name before it shows links")
     return check_reviewer(name)
-
-
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name) or ""
-    if not isinstance(value, str):
-        raise ReviewError(f"{name} is {value!r}; it is text")
-    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ReviewError(f"{name} holds half a letter (a lone surrogate): send it as UTF-8")
-    return value
-
-
-def _number(body: dict[str, Any], name: str) -> int | None:
-    value = body.get(name)
-    if value is not None and (type(value) is not int or not 0 <= value < 2**63):
-        raise ReviewError(f"{name} is no number of a row")
-    return value
-
-
-def _rows(text: str) -> set[int]:
-    """Ids in a list with commas; what is none is left out."""
-    return {int(part) for part in text.split(",") if _ROW.fullmatch(part)}
 
 
 def _lasting(response: Response) -> Response:

@@ -1,0 +1,92 @@
+"""What the judging page's server says no to, and what it never tells."""
+
+import pytest
+from browse_page import PICTURES
+from judged import queue_of
+from starlette.testclient import TestClient
+
+from pipelines.judge.errors import JudgeError
+from pipelines.judge.queue import Queue
+from pipelines.judge.server.app import build_app
+from shards.reader import Dataset
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    url, path = queue_of(tmp_path_factory.mktemp("server"), samples=30, sample=6, gold=1, active=2)
+    return path, TestClient(build_app(path, Dataset(url), PICTURES))
+
+
+@pytest.fixture
+def client(world):
+    _, client = world
+    client.cookies.clear()
+    assert client.post("/api/judge", json={"name": "ana"}).status_code == 200
+    return client
+
+
+def test_refusals_say_why(world, client):
+    for method, address, body, status, said in [
+        ("get", "/api/next?order=other", None, 400, "order 'other': there are random, active"),
+        ("get", "/api/sample/999", None, 400, "sample 999 is not in"),
+        ("get", "/media/999/photo", None, 400, "sample 999 is not in"),
+        ("post", "/api/sample/1/judgement", {"verdict": "fine"}, 400, "it is one of right, wrong_sound"),
+        ("post", "/api/sample/1/judgement", {"verdict": 3}, 400, "verdict is 3; it is text"),
+        (
+            "post",
+            "/api/sample/1/judgement",
+            {"verdict": "right", "note": "a\u0007"},
+            400,
+            "a note is one line",
+        ),
+        ("post", "/api/undo", {"decision": -1}, 400, "no number of a row"),
+        ("post", "/api/undo", {"decision": 7}, 400, "ana has no judgement 7 to undo"),
+        ("post", "/api/undo", {}, 400, "ana has no judgement left to undo"),
+        ("post", "/api/judge", {"name": "\n"}, 400, "a name has 1 to 40 letters"),
+        ("post", "/api/undo", [1], 400, "the body is one JSON object"),
+    ]:
+        answer = client.get(address) if method == "get" else client.post(address, json=body)
+        assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+    client.cookies.clear()
+    assert client.get("/api/next").json()["error"].startswith("who are you?")
+
+
+def test_an_answer_counts_once_and_the_second_judge_is_told(world, client):
+    path, _ = world
+    shown = client.get("/api/next?tab=a").json()["sample"]
+    body = {"verdict": "bad_mask", "request_id": "r1"}
+    first, again = (client.post(f"/api/sample/{shown['id']}/judgement", json=body).json() for _ in range(2))
+    assert first == again
+    client.post("/api/judge", json={"name": "ben"})
+    assert client.get(f"/api/sample/{shown['id']}").json()["sample"]["state"] == "answered"
+    late = client.post(f"/api/sample/{shown['id']}/judgement", json={"verdict": "right"})
+    assert late.status_code == 409
+    assert late.json()["error"].startswith("ana judged this sample first")
+    assert client.get("/api/next?tab=b").json()["sample"]["id"] != shown["id"]
+    with Queue(path) as queue:
+        assert len(queue.judgements()) == 1
+
+
+def test_gold_sounds_like_its_clip_and_looks_like_any_sample(world, client):
+    path, _ = world
+    with Queue(path) as queue:
+        items = {bool(item.gold): item for item in queue.items() if item.order != "active"}
+    golden, other = (client.get(f"/api/sample/{items[gold].id}").json()["sample"] for gold in (True, False))
+    assert golden.keys() == other.keys()
+    assert golden["html"].replace(f"/{golden['id']}/", "/N/").replace(golden["name"], "X").replace(
+        f'"{golden["id"]}"', '"N"'
+    ) == other["html"].replace(f"/{other['id']}/", "/N/").replace(other["name"], "X").replace(
+        f'"{other["id"]}"', '"N"'
+    )
+    heard = client.get(f"/media/{items[True].id}/sound").content
+    assert heard == client.get(f"/samples/clip/{items[True].gold}").content
+    assert client.get(f"/media/{items[False].id}/sound").content == (
+        client.get(f"/samples/media/{items[False].key}/sound").content
+    )
+
+
+def test_another_version_of_the_dataset_is_refused(world, tmp_path):
+    path, _ = world
+    other, _ = queue_of(tmp_path, samples=9, sample=3, gold=0, active=0)
+    with pytest.raises(JudgeError, match=r"is another version .* put that one back"):
+        build_app(path, Dataset(other), PICTURES)
