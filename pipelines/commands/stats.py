@@ -37,8 +37,10 @@ def command(dataset: str, out: str | None, samples: int) -> None:
     from shards import terminal
     from shards.display import Display
 
-    stages = {"Reading tables": "", "Drawing plots": "plots", "Reading samples": "samples"}
+    counted = {"Draw the plots": "plots", "Read the samples": "samples"}
+    stages = {"Read the tables": "", **counted, "Write the page": ""}
     with Display(f"Draw {dataset}", stages) as display:
+        display.show("Read the tables")
         from pipelines.judge.quality import beside
         from pipelines.stats import write_stats
 

@@ -54,18 +54,17 @@ def write_stats(
     if not sum(counts["samples"] for counts in data.manifest.counts.values()):
         raise StatsError(f"{dataset} has no sample: there is nothing to draw")
     claims.claim(out, {"command": "stats"})
-    tell("Reading tables", 0, 1)
     summary = summarise(data)
-    tell("Reading tables", 1, 1)
     drawn = {}
     for done, plot in enumerate(_PLOTS, start=1):
         drawn[plot.__name__] = (plot(summary, plots.LIGHT), plot(summary, plots.DARK))
-        tell("Drawing plots", done, len(_PLOTS))
+        tell("Draw the plots", done, len(_PLOTS))
     shown = []
     wanted = min(samples, summary.samples)
     for card in contact.cards(data, samples):
         shown.append(card)
-        tell("Reading samples", len(shown), wanted)
+        tell("Read the samples", len(shown), wanted)
+    tell("Write the page", 0, 0)
     digest = storage.sha256(storage.join(data.url, format.MANIFEST))
     sheet = io.BytesIO()
     contact.sheet(shown).save(sheet, "PNG", optimize=True)
