@@ -4,7 +4,7 @@ VENV := .venv
 TEST_VENV := .venv-test
 # Where there is no GPU, PyTorch without CUDA's libraries.
 CPU := $(if $(shell command -v nvidia-smi),,--torch-backend cpu)
-UV = $(1)/bin/uv pip install --quiet --python $(1)/bin/python --constraint constraints.txt
+UV = $(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python --constraint constraints.txt
 
 .PHONY: help demo browse train-demo train-scenes test fuzz test-slow lint clean
 

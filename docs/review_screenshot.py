@@ -70,6 +70,10 @@ def shoot(queue: Path, map_path: Path, out: Path, width: int, height: int, schem
     finally:
         server.kill()
         server.wait()
+    shrink(out)
+
+
+def shrink(out: Path) -> None:
     smaller = Image.open(out).convert("RGB").quantize(256, kmeans=4, dither=Image.Dither.NONE)
     smaller.save(out, optimize=True)
 

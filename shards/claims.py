@@ -1,6 +1,7 @@
 """A folder for one purpose: two commands never write into the same one, and one that was stopped resumes in its own."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,22 @@ _CALLED = {
 
 class ClaimError(AvsError):
     """A folder that holds something else; the message says what, and what to do."""
+
+
+def apart(dataset: str, folder: str, option: str = "--out") -> None:
+    """Hold a folder against a dataset whose files are hashed: it lies elsewhere.
+
+    Raises:
+        ClaimError: it is the dataset, or inside it.
+    """
+    inner, outer = (
+        os.path.realpath(storage.local_path(url)) if storage.is_local(url) else url.rstrip("/")
+        for url in (folder, dataset)
+    )
+    if (inner + "/").startswith(outer + "/"):
+        raise ClaimError(
+            f"{option} {folder} is inside the dataset {dataset}, whose files are hashed: name a folder beside it"
+        )
 
 
 def claim(folder: str, purpose: Mapping[str, Any], option: str = "--out") -> None:

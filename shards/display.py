@@ -70,6 +70,12 @@ class _Part:
         return "; ".join(filter(None, (", ".join(facts), self.note)))
 
 
+def _end(name: str, room: int) -> str:
+    """The end of a name, which tells more than its beginning."""
+    room = max(room, 12)
+    return name if len(name) <= room else f"…{name[1 - room :]}"
+
+
 def rate(each_s: float, unit: str) -> str:
     """ "12/s", or by the hour where a second has less than one in ten."""
     if unit == "bytes":
@@ -148,6 +154,8 @@ class Display:
             begins = stage != self._stage
             if begins:
                 self._stage, self._parts = stage, {}
+            elif part and "" in self._parts:  # what stood for the stage until it said what it does
+                del self._parts[""]
             found = self._parts.get(part)
             if found is None:
                 what = self._stages.get(stage, "") if unit is None else unit
@@ -173,23 +181,33 @@ class Display:
         with self._lock:
             return [self._line(name) for name in self._parts]
 
-    def _line(self, name: str) -> str:
+    @property
+    def _numbered(self) -> str:
         names = list(self._stages)
         number = f"[{names.index(self._stage) + 1}/{len(names)}] " if self._stage in names else ""
-        stage = f"{number}{self._stage}{f' ({name})' if name else ''}"
+        return f"{number}{self._stage}"
+
+    def _line(self, name: str) -> str:
+        stage = f"{self._numbered}{f' ({name})' if name else ''}"
         return printable(f"{stage}: {self._parts[name].text(self._clock())}").rstrip(": ")
 
     def _lines(self) -> Text:
-        """The lines of a terminal, each with a bar where there is room and a total; finished ones make room first."""
+        """The lines of a terminal, each with a bar where there is room and a total; finished ones make room first.
+
+        Of a stage that does several things at once the name is a line of its own.
+        """
         width, height = self._console.size
         with self._lock:
             ended = [name for name, part in self._parts.items() if part.is_complete]
-            hidden = ended[: max(0, len(self._parts) - (height - 2))]
-            lines = []
+            hidden = ended[: max(0, len(self._parts) - (height - 3))]
+            lines = [printable(self._numbered)] if self._parts and "" not in self._parts else []
             for name, part in self._parts.items():
                 if name in hidden:
                     continue
                 line = self._line(name)
+                if name:
+                    text = part.text(self._clock())
+                    line = printable(f"  {_end(name, width - len(text) - 6)}: {text}").rstrip(": ")
                 room = min(_BAR, width - len(line) - 2)
                 if part.total and room >= 8:
                     filled = round(room * min(1.0, part.done / part.total))

@@ -46,3 +46,17 @@ def pair(seed: int, epoch: int, sample_id: str, pool: np.ndarray) -> int:
     if len(pool) == 0:
         raise ValueError(f"sample {sample_id!r} has an empty clip pool: pair needs at least one clip")
     return int(np.argmin(mix64(pool ^ np.uint64(hash64("pair", seed, epoch, sample_id)))))
+
+
+def spread(keys: Sequence[str], groups: Sequence[str], number: int) -> list[int]:
+    """Positions of `number` items to look at: one of each group in turn, each group's items in an order by hash."""
+    turns: dict[str, list[int]] = {}
+    for place in sorted(range(len(keys)), key=lambda place: hash64("contact sheet", keys[place])):
+        turns.setdefault(groups[place], []).append(place)
+    names = sorted(turns, key=lambda name: hash64("contact sheet", name))
+    ranked = sorted(
+        (turn, order, place)
+        for order, name in enumerate(names)
+        for turn, place in enumerate(turns[name][:number])
+    )
+    return [place for _, _, place in ranked[:number]]

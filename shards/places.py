@@ -68,7 +68,7 @@ def _members(name: str, made: Manifest) -> tuple[str, ...]:
 def _layout(name: str, table: pa.Table, made: Manifest) -> Iterator[str]:
     """Whether the rows of each shard stand together, sorted by key, and each member is where the writer puts it."""
     entries = made.shards if name == format.SAMPLES else made.pool_shards
-    keys, shards = table["key"].to_pylist(), table["shard"].to_pylist()
+    keys, shards = table["key"].combine_chunks(), table["shard"].to_pylist()
     starts = [index for index in range(len(shards)) if index == 0 or shards[index] != shards[index - 1]]
     if [shards[index] for index in starts] != [entry.path for entry in entries]:
         known = {entry.path for entry in entries}
@@ -88,11 +88,12 @@ def _layout(name: str, table: pa.Table, made: Manifest) -> Iterator[str]:
             return
     blocks = {extension: format.BLOCK * (1 + -(-size // format.BLOCK)) for extension, size in sizes.items()}
     splits = table["split"].to_pylist()
+    falls = pc.greater_equal(keys[:-1], keys[1:]).to_numpy(zero_copy_only=False)
     for entry, start, end in zip(entries, starts, [*starts, len(shards)][1:], strict=True):
         inside = slice(start, end)
         if entry.samples != end - start:
             yield f"{end - start} rows of {entry.path}; the manifest says {entry.samples}"
-        if any(key >= after for key, after in zip(keys[inside], keys[inside][1:], strict=False)):
+        if falls[start : end - 1].any():
             yield f"the keys of {entry.path} do not ascend"
         if entry.split != format.POOL and set(splits[inside]) != {entry.split}:
             yield f"rows of {entry.path} that are not of {entry.split}"

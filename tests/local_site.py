@@ -74,6 +74,7 @@ class Site:
         self.root, self.rates, self.seed = root, options.rates, options.seed
         self.stall_s, self.latency_s = options.stall_s, options.latency_s
         self.by_range, self.no_ranges, self.changes = options.by_range, options.no_ranges, options.changes
+        self.bytes_per_s = options.bytes_per_s
         self.bytes: dict[str, int] = {}
         self.cache: dict[str, bytes | None] = {}
         self.seen: dict[str, int] = {}
@@ -158,8 +159,11 @@ class Site:
                 cut = order == 1 and fault == "once_truncated"
                 sent = body[: len(body) // 2] if cut else body
                 self.bytes[path] = self.bytes.get(path, 0) + len(sent)
-                writer.write(sent)
-                await writer.drain()
+                at_once = int(self.bytes_per_s / 10) or len(sent) or 1
+                for at in range(0, len(sent), at_once):
+                    writer.write(sent[at : at + at_once])
+                    await writer.drain()
+                    await asyncio.sleep(0.1 if self.bytes_per_s else 0)
                 return not cut
             return True
         finally:
@@ -203,6 +207,7 @@ def main() -> None:
         "--stall-s", type=float, default=60.0, help="how long a stalled answer hangs before it is cut"
     )
     parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--bytes-per-s", type=float, default=0.0, help="of each connection; 0: no limit")
     parser.add_argument("--by-range", type=json.loads, default=False, help="JSON: true or false")
     parser.add_argument("--no-ranges", type=json.loads, default=False, help="JSON: true to ignore ranges")
     parser.add_argument(

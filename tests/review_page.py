@@ -44,10 +44,10 @@ def served(world, token=False, named=True):
     assert printed == "", printed  # no warning, no traceback
 
 
-def browser(world, reviewer="anna", token=None, base=BASE, origin=BASE):
+def browser(world, reviewer="anna", token=None, base=BASE, origin=BASE, samples=None):
     """A client of the app with the cookie that `reviewer` has after giving a name."""
     names = ("localhost", "127.0.0.1", "::1")
-    app = build_app(Settings(world.queue_path, world.map_path, world.corpora), RENDERERS)
+    app = build_app(Settings(world.queue_path, world.map_path, world.corpora, samples), RENDERERS)
     client = TestClient(Guard(app, names, token), base_url=base, headers={"origin": origin} if origin else {})
     if reviewer:
         client.cookies.set(REVIEWER_COOKIE, reviewer)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import fsspec
 import librosa
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from browse_page import HOSTILE, client, keys, write_hostile
 from click.testing import CliRunner
 from generated_shards import spoil
 from PIL import Image
+from review_page import browser
 
 from pipelines.browse import sounds
 from pipelines.browse.catalogue import Catalogue
@@ -283,6 +285,23 @@ def test_what_is_broken_is_shown_as_such_and_says_how(broken: tuple[str, dict[st
     assert page.get(f"/media/{key['flac']}/drawn").status_code == 200  # the rest of it is there
 
 
+def test_a_dataset_in_a_store_is_read_by_ranges(scenes: str) -> None:
+    store = fsspec.filesystem("memory")
+    store.put(scenes, "/browsed", recursive=True)
+    page, row = client("memory://browsed"), Dataset(scenes).table().to_pylist()[0]
+    before = sorted(store.find("/browsed"))
+    assert f'id="k{row["key"]}"' in page.get("/").text
+    for path in (
+        f"/sample/{row['key']}",
+        f"/media/{row['key']}/drawn",
+        f"/media/{row['key']}/sound",
+        "/dropped?q=x",
+    ):
+        assert page.get(path).status_code == 200
+    assert sorted(store.find("/browsed")) == before
+    store.rm("/browsed", recursive=True)
+
+
 def test_names_cannot_inject_markup(broken: tuple[str, dict[str, str]]) -> None:
     root, key = broken
     page = client(root)
@@ -299,6 +318,17 @@ def test_names_cannot_inject_markup(broken: tuple[str, dict[str, str]]) -> None:
         assert "img" not in seen.tags or "onerror" not in seen.tags
         if not path.startswith("/dropped"):
             assert "<script>alert(1)</script>" in seen.text  # as words
+
+
+def test_samples_are_a_view_of_the_review_page_too(world: Any, dataset: str) -> None:
+    page = browser(world, samples=Catalogue(Dataset(dataset)))
+    assert '<a href="/samples/">Samples</a>' in page.get("/map").text
+    assert "Samples" not in browser(world).get("/map").text
+    html = page.get("/samples/").text
+    for address in re.findall(r'(?:href|src|data-cards|data-src)="(/[^"]*)"', html):
+        assert address == "/" or address.startswith("/samples/"), address
+        if any(part in address for part in ("static", "cards", "category=dog", keys(dataset)[0])):
+            assert page.get(address.replace("&amp;", "&")).status_code == 200, address
 
 
 def test_it_is_guarded_and_paths_lead_nowhere(dataset: str) -> None:
@@ -323,6 +353,8 @@ def test_it_is_guarded_and_paths_lead_nowhere(dataset: str) -> None:
         answer = page.get(path)
         assert answer.status_code == 404, path
         assert b"root:" not in answer.content
+    told = page.get(f"/sample/{'0' * 20}", headers={"accept": "text/html,*/*"})
+    assert (told.status_code, "This cannot be shown" in Words(told.text).text) == (404, True)
     for path in (
         "/?start=" + "9" * 50,
         "/?area_min=nan&q=%00",

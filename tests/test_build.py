@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -420,6 +421,13 @@ def test_the_command_teaches(corpora: str, tmp_path: Path) -> None:
         "build", "demo", "--corpora", corpora, "--out", "/proc/out"
     )
     assert "holds no manifest.json" in output("verify", str(tmp_path))
+
+
+def test_each_step_of_the_graph_has_a_name_of_its_own() -> None:
+    """Two that share one make a graph that cannot be made, where a recipe and corpora need both."""
+    labels = re.findall(r'"([A-Z][^"{}]+)"\s*>>', Path(graph.__file__).read_text())
+    assert len(labels) > 40
+    assert [label for label, number in Counter(labels).items() if number > 1] == []
 
 
 def test_real_photos_masks_and_clips(mini: str, tmp_path: Path) -> None:

@@ -166,6 +166,21 @@ def test_of_a_photograph_that_two_describe_one_sample_stays() -> None:
     assert kept["lvis:5|dog"]["label_corpora"] == ["lvis"]
 
 
+def test_a_scenes_photograph_keeps_one_corpus_and_each_category_its_own_labels() -> None:
+    rows = [
+        candidate("coco", 1, "cat"), candidate("coco", 1, "dog"), candidate("lvis", 1, "dog", exhaustive=True),
+        candidate("lvis", 1, "bird"), candidate("coco", 2, "cat"),
+    ]  # fmt: skip
+    table = pa.Table.from_pylist(rows, SCHEMA).drop_columns("photograph")
+    outcome = merge.merge(merge.name_photographs(table, {"coco": "coco", "lvis": "coco"}), whole=True)
+    kept = {row["sample_id"]: row for row in outcome.kept.to_pylist()}
+    assert sorted(kept) == ["coco:2|cat", "lvis:1|bird", "lvis:1|dog"]
+    assert kept["lvis:1|dog"]["label_ids"] == ["coco dog", "lvis dog"]
+    assert kept["lvis:1|bird"]["label_ids"] == ["lvis bird"]  # COCO's cat and dog are no birds
+    assert kept["lvis:1|bird"]["photo_keys"] == ["coco:1", "flickr:1"]
+    assert sorted(row["item"] for row in outcome.rejected.to_pylist()) == ["coco:1|cat", "coco:1|dog"]
+
+
 def test_both_corpora_are_indexed_side_by_side(tmp_path: Path) -> None:
     root = write(tmp_path, [photo(1)], [annotation(1, 1, 18)])
     made = {"licenses": [], "categories": [{"id": 378, "name": "dog", "synset": "dog.n.01"}]}

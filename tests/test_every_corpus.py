@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import label_maps
 from pipelines.build import run
 from pipelines.recipes import recipe
 from shards import verify
@@ -67,12 +68,41 @@ def test_all_corpora_together(every_corpus: str, tmp_path: Path) -> None:
             assert row["duration_s"] < 4.1  # without the zeros
 
 
-def test_scenes_of_all_corpora_together(every_corpus: str, tmp_path: Path) -> None:
-    """With photographs to name over corpora and absence to be certain of, all stages have names of their own."""
-    options = run.BuildOptions(every_corpus, str(tmp_path / "out"), dry_run=True)
-    counts = run.build(recipe.load("avs_scenes"), options)
-    assert counts
-    assert sum(number for key, number in counts.items() if key[:3] == ("compose", "samples", "kept")) > 20
+def test_scenes_of_photographs_that_two_corpora_describe(
+    every_corpus: str, scenes_recipe: str, tmp_path: Path
+) -> None:
+    """Each photograph by one corpus's masks, labels of what sounds alone, and nothing off screen that either shows."""
+    path, out = tmp_path / "both.toml", str(tmp_path / "out")
+    path.write_text('corpora = ["lvis", "coco", "vggsound"]\n' + Path(scenes_recipe).read_text())
+    run.build(recipe.load(str(path)), run.BuildOptions(every_corpus, out))
+    assert list(verify.verify(out)) == []
+    label_map = label_maps.load("avs")
+    shown: dict[str, set[str]] = {}  # by COCO's number
+    for file in (
+        *Path(every_corpus).glob("lvis/*.json"),
+        *Path(every_corpus).glob("coco/annotations/*.json"),
+    ):
+        corpus = file.relative_to(every_corpus).parts[0]
+        for one in json.loads(file.read_text())["annotations"]:
+            if link := label_map.link(corpus, str(one["category_id"])):
+                shown.setdefault(str(one["image_id"]), set()).add(link.category)
+    corpora: dict[str, set[str]] = {}
+    seen = Counter()
+    for record in records(Dataset(out)):
+        number = record["image"]["id"].partition(":")[2]
+        seen[record["kind"]] += 1
+        both = {f"lvis:{number}", f"coco:{number}"} & {record["image"]["id"], *record["image"]["photo_keys"]}
+        seen["of both"] += len(both) == 2 and bool(record["sources"])
+        for source in record["sources"]:
+            if record["kind"] == "off_screen":
+                assert source["category"] not in shown[number]
+            corpora.setdefault(number, set()).update(mask.partition(":")[0] for mask in source["mask_ids"])
+        for label in record["image"]["labels"]:
+            link = label_map.link(label["source"], label["source_id"])
+            assert {link.category, *label_map.kinds.above(link.category)} & set(record["category"].split("+"))
+    assert all(len(found) <= 1 for found in corpora.values())
+    assert {"lvis", "coco"} <= set().union(*corpora.values())
+    assert all(seen[kind] for kind in ("single", "mixture", "off_screen", "silence", "of both")), seen
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -188,6 +189,50 @@ def test_what_can_be_read_of_a_corrupt_archive_is_kept(videos, tmp_path) -> None
     (tmp_path / "cut.zip").write_bytes((tmp_path / "cut.zip").read_bytes()[:-40])
     latest = fetched(tmp_path / "zip", [clip(names[0])], {"vggsound": ["../cut.zip"]})
     assert latest[f"archive:vggsound {tmp_path}/zip/../cut.zip"].cause == "archive_corrupt"
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    at, count = chance.randrange(len(content)), chance.choice([1, 16, 600, 5000])
+    head, tail = content[:at], content[at + count :]
+    return chance.choice(
+        [
+            head + bytes([content[at] ^ 1 << chance.randrange(8)]) + content[at + 1 :],
+            head,
+            head + bytes(len(content) - at - len(tail)) + tail,
+            head + chance.randbytes(len(content) - at - len(tail)) + tail,
+            head + chance.randbytes(count) + content[at:],
+        ]
+    )
+
+
+@pytest.mark.parametrize("count", [8, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip", "a.tar"])
+def test_damaged_anywhere_an_archive_gives_what_is_right_or_nothing(videos, tmp_path, name, count) -> None:
+    """Flipped bits, cut, zeroed, overwritten, moved. A plain tar has no checksums: there every item has its end."""
+    names, archive = list(videos)[:4], tmp_path / name
+    if name == "a.zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for one in names:
+                zipped.writestr(f"{one}.mp4", videos[one])
+    else:
+        packed(archive, in_folder(videos, *range(4)), "w:gz" if name.endswith("gz") else "w")
+    items, whole = [clip(one) for one in names], archive.read_bytes()
+    fetched(tmp_path / "whole", items, {"vggsound": [str(archive)]})
+    truth = stored(tmp_path / "whole")
+    assert len(truth) == 4
+    chance = random.Random(name)
+    for number in range(count):
+        archive.write_bytes(damaged(whole, chance))
+        latest = fetched(tmp_path / str(number), items, {"vggsound": [str(archive)]})
+        assert {latest[item.name].cause for item in items} <= {
+            "ok",
+            "no_source",
+            "too_short",
+            "silent",
+            "clipped",
+        }
+        if name != "a.tar":
+            assert stored(tmp_path / str(number)).items() <= truth.items()
 
 
 def test_members_that_are_none_take_nothing_with_them(videos, tmp_path) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import datetime
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -148,6 +150,20 @@ def test_exactly_what_the_categories_need(tmp_path) -> None:
     assert items["vggsound:-abc_000030"].url == "https://www.youtube.com/watch?v=-abc"
     assert items["vggsound:-abc_000030"].path == "vggsound/clips/-abc_000030.flac"
     assert from_table(to_table(list(found.items))) == list(found.items)
+
+
+def test_a_photo_that_lvis_and_coco_share_is_fetched_once(tmp_path, monkeypatch) -> None:
+    """Where COCO looks for it, too, under LVIS's name, for what both say of it."""
+    coco = link("dog", "coco", "18")
+    monkeypatch.setattr(
+        sys.modules[__name__], "MASK_ROWS",
+        [*MASK_ROWS, *(lvis_mask(n, n, "18", corpus="coco", image_id=f"coco:{n}", photo_keys=[]) for n in (13, 77))],
+    )  # fmt: skip
+    found = make(tmp_path, {"corpora": ["lvis", "coco"]}, replace(MAP, links=(*MAP.links, coco)))
+    photos = {item.name: item for item in found.items if item.kind is Kind.PHOTO}
+    assert set(photos) == {"lvis:10", "lvis:13", "coco:77"}
+    assert photos["lvis:13"].categories == ("cat", "dog")
+    assert photos["coco:77"].path == "coco/train2017/000000000077.jpg"
 
 
 def test_rules_on_labels_and_licences_follow_the_recipe(tmp_path) -> None:

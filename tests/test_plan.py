@@ -2,9 +2,13 @@
 
 import csv
 import json
+import re
+from collections import Counter
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -13,6 +17,7 @@ from hypothesis import strategies as st
 import label_maps
 from pipelines import cli
 from pipelines.build.categorize import label_map_of
+from pipelines.build.index import index
 from pipelines.planning import forecast, workload
 from pipelines.planning.forecast import Place
 from pipelines.recipes import recipe
@@ -64,7 +69,7 @@ def test_work_is_what_a_loop_over_items_adds_up():
     small = workload.Workload(
         listed={"lvis": 7, "open_images": 5, "vggsound": 6}, masks=12, clips=6,
         annotation_bytes=1_000, categorized_masks=8, mask_files=3, photos_of={"lvis": 3, "open_images": 1},
-        candidates={"dog": 4, "cat": 1}, clips_of={"vggsound": 4}, photo_bytes=100, clip_bytes=50,
+        candidates={"dog": 4, "cat": 1}, clips_in={"vggsound": {"dog": 4}}, photo_bytes=100, clip_bytes=50,
     )  # fmt: skip
     one = forecast.Rates(
         forecast.Seconds(
@@ -148,7 +153,8 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
     """Three photos, two of them there; five masks, four of linked categories; three clips, two of linked sounds."""
     lvis = [link for link in MAP.links if link.source == "lvis"]
     first, other = lvis[0], next(link for link in lvis if link.category != lvis[0].category)
-    sound = next(link for link in MAP.links if link.source == "vggsound" and MAP.is_used(link)).source_id
+    heard = next(link for link in MAP.links if link.source == "vggsound" and MAP.is_used(link))
+    sound, category = heard.source_id, heard.category
     square = [[10.0, 10.0, 50.0, 10.0, 50.0, 50.0, 10.0, 50.0]]
     shown = [(1, first), (1, first), (1, other), (2, first), (3, None)]
     record = {
@@ -187,14 +193,60 @@ def test_counted_corpora_are_what_was_put_there(tmp_path):
     assert workload.counted(str(tmp_path), MAP) == workload.Workload(
         listed={"lvis": 5, "vggsound": 3}, masks=5, clips=3,
         annotation_bytes=size, categorized_masks=4, mask_files=0, photos_of={"lvis": 2},
-        candidates={first.category: 2, other.category: 1}, clips_of={"vggsound": 2}, photo_bytes=2_000, clip_bytes=500,
+        candidates={first.category: 2, other.category: 1}, clips_in={"vggsound": {category: 2}},
+        photo_bytes=2_000, clip_bytes=500,
     )  # fmt: skip
+
+
+def test_photos_that_corpora_share_count_once(every_corpus, tmp_path):
+    """Against the tables of the index in a plain loop, and in the published sizes."""
+    label_map = MAP.of_sources({"lvis", "coco", "vggsound"})
+    work = workload.counted(every_corpus, label_map, names=("lvis", "coco", "vggsound"))
+    tables = index(every_corpus, str(tmp_path), names=("lvis", "coco", "vggsound"))
+    seen, both = set(), set()
+    for row in pq.read_table(tables.masks).to_pylist():
+        if link := label_map.link(row["corpus"], row["label_id"]):
+            number = row["image_id"].partition(":")[2]
+            seen.add((number, link.category))
+            both.add((row["corpus"], number))
+    photos = {number for number, _ in seen}
+    assert len(both) > len(photos) == work.photos  # some are of both corpora
+    assert work.candidates == Counter(category for _, category in seen)
+
+    alone = {name: workload.published(MAP, [name, "vggsound"]) for name in ("lvis", "coco")}
+    together = workload.published(MAP, ["lvis", "coco", "vggsound"])
+    for category, count in together.candidates.items():
+        assert count == max(each.candidates.get(category, 0) for each in alone.values())
+    assert together.photos == max(each.photos for each in alone.values())
+
+
+def test_categories_are_told_with_the_clips_of_each_corpus():
+    """What AudioSet and the others bring: clips before and after."""
+    made = json.loads(run("avs_wide", "--json"))["categories"]
+    before = json.loads(run("avs_synthetic", "--json"))["categories"]
+    assert set(before) < set(made)
+    for category, has in before.items():
+        assert made[category]["clips"]["vggsound"] == has["clips"]["vggsound"]
+        assert set(has["clips"]) == {"vggsound"}
+    page = (Path(label_maps.__file__).parent / "README.md").read_text()
+    all_clips = {category: sum(has["clips"].values()) for category, has in made.items()}
+    of_vggsound = {category: has["clips"].get("vggsound", 0) for category, has in made.items()}
+    for clips, of in ((of_vggsound, "clips of VGGSound"), (all_clips, "clips of\nsome corpus")):
+        half = sorted(clips.values())[len(clips) // 2]
+        least = sum(count >= 500 for count in clips.values())
+        some = sum(count > 0 for count in clips.values())
+        assert f"{some} have {of}, half of them more than {half:,} and {least} at least 500" in page.replace(
+            " categories have", " have"
+        )
+    told = run("avs_wide", "--categories")
+    assert re.search(rf"dog .* {sum(made['dog']['clips'].values()):,} ", told)
 
 
 def test_the_command_counts_the_corpora_that_are_there(corpora):
     made = json.loads(run("demo", "--corpora", corpora, "--json"))
     work = workload.counted(corpora, label_map_of(recipe.load("demo").labels))
     again = forecast.forecast(work, recipe.load("demo"), RATES, Place(1))
+    assert made.pop("categories") == work.by_category()
     assert made == json.loads(json.dumps(again.plain()))
     assert made["hours"] == pytest.approx(sum(step["hours"] for step in made["steps"]))
     assert made["limit"] == max(made["steps"], key=lambda step: step["hours"])["name"]

@@ -20,10 +20,12 @@ from PIL import Image
 
 from pipelines.cli import main
 from pipelines.media.overlays import overlay
-from pipelines.stats import StatsError, write_stats
-from pipelines.stats.contact import THUMBNAIL, pick
+from pipelines.stats import write_stats
+from pipelines.stats.contact import THUMBNAIL
 from pipelines.stats.summary import AREA_EDGES, DURATION_EDGES, summarise
 from shards import format
+from shards.claims import ClaimError
+from shards.hashing import spread
 from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.sound import RATE_HZ
@@ -165,14 +167,14 @@ def test_the_same_dataset_gives_the_same_bytes(dataset: str, stats: Path, tmp_pa
 def test_the_sheet_takes_every_class_before_any_twice() -> None:
     categories = ["cat"] * 50 + ["dog"] * 3 + ["owl"] * 1
     keys = [f"{number:020x}" for number in range(54)]
-    picked = pick(keys, categories, 8)
+    picked = spread(keys, categories, 8)
     assert len(set(picked)) == 8
     assert {categories[place] for place in picked[:3]} == {"cat", "dog", "owl"}
     assert Counter(categories[place] for place in picked) == {"cat": 4, "dog": 3, "owl": 1}
-    turned = pick(keys[::-1], categories[::-1], 8)
+    turned = spread(keys[::-1], categories[::-1], 8)
     assert [keys[::-1][place] for place in turned] == [keys[place] for place in picked]
-    assert len(pick(keys, categories, 100)) == 54
-    assert pick([], [], 5) == []
+    assert len(spread(keys, categories, 100)) == 54
+    assert spread([], [], 5) == []
 
 
 def test_the_overlay_lights_the_mask_and_draws_round_it() -> None:
@@ -229,7 +231,7 @@ def test_a_damaged_sample_is_named(dataset: str, tmp_path: Path) -> None:
 
 def test_the_dataset_itself_is_never_written_to(dataset: str, tmp_path: Path) -> None:
     for inside in (dataset, f"{dataset}/stats", f"{dataset}/../{Path(dataset).name}/x"):
-        with pytest.raises(StatsError, match=r"is inside the dataset .*: name a folder beside it"):
+        with pytest.raises(ClaimError, match=r"is inside the dataset .*: name a folder beside it"):
             write_stats(dataset, inside)
     assert not Path(dataset, "stats").exists()
 

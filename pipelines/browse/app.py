@@ -15,13 +15,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-import label_maps
 from pipelines.browse import BROWSE, dropped
 from pipelines.browse.addresses import Addresses
 from pipelines.browse.catalogue import Catalogue
 from pipelines.browse.media import Broken, Gone, Media, Pictures
 from pipelines.browse.query import ORDERS, Query, values
-from pipelines.browse.views import SampleView, Views, chips
+from pipelines.browse.views import SampleView, Views, chips, label_names
 from pipelines.pages import templates
 from pipelines.pages.errors import Busy, PageError, Unreadable
 from shards import format, storage
@@ -46,17 +45,19 @@ class Browser:
     """Handlers, each in a worker thread; pictures have threads of their own, so that they hold up no page.
 
     Args:
-        root: what stands before all paths, where this is a part of another page.
+        root: what stands before all paths, where this is a part of another page. home: address of that page.
     """
 
-    def __init__(self, catalogue: Catalogue, root: str = "", pictures: Pictures | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, root: str = "", pictures: Pictures | None = None, home: str = ""
+    ) -> None:
         self.catalogue = catalogue
         self.media = Media(catalogue, pictures)
-        self.views = Views(catalogue, self.media, _label_names(catalogue))
+        self.views = Views(catalogue, self.media, label_names(catalogue))
         manifest = storage.join(catalogue.dataset.url, format.MANIFEST)
         self.at = Addresses(root, storage.sha256(manifest)[:12])
         self.templates = templates.environment(BROWSE)
-        self.templates.globals.update(at=self.at, made=catalogue.dataset.manifest, exported=False)
+        self.templates.globals.update(at=self.at, made=catalogue.dataset.manifest, exported=False, home=home)
         self._threads, self._media_threads = anyio.CapacityLimiter(16), anyio.CapacityLimiter(8)
 
     def routes(self) -> list[Route | Mount]:
@@ -75,9 +76,11 @@ class Browser:
         ]
 
     def warm(self) -> None:
-        """Start what draws pictures, before somebody waits for it."""
+        """Start what draws pictures, and compile the templates, before somebody waits for it."""
 
         def first() -> None:
+            for name in self.templates.list_templates():
+                self.templates.get_template(name)
             with suppress(PageError, IndexError):
                 self.media.picture(self.catalogue.key(0), "drawn")
             with suppress(AvsError, OSError):
@@ -121,7 +124,7 @@ class Browser:
         chosen = any(asked.values())
         found, more = (
             dropped.items(
-                self.catalogue, asked["stage"], asked["unit"], asked["reason"], asked["q"].strip(), start
+                self.media, asked["stage"], asked["unit"], asked["reason"], asked["q"].strip(), start
             )
             if chosen
             else ([], False)
@@ -154,8 +157,14 @@ class Browser:
     def clip(self, request: Request) -> Response:
         return ranged(self.media.clip(request.path_params["key"]), request)
 
-    def _html(self, template: str, **shown: Any) -> Response:
-        return HTMLResponse(self.templates.get_template(template).render(**shown))
+    def _html(self, template: str, status: int = 200, **shown: Any) -> Response:
+        return HTMLResponse(self.templates.get_template(template).render(**shown), status)
+
+    def _fault(self, request: Request, error: Exception, status: int) -> Response:
+        """A page for a person, JSON for a script."""
+        if "text/html" in request.headers.get("accept", ""):
+            return self._html("fault.html", status, view="fault", query=Query(), told=str(error))
+        return JSONResponse({"error": str(error)}, status)
 
     def _page(
         self, handler: Callable[[Request], Response], threads: anyio.CapacityLimiter | None = None
@@ -164,11 +173,11 @@ class Browser:
             try:
                 return handler(request)
             except (Gone, Broken, Unreadable) as error:
-                return JSONResponse({"error": str(error)}, 404)
+                return self._fault(request, error, 404)
             except Busy as error:
-                return JSONResponse({"error": str(error)}, 503)
+                return self._fault(request, error, 503)
             except (AvsError, OSError) as error:
-                return JSONResponse({"error": str(error)}, 500)
+                return self._fault(request, error, 500)
 
         async def endpoint(request: Request) -> Response:
             return await anyio.to_thread.run_sync(answer, request, limiter=threads or self._threads)
@@ -185,14 +194,6 @@ def build_app(catalogue: Catalogue, pictures: Pictures | None = None) -> ASGIApp
 
 def _query(request: Request) -> Query:
     return Query.read(request.query_params.multi_items())
-
-
-def _label_names(catalogue: Catalogue) -> dict[str, str]:
-    """CORPUS:LABEL -> what the label map that ships calls it; a map that does not ship tells nothing."""
-    with suppress(AvsError, OSError, ValueError):
-        found = label_maps.load(catalogue.dataset.manifest.label_map["name"] or "avs")
-        return {f"{link.source}:{link.source_id}": link.label.replace("_", " ") for link in found.links}
-    return {}
 
 
 def lasting(response: Response) -> Response:

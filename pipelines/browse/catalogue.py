@@ -107,6 +107,17 @@ class Catalogue:
         labels = _whole(self.pool["label"]).take(pc.index_in(clips, _whole(self.pool["clip_id"])))
         return pc.binary_join_element_wise(_corpus(clips), labels, ":")
 
+    def shown_as(self) -> list[str]:
+        """What each sample is of: its first category, or where it has none its kind."""
+        facet = self.facets["category"]
+        if facet.rows is None:
+            return [facet.values[code] for code in facet.codes]
+        kinds = self.facets["kind"]
+        found = [kinds.values[code] for code in kinds.codes]
+        for row, code in zip(facet.rows[::-1].tolist(), facet.codes[::-1].tolist(), strict=True):
+            found[row] = facet.values[code]
+        return found
+
     def mask(self, query: Query) -> np.ndarray:
         """Which samples a query lets through, (size,) bool."""
         found = np.ones(self.size, bool)

@@ -4,6 +4,7 @@ The table may have more rows than the dataset has samples, so it is read through
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.browse.catalogue import Catalogue
+from pipelines.browse.media import Broken, Media
 from pipelines.publish import lookup
 from shards import format, storage, tables
 from shards.manifest import Manifest
 
 PAGE = 60
 _BATCH = 1 << 16
+_LINKED = 4  # samples of linked photos whose records are looked at
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def groups(made: Manifest) -> list[Group]:
 
 
 def items(
-    catalogue: Catalogue, stage: str, unit: str, reason: str, asked: str, start: int
+    media: Media, stage: str, unit: str, reason: str, asked: str, start: int
 ) -> tuple[list[Item], bool]:
     """A page of rows that have these values ('': any) and are named so, and whether there are more.
 
@@ -66,7 +69,7 @@ def items(
     """
     wanted = {"stage": stage, "unit": unit, "reason": reason}
     rows: list[dict[str, str | None]] = []
-    for batch in _batches(catalogue):
+    for batch in _batches(media.catalogue):
         mask = pa.array(np.ones(batch.num_rows, bool))
         for name, value in wanted.items():
             if value and name in batch.schema.names:
@@ -79,7 +82,7 @@ def items(
         rows += found.slice(skipped, PAGE + 1 - len(rows)).to_pylist()
         if len(rows) > PAGE:
             break
-    return [_item(catalogue, row) for row in rows[:PAGE]], len(rows) > PAGE
+    return [_item(media, row) for row in rows[:PAGE]], len(rows) > PAGE
 
 
 def _batches(catalogue: Catalogue) -> Iterator[pa.RecordBatch]:
@@ -87,7 +90,8 @@ def _batches(catalogue: Catalogue) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(_BATCH, use_threads=False)
 
 
-def _item(catalogue: Catalogue, row: dict[str, str | None]) -> Item:
+def _item(media: Media, row: dict[str, str | None]) -> Item:
+    catalogue = media.catalogue
     told = {name: value or "" for name, value in row.items()}
     told.setdefault("unit", "")
     photo = clip = ""
@@ -95,15 +99,23 @@ def _item(catalogue: Catalogue, row: dict[str, str | None]) -> Item:
         at = pc.index(catalogue.pool["clip_id"], told["item"]).as_py()
         clip = catalogue.pool["key"][at].as_py() if at >= 0 else ""
     else:
-        photo = _photo(catalogue, told["item"])
+        photo = _photo(media, told["item"])
     return Item(photo_key=photo, clip_key=clip, **told)
 
 
-def _photo(catalogue: Catalogue, item: str) -> str:
-    """The key of a sample that has the photo of a dropped sample (IMAGE|CATEGORY) or mask (IMAGE_...)."""
+def _photo(media: Media, item: str) -> str:
+    """The key of a sample that has the photo of a dropped sample (IMAGE|CATEGORY) or mask (IMAGE_...).
+
+    Another corpus may have the photograph under an id of its own: then the sample's record has both.
+    """
+    catalogue = media.catalogue
     corpus, _, rest = item.partition("|")[0].partition(":")
-    for image in (f"{corpus}:{rest}", f"{corpus}:{rest.partition('_')[0]}"):
-        at = pc.index(catalogue.ids["image_id"], image).as_py()
-        if at >= 0:
+    images = (f"{corpus}:{rest}", f"{corpus}:{rest.partition('_')[0]}")
+    for image in images:
+        if (at := pc.index(catalogue.ids["image_id"], image).as_py()) >= 0:
             return catalogue.key(at)
+    for row in catalogue.same("component", list(images))[:_LINKED]:
+        with suppress(Broken):
+            if not {*media.record(catalogue.key(int(row)))["image"]["photo_keys"]}.isdisjoint(images):
+                return catalogue.key(int(row))
     return ""

@@ -1,6 +1,7 @@
 """What the templates show of a dataset, as plain records: a grid with its filters, a card, a sample."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import label_maps
 from pipelines.browse.catalogue import Catalogue
 from pipelines.browse.media import Broken, Media
 from pipelines.browse.query import FACETS, RANGES, Query
@@ -156,7 +158,8 @@ class Views:
             if facet.rows is None
         }
         area, length = (float(catalogue.numbers[name][row]) for name in ("area", "length"))
-        about = f"{told['split']} · {area:.{1 if area >= 1 else 2}f} % · {length:.1f} s"
+        covered = f"{area:.{1 if area >= 1 else 2}f} %" if area else "no mask"
+        about = f"{told['split']} · {covered} · {length:.1f} s"
         if not catalogue.scenes:
             return Card(key, ((told["category"], None),), about)
         try:
@@ -204,8 +207,12 @@ class Views:
             ]
             yield RangeView(name, title, unit, *query.span(name), bars)
 
-    def sample(self, row: int, query: Query) -> SampleView:
-        """Everything that is known of a sample; what is broken is told, not raised."""
+    def sample(self, row: int, query: Query, alone: bool = False) -> SampleView:
+        """Everything that is known of a sample; what is broken is told, not raised.
+
+        Args:
+            alone: without its neighbours and the clips of its pool.
+        """
         catalogue, faults = self.catalogue, {}
         key = catalogue.key(row)
         rows = catalogue.select(query)
@@ -228,7 +235,7 @@ class Views:
             self.media.picture(key, "photo")
         except PageError as error:
             faults["photo"] = str(error)
-        clips, number = self._clips(row, record)
+        clips, number = ([], 0) if alone else self._clips(row, record)
         return SampleView(
             self.card(row),
             query,
@@ -242,7 +249,7 @@ class Views:
             _sources(record) if record else [],
             clips,
             number,
-            list(self._neighbours(row)),
+            [] if alone else list(self._neighbours(row)),
             faults,
         )
 
@@ -284,6 +291,14 @@ class Views:
             about = f"{label} · {clip['duration_s']:.1f} s"
             found.append(Clip(clip["key"], clip["clip_id"], about, clip["clip_id"] in heard))
         return found, number
+
+
+def label_names(catalogue: Catalogue) -> dict[str, str]:
+    """CORPUS:LABEL -> what the label map that ships calls it; a map that does not ship tells nothing."""
+    with suppress(AvsError, OSError, ValueError):
+        found = label_maps.load(catalogue.dataset.manifest.label_map["name"] or "avs")
+        return {f"{link.source}:{link.source_id}": link.label.replace("_", " ") for link in found.links}
+    return {}
 
 
 def _heard(record: dict[str, Any]) -> list[dict[str, Any]]:

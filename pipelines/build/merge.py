@@ -66,11 +66,10 @@ def merge(table: pa.Table, whole: bool = False) -> Outcome:
 
 
 def _with(row: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
-    """A candidate that names the photos and labels of others of the same photograph and category."""
+    """A candidate that names the other photos of its photograph, and the labels of its category there."""
     keys = {*row["photo_keys"], *(name for one in others for name in (one["image_id"], *one["photo_keys"]))}
     columns = ("label_corpora", "label_ids", "labels")
-    labels = {
-        label[:2]: label for one in (*others, row) for label in zip(*map(one.get, columns), strict=True)
-    }
+    alike = [one for one in others if one["category"] == row["category"]]
+    labels = {label[:2]: label for one in (*alike, row) for label in zip(*map(one.get, columns), strict=True)}
     merged = [list(values) for values in zip(*(labels[key] for key in sorted(labels)), strict=True)]
     return row | {"photo_keys": sorted(keys - {row["image_id"]})} | dict(zip(columns, merged, strict=True))

@@ -8,6 +8,19 @@ from shards.command_line import NOTHING, Command
 
 @click.command(cls=Command, kept=NOTHING)
 @options.DATASET
+@click.option(
+    "--export",
+    "folder",
+    metavar="DIR",
+    help="Write samples as HTML and media into this folder or URL, instead of serving them; opens from disk.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 1000),
+    default=200,
+    show_default=True,
+    help="How many to export: picked by hash, spread over the categories.",
+)
 @options.HOST
 @options.PORT
 @options.ALLOW_HOST
@@ -17,23 +30,41 @@ from shards.command_line import NOTHING, Command
     help="Let everybody in who reaches the address: all users and programs of this machine, and with another --host "
     "the whole network. They can see and hear the whole dataset.",
 )
-def command(dataset: str, host: str, port: int, allow_host: tuple[str, ...], no_token: bool) -> None:
+def command(
+    dataset: str,
+    folder: str | None,
+    samples: int,
+    host: str,
+    port: int,
+    allow_host: tuple[str, ...],
+    no_token: bool,
+) -> None:
     """Look at the samples of DATASET (a folder or a URL: s3://, gs://, hf://) in a browser: photo, mask and sound.
 
     Prints a link with a token. The page filters by category, split, kind, corpus, licence, area, length and label,
-    finds any id, shows everything known of a sample, and what was dropped and why. Nothing is written.
+    finds any id, shows everything known of a sample, and what was dropped and why. Nothing is written, but for
+    --export.
 
     \b
     Examples:
       avs-data browse out/demo
       avs-data browse hf://datasets/NAME/DATASET --port 0
+      avs-data browse out/demo --export out/demo.samples --samples 100
     """
     from pipelines.browse.app import build_app
     from pipelines.browse.catalogue import Catalogue
+    from pipelines.browse.export import export
     from pipelines.pages.serving import serve
+    from shards import terminal
+    from shards.display import Display
     from shards.reader import Dataset
 
     catalogue = Catalogue(Dataset(dataset))
+    if folder is not None:
+        with Display(f"Export {dataset}", {"Writing samples": "samples"}) as display:
+            page = export(catalogue, folder, samples, display.show)
+        terminal.out(page)
+        return
     serve(
         lambda: build_app(catalogue),
         name="Samples",

@@ -5,6 +5,8 @@ import click
 from pipelines.commands import options
 from shards.command_line import Command
 
+STAGES = ("LVIS photos", "Open Images photos", "VGGSound clips", "COCO photos", "Other clips")
+
 
 @click.command(cls=Command, kept="the folders in {out} that are complete stay; the same command goes on")
 @options.OUT
@@ -36,7 +38,7 @@ def command(out: str, images: int, clips_per_category: int, seed: int, workers: 
     from shards import terminal
     from shards.display import Display
 
-    stages = {"LVIS photos": "photos", "Open Images photos": "photos", "VGGSound clips": "clips"}
+    stages = {name: name.split()[-1] for name in STAGES}
     with Display(f"Draw corpora into {out}", stages) as display:
         from pipelines.demo.corpora import write_demo_corpora
 

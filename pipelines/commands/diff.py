@@ -34,12 +34,16 @@ def command(a: str, b: str, form: str, as_json: bool) -> None:
     from shards import terminal
     from shards.display import Display
 
-    with Display(f"Compare {a} with {b}"):
+    stages = {"Read the tables": "", "Compare": "samples"}
+    with Display(f"Compare {a} with {b}", stages) as display:
+        display.show("Read the tables")
         from pipelines.publish import changelog
         from pipelines.publish.diff import diff
         from shards.reader import Dataset
 
-        found = diff(Dataset(a), Dataset(b))
+        found = diff(
+            Dataset(a), Dataset(b), progress=lambda done, total: display.show("Compare", done, total)
+        )
     if as_json:
         terminal.out_json(found.plain())
     elif form == "markdown":

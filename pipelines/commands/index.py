@@ -36,6 +36,7 @@ def command(corpora: str, out: str, as_json: bool) -> None:
     with Display(
         f"Read the corpora in {corpora} into {out}", {"Read the annotation files": "bytes"}
     ) as display:
+        display.show("Read the annotation files")
         from pipelines.build.index import index
 
         claims.claim(out, {"command": "index"})

@@ -9,6 +9,7 @@ from shards.command_line import NOTHING, Command
 
 if TYPE_CHECKING:
     from pipelines.planning.forecast import Forecast
+    from pipelines.planning.workload import Workload
 
 
 @click.command(cls=Command, kept=NOTHING)
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
     help="Folder or URL of corpora to count.  [default: the published corpora, from an object store]",
 )
 @options.WORKERS
+@click.option(
+    "--categories",
+    "by_category",
+    is_flag=True,
+    help="Also what each category has: photos, and clips by corpus.",
+)
 @options.JSON
-def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) -> None:
+def command(recipe_name: str, corpora: str | None, workers: int, by_category: bool, as_json: bool) -> None:
     """Say what `avs-data build` with the same RECIPE will take: samples, bytes, hours, and the step that limits.
 
     The last column says why a step takes as long as it does:
@@ -39,6 +46,7 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     Examples:
       avs-data plan avs_synthetic --workers 16
       avs-data plan avs_synthetic --corpora corpora
+      avs-data plan avs_wide --categories
     """
     from pipelines.build.categorize import label_map_of
     from pipelines.planning import forecast, workload
@@ -51,6 +59,7 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     label_map = label_map_of(loaded.labels, corpora or "", loaded.corpora)
     if corpora:
         with Display(f"Count the corpora in {corpora}", {"Read the annotation files": "bytes"}) as display:
+            display.show("Read the annotation files")
             work = workload.counted(
                 corpora,
                 label_map,
@@ -70,9 +79,11 @@ def command(recipe_name: str, corpora: str | None, workers: int, as_json: bool) 
     place = forecast.Place(workers) if local else forecast.Place.object_store(workers)
     made = forecast.forecast(work, loaded, forecast.load_rates(), place)
     if as_json:
-        terminal.out_json(made.plain())
+        terminal.out_json(made.plain() | {"categories": work.by_category()})
     else:
         _print(made, workers)
+        if by_category:
+            _print_categories(work)
         if loaded.about:
             terminal.out(f"{loaded.name}: {loaded.about}.")
 
@@ -98,3 +109,18 @@ def _print(made: "Forecast", workers: int) -> None:
         f"{terminal.size(made.dataset_bytes)}; {terminal.spoken(made.seconds)} with {workers} worker(s)."
     )
     terminal.out(f"{step.name} limits: {seconds / made.seconds:.0%} of the time, limited by {bound}.")
+
+
+def _print_categories(work: "Workload") -> None:
+    """Categories with few clips first: what a further corpus would bring most to."""
+    from shards import terminal
+    from shards.terminal import Table
+
+    sounds = sorted(work.clips_in)
+    table = Table("category", "photos", *sounds, "all clips", title="Photos, and clips by corpus")
+    table.columns[0].no_wrap = True
+    found = work.by_category().items()
+    for category, has in sorted(found, key=lambda one: (sum(one[1]["clips"].values()), one[0])):
+        clips = [has["clips"].get(name, 0) for name in sounds]
+        table.add_row(category, *(f"{count:,}" for count in (has["photos"], *clips, sum(clips))))
+    terminal.console().print(table)

@@ -68,6 +68,7 @@ class BuildProgress:
         os.close(handle)
         os.environ[progress_file.VARIABLE] = self._file
         self.display.__enter__()
+        self.display.show(_READ)
         return self
 
     def __exit__(

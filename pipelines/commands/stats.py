@@ -1,5 +1,7 @@
 """`avs-data stats`: a dataset at a glance."""
 
+import shlex
+
 import click
 
 from pipelines.commands import options
@@ -35,10 +37,13 @@ def command(dataset: str, out: str | None, samples: int) -> None:
     from shards import terminal
     from shards.display import Display
 
-    stages = {"Reading tables": "", "Drawing plots": "plots", "Reading samples": "samples"}
+    counted = {"Draw the plots": "plots", "Read the samples": "samples"}
+    stages = {"Read the tables": "", **counted, "Write the page": ""}
     with Display(f"Draw {dataset}", stages) as display:
+        display.show("Read the tables")
         from pipelines.judge.quality import beside
         from pipelines.stats import write_stats
 
         page = write_stats(dataset, out, samples, display.show, beside(dataset))
     terminal.out(page)
+    terminal.say(f"To look at its samples: avs-data browse {shlex.quote(dataset)}")

@@ -39,11 +39,13 @@ def command(
 
     if not images and not videos:
         raise click.UsageError("name at least one --image or --video")
-    with Display(f"Write {dataset} without {', '.join([*images, *videos])} into {out}"):
+    stages = {"Read the records": "samples", "Write shards": "shards"}
+    title = f"Write {dataset} without {', '.join([*images, *videos])} into {out}"
+    with Display(title, stages) as display:
         from pipelines.publish.takedown import takedown
         from shards.reader import Dataset
 
-        made = takedown(Dataset(dataset), out, images, videos, reason)
+        made = takedown(Dataset(dataset), out, images, videos, reason, display.show)
     if as_json:
         terminal.out_json({"out": out, **asdict(made)})
         return

@@ -71,7 +71,7 @@ coco/{train,val}2017/                            photos; also read in coco/image
     vocabulary=Vocabulary(_of_files, _vocabulary),
     fetching=Fetching(
         {"coco": "http://images.cocodataset.org"},
-        partial(coco_json.needs, folder="coco"),
+        partial(coco_json.needs, folder="coco", also="lvis/images"),
         item_bytes=160_000,  # 123,287 photos in 19 GB
     ),
     id_space="coco",

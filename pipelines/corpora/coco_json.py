@@ -181,8 +181,8 @@ def split_of(path: str) -> str | None:
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)
 
 
-def needs(row: Row, addresses: Mapping[str, str], folder: str) -> Iterator[Need]:
-    """The photo of a row, to be put below `folder`."""
+def needs(row: Row, addresses: Mapping[str, str], folder: str, also: str = "") -> Iterator[Need]:
+    """The photo of a row, to be put below `folder` if it is not wanted below `also`."""
     place = "/".join(_place(row["image_url"], row["annotation_split"]))
     yield Need(
         row["image_id"],
@@ -191,6 +191,7 @@ def needs(row: Row, addresses: Mapping[str, str], folder: str) -> Iterator[Need]
         f"{folder}/{place}",
         row["image_path"],
         (row["photo_keys"] or [row["image_id"]])[0],
+        also_at=f"{also}/{place}" if also else "",
     )
 
 

@@ -35,6 +35,7 @@ class Need:
     there: str | None
     photo_key: str = ""  # of a photo: a name of the photograph that other corpora know, too
     start_s: float = 0.0  # of a clip: seconds into the video
+    also_at: str = ""  # a path of another corpus at which this one reads the file, too
 
 
 def own_name(stem: str) -> Iterator[tuple[int, str]]:

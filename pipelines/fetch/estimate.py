@@ -28,7 +28,9 @@ _MASK_BYTES = 3_400
 _CLIP_BYTES = 180_000
 _ARCHIVES = 16  # of a split's masks, by the first digit of the photo's id
 _ENTRY_BYTES = 110  # of a zip's directory, a member
-_DISK_RATE = 100e6  # bytes a second of an archive on this machine (docs/performance.md)
+_DISK_RATE = (
+    40e6  # bytes a second of an archive on this machine, all of whose clips are decoded (docs/performance.md)
+)
 
 
 @dataclass(frozen=True)

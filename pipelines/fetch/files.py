@@ -21,7 +21,7 @@ from shards import storage
 from shards.errors import StorageError
 
 BLOCK = 8 << 20  # bytes of one request, where a file is read from start to end
-_TRIES = 8  # of one request; the file's own attempts are counted by the ledger
+_TRIES = 8  # of one request within a file; attempts at the file are counted by the ledger
 _PATIENCE_S = 60.0  # a server that asks for more is left to the next attempt
 Result = TypeVar("Result")
 
@@ -49,30 +49,33 @@ class NoRanges(Failure):
         self.size, self.stamp = size, stamp  # 0 where it does not tell
 
 
-def open_file(url: str, client: Client) -> File:
+def open_file(url: str, client: Client, tries: int = 3) -> File:
     """The file at a local path, http(s) or a store of fsspec.
+
+    Args:
+        tries: to reach it, at most.
 
     Raises:
         NoRanges
         Failure: there is none, or it cannot be reached.
     """
     if url.startswith(("http://", "https://")):
-        size, stamp, by_range = repeated(url, lambda: client.describe(url))
+        size, stamp, by_range = repeated(url, lambda: client.describe(url), tries)
         if not by_range:
             raise NoRanges(url, size, stamp)
         return _Web(url, size, stamp, client)
-    return _Local(url) if storage.is_local(url) else repeated(url, lambda: _Stored(url))
+    return _Local(url) if storage.is_local(url) else repeated(url, lambda: _Stored(url), tries)
 
 
-def repeated(name: str, step: Callable[[], Result]) -> Result:
-    """What `step` gives, at the latest at its eighth try; only what may pass by itself is tried again."""
-    for attempt in range(1, _TRIES + 1):
+def repeated(name: str, step: Callable[[], Result], tries: int = _TRIES) -> Result:
+    """What `step` gives, at the latest at its last try; only what may pass by itself is tried again."""
+    for attempt in range(1, tries + 1):
         try:
             return step()
         except Failure as failure:
             wait = wait_s(failure.cause, attempt, name, failure.retry_after_s)
             passes = failure.cause in RULES and RULES[failure.cause].tries is None and not failure.final
-            if attempt == _TRIES or not passes or wait > _PATIENCE_S:
+            if attempt == tries or not passes or wait > _PATIENCE_S:
                 raise
             time.sleep(wait)
     raise AssertionError("a loop that returns or raises")

@@ -116,20 +116,22 @@ class Reading:
 
     Args:
         part: a local name for an archive that has to be there whole: a zip whose server gives no ranges.
+        at_once: to reach it is tried once only.
     """
 
-    def __init__(self, place: Place, client: Client, part: str) -> None:
+    def __init__(self, place: Place, client: Client, part: str, at_once: bool = False) -> None:
         self.place, self._client, self._part = place, client, part
         self._files: list[Counted] = []
         self.size, self.stamp, self._poured = 0, "", 0
         if not place.folder:
             try:
-                self.size, self.stamp = (file := self._open(place.url)).size, file.stamp
+                self.size, self.stamp = (file := self._open(place.url, at_once)).size, file.stamp
             except NoRanges as whole:
                 self.size, self.stamp = whole.size, whole.stamp
 
-    def _open(self, url: str) -> Counted:
-        self._files.append(Counted(open_file(url, self._client)))
+    def _open(self, url: str, at_once: bool = False) -> Counted:
+        file = open_file(url, self._client, 1) if at_once else open_file(url, self._client)
+        self._files.append(Counted(file))
         return self._files[-1]
 
     def members(self, wanted: Wanted, told: Callable[[int, int], None]) -> Iterator[Member]:

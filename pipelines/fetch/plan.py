@@ -101,8 +101,15 @@ class _Maker:
         return len(self._own)
 
     def items(self) -> Iterator[Item]:
+        """Each file once: what another corpus needs at a place where this one reads it, too, is that one's."""
+        at = {need.path: name for name, need in self._found.items()}
+        categories = {name: set(found) for name, found in self._categories.items()}
         for name, need in self._found.items():
-            yield _item(need, self._categories[name])
+            if need.also_at in at:
+                categories[at[need.also_at]] |= self._categories[name]
+        for name, need in self._found.items():
+            if need.also_at not in at:
+                yield _item(need, categories[name])
 
     def add(self, row: Mapping[str, Any], excluded: Container[str] = ()) -> None:
         """What a row of MASKS or CLIPS with a category needs; `excluded`: clips and videos to leave out."""

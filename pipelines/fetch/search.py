@@ -63,9 +63,9 @@ class Search:
         for name, place in self._places.items():
             item = Item(name, Kind.ARCHIVE, place.url, f"{FOLDER}/parts")
             try:
-                reading = self._opened(item)
+                reading = Reading(place, self._client, "", at_once=True)
             except Failure:
-                found.append(item)  # reading it will say so again, and be written down
+                found.append(item)  # what reading it meets is written down
                 continue
             if place.folder or not self._catalogue.lacks(name, reading.stamp, self._wanted):
                 tally.download(item)(0, reading.size)
@@ -73,16 +73,13 @@ class Search:
         self._due = {item.name for item in found}
         return found
 
-    def _opened(self, item: Item) -> Reading:
-        return Reading(self._places[item.name], self._client, part_path(self._parts, item))
-
     def run(self, job: Job, workers: Workers) -> Done:
         """Read one place from start to end. Raises Failure."""
         if not len(self._wanted):
             self._due.discard(job.item.name)
             return Done(0, "", "not read: all is there")
         taken, kept = Taken(), list[Item]()
-        reading = self._opened(job.item)
+        reading = Reading(self._places[job.item.name], self._client, part_path(self._parts, job.item))
         download = workers.tally.download(job.item)
 
         def told(done: int, total: int) -> None:

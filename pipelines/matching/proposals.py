@@ -5,12 +5,15 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
 
-from pipelines.matching.matcher import Matcher
 from pipelines.matching.vocabularies import AudioLabel
 from shards import storage
 from shards.errors import AvsError
 from shards.text import read_text
+
+if TYPE_CHECKING:
+    from pipelines.matching.matcher import Matcher
 
 DECISIONS = ("accept", "review", "reject")
 SOURCE_RULE = re.compile(r"[a-z][a-z0-9_]*")
@@ -51,7 +54,7 @@ class Proposal:
 COLUMNS = tuple(field.name for field in fields(Proposal))
 
 
-def rows(matcher: Matcher, audio: Iterable[AudioLabel]) -> Iterator[Proposal]:
+def rows(matcher: "Matcher", audio: Iterable[AudioLabel]) -> Iterator[Proposal]:
     """Proposals for all labels: in the order of audio sources as they come, then by label, best first within one."""
     by_source: dict[str, dict[str, AudioLabel]] = {}
     for label in audio:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.corpora import registry
 from pipelines.judge.quality import Quality, interval, sentences
 from pipelines.judge.results import PUBLISHED
 from pipelines.publish.attribution import annotation_licence, licence_url
@@ -16,9 +17,12 @@ from pipelines.publish.edition import Profile
 from pipelines.recipes import recipe
 from shards import format
 from shards.manifest import Manifest
+from shards.terminal import size
 
 _MARKUP = re.compile(r"[<>&\\`*\[\]|\n\r\t]")
+LICENCES = "LICENSE.md"  # the name that the Hub links to
 REFERENCES = Path(__file__).with_name("references.toml")
+_LONG = 30  # categories: a longer table is folded
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -117,7 +121,7 @@ def _front_matter(facts: Facts) -> str:
         f"pretty_name: {json.dumps(facts.manifest.name)}",
         "license: other",
         "license_name: per-sample",
-        "license_link: attribution.parquet",
+        f"license_link: {LICENCES}",
         "task_categories: [image-segmentation, audio-classification]",
         f"size_categories: [{json.dumps(size)}]",
         "tags: [audio-visual, segmentation, webdataset, croissant]",
@@ -162,7 +166,7 @@ def _head(facts: Facts) -> str:
     beside = "`CHANGELOG.md` tells what changed, `croissant.json` describes all files, `statistics.html` pictures them"
     if facts.has_availability:
         beside += ", `availability.parquet` says which sources were alive when"
-    return f"{text}\n{beside}. The shards and tables take {facts.bytes:,} bytes.\n"
+    return f"{text}\n{beside}. The shards and tables take {size(facts.bytes)}.\n"
 
 
 def _loading(facts: Facts) -> str:
@@ -179,9 +183,9 @@ def _loading(facts: Facts) -> str:
     shards = [entry for entry in facts.manifest.shards if entry.split == split]
     last = int(shards[-1].path.rsplit("-", 1)[1].removesuffix(".tar"))
     names = f"{split}/{split}-{{000000..{last:06d}}}.tar" if len(shards) == last + 1 else f"{split}/*.tar"
-    hub, url, first = facts.hub, facts.place, ""
+    hub, url, first, here = facts.hub, facts.place, "", "With"
     if url == ".":
-        first = "\nIn the folder of this file:\n"
+        here = "In the folder of this file, with"
     elif not hub:  # `datasets` cannot stream from s3fs, so both loaders read a copy
         plain = re.sub(r"[^\w.-]+", "-", facts.manifest.name)  # people paste it into a shell, and into Python
         folder = f"{plain.lstrip('-')}-{facts.version}"
@@ -190,15 +194,17 @@ def _loading(facts: Facts) -> str:
         url = folder
     base = f"https://huggingface.co/datasets/{hub}/resolve/{facts.version}" if hub else url
     if hub:
-        where = f'path="{hub}", revision="{facts.version}", split="{_hub_split(split)}"'
+        where = f'"path": "{hub}",\n    "revision": "{facts.version}",\n    "split": "{_hub_split(split)}"'
     else:
-        where = f'path="webdataset", data_files={{"{split}": "{url}/{split}/*.tar"}}, split="{split}"'
-    clips = f"{len(facts.manifest.pool_shards):,} shard(s)"
+        files = f'{{"{split}": "{url}/{split}/*.tar"}}'
+        where = f'"path": "webdataset",\n    "data_files": {files},\n    "split": "{split}"'
+    pool = len(facts.manifest.pool_shards)
+    clips = f"{pool:,} shard{'s' * (pool != 1)}"
     return f"""## Load it
 
 {_members(facts)}
 {first}
-With `pip install webdataset`{" (and curl)" if hub else ""}:
+{here} `pip install webdataset`{" (and curl)" if hub else ""}:
 
 ```python
 import webdataset
@@ -212,10 +218,13 @@ With `pip install datasets pillow`; `features` leaves sounds as FLAC bytes, with
 ```python
 from datasets import Features, Value, load_dataset
 
-where = dict({where}, streaming=True)
+where = {{
+    {where},
+    "streaming": True,
+}}
 features = Features({{**load_dataset(**where).features, "flac": Value("binary")}})
-samples = load_dataset(**where, features=features)
-sample = next(iter(samples))  # sample["jpg"] is a picture, sample["flac"] the bytes of a FLAC file
+sample = next(iter(load_dataset(**where, features=features)))
+# sample["jpg"] is a picture, sample["flac"] the bytes of a FLAC file
 ```
 
 With this project's reader (`pip install .` from its checkout), which also reads single members by offset:
@@ -275,13 +284,22 @@ def _composition(facts: Facts) -> str:
         kinds = ", ".join(f"{name} {number:,}" for name, number in facts.kinds.items())
         table.insert(0, f"Kinds: {kinds}. A sample counts for each category that is seen and heard in it.\n")
     told = [
-        f"{what} come from: {', '.join(f'{name} ({number:,})' for name, number in corpora.items())}."
+        f"{what} come from: {', '.join(f'{_title(name)} ({number:,})' for name, number in corpora.items())}."
         for what, corpora in (("Photos and masks", facts.image_corpora), ("Sounds", facts.audio_corpora))
     ]
     if facts.mask_sources:
         drawn = ", ".join(f"{name or 'no mask'} ({number:,})" for name, number in facts.mask_sources.items())
         told.append(f"Masks were drawn by: {drawn}; nobody has judged those of the model, sam.")
-    return f"## What is in it\n\n{' '.join(told)}\n\n" + "\n".join(table) + "\n"
+    text = "\n".join(table) + "\n"
+    if len(facts.categories) > _LONG:
+        text = f"<details><summary>Samples of each category</summary>\n\n{text}\n</details>\n"
+    return f"## What is in it\n\n{' '.join(told)}\n\n{text}"
+
+
+def _title(corpus: str) -> str:
+    """What people call a corpus; one that is only imported, or no longer known, by its name."""
+    known = registry.corpora().get(corpus)
+    return cell(known.title if known else corpus)
 
 
 def _quality(facts: Facts) -> str:
@@ -323,6 +341,11 @@ def _making(facts: Facts) -> str:
     )
 
 
+def licences(facts: Facts) -> str:
+    """LICENSE.md, to which the Hub links beside the title."""
+    return "#" + _licences(facts).removeprefix("##")
+
+
 def _licences(facts: Facts) -> str:
     def rows(counts: dict[str, int]) -> str:
         found = []
@@ -336,7 +359,7 @@ def _licences(facts: Facts) -> str:
         text = f"Only samples whose photo and sound are under: {', '.join(facts.profile.licences)}.\n\n"
     masks = sorted({licence for name in facts.image_corpora if (licence := annotation_licence(name))})
     drawn = ", ".join(f"[{name}]({licence_url(name)})" for name in masks)
-    of = ", ".join(name for name in facts.image_corpora if annotation_licence(name))
+    of = ", ".join(_title(name) for name in facts.image_corpora if annotation_licence(name))
     lines = [
         f"| {what} | {facts.known[column]:,} of {of_all:,} |"
         for what, column, of_all in (
@@ -351,7 +374,7 @@ def _licences(facts: Facts) -> str:
         f"## Licences\n\n{text}Rights are per sample, in `attribution.parquet`. A licence is what the corpus says; "
         "*unknown* is not free: the corpus says nothing.\n\n"
         f"| photos | samples |\n|---|---:|\n{rows(facts.image_licences)}\n\n"
-        f"| sounds | heard |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
+        f"| sounds | clips heard |\n|---|---:|\n{rows(facts.audio_licences)}\n\n"
         + (f"The masks of {of} are under {drawn}.\n\n" if masks else "")
         + "| `attribution.parquet` knows | of samples |\n|---|---:|\n"
         + "\n".join(lines)

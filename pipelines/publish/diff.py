@@ -1,7 +1,7 @@
 """What changed between two datasets, by record: each change of each sample, with its cause."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -111,8 +111,18 @@ class _Side:
                 self.by_mask[mask_id].append(row)
 
 
-def diff(a: Dataset, b: Dataset, name_a: str = "", name_b: str = "") -> Diff:
-    """Compare two datasets; rows only, no media is read but the records of samples that are otherwise alike."""
+def diff(
+    a: Dataset,
+    b: Dataset,
+    name_a: str = "",
+    name_b: str = "",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Diff:
+    """Compare two datasets; rows only, no media is read but the records of samples that are otherwise alike.
+
+    Args:
+        progress: told how many samples of `a` are compared, of how many.
+    """
     old, new = _Side(a), _Side(b)
     changes: list[Change] = []
     unchanged = 0
@@ -129,7 +139,8 @@ def diff(a: Dataset, b: Dataset, name_a: str = "", name_b: str = "") -> Diff:
             changes.append(
                 Change("relabelled", *_who(row), cause, detail, before["category"], row["category"])
             )
-    for key, before in old.rows.items():
+    for number, (key, before) in enumerate(old.rows.items()):
+        progress(number, len(old.rows))
         if key not in new.rows:
             if key not in relabelled:
                 cause, detail = _why_removed(before, new, a, b)

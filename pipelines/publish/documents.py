@@ -100,6 +100,7 @@ def documents(
     section = changelog.entry(version, changed, facts.samples, len(facts.categories))
     found[CHANGELOG] = changelog.prepend(section, old).encode()
     found["README.md"] = card.card(facts).encode()
+    found[card.LICENCES] = card.licences(facts).encode()
     found["CITATION.cff"] = card.citation(facts).encode()
     made = [File.of(path, content) for path, content in sorted(found.items())]
     described = croissant.croissant(facts, [*files, *made])

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pipelines.build.split import read_held_out
 from pipelines.judge import quality, results
 from pipelines.publish import documents, hub, profiles, takedown, upload
-from pipelines.publish.claim import FOLDER, Claim
 from pipelines.publish.diff import Diff
 from pipelines.publish.edition import File, Profile, Publication, PublishError
+from pipelines.publish.lock import FOLDER, Lock
 from pipelines.publish.target import LATEST, Target
 from pipelines.publish.version import Version
 from shards import format, storage
@@ -123,7 +123,7 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
 def _upload(
     target: Target, publication: Publication, previous: Publication | None, progress: upload.Progress
 ) -> upload.Sent:
-    with Claim(target, publication.version, progress) as claim:
+    with Lock(target, publication.version, progress) as lock:
         versions = target.versions()
         if versions and str(versions[-1]) != publication.previous:
             raise PublishError(
@@ -131,7 +131,7 @@ def _upload(
                 f"{publication.version} still fits"
             )
         sent = upload.upload(target, publication, previous, progress)
-        claim.check()
+        lock.check()
         upload.seal(target, publication)
         _point(target, Version.parse(publication.version))
     return sent
@@ -145,9 +145,9 @@ def _point(target: Target, version: Version) -> None:
 
 
 def _end(target: Target, newest: Version, progress: upload.Progress) -> None:
-    """Finish what a publisher left that was killed after its seal: the pointer, and its claim."""
+    """Finish what a publisher left that was killed after its seal: the pointer, and its lock."""
     if target.latest() != str(newest) or target.sizes(FOLDER):
-        with Claim(target, str(newest), progress):
+        with Lock(target, str(newest), progress):
             _point(target, newest)
 
 

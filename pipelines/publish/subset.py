@@ -7,7 +7,7 @@ rejections.parquet with its reason.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,8 +50,13 @@ class Made:
     rewritten: tuple[str, ...]  # shards
 
 
-def write(dataset: Dataset, out: str, cut: Cut) -> Made:
+def write(
+    dataset: Dataset, out: str, cut: Cut, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Made:
     """Write `dataset` less `cut` to the new folder `out`; the manifest comes last.
+
+    Args:
+        progress: told how many shards are done, of how many.
 
     Raises:
         NoSamples: nothing would be left. ClaimError: `out` holds something else. DatasetError: `dataset` is damaged.
@@ -80,6 +85,7 @@ def write(dataset: Dataset, out: str, cut: Cut) -> Made:
     for table, item, dropped in ((pool, "clip_id", silenced), (samples, "sample_id", lost)):
         gone = {row["item"] for row in dropped}
         for path, rows in by_shard(table):
+            progress(len(made), len(entries))
             stay = [row for row in rows if row[item] not in gone]
             if stay == rows and not any(row["key"] in again for row in rows):
                 storage.link(storage.join(dataset.url, path), storage.join(out, path))

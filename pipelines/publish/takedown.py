@@ -4,7 +4,8 @@
 version that brings it back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from pipelines.publish import records, subset
 from shards import format
@@ -15,13 +16,19 @@ from shards.takedowns import TAKEDOWNS, Takedown, dump, load
 
 
 def takedown(
-    dataset: Dataset, out: str, images: Iterable[str], videos: Iterable[str], reason: str
+    dataset: Dataset,
+    out: str,
+    images: Iterable[str],
+    videos: Iterable[str],
+    reason: str,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> subset.Made:
     """Write `dataset` to `out` without these photos (under any of their names) and videos.
 
     Args:
         images: image ids (`lvis:73`) or names of a photograph (`flickr:4711`). videos: YouTube ids.
         reason: recorded with every item, and published.
+        progress: told the stage, how many samples or shards are done, of how many.
 
     Raises:
         DatasetError: an id that the dataset does not have, or nothing would be left.
@@ -30,10 +37,10 @@ def takedown(
     if not reason.strip():
         raise DatasetError("a takedown needs its --reason: it is published in the changelog")
     pool = dataset.table(format.POOL_TABLE, ["clip_id", "video_id"]).to_pylist()
-    found = [
-        (row["key"], {record["image"]["id"], *record["image"]["photo_keys"]})
-        for row, record in records.records(dataset, dataset.table())
-    ]
+    table, found = dataset.table(), []
+    for row, record in records.records(dataset, table):
+        found.append((row["key"], {record["image"]["id"], *record["image"]["photo_keys"]}))
+        progress("Read the records", len(found), len(table))
     unknown = sorted(asked - set().union(*(names for _, names in found))) + sorted(
         videos - {row["video_id"] for row in pool}
     )
@@ -54,7 +61,12 @@ def takedown(
         requests.append(Takedown("image", tuple(sorted(names)), reason))
     clips = {row["clip_id"]: f"{row['video_id']}: {reason}" for row in pool if row["video_id"] in videos}
     beside = {TAKEDOWNS: dump((*load(dataset.url), *requests))}
-    return subset.write(dataset, out, subset.Cut("takedown", Reason.TAKEN_DOWN, samples, clips, beside))
+    return subset.write(
+        dataset,
+        out,
+        subset.Cut("takedown", Reason.TAKEN_DOWN, samples, clips, beside),
+        partial(progress, "Write shards"),
+    )
 
 
 def returned(dataset: Dataset, takedowns: Iterable[Takedown]) -> list[str]:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.media import images, overlays
 from shards import pictures
-from shards.hashing import hash64
+from shards.hashing import spread
 from shards.manifest import DatasetError
 from shards.reader import Dataset
 from shards.tables import column
@@ -39,20 +39,6 @@ class Card:
     caption: tuple[tuple[str, tuple[int, int, int] | None], ...] = ()
 
 
-def pick(keys: list[str], categories: list[str], number: int) -> list[int]:
-    """Positions of `number` samples: one of each category in turn, each category's samples in an order by hash."""
-    turns: dict[str, list[int]] = {}
-    for place in sorted(range(len(keys)), key=lambda place: hash64("contact sheet", keys[place])):
-        turns.setdefault(categories[place], []).append(place)
-    names = sorted(turns, key=lambda name: hash64("contact sheet", name))
-    ranked = sorted(
-        (turn, order, place)
-        for order, name in enumerate(names)
-        for turn, place in enumerate(turns[name][:number])
-    )
-    return [place for _, _, place in ranked[:number]]
-
-
 def cards(dataset: Dataset, number: int) -> Iterator[Card]:
     """The samples of the contact sheet, read one at a time by range.
 
@@ -66,7 +52,7 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
     shown = table["category"].to_pylist()
     if scenes:  # negatives take turns by their kind
         shown = [name or kind for name, kind in zip(shown, table["kind"].to_pylist(), strict=True)]
-    picked = pick(table["key"].to_pylist(), shown, number)
+    picked = spread(table["key"].to_pylist(), shown, number)
     for row in table.take(pa.array(picked, pa.int64())).to_pylist():
         photo, record = (dataset.read_member(row, name) for name in ("jpg", "json"))
         masks = {name: dataset.read_member(row, name) for name in members if name.endswith(".png")}

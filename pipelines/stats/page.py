@@ -43,7 +43,8 @@ def render(
         _section("Funnel", "What each stage took in, kept and rejected, and why.", _funnel(summary.funnel)),
         _section(
             "Contact sheet",
-            "Picked by hash, spread over the classes. The lit part is the mask.",
+            "Picked by hash, spread over the classes. The lit part is the mask. "
+            f"<code>avs-data browse DATASET</code> shows all {summary.samples:,} samples, and what was dropped.",
             _cards(shown),
         ),
         _section("Built from", "", _facts(summary, manifest_sha256)),

@@ -1,7 +1,6 @@
 """Write the page, the plots and the contact sheet of a dataset into a folder of their own."""
 
 import io
-import os
 from collections.abc import Callable
 
 from pipelines.judge.quality import Quality
@@ -18,7 +17,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, how much is do
 
 
 class StatsError(AvsError):
-    """The folder for the statistics will not do."""
+    """There is nothing to draw."""
 
 
 def default_out(dataset: str) -> str:
@@ -46,27 +45,26 @@ def write_stats(
 
     Raises:
         DatasetError: no finished dataset, or a sample of the sheet does not decode.
-        StatsError: `out` is the dataset or inside it, or there is no sample. ClaimError: `out` holds something else.
+        StatsError: there is no sample. ClaimError: `out` is the dataset or inside it, or holds something else.
     """
     out = out or default_out(dataset)
-    _apart(dataset, out)
+    claims.apart(dataset, out)
     tell = progress or (lambda *_: None)
     data = Dataset(dataset)
     if not sum(counts["samples"] for counts in data.manifest.counts.values()):
         raise StatsError(f"{dataset} has no sample: there is nothing to draw")
     claims.claim(out, {"command": "stats"})
-    tell("Reading tables", 0, 1)
     summary = summarise(data)
-    tell("Reading tables", 1, 1)
     drawn = {}
     for done, plot in enumerate(_PLOTS, start=1):
         drawn[plot.__name__] = (plot(summary, plots.LIGHT), plot(summary, plots.DARK))
-        tell("Drawing plots", done, len(_PLOTS))
+        tell("Draw the plots", done, len(_PLOTS))
     shown = []
     wanted = min(samples, summary.samples)
     for card in contact.cards(data, samples):
         shown.append(card)
-        tell("Reading samples", len(shown), wanted)
+        tell("Read the samples", len(shown), wanted)
+    tell("Write the page", 0, 0)
     digest = storage.sha256(storage.join(data.url, format.MANIFEST))
     sheet = io.BytesIO()
     contact.sheet(shown).save(sheet, "PNG", optimize=True)
@@ -76,14 +74,3 @@ def write_stats(
     html = page.render(summary, digest, drawn, shown, quality)
     storage.write_atomic(storage.join(out, PAGE), html.encode("utf-8", "replace"))
     return storage.join(out, PAGE)
-
-
-def _apart(dataset: str, out: str) -> None:
-    inner, outer = (
-        os.path.realpath(storage.local_path(url)) if storage.is_local(url) else url.rstrip("/")
-        for url in (out, dataset)
-    )
-    if (inner + "/").startswith(outer + "/"):
-        raise StatsError(
-            f"--out {out} is inside the dataset {dataset}, whose files are hashed: name a folder beside it"
-        )

@@ -12,6 +12,7 @@
   async function why(address) {
     try {
       const response = await fetch(address);
+      if (response.status === 503) return ""; // busy: not broken
       return response.ok ? "the browser cannot show what lies there" : (await response.json()).error;
     } catch {
       return "the file cannot be read";
@@ -49,7 +50,7 @@
       await audio.play();
     } catch (error) {
       if (error.name === "AbortError") return; // another sound was asked for
-      const told = await why(wanted.dataset.src);
+      const told = (await why(wanted.dataset.src)) || "the server is busy";
       fault(wanted.closest(".card, section, li"), told);
       say(`No sound: ${told}`);
     }
@@ -66,9 +67,9 @@
   }
 
   async function broken(image) {
-    const place = image.closest(".card, section, li");
-    place?.classList.add("broken");
-    fault(place, await why(image.src));
+    const told = await why(image.src);
+    if (told) fault(image.closest(".card, section, li"), told);
+    else setTimeout(() => (image.src = image.src), 3000);
   }
   document.addEventListener("error", (event) => event.target.tagName === "IMG" && broken(event.target), true);
   for (const image of document.images) if (image.complete && image.src && !image.naturalWidth) broken(image);
@@ -83,7 +84,7 @@
 
   // Moving through the grid ---------------------------------------------------------------------------------------
 
-  const shots = () => [...(grid?.querySelectorAll(".shot") || [])];
+  const shots = () => [...(grid?.querySelectorAll(".card:not([hidden]) .shot") || [])];
 
   function columns(all) {
     const top = all[0].offsetParent ? all[0].getBoundingClientRect().top : 0;
@@ -144,9 +145,17 @@
     const text = new URLSearchParams(pairs.filter(([, value]) => value !== "")).toString();
     return text ? `${address}${address.includes("?") ? "&" : "?"}${text}` : address;
   };
+  // Of an export: every word must occur in what is shown of a sample.
+  document.getElementById("narrow")?.addEventListener("input", (event) => {
+    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const cards = [...grid.querySelectorAll(".card")];
+    for (const card of cards) card.hidden = !words.every((word) => card.textContent.toLowerCase().includes(word));
+    say(`${cards.filter((card) => !card.hidden).length} samples`);
+  });
   document.addEventListener("submit", (event) => {
     event.preventDefault();
     const form = event.target;
+    if (form.dataset.narrow) return shots()[0]?.focus();
     const pairs = [...new FormData(form)].map(([name, value]) => [name, value.trim()]);
     location.assign(joined(form.dataset.find ?? form.dataset.span, pairs));
   });

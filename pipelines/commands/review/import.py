@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -108,6 +108,8 @@ def command(
         truth = gold.read(gold_csv) if gold_csv else None
         path = _map_path(queue_path, map_name)
         label_map = label_maps.load(path)
+        audio = _of_proposals("audio", audio, {row.audio_source for row in rows})
+        visual = _of_proposals("visual", visual, {row.source for row in rows})
         display.show(_STAGES[1])
         corpus_labels.check(_named(proposals_csv, rows, corpora, index_dir), label_map)
         with Queue(queue_path, create=True) as queue:
@@ -140,6 +142,18 @@ def command(
             f"{report.left_out:,} more are left out: they add nothing, because the sound has no clip or the label no "
             "photo with a mask in the index. --ask-all asks them last."
         )
+
+
+def _of_proposals(
+    option: Literal["audio", "visual"], given: "tuple[Source, ...]", named: set[str]
+) -> "tuple[Source, ...]":
+    """The vocabularies that are given; where none is, those that the proposals are of."""
+    from pipelines.matching import sources
+
+    if click.get_current_context().get_parameter_source(option) is not click.core.ParameterSource.DEFAULT:
+        return given
+    known = sources.known("sounds" if option == "audio" else "images")
+    return tuple(sources.Source(name) for name in known if name in named) or given
 
 
 def _map_path(queue_path: str, map_name: str | None) -> Path:

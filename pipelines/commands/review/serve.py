@@ -13,6 +13,11 @@ from shards.command_line import Command
 @click.option(
     "--corpora", metavar="DIR", help="Folder or URL of corpora.  [default: the one given at import]"
 )
+@click.option(
+    "--dataset",
+    metavar="DATASET",
+    help="Folder or URL of a dataset, to look at its samples beside the links.",
+)
 @options.HOST
 @options.PORT
 @options.ALLOW_HOST
@@ -26,6 +31,7 @@ def command(
     queue_path: str,
     map_name: str | None,
     corpora: str | None,
+    dataset: str | None,
     host: str,
     port: int,
     allow_host: tuple[str, ...],
@@ -43,4 +49,4 @@ def command(
     with Queue(queue_path) as queue:
         corpora = corpora or queue.meta("corpora")
         path = map_path(queue, map_name)
-    serve(queue_path, path, corpora, host, port, allow_host, not no_token)
+    serve(queue_path, path, corpora, host, port, allow_host, not no_token, dataset)

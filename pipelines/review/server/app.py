@@ -16,6 +16,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from label_maps import RELATIONS, LabelMapError
+from pipelines.browse.app import Browser
+from pipelines.browse.catalogue import Catalogue
 from pipelines.corpora import registry
 from pipelines.pages import bodies, templates
 from pipelines.pages.errors import Busy, PageError, Unreadable
@@ -34,6 +36,7 @@ from shards import storage
 _HERE = Path(__file__).parent
 QUESTION_LETTERS = 200  # of what is searched for
 REVIEWER_COOKIE = "avs_reviewer"
+SAMPLES = "/samples"  # where a dataset is looked at
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class Settings:
         queue_path: the queue's SQLite file.
         map_path: CSV of the label map.
         corpora: folder or URL of photos and clips; '' for none.
+        samples: of a dataset, to be looked at beside the links; None: of none.
     """
 
     queue_path: str
     map_path: Path
     corpora: str
+    samples: Catalogue | None = None
 
 
 class Page:
@@ -63,7 +68,9 @@ class Page:
         self._media_threads = anyio.CapacityLimiter(8)
         self.snapshots = Snapshots(settings.map_path)
         self.templates = templates.environment(_HERE / "templates")
-        self.templates.globals.update(source_name=registry.title, relations=RELATIONS)
+        self.templates.globals.update(
+            source_name=registry.title, relations=RELATIONS, samples=SAMPLES if settings.samples else ""
+        )
 
     def routes(self) -> list[Route | Mount]:
         register_url_convertor("row", bodies.RowConvertor())
@@ -284,7 +291,10 @@ class Page:
 
 def build_app(settings: Settings, renderers: Renderers[Job, Tile] | None = None) -> ASGIApp:
     """The page, to be guarded by `pipelines.pages.security`."""
-    return Starlette(routes=Page(settings, renderers or Renderers(tile)).routes())
+    routes = Page(settings, renderers or Renderers(tile)).routes()
+    if settings.samples is not None:
+        routes += Browser(settings.samples, SAMPLES, home="/").routes()
+    return Starlette(routes=routes)
 
 
 def _reviewer(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""One publisher at a time: whoever stops, however clocks stand, whatever a claim file holds; on a disk and on S3."""
+"""One publisher at a time: whoever stops, however clocks stand, whatever a lock file holds; on a disk and on S3."""
 
 import json
 import subprocess
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import s3_server
 
-from pipelines.publish import claim, edition, upload
-from pipelines.publish.claim import Claim
+from pipelines.publish import edition, lock, upload
 from pipelines.publish.edition import PublishError
+from pipelines.publish.lock import Lock
 from pipelines.publish.release import Options, Report, publish
 from pipelines.publish.target import Target
 from pipelines.publish.version import Version
@@ -24,7 +24,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     if request.param == "disk":
         return Target(str(tmp_path / "to"))
     request.getfixturevalue("s3")
-    return Target(f"s3://{s3_server.BUCKET}/claims")
+    return Target(f"s3://{s3_server.BUCKET}/locks")
 
 
 def held(whose: Owner | str, token: str = "t") -> bytes:
@@ -32,13 +32,13 @@ def held(whose: Owner | str, token: str = "t") -> bytes:
 
 
 def file(number: int) -> str:
-    return f"{claim.FOLDER}/claim-{number:06d}.json"
+    return f"{lock.FOLDER}/lock-{number:06d}.json"
 
 
-def of(target: Target, change: Callable[[int], None] = lambda watched: None) -> Claim:
-    """A claim that watches without waiting; `change` happens at each look."""
+def of(target: Target, change: Callable[[int], None] = lambda watched: None) -> Lock:
+    """A lock that watches without waiting; `change` happens at each look."""
     looks = iter(range(1_000))
-    return Claim(target, "2.0.0", pause=lambda seconds: change(next(looks)))
+    return Lock(target, "2.0.0", pause=lambda seconds: change(next(looks)))
 
 
 FAR = Owner("far", "0" * 8, 1, 1)
@@ -51,7 +51,7 @@ def test_only_one_holds_a_target(target: Target) -> None:
         with pytest.raises(PublishError, match=rf"process {ME.process} on .*, version 2\.0\.0"), of(target):
             pass
         mine.check()
-    assert target.sizes(claim.FOLDER) == {}
+    assert target.sizes(lock.FOLDER) == {}
     with of(target):
         pass
 
@@ -65,9 +65,9 @@ def test_a_dead_process_of_this_machine_is_passed_over_at_once(target: Target) -
         Owner(ME.host, ME.machine, ME.process, ME.started + 1),
         ME,
     ):
-        target.write(file(7), held(whose))  # the last: of this process, which holds no such claim
+        target.write(file(7), held(whose))  # the last: of this process, which holds no such lock
         with of(target, lambda _: never("it watched")):
-            assert list(target.sizes(claim.FOLDER)) == [file(8)]
+            assert list(target.sizes(lock.FOLDER)) == [file(8)]
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = owner._started(child.pid)
     target.write(file(7), held(Owner(ME.host, ME.machine, child.pid, started)))
@@ -91,13 +91,13 @@ def test_a_dead_process_of_this_machine_is_passed_over_at_once(target: Target) -
     ],
     ids=["far", "empty", "cut", "deep", "no text", "no owner", "no number"],
 )
-def test_a_claim_that_nobody_renews_blocks_for_the_time_it_is_watched(target: Target, content: bytes) -> None:
+def test_a_lock_that_nobody_renews_blocks_for_the_time_it_is_watched(target: Target, content: bytes) -> None:
     """Whatever its clock said: only a change of the file is a sign of life."""
     target.write(file(3), content)
     looks: list[int] = []
     with of(target, looks.append):
-        assert list(target.sizes(claim.FOLDER)) == [file(4)]
-    assert len(looks) == claim.WATCH_S / claim.RENEW_S
+        assert list(target.sizes(lock.FOLDER)) == [file(4)]
+    assert len(looks) == lock.WATCH_S / lock.RENEW_S
 
     def renew(look: int) -> None:
         if look == 4:
@@ -107,7 +107,7 @@ def test_a_claim_that_nobody_renews_blocks_for_the_time_it_is_watched(target: Ta
     with pytest.raises(PublishError, match="is being published to by"), of(target, renew):
         pass
     assert target.read(file(3)) == content + b" "
-    assert list(target.sizes(claim.FOLDER)) == [file(3)]
+    assert list(target.sizes(lock.FOLDER)) == [file(3)]
 
 
 def test_whoever_was_taken_over_learns_it_and_does_not_come_back(
@@ -121,14 +121,14 @@ def test_whoever_was_taken_over_learns_it_and_does_not_come_back(
         turns = iter([False, True])
         monkeypatch.setattr(mine._stop, "wait", lambda _: next(turns))
         mine._renew()  # by this thread, once
-        assert list(target.sizes(claim.FOLDER)) == [file(2)]
+        assert list(target.sizes(lock.FOLDER)) == [file(2)]
         target.write(file(1), mine._content())  # as if a renewal had been under way
         with pytest.raises(PublishError, match="took over"):
             mine.check()
 
 
-def test_a_renewed_claim_is_seen_by_who_takes_over(target: Target) -> None:
-    """It stirred between the last look and the new claim: the newcomer steps back."""
+def test_a_renewed_lock_is_seen_by_who_takes_over(target: Target) -> None:
+    """It stirred between the last look and the new lock: the newcomer steps back."""
     target.write(file(1), held(FAR))
     create = target.create
 
@@ -139,7 +139,7 @@ def test_a_renewed_claim_is_seen_by_who_takes_over(target: Target) -> None:
     target.create = late  # type: ignore[method-assign]
     with pytest.raises(PublishError, match="process 1 on far"), of(target):
         pass
-    assert list(target.sizes(claim.FOLDER)) == [file(1)]
+    assert list(target.sizes(lock.FOLDER)) == [file(1)]
 
 
 def test_the_seal_is_set_once(target: Target) -> None:
@@ -172,16 +172,16 @@ def nested(dataset: str, target: Target, at: str) -> Iterator[str]:
 
 
 def test_of_two_publishers_one_wins_and_the_other_is_told(dataset: str, target: Target) -> None:
-    """The second comes while the first uploads: it holds the claim then."""
+    """The second comes while the first uploads: it holds the lock then."""
     first, second = nested(dataset, target, "Uploading")
     assert first == "published"
     assert f"is being published to by process {ME.process}" in second
     assert [str(version) for version in target.versions()] == ["1.0.0"]
     assert target.latest() == "1.0.0"
-    assert target.sizes(claim.FOLDER) == {}
+    assert target.sizes(lock.FOLDER) == {}
 
 
-def test_who_is_overtaken_before_its_claim_is_told(dataset: str, target: Target) -> None:
+def test_who_is_overtaken_before_its_lock_is_told(dataset: str, target: Target) -> None:
     """The second comes and is done while the first still verifies."""
     with pytest.raises(PublishError, match="would go backwards"):
         list(nested(dataset, target, "Verifying"))

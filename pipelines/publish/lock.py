@@ -1,6 +1,6 @@
-"""One publisher at a time: who creates the next claim file below TARGET/.publish owns the target.
+"""One publisher at a time: who creates the next lock file below TARGET/.publish owns the target.
 
-The store itself decides who was first (an exclusive create). The owner writes its claim anew every RENEW_S. One whose
+The store itself decides who was first (an exclusive create). The owner writes its lock anew every RENEW_S. One whose
 process has ended on this machine is passed over at once; one of another machine, or one that cannot be read, when it
 did not change while it was watched for WATCH_S. No clock is compared with another, so none can block or let in anybody.
 """
@@ -23,13 +23,13 @@ from shards.owner import Owner
 FOLDER = ".publish"
 RENEW_S = 10.0
 WATCH_S = 60.0
-_NAME = re.compile(r"claim-(\d{6,12})\.json")
+_NAME = re.compile(r"lock-(\d{6,12})\.json")
 _held: set[str] = set()  # tokens of this process
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a claim."""
+    """Who holds a lock."""
 
     token: str
     version: str
@@ -37,7 +37,7 @@ class Holder:
 
     @classmethod
     def read(cls, content: bytes) -> "Holder | None":
-        """From a claim file; None: it is cut, or not of this form."""
+        """From a lock file; None: it is cut, or not of this form."""
         try:
             told = json.loads(content)
             found = owner.parse(told["owner"])
@@ -50,7 +50,7 @@ class Holder:
         return self.token not in _held if self.owner == owner.mine() else self.owner.is_gone()
 
 
-class Claim:
+class Lock:
     """Owns `target` while the block runs.
 
     Raises:
@@ -71,7 +71,7 @@ class Claim:
         self._stop = threading.Event()
         self._renewer = threading.Thread(target=self._renew, daemon=True)
 
-    def __enter__(self) -> "Claim":
+    def __enter__(self) -> "Lock":
         _held.add(self._token)
         try:
             self._take()
@@ -82,7 +82,7 @@ class Claim:
         return self
 
     def _take(self) -> None:
-        dead = self._claims()
+        dead = self._locks()
         unsure = {}
         for path, content in dead.items():
             holder = Holder.read(content)
@@ -94,11 +94,11 @@ class Claim:
         if unsure:
             self._watch(unsure)
         number = max((int(_NAME.fullmatch(_base(path))[1]) for path in dead), default=0) + 1  # type: ignore[index]
-        path = f"{FOLDER}/claim-{number:06d}.json"
+        path = f"{FOLDER}/lock-{number:06d}.json"
         if not self._target.create(path, self._content()):
-            raise self._refused(self._claims().get(path))
+            raise self._refused(self._locks().get(path))
         self._path = path
-        for other, content in self._claims().items():
+        for other, content in self._locks().items():
             if other != path and dead.get(other) != content:  # it is new, or was renewed
                 self._target.remove(path)
                 raise self._refused(content)
@@ -106,22 +106,22 @@ class Claim:
             self._target.remove(other)
 
     def _watch(self, unsure: dict[str, bytes]) -> None:
-        """Wait until it is certain that nobody renews these claims."""
+        """Wait until it is certain that nobody renews these locks."""
         watched = 0.0
         while watched < WATCH_S:
             self._progress("Waiting for a sign of another publisher", int(watched), int(WATCH_S))
             self._pause(RENEW_S)
             watched += RENEW_S
-            now = self._claims()
+            now = self._locks()
             for path, content in unsure.items():
                 if now.get(path, content) != content:
                     raise self._refused(now[path])
 
     def check(self) -> None:
         """Before the pointer moves: still the owner? Whoever takes over does so under a higher number."""
-        claims = self._claims()
-        holder = Holder.read(claims.get(self._path, b""))
-        if set(claims) != {self._path} or holder is None or holder.token != self._token:
+        locks = self._locks()
+        holder = Holder.read(locks.get(self._path, b""))
+        if set(locks) != {self._path} or holder is None or holder.token != self._token:
             raise PublishError(
                 f"another publisher took over {self._target.url}, because this one was silent for {WATCH_S:g} s; "
                 "run the same command to see what it made of it"
@@ -139,7 +139,7 @@ class Claim:
             if error is None:
                 raise  # else the store is away, which the first error says already
 
-    def _claims(self) -> dict[str, bytes]:
+    def _locks(self) -> dict[str, bytes]:
         found = {}
         for path in self._target.sizes(FOLDER):
             if _NAME.fullmatch(_base(path)) and (content := self._target.read(path)) is not None:
