@@ -87,10 +87,9 @@ def test_nothing_alike_is_gold():
         {"key": "e", "split": "train", "categories": ["tiger"]},
         {"key": "f", "split": "train", "categories": []},
     ]
-    assert list(gold.choose([row], pool, 1, 0, (), (), Kinds())) == []
+    assert list(gold.choose([row], pool, 1, 0, Kinds())) == []
     bell = {"key": "g", "split": "train", "categories": ["bell"]}
-    assert list(gold.choose([row], [*pool, bell], 1, 0, (), (), Kinds())) == [(row, "g")]
-    assert list(gold.choose([{**row, "kind": "mixture"}], [bell], 1, 0, (), (), None)) == []
+    assert list(gold.choose([row], [*pool, bell], 1, 0, Kinds())) == [(row, "g")]
 
 
 def test_twenty_threads_lose_and_double_nothing(fresh):

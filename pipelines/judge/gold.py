@@ -1,6 +1,6 @@
 """Gold: samples under a sound that is surely another category's, mixed in to see how well judges look and listen."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import label_maps
@@ -21,49 +21,47 @@ def families(made: Manifest) -> Families | None:
 
 
 def choose(
-    rows: Sequence[Mapping[str, Any]],
-    pool: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
+    pool: Iterable[Mapping[str, Any]],
     wanted: int,
     seed: int,
-    never: Collection[str],
-    last: Collection[str],
     kinds: Families | None,
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """`wanted` samples (fewer where there are no more), each with the key of a clip that is surely wrong.
+    """The first `wanted` samples (fewer where there are no more) that a wrong clip is known of, each with its key.
 
-    Both are drawn by hash. Surely wrong is a clip of another category of which no clip of the pool is a clip, too, and
+    The clip is drawn by hash. Surely wrong is one of another category of which no clip of the pool is a clip, too, and
     that nothing can take for this one (families and groups of the label map).
 
     Args:
-        rows: of `draw.row_of`. pool: `key`, `split` and `categories` of its clips.
-        never: keys of samples that are not taken. last: of those that are taken only where there are no others.
+        rows: of `draw.row_of`, single sounds, in the order in which they are taken.
+        pool: `key`, `split` and `categories` of its clips.
         kinds: None where nobody knows the label map; then categories that share no clip are other ones.
     """
     together: dict[str, set[str]] = {}
+    clips: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for clip in pool:
         for name in clip["categories"]:
             together.setdefault(name, set()).update(clip["categories"])
+            clips.setdefault((clip["split"], name), []).append(clip)
 
-    def apart(category: str, clip: Mapping[str, Any]) -> bool:
-        return all(
-            other not in together.get(category, {category}) and not _alike(category, other, kinds)
-            for other in clip["categories"]
-        )
+    def apart(category: str, other: str) -> bool:
+        return other not in together.get(category, {category}) and not _alike(category, other, kinds)
 
-    alone = [row for row in rows if row["kind"] == "single" and row["key"] not in never]
-    alone.sort(key=lambda row: (row["key"] in last, hashing.hash64("gold", seed, row["sample_id"])))
     found = 0
-    for row in alone:
+    for row in rows:
         if found == wanted:
             return
-        ordered = sorted(
-            (clip for clip in pool if clip["split"] == row["split"] and clip["categories"]),
-            key=lambda clip: hashing.hash64("gold", seed, row["sample_id"], clip["key"]),
-        )
-        wrong = next((clip for clip in ordered if apart(row["category"], clip)), None)
-        if wrong:
-            found += 1
-            yield row, wrong["key"]
+        others = [name for split, name in clips if split == row["split"] and apart(row["category"], name)]
+        for name in sorted(others, key=lambda name: hashing.hash64("gold", seed, row["sample_id"], name)):
+            wrong = [
+                clip["key"]
+                for clip in clips[row["split"], name]
+                if all(apart(row["category"], each) for each in clip["categories"])
+            ]
+            if wrong:
+                found += 1
+                yield row, min(wrong, key=lambda key: hashing.hash64("gold", seed, row["sample_id"], key))
+                break
 
 
 def _alike(one: str, other: str, kinds: Families | None) -> bool:

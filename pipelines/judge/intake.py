@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipelines.judge import gold, order
-from pipelines.judge.draw import columns, draw, hashes, row_of, strata_of
+from pipelines.judge.draw import columns, draw, hashes, ranks, row_of, strata_of
 from pipelines.judge.errors import JudgeError
 from pipelines.judge.queue import Queue
 from pipelines.judge.results import manifest_sha256
@@ -60,15 +64,14 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
     made = dataset.manifest
     digest = manifest_sha256(dataset.url)
     table = dataset.table(columns=columns(made))
-    rows = [row_of(row) for row in table.to_pylist()]
-    of_key = {row["key"]: number for number, row in enumerate(rows)}
-    strata = strata_of(table, made)
+    strata, hashed = strata_of(table, made), hashes(table["sample_id"].to_pylist())
+    of_key = {key: number for number, key in enumerate(table["key"].to_pylist())}
     tell("Drawing")
     with queue_file.transaction(queue.connection):
         seed = _same(queue, dataset.url, digest, asked.seed)
         had = [of_key[item.key] for item in queue.items() if item.order == "random"]
         drawn = draw(
-            hashes([row["sample_id"] for row in rows]),
+            hashed,
             strata,
             asked.sample,
             seed,
@@ -85,15 +88,19 @@ def fill(queue: Queue, dataset: Dataset, asked: Asked, progress: Progress | None
         queue.set_strata(drawn.strata)
         one_stratum = len(drawn.strata) == 1
         put: list[tuple[float, dict[str, Any], dict[str, Any]]] = []
-        for number, place in zip(drawn.rows.tolist(), drawn.places.tolist(), strict=True):
+        chosen = _rows(table, drawn.rows.tolist())
+        for number, row, place in zip(drawn.rows.tolist(), chosen, drawn.places.tolist(), strict=True):
             stratum = next(iter(drawn.strata)) if one_stratum else strata[number]
-            put.append((place, rows[number], {"stratum": stratum}))
-        drawn_keys = {rows[number]["key"] for number in drawn.rows.tolist()}
-        put += _gold(queue, dataset, rows, drawn_keys, asked.gold, seed)
+            put.append((place, row, {"stratum": stratum}))
+        have = {of_key[item.key] for item in queue.items() if item.gold}
+        ordered = _in_order(table, ranks(hashed, seed, "gold"), drawn.rows, have)
+        put += _gold(dataset, _one_by_one(table, ordered), asked.gold - len(have), seed)
         put.sort(key=lambda each: each[0])  # so that no number of an item tells gold
         for place, row, more in put:
             queue.put(row, place=place, **more)
-        _add_active(queue, dataset, rows, strata, drawn_keys, asked, seed)
+        taken = set(drawn.rows.tolist())
+        for row, number, more in _active(dataset, table, of_key, taken, asked, seed):
+            queue.put(row, stratum=strata[number], **more)
         queue.refresh()
     return told(queue)
 
@@ -128,40 +135,48 @@ def _same(queue: Queue, url: str, digest: str, seed: int | None) -> int:
     return int(before)
 
 
+def _rows(table: pa.Table, numbers: list[int]) -> list[dict[str, Any]]:
+    return [row_of(row) for row in table.take(pa.array(numbers, pa.int64())).to_pylist()]
+
+
+def _in_order(table: pa.Table, ranked: np.ndarray, drawn: np.ndarray, have: set[int]) -> np.ndarray:
+    """Numbers of the samples that gold may be made of, by hash; those that are drawn come last, for want of others."""
+    last = np.zeros(len(ranked), bool)
+    last[drawn] = True
+    ordered = np.lexsort((ranked, last))
+    fit = np.ones(len(ranked), bool)
+    fit[list(have)] = False
+    if "kind" in table.column_names:
+        fit &= pc.equal(table["kind"], "single").to_numpy()
+    return ordered[fit[ordered]]
+
+
+def _one_by_one(table: pa.Table, numbers: np.ndarray) -> Iterator[dict[str, Any]]:
+    for number in numbers.tolist():
+        yield from _rows(table, [number])
+
+
 def _gold(
-    queue: Queue, dataset: Dataset, rows: list[dict[str, Any]], drawn: set[str], wanted: int, seed: int
+    dataset: Dataset, rows: Iterator[dict[str, Any]], wanted: int, seed: int
 ) -> Iterator[tuple[float, dict[str, Any], dict[str, Any]]]:
-    """Gold until there is as much as is asked: its place among the drawn ones, its row, its columns."""
-    have = {item.key for item in queue.items() if item.gold}
-    if len(have) >= wanted:
+    """Of each gold sample its place among the drawn ones, its row, its columns."""
+    if wanted <= 0:
         return
     pool = dataset.table(format.POOL_TABLE, ["key", "split", "categories"]).to_pylist()
-    kinds = gold.families(dataset.manifest)
-    for row, clip in gold.choose(rows, pool, wanted - len(have), seed, have, drawn, kinds):
+    for row, clip in gold.choose(rows, pool, wanted, seed, gold.families(dataset.manifest)):
         place = hashing.unit("gold place", seed, row["sample_id"])
         yield place, dict(row), {"stratum": "", "gold": clip}
 
 
-def _add_active(
-    queue: Queue,
-    dataset: Dataset,
-    rows: list[dict[str, Any]],
-    strata: list[str],
-    drawn: set[str],
-    asked: Asked,
-    seed: int,
-) -> None:
-    """The most doubtful samples that are not drawn, and a place in the order for those that are offered already."""
+def _active(
+    dataset: Dataset, table: pa.Table, of_key: dict[str, int], drawn: set[int], asked: Asked, seed: int
+) -> Iterator[tuple[dict[str, Any], int, dict[str, Any]]]:
+    """Row, its number and columns of the most doubtful samples that are not drawn."""
     found = order.doubts(dataset, asked.corpora) if asked.active else {}
-    numbers = {row["key"]: number for number, row in enumerate(rows) if row["key"] in found}
     ranked = sorted(
-        (key for key in found if key not in drawn),
+        (key for key in found if of_key[key] not in drawn),
         key=lambda key: (-found[key].score, hashing.hash64("active", seed, key)),
     )[: asked.active]
-    for place, key in enumerate(ranked):
-        queue.put(
-            rows[numbers[key]],
-            stratum=strata[numbers[key]],
-            turn=(place + 0.5) / len(ranked),
-            doubts=found[key].why,
-        )
+    numbers = [of_key[key] for key in ranked]
+    for place, (key, number, row) in enumerate(zip(ranked, numbers, _rows(table, numbers), strict=True)):
+        yield row, number, {"turn": (place + 0.5) / len(ranked), "doubts": found[key].why}
