@@ -406,3 +406,9 @@ def test_a_name_is_kept_in_a_cookie_that_scripts_cannot_read(world):
     assert answer.json()["reviewer"] == "Zoë K."
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert "SameSite=strict" in answer.headers["set-cookie"]
+
+
+def test_without_an_index_the_page_does_not_say_that_nothing_is_there(tmp_path):
+    shown = browser(make_world(tmp_path, media=False)).get("/api/next").json()["link"]["html"]
+    assert shown.count("review import --index") == 2
+    assert "lies below the corpora folder" not in shown

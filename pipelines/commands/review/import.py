@@ -128,6 +128,7 @@ def command(
             display.show(_STAGES[3])
             refused = rejected.read(rejected.path_for(path))
             report = intake.import_proposals(queue, rows, asked, label_map, refused, truth)
+            indexed = bool(queue.meta("index_loads"))
     if as_json:
         terminal.out_json({"proposals": len(rows), **asdict(report)})
         return
@@ -137,6 +138,11 @@ def command(
         f"{report.asked:,} links, {report.gold:,} of them gold, most uncertain and most useful first (boundary "
         f"{report.boundary:.3f})."
     )
+    if not indexed:
+        terminal.warn(
+            "Without an index the page shows no photo, plays no clip and counts nothing: `avs-data index` writes one, "
+            "and --index brings it here."
+        )
     if report.left_out:
         terminal.out(
             f"{report.left_out:,} more are left out: they add nothing, because the sound has no clip or the label no "
