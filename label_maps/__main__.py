@@ -2,11 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from label_maps.faults import check, parse
-from label_maps.label_map import LabelMapError, load, path_of, write
-from shards import storage
+from label_maps.label_map import LabelMapError, load, path_of, sort
 from shards.command_line import printable
 
 
@@ -20,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         if options.sort:
-            _sort(path_of(options.map))
+            sort(path_of(options.map))
         label_map = load(options.map)
     except (LabelMapError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
@@ -30,13 +27,6 @@ def main(argv: list[str] | None = None) -> int:
         f"{len(label_map.kinds.wider)} of them kinds of others, {len(label_map.links)} links, sha256 {label_map.sha256}"
     )
     return 0
-
-
-def _sort(path: Path) -> None:
-    rows, unreadable = parse(storage.read_bytes(str(path)))
-    if faults := unreadable + check(rows, ordered=False, whole=False):
-        raise LabelMapError(path, faults)
-    write(path, (link for _, link in rows))
 
 
 if __name__ == "__main__":

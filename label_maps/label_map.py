@@ -219,6 +219,17 @@ def write(path: str | os.PathLike[str], links: Iterable[Link]) -> None:
     storage.write_atomic(os.fspath(path), canonical(path, links))
 
 
+def sort(path: str | os.PathLike[str]) -> None:
+    """Rewrite the rows of a map in canonical order.
+
+    Raises:
+        LabelMapError: they break another rule (rows count in the file's order); the file is left as it was.
+    """
+    rows, unreadable = parse(storage.read_bytes(os.fspath(path)))
+    _checked(Path(path), rows, unreadable, ordered=False)
+    write(path, (link for _, link in rows))
+
+
 def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
     """The CSV that `write` writes.
 
@@ -231,7 +242,7 @@ def canonical(path: str | os.PathLike[str], links: Iterable[Link]) -> bytes:
 
 
 def _checked(
-    path: Path, rows: Sequence[Row], unreadable: Sequence[BrokenRule] = ()
+    path: Path, rows: Sequence[Row], unreadable: Sequence[BrokenRule] = (), ordered: bool = True
 ) -> tuple[dict[str, Any], Kinds, Mapping[str, Source]]:
     """What the TOML beside a CSV says, its kinds, and the sources that may be linked.
 
@@ -242,7 +253,7 @@ def _checked(
     toml = path.with_suffix(".toml")
     about = _read_about(toml, path.stem, faults)
     kinds, sources = _read_tables(about, toml, faults)
-    faults += [*unreadable, *check(rows, whole=not unreadable, kinds=kinds, sources=sources)]
+    faults += [*unreadable, *check(rows, ordered=ordered, whole=not unreadable, kinds=kinds, sources=sources)]
     faults += _group_faults(about, toml, {link.category for _, link in rows})
     if faults:
         raise LabelMapError(path, faults)

@@ -443,6 +443,9 @@ def test_command_sorts_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["--sort", str(path)]) == 0
     assert "small 1.2.3: 2 categories, 0 of them kinds of others, 4 links" in capsys.readouterr().out
     assert path.read_text() == text_of(*GOOD)
+    own = [row.replace("vggsound", "barks") for row in GOOD[::-1]]
+    path = small(tmp_path, text_of(*own), TOML + '[sources]\nbarks = "audio"\n')
+    assert main(["--sort", str(path)]) == 0  # a map with sources of its own, too
     result = subprocess.run(
         [sys.executable, "-m", "label_maps"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
