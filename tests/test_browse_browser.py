@@ -50,7 +50,7 @@ class Looker:
     def __init__(self, chromium: Any, address: str, viewport: dict[str, int] = LAPTOP, **more: Any) -> None:
         self.context = chromium.new_context(viewport=viewport, **more)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on(
