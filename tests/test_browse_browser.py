@@ -226,9 +226,29 @@ def test_broken_samples_are_marked_and_names_stay_words(chromium: Any, tmp_path:
         looker.close()
 
 
+def test_without_a_network_nothing_is_called_broken(chromium: Any, address: str) -> None:
+    looker = Looker(chromium, address)
+    page = looker.page
+    page.wait_for_function("() => [...document.images].slice(0, 4).every(image => image.naturalWidth)")
+    looker.context.set_offline(True)
+    looker.press("ArrowRight", " ")
+    page.wait_for_function("() => /does not answer/.test(document.getElementById('status').textContent)")
+    looker.press("m")
+    page.wait_for_function("() => document.images[0].complete && !document.images[0].naturalWidth")
+    page.wait_for_timeout(200)
+    assert page.locator(".broken").count() == 0
+    looker.context.set_offline(False)
+    page.wait_for_function("() => document.images[0].naturalWidth")
+    looker.press(" ")
+    page.wait_for_function(PLAYS)
+    looker.faults = [fault for fault in looker.faults if "DISCONNECTED" not in fault]
+    looker.close()
+
+
 def test_an_export_opens_from_disk(chromium: Any, scenes: str, tmp_path: Path) -> None:
-    page_path = export(Catalogue(Dataset(scenes)), str(tmp_path / "out"), 12, pictures=PICTURES)
-    again = export(Catalogue(Dataset(scenes)), str(tmp_path / "again"), 12, pictures=PICTURES)
+    page_path, broken = export(Catalogue(Dataset(scenes)), str(tmp_path / "out"), 12, pictures=PICTURES)
+    again, _ = export(Catalogue(Dataset(scenes)), str(tmp_path / "again"), 12, pictures=PICTURES)
+    assert broken == 0
     files = {path.relative_to(tmp_path / "out"): path for path in (tmp_path / "out").rglob("*.*")}
     for name, path in files.items():
         if ".work" not in name.parts:
