@@ -59,7 +59,7 @@ class Judge:
     def __init__(self, chromium, address, name, viewport=LAPTOP):
         self.context = chromium.new_context(viewport=viewport)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(60_000)
         self.faults = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on(

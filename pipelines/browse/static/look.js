@@ -219,4 +219,5 @@
     const own = /\/media\/([0-9a-f]{20})\//.exec(shown?.getAttribute("src") || "");
     if (key && own) for (const image of sample.querySelectorAll(".large img")) new Image().src = image.src.replace(own[1], key[1]); // ahead
   }
+  document.documentElement.dataset.ready = ""; // keys are heard from here on
 })();
