@@ -18,11 +18,12 @@ from starlette.types import ASGIApp
 from pipelines.browse import BROWSE, dropped
 from pipelines.browse.addresses import Addresses
 from pipelines.browse.catalogue import Catalogue
-from pipelines.browse.media import Broken, Gone, Media, Pictures
+from pipelines.browse.media import Gone, Media, Pictures
 from pipelines.browse.query import ORDERS, Query, values
 from pipelines.browse.views import SampleView, Views, chips, label_names
 from pipelines.pages import templates
-from pipelines.pages.errors import Busy, PageError, Unreadable
+from pipelines.pages.errors import PageError
+from pipelines.pages.handlers import lasting, status_of
 from shards import format, storage
 from shards.errors import AvsError
 
@@ -160,8 +161,9 @@ class Browser:
     def _html(self, template: str, status: int = 200, **shown: Any) -> Response:
         return HTMLResponse(self.templates.get_template(template).render(**shown), status)
 
-    def _fault(self, request: Request, error: Exception, status: int) -> Response:
+    def _fault(self, request: Request, error: Exception) -> Response:
         """A page for a person, JSON for a script."""
+        status = status_of(error, 500)
         if "text/html" in request.headers.get("accept", ""):
             return self._html("fault.html", status, view="fault", query=Query(), told=str(error))
         return JSONResponse({"error": str(error)}, status)
@@ -172,12 +174,8 @@ class Browser:
         def answer(request: Request) -> Response:
             try:
                 return handler(request)
-            except (Gone, Broken, Unreadable) as error:
-                return self._fault(request, error, 404)
-            except Busy as error:
-                return self._fault(request, error, 503)
             except (AvsError, OSError) as error:
-                return self._fault(request, error, 500)
+                return self._fault(request, error)
 
         async def endpoint(request: Request) -> Response:
             return await anyio.to_thread.run_sync(answer, request, limiter=threads or self._threads)
@@ -194,12 +192,6 @@ def build_app(catalogue: Catalogue, pictures: Pictures | None = None) -> ASGIApp
 
 def _query(request: Request) -> Query:
     return Query.read(request.query_params.multi_items())
-
-
-def lasting(response: Response) -> Response:
-    """Addresses of media name the dataset's version."""
-    response.headers["cache-control"] = "private, max-age=604800, immutable"
-    return response
 
 
 def ranged(content: bytes, request: Request) -> Response:

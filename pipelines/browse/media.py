@@ -19,9 +19,13 @@ Pictures = Renderers[Job, bytes]
 class Broken(PageError):
     """A sample or clip of the tables that the shards do not hold as the tables say; the text says how."""
 
+    status = 404
+
 
 class Gone(PageError):
     """A key that the dataset does not have."""
+
+    status = 404
 
 
 class Media:

@@ -9,3 +9,5 @@ class JudgeError(AvsError, ValueError):
 
 class Conflict(JudgeError):
     """The answer came too late: the sample is judged."""
+
+    status = 409  # HTTP's

@@ -35,6 +35,8 @@ class Example:
 class MediaMissing(ReviewError):
     """A row that is not there, or a file that is missing or unreadable."""
 
+    status = 404  # HTTP's
+
 
 def examples(queue: Queue, kind: str, source: str, source_id: str) -> list[Example]:
     """A label's photos (`kind` photo) or a sound's clips (`kind` clip), in their fixed order."""

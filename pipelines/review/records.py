@@ -15,6 +15,8 @@ CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 class Conflict(ReviewError):
     """The decision came too late: somebody decided the link, or its proposal changed."""
 
+    status = 409  # HTTP's
+
 
 @dataclass(frozen=True)
 class QueuedLink:

@@ -1,12 +1,9 @@
 """The routes of the judging page, with those that look at samples below `/samples`. This file only wires."""
 
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import anyio
 from starlette.applications import Starlette
 from starlette.convertors import register_url_convertor
 from starlette.requests import Request
@@ -15,20 +12,20 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from pipelines.browse import BROWSE
-from pipelines.browse.app import Browser, lasting, ranged
+from pipelines.browse.app import Browser, ranged
 from pipelines.browse.catalogue import Catalogue
-from pipelines.browse.media import Broken, Gone, Pictures
+from pipelines.browse.media import Gone, Pictures
 from pipelines.judge import quality, results
-from pipelines.judge.errors import Conflict, JudgeError
+from pipelines.judge.errors import JudgeError
 from pipelines.judge.queue import Queue
 from pipelines.judge.records import Item, Order
 from pipelines.judge.verdicts import VERDICTS, words
 from pipelines.pages import bodies, templates
-from pipelines.pages.errors import Busy, PageError, Unreadable
+from pipelines.pages.errors import PageError
+from pipelines.pages.handlers import Handlers, lasting
 from pipelines.review.records import check_reviewer
 from pipelines.review.server.leases import Leases
 from shards import hashing
-from shards.errors import AvsError
 from shards.reader import Dataset
 from shards.records import NEGATIVES
 
@@ -40,14 +37,11 @@ _VIEWS: dict[Order, tuple[str, str]] = {"random": ("/", "/sample"), "active": ("
 
 
 class Page:
-    """Handlers. Each opens its own connection, in a worker thread; media have threads of their own, so that pictures
-    that take long hold up no answer.
-    """
+    """What handlers answer, from a queue that is open."""
 
     def __init__(self, queue_path: str, browser: Browser) -> None:
         self.queue_path, self.browser = queue_path, browser
         self.leases = Leases()
-        self._threads, self._media_threads = anyio.CapacityLimiter(20), anyio.CapacityLimiter(8)
         self.templates = templates.environment(_HERE / "templates", BROWSE)
         self.templates.globals.update(
             name=browser.catalogue.dataset.manifest.name,
@@ -59,20 +53,21 @@ class Page:
 
     def routes(self) -> list[Route | Mount]:
         register_url_convertor("row", bodies.RowConvertor())
+        made = Handlers(lambda: Queue(self.queue_path))
         return [
-            Route("/", self._page(self.random)),
-            Route("/sample/{item_id:row}", self._page(self.random)),
-            Route("/active", self._page(self.active)),
-            Route("/active/{item_id:row}", self._page(self.active)),
-            Route("/quality", self._page(self.quality)),
-            Route("/api/next", self._page(self.next)),
-            Route("/api/sample/{item_id:row}", self._page(self.sample)),
-            Route("/api/judge", self._change(self.name_judge), methods=["POST"]),
-            Route("/api/sample/{item_id:row}/judgement", self._change(self.judge), methods=["POST"]),
-            Route("/api/undo", self._change(self.undo), methods=["POST"]),
-            Route("/media/{item_id:row}/photo", self._page(self.photo, self._media_threads)),
-            Route("/media/{item_id:row}/mask", self._page(self.mask, self._media_threads)),
-            Route("/media/{item_id:row}/sound", self._page(self.sound, self._media_threads)),
+            Route("/", made.page(self.random)),
+            Route("/sample/{item_id:row}", made.page(self.random)),
+            Route("/active", made.page(self.active)),
+            Route("/active/{item_id:row}", made.page(self.active)),
+            Route("/quality", made.page(self.quality)),
+            Route("/api/next", made.page(self.next)),
+            Route("/api/sample/{item_id:row}", made.page(self.sample)),
+            Route("/api/judge", made.change(self.name_judge), methods=["POST"]),
+            Route("/api/sample/{item_id:row}/judgement", made.change(self.judge), methods=["POST"]),
+            Route("/api/undo", made.change(self.undo), methods=["POST"]),
+            Route("/media/{item_id:row}/photo", made.media(self.photo)),
+            Route("/media/{item_id:row}/mask", made.media(self.mask)),
+            Route("/media/{item_id:row}/sound", made.media(self.sound)),
             Mount("/static", templates.static(_HERE / "static")),
             *self.browser.routes(),
         ]
@@ -178,48 +173,6 @@ class Page:
         judge, order = _judge(request), values.get("order", "random")
         page = self.templates.get_template(template)
         return HTMLResponse(page.render(judge=judge, progress=_progress(queue, judge, order), **values))
-
-    def _page(
-        self, handler: Callable[[Request, Queue], Response], threads: anyio.CapacityLimiter | None = None
-    ) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            return await self._in_thread(lambda queue: handler(request, queue), threads)
-
-        return endpoint
-
-    def _change(
-        self, handler: Callable[[Request, Queue, dict[str, Any]], Response]
-    ) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            body = await bodies.received(request)
-            if isinstance(body, Response):
-                return body
-            return await self._in_thread(lambda queue: handler(request, queue, body))
-
-        return endpoint
-
-    async def _in_thread(
-        self, handler: Callable[[Queue], Response], threads: anyio.CapacityLimiter | None = None
-    ) -> Response:
-        return await anyio.to_thread.run_sync(self._answer, handler, limiter=threads or self._threads)
-
-    def _answer(self, handler: Callable[[Queue], Response]) -> Response:
-        try:
-            with Queue(self.queue_path) as queue:
-                return handler(queue)
-        except Conflict as error:
-            return JSONResponse({"error": str(error)}, 409)
-        except (Gone, Broken, Unreadable) as error:
-            return JSONResponse({"error": str(error)}, 404)
-        except Busy as error:
-            return JSONResponse({"error": str(error)}, 503)
-        except (AvsError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        except (
-            sqlite3.OperationalError,
-            OSError,
-        ) as error:  # a full disk, a lock that stays, a store that is away
-            return JSONResponse({"error": f"the queue or dataset cannot be used: {error}"}, 503)
 
 
 def build_app(queue_path: str, dataset: Dataset, pictures: Pictures | None = None) -> ASGIApp:

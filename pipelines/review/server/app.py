@@ -1,13 +1,10 @@
 """The routes of the review page. Every answer is computed by `pipelines.review`; this file only wires."""
 
-import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import anyio
 from starlette.applications import Starlette
 from starlette.convertors import register_url_convertor
 from starlette.requests import Request
@@ -15,18 +12,18 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from label_maps import RELATIONS, LabelMapError
+from label_maps import RELATIONS
 from pipelines.browse.app import Browser
 from pipelines.browse.catalogue import Catalogue
 from pipelines.corpora import registry
 from pipelines.pages import bodies, templates
-from pipelines.pages.errors import Busy, PageError, Unreadable
+from pipelines.pages.handlers import Handlers, lasting
 from pipelines.pages.renderers import Renderers
 from pipelines.review import intake, labels, media
 from pipelines.review.categories import long_name
 from pipelines.review.errors import ReviewError
 from pipelines.review.queue import Queue
-from pipelines.review.records import Answer, Conflict, QueuedLink, check_reviewer
+from pipelines.review.records import Answer, QueuedLink, check_reviewer
 from pipelines.review.render import Job, Tile, tile
 from pipelines.review.server import views
 from pipelines.review.server.leases import Leases
@@ -56,16 +53,12 @@ class Settings:
 
 
 class Page:
-    """Handlers. Each opens its own connection, in a worker thread; media have threads of their own, so that pictures
-    that take long hold up no decision.
-    """
+    """What handlers answer, from a queue that is open."""
 
     def __init__(self, settings: Settings, renderers: Renderers[Job, Tile]) -> None:
         self.settings = settings
         self.leases = Leases()
         self.media = media.Media(settings.corpora, renderers)
-        self._threads = anyio.CapacityLimiter(20)
-        self._media_threads = anyio.CapacityLimiter(8)
         self.snapshots = Snapshots(settings.map_path)
         self.templates = templates.environment(_HERE / "templates")
         self.templates.globals.update(
@@ -74,21 +67,22 @@ class Page:
 
     def routes(self) -> list[Route | Mount]:
         register_url_convertor("row", bodies.RowConvertor())
+        made = Handlers(lambda: Queue(self.settings.queue_path))
         return [
-            Route("/", self._page(self.review)),
-            Route("/link/{item_id:row}", self._page(self.review)),
-            Route("/map", self._page(self.whole_map)),
-            Route("/progress", self._page(self.progress)),
-            Route("/api/next", self._page(self.next)),
-            Route("/api/link/{item_id:row}", self._page(self.link)),
-            Route("/api/search", self._page(self.search)),
-            Route("/api/reviewer", self._change(self.name_reviewer), methods=["POST"]),
-            Route("/api/link/{item_id:row}/decision", self._change(self.decide), methods=["POST"]),
-            Route("/api/link/{item_id:row}/target", self._change(self.target), methods=["POST"]),
-            Route("/api/undo", self._change(self.undo), methods=["POST"]),
-            Route("/media/photo/{example_id:row}", self._page(self.photo, self._media_threads)),
-            Route("/media/mask/{example_id:row}", self._page(self.mask, self._media_threads)),
-            Route("/media/clip/{example_id:row}", self._page(self.clip, self._media_threads)),
+            Route("/", made.page(self.review)),
+            Route("/link/{item_id:row}", made.page(self.review)),
+            Route("/map", made.page(self.whole_map)),
+            Route("/progress", made.page(self.progress)),
+            Route("/api/next", made.page(self.next)),
+            Route("/api/link/{item_id:row}", made.page(self.link)),
+            Route("/api/search", made.page(self.search)),
+            Route("/api/reviewer", made.change(self.name_reviewer), methods=["POST"]),
+            Route("/api/link/{item_id:row}/decision", made.change(self.decide), methods=["POST"]),
+            Route("/api/link/{item_id:row}/target", made.change(self.target), methods=["POST"]),
+            Route("/api/undo", made.change(self.undo), methods=["POST"]),
+            Route("/media/photo/{example_id:row}", made.media(self.photo)),
+            Route("/media/mask/{example_id:row}", made.media(self.mask)),
+            Route("/media/clip/{example_id:row}", made.media(self.clip)),
             Mount("/static", templates.static(_HERE / "static")),
         ]
 
@@ -196,19 +190,19 @@ class Page:
 
     def photo(self, request: Request, queue: Queue) -> Response:
         photo = media.example(queue, request.path_params["example_id"], "photo")
-        return _lasting(Response(self.media.tile(photo).photo, media_type="image/jpeg"))
+        return lasting(Response(self.media.tile(photo).photo, media_type="image/jpeg"))
 
     def mask(self, request: Request, queue: Queue) -> Response:
         photo = media.example(queue, request.path_params["example_id"], "photo")
-        return _lasting(Response(self.media.tile(photo).overlay, media_type="image/png"))
+        return lasting(Response(self.media.tile(photo).overlay, media_type="image/png"))
 
     def clip(self, request: Request, queue: Queue) -> Response:
         clip = media.example(queue, request.path_params["example_id"], "clip")
         url = self.media.locate(clip.path)
         kind = media.content_type(clip.path)
         if storage.is_local(url):
-            return _lasting(FileResponse(storage.local_path(url), media_type=kind))
-        return _lasting(Response(self.media.read(clip.path), media_type=kind))
+            return lasting(FileResponse(storage.local_path(url), media_type=kind))
+        return lasting(Response(self.media.read(clip.path), media_type=kind))
 
     def _link_json(self, queue: Queue, item: QueuedLink, reviewer: str, **more: Any) -> Response:
         with queue.reading():
@@ -243,51 +237,6 @@ class Page:
             page.render(reviewer=reviewer, progress=progress, path=request.url.path, **values)
         )
 
-    def _page(
-        self, handler: Callable[[Request, Queue], Response], threads: anyio.CapacityLimiter | None = None
-    ) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            return await self._in_thread(lambda queue: self._read(handler, request, queue), threads)
-
-        return endpoint
-
-    def _read(
-        self, handler: Callable[[Request, Queue], Response], request: Request, queue: Queue
-    ) -> Response:
-        with queue.reading():
-            return handler(request, queue)
-
-    def _change(
-        self, handler: Callable[[Request, Queue, dict[str, Any]], Response]
-    ) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            body = await bodies.received(request)
-            if isinstance(body, Response):
-                return body
-            return await self._in_thread(lambda queue: handler(request, queue, body))
-
-        return endpoint
-
-    async def _in_thread(
-        self, handler: Callable[[Queue], Response], threads: anyio.CapacityLimiter | None = None
-    ) -> Response:
-        return await anyio.to_thread.run_sync(self._answer, handler, limiter=threads or self._threads)
-
-    def _answer(self, handler: Callable[[Queue], Response]) -> Response:
-        try:
-            with Queue(self.settings.queue_path) as queue:
-                return handler(queue)
-        except Conflict as error:
-            return JSONResponse({"error": str(error)}, 409)
-        except (media.MediaMissing, Unreadable) as error:
-            return JSONResponse({"error": str(error)}, 404)
-        except Busy as error:
-            return JSONResponse({"error": str(error)}, 503)
-        except (ReviewError, LabelMapError, PageError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        except sqlite3.OperationalError as error:  # a full disk, or a lock that stays
-            return JSONResponse({"error": f"the queue cannot be used: {error}"}, 503)
-
 
 def build_app(settings: Settings, renderers: Renderers[Job, Tile] | None = None) -> ASGIApp:
     """The page, to be guarded by `pipelines.pages.security`."""
@@ -306,9 +255,3 @@ def _required_reviewer(request: Request) -> str:
     if not name:
         raise ReviewError("who are you? The page asks for a name before it shows links")
     return check_reviewer(name)
-
-
-def _lasting(response: Response) -> Response:
-    """Ids of examples are never used twice, so what they name never changes."""
-    response.headers["cache-control"] = "private, max-age=604800, immutable"
-    return response
