@@ -202,6 +202,18 @@ def test_no_objects_where_people_drew_any(unmasked: tuple[str, list[dict[str, st
     after = boxes.without_masks(asked, there)
     assert set(before["image_id"].to_pylist()) - set(after["image_id"].to_pylist()) == {first}
     with_boxes = Path(there, "open_images")
+    listed = with_boxes / "train-annotations-bbox.csv"
+    given = list(csv.DictReader(listed.open(newline="")))
+    more = after["image_id"].unique().to_pylist()[:3]
+    for image_id, odd in zip(more, ({"IsGroupOf": "1"}, {"IsDepiction": "1"}, {"XMax": "1.7"}), strict=True):
+        dog = next(row for row in given if (row["ImageID"], row["LabelName"]) == (image_id, DOG))
+        given.append({**dog, "XMin": "0.01", "XMax": "0.05", **odd})
+    listed.unlink()
+    _write(listed, given)
+    fewer = boxes.without_masks(asked, there)
+    assert set(after["image_id"].to_pylist()) - set(fewer["image_id"].to_pylist()) == set(more)
+    grouped = _recipe(tmp_path, "group_of = true\ndepiction = true")
+    assert set(boxes.without_masks(recipe.load(grouped), there)["image_id"].to_pylist()) >= set(more[:2])
     for file in with_boxes.glob("*-annotations-bbox.csv"):
         file.unlink()
     with pytest.raises(Exception, match="no file whose name ends in -annotations-bbox"):
