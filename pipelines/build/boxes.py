@@ -1,7 +1,7 @@
 """Objects of Open Images that have a box and no mask: what `avs-train segment` draws masks of.
 
-A photo's objects of one label are drawn all or none: where people drew the mask of any of them, all stay with people, and
-where one cannot be drawn (a group, a depiction, no box inside the photo) a union of the others would leave it unmarked.
+A photo's objects of one label are drawn all or none: where people drew the mask of any of them, all stay with people,
+and where one cannot be drawn (a group, a depiction, no box inside the photo) a union of the others would leave it out.
 """
 
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def without_masks(recipe: Recipe, corpora: str) -> pa.Table:
 
 
 def _of_file(folder: str, name: str, mids: pa.Array, recipe: Recipe) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """OBJECTS of a box file but for `image_path`, and (n,) uint64: what `_objects` makes of those that cannot be drawn."""
+    """OBJECTS of a box file but for `image_path`, and (n,) uint64: `_objects` of those that cannot be drawn."""
     word = name.removesuffix(BOXES).rsplit("-", 1)[-1]
     split = word if word in ("train", "validation", "test") else "train"
     columns = ("ImageID", "LabelName", *SIDES, "IsGroupOf", "IsDepiction")
@@ -82,7 +82,9 @@ def _of_file(folder: str, name: str, mids: pa.Array, recipe: Recipe) -> Iterator
         left, right, top, bottom = sides
         with np.errstate(invalid="ignore"):
             is_box = (sides >= 0).all(axis=0) & (sides <= 1).all(axis=0) & (left < right) & (top < bottom)
-        asked = names.safe(found["ImageID"]) & pc.is_in(found["LabelName"], mids).to_numpy(zero_copy_only=False)
+        asked = names.safe(found["ImageID"]) & pc.is_in(found["LabelName"], mids).to_numpy(
+            zero_copy_only=False
+        )
         wanted = asked & is_box
         for flag, allowed in (
             ("IsGroupOf", recipe.select.group_of),

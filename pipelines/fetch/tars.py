@@ -18,7 +18,7 @@ UNREAD = (".tar.zst", ".7z", ".rar")  # archives that no reader here knows
 _AFTER = 64 << 20  # bytes behind the end of a tar that are read to see the checksum of its compression
 
 
-_NONE = "from byte 0 on: no zip, and no tar, plain or by gzip, bzip2 or xz (of another kind: unpack it, name the folder)"
+_NONE = "from byte 0 on: no zip, and no tar, plain or by gzip, bzip2 or xz (another kind: unpack it, name the folder)"
 
 
 class Doubtful(Failure):
