@@ -137,6 +137,10 @@ def load(dataset: str) -> Manifest:
     """
     url = storage.join(dataset, format.MANIFEST)
     if not storage.exists(url):
+        if storage.exists(storage.join(dataset, format.REFERENCE, format.MANIFEST)):
+            raise DatasetError(
+                f"{dataset} is a reference-only edition, without sounds: `avs-data rehydrate` makes the dataset of it"
+            )
         raise DatasetError(
             f"{dataset} holds no {format.MANIFEST}: it is no dataset, or its build has not finished; "
             "run `avs-data build` with the same --out to finish it"

@@ -130,6 +130,17 @@ def test_masks_are_those_of_the_reference_predictor(
     assert again.exit_code == 0
     assert json.loads(again.stdout) == told
     assert _hashes(folder) == before
+    (folder / "masks" / "sam" / rows[0]["MaskPath"]).unlink()
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert _hashes(folder) == before, "a mask that went is drawn again"
+    table = folder / "sam-train-annotations-object-segmentation.csv"
+    good = table.read_bytes()
+    for bad in (b"\xff\xfe\0", good[: len(good) // 2], good.replace(b",sam_", b"x,sam_")):
+        table.write_bytes(bad)
+        damaged = CliRunner().invoke(main, words)
+        assert damaged.exit_code == 1
+        assert "is damaged" in damaged.output, damaged.output
+    table.write_bytes(good)
     upstream.mask_decoder.iou_token.weight.data += 1
     torch.save({k: v for k, v in upstream.state_dict().items() if not k.startswith("pixel_")}, weights)
     other = CliRunner().invoke(main, words)

@@ -188,18 +188,25 @@ def _place(corpora: str, chunk: list[_Photo], weights: str, side: int) -> str:
 
 
 def _known(corpora: str, split: str, weights: str) -> dict[str, dict[str, Any]]:
-    """The masks that an earlier run drew, by name."""
+    """The masks that an earlier run drew and that are there, by name."""
     url = _table(corpora, split)
     if not storage.exists(url):
         return {}
-    rows = list(csv.DictReader(io.StringIO(storage.read_bytes(url).decode())))
-    for row in rows:
-        if row.get("Weights") != weights:
-            theirs = str(row.get("Weights"))[:12]
-            masks = storage.join(corpora, _MASKS)
-            raise SegmentError(_OTHERS.format(url=url, theirs=theirs, mine=weights[:12], masks=masks))
-    scores = ("PredictedIoU", "Stability")
-    return {row["MaskPath"]: {**row, **{name: float(row[name]) for name in scores}} for row in rows}
+    there = set(storage.names(storage.join(corpora, _MASKS)))
+    known = {}
+    try:
+        for row in csv.DictReader(io.StringIO(storage.read_bytes(url).decode()), strict=True):
+            if row.get("Weights") and row["Weights"] != weights:
+                theirs, masks = row["Weights"][:12], storage.join(corpora, _MASKS)
+                raise SegmentError(_OTHERS.format(url=url, theirs=theirs, mine=weights[:12], masks=masks))
+            if None in row or None in row.values():
+                raise ValueError(f"a row of other than {len(_COLUMNS)} fields")
+            if row["MaskPath"] in there:
+                scores = {name: float(row[name]) for name in ("PredictedIoU", "Stability")}
+                known[row["MaskPath"]] = {**row, **scores}
+    except (ValueError, KeyError, csv.Error) as error:
+        raise SegmentError(f"{url} is damaged ({error}): remove it, and its masks are drawn again") from error
+    return known
 
 
 def _made(
