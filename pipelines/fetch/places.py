@@ -139,8 +139,7 @@ class Reading:
         """`told`: how many bytes of how many were gone through. Raises Failure."""
         if self.place.folder:
             return archives.folder(self.place.url, wanted.most_bytes, wanted.rank)
-        is_zip = self.place.url.partition("?")[0].lower().endswith(".zip")
-        comes_whole = not self._files
+        is_zip, comes_whole = self.place.url.lower().endswith(".zip"), not self._files
 
         def seen(done: int) -> None:
             if comes_whole:
