@@ -154,7 +154,9 @@ class Display:
             begins = stage != self._stage
             if begins:
                 self._stage, self._parts = stage, {}
-            elif part and "" in self._parts:  # what stood for the stage until it said what it does
+            elif (
+                part and "" in self._parts and not self._parts[""].total
+            ):  # it stood for the stage until then
                 del self._parts[""]
             found = self._parts.get(part)
             if found is None:

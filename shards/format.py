@@ -14,6 +14,7 @@ SAMPLE_MEMBERS = ("flac", "jpg", "json", "mask.png")  # in the order of the tar
 CLASSES = "classes.png"  # beside them, where a dataset has the target `classes`
 CLIP_MEMBERS = ("flac", "json")
 TARGETS = ("binary", "classes", "instances")
+LATEST = "latest.json"  # beside published versions, each a dataset: the newest one's name
 IGNORE = 255  # in KEY.classes.png
 MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = (
     "manifest.json",

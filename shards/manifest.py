@@ -141,6 +141,11 @@ def load(dataset: str) -> Manifest:
             raise DatasetError(
                 f"{dataset} is a reference-only edition, without sounds: `avs-data rehydrate` makes the dataset of it"
             )
+        if storage.exists(storage.join(dataset, format.LATEST)):
+            raise DatasetError(
+                f"{dataset} holds published versions, of which each is a dataset: name one, such as {dataset}/1.0.0; "
+                f"{format.LATEST} there names the newest"
+            )
         raise DatasetError(
             f"{dataset} holds no {format.MANIFEST}: it is no dataset, or its build has not finished; "
             "run `avs-data build` with the same --out to finish it"

@@ -50,7 +50,7 @@ class Looker:
     def __init__(self, chromium: Any, address: str, viewport: dict[str, int] = LAPTOP, **more: Any) -> None:
         self.context = chromium.new_context(viewport=viewport, **more)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on(
@@ -98,7 +98,7 @@ def test_samples_are_filtered_heard_and_opened_by_keyboard(chromium: Any, addres
         "[...document.querySelectorAll('.shot img')].every(image => /plain/.test(image.src))"
     )
     looker.press("m", "Enter")
-    page.wait_for_selector("main.sample")
+    page.wait_for_selector("html[data-ready] main.sample")
     assert order[1] in page.url
     looker.press(" ")
     page.wait_for_function("() => document.querySelector('.hear.main.playing progress')?.value > 0")
@@ -107,9 +107,9 @@ def test_samples_are_filtered_heard_and_opened_by_keyboard(chromium: Any, addres
     looker.press("m")
     assert page.evaluate("getComputedStyle(document.querySelector('.mask')).visibility") == "hidden"
     looker.press("Escape")
-    page.wait_for_selector("#grid")
+    page.wait_for_selector("html[data-ready] #grid")
     looker.press("f", "Enter")
-    page.wait_for_selector(".chips")
+    page.wait_for_selector("html[data-ready] .chips")
     (category,) = re.findall(r"category=(\w+)", page.url)
     wanted = [row["key"] for row in Dataset(dataset).table().to_pylist() if row["category"] == category]
     assert page.inner_text("h1").split()[0] == str(len(wanted))
@@ -136,7 +136,7 @@ def test_samples_are_stepped_through_by_keyboard(chromium: Any, address: str, da
         looker.page.wait_for_url(re.compile(key))
         assert looker.page.locator("h1").count() == 1
     looker.press("Escape")
-    looker.page.wait_for_selector("#grid")
+    looker.page.wait_for_selector("html[data-ready] #grid")
     looker.close()
 
 
@@ -168,13 +168,13 @@ def test_a_phone_shows_all_of_it(chromium: Any, scenes: str) -> None:
         page.tap(".card .hear >> nth=0")
         page.wait_for_function(PLAYS)
         page.tap(".shot >> nth=1")
-        page.wait_for_selector("main.sample")
+        page.wait_for_selector("html[data-ready] main.sample")
         looker.fits()
         assert page.locator(".sources .tint").count() >= 2
         page.tap(".hear.main")
         page.wait_for_selector(".hear.main.playing")
         page.tap("a[rel=next]")
-        page.wait_for_selector("main.sample")
+        page.wait_for_selector("html[data-ready] main.sample")
         page.tap(".top nav a >> nth=1")
         page.tap(".reasons a >> nth=0")
         page.wait_for_selector(".items li")
@@ -226,9 +226,29 @@ def test_broken_samples_are_marked_and_names_stay_words(chromium: Any, tmp_path:
         looker.close()
 
 
+def test_without_a_network_nothing_is_called_broken(chromium: Any, address: str) -> None:
+    looker = Looker(chromium, address)
+    page = looker.page
+    page.wait_for_function("() => [...document.images].slice(0, 4).every(image => image.naturalWidth)")
+    looker.context.set_offline(True)
+    looker.press("ArrowRight", " ")
+    page.wait_for_function("() => /does not answer/.test(document.getElementById('status').textContent)")
+    looker.press("m")
+    page.wait_for_function("() => document.images[0].complete && !document.images[0].naturalWidth")
+    page.wait_for_timeout(200)
+    assert page.locator(".broken").count() == 0
+    looker.context.set_offline(False)
+    page.wait_for_function("() => document.images[0].naturalWidth")
+    looker.press(" ")
+    page.wait_for_function(PLAYS)
+    looker.faults = [fault for fault in looker.faults if "DISCONNECTED" not in fault]
+    looker.close()
+
+
 def test_an_export_opens_from_disk(chromium: Any, scenes: str, tmp_path: Path) -> None:
-    page_path = export(Catalogue(Dataset(scenes)), str(tmp_path / "out"), 12, pictures=PICTURES)
-    again = export(Catalogue(Dataset(scenes)), str(tmp_path / "again"), 12, pictures=PICTURES)
+    page_path, broken = export(Catalogue(Dataset(scenes)), str(tmp_path / "out"), 12, pictures=PICTURES)
+    again, _ = export(Catalogue(Dataset(scenes)), str(tmp_path / "again"), 12, pictures=PICTURES)
+    assert broken == 0
     files = {path.relative_to(tmp_path / "out"): path for path in (tmp_path / "out").rglob("*.*")}
     for name, path in files.items():
         if ".work" not in name.parts:
@@ -243,13 +263,13 @@ def test_an_export_opens_from_disk(chromium: Any, scenes: str, tmp_path: Path) -
     looker.press("ArrowRight", " ")
     page.wait_for_function(PLAYS)
     looker.press("m", "Enter")
-    page.wait_for_selector("main.sample")
+    page.wait_for_selector("html[data-ready] main.sample")
     assert page.url.startswith("file://")
     page.wait_for_function("() => [...document.images].every(image => image.complete && image.naturalWidth)")
     looker.press("ArrowRight")
     page.wait_for_selector("a[rel=prev]")
     looker.press("Escape")
-    page.wait_for_selector("#grid")
+    page.wait_for_selector("html[data-ready] #grid")
     page.fill("#narrow", "silence")
     shown = page.locator(".card:visible").count()
     assert shown == sum("silence" in text for text in page.locator(".card .name").all_inner_texts() if text)

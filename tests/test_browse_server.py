@@ -467,6 +467,16 @@ def test_a_dataset_that_changed_meanwhile_is_told(dataset: str, tmp_path: Path) 
         rows.row(len(table), wanted["key"])
 
 
+def test_an_export_of_broken_samples_says_how_many(dataset: str, tmp_path: Path) -> None:
+    copy = str(shutil.copytree(dataset, tmp_path / "copy"))
+    for out, code in (("ok", 0), ("broken", 1)):
+        called = ["browse", copy, "--export", str(tmp_path / out), "--samples", "3"]
+        answer = CliRunner().invoke(main, called)
+        assert answer.exit_code == code, answer.output
+        assert ("1 of its samples are broken" in answer.output) == (code == 1)
+        spoil(copy, min((tmp_path / out / "samples").iterdir()).stem)
+
+
 def test_a_folder_that_is_no_dataset_is_refused_in_one_line(tmp_path: Path) -> None:
     answer = CliRunner().invoke(main, ["browse", str(tmp_path)])
     assert "holds no manifest.json" in str(answer.output) + str(answer.exception)

@@ -59,7 +59,7 @@ class Judge:
     def __init__(self, chromium, address, name, viewport=LAPTOP):
         self.context = chromium.new_context(viewport=viewport)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(60_000)
         self.faults = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on(
@@ -205,3 +205,12 @@ def test_no_key_answers_for_what_was_not_seen_or_heard(chromium, server):
     with Queue(path) as queue:
         assert [(one.item_id, one.verdict) for one in queue.judgements()[before:]] == [(sample, "right")]
     cleo.context.close()
+
+
+def test_at_200_percent_every_answer_is_on_the_screen(chromium, server):
+    judge = Judge(chromium, server[1], "zoe", {"width": 640, "height": 400})
+    boxes = [button.bounding_box() for button in judge.page.locator("[data-verdict]").all()]
+    assert len(boxes) == 6
+    assert all(box["y"] + box["height"] <= 400 and box["x"] + box["width"] <= 640 for box in boxes)
+    assert boxes[0]["y"] >= 300  # most of the height is the sample's
+    judge.close()

@@ -60,7 +60,7 @@ class Reviewer:
     def __init__(self, chromium, address, name, viewport=LAPTOP, scheme="light", **more):
         self.context = chromium.new_context(viewport=viewport, color_scheme=scheme, **more)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(60_000)
         self.faults = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on(
@@ -141,7 +141,7 @@ def test_two_browsers_on_one_queue_lose_and_double_nothing(chromium, server):
                }, 30); }"""
         )
     for reviewer in (anna, ben):
-        reviewer.page.wait_for_selector(".empty", timeout=40_000)
+        reviewer.page.wait_for_selector(".empty", timeout=60_000)
         reviewer.page.wait_for_function("() => document.getElementById('waiting').textContent === '0'")
     with world.open() as queue:
         people = [d for d in queue.decisions() if d.origin == "person"]

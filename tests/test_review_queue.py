@@ -287,6 +287,11 @@ def test_an_answer_that_does_not_fit_is_refused(queue):
     assert queue.decisions(item.id) == []
 
 
+def test_people_are_called_as_they_are(queue):
+    for name in ("Ana O'Neil", "Ana O\u2019Neil", "Łukasz", "李雷"):
+        assert queue.decide(queue.next(name).id, name, DEFER).reviewer == name
+
+
 def test_a_faulty_file_names_every_row(tmp_path):
     path = tmp_path / "p.csv"
     bad = [

@@ -15,9 +15,8 @@ from PIL import Image
 from segment_anything import SamPredictor
 from test_model_decoder import SIDE, upstream_sam
 
+from avs_train import segment_corpus
 from avs_train.cli import main
-from avs_train.commands import segment as command
-from pipelines.build import boxes
 from pipelines.build.run import BuildOptions, build
 from pipelines.recipes import recipe
 from shards import format
@@ -81,7 +80,7 @@ def test_masks_are_those_of_the_reference_predictor(
     name = _recipe(tmp_path, "")
     words = ["segment", name, "--corpora", there, "--checkpoint", str(weights), "--image-size", str(SIDE)]
     made: list[str] = []
-    real = command._chunk
+    real = segment_corpus._chunk
 
     def killed(*given: object) -> object:
         if len(made) == 2:
@@ -90,16 +89,16 @@ def test_masks_are_those_of_the_reference_predictor(
         return real(*given)
 
     words += ["--device", "cpu", "--batch", "1", "--json"]
-    monkeypatch.setattr(command, "_chunk", killed)
+    monkeypatch.setattr(segment_corpus, "_chunk", killed)
     assert CliRunner().invoke(main, words).exit_code == 130
     folder = Path(there, "open_images")
     assert not list(folder.glob("sam-*")), "nothing reads what is not complete"
     made.clear()
-    monkeypatch.setattr(command, "_chunk", lambda *given: made.append("") or real(*given))
+    monkeypatch.setattr(segment_corpus, "_chunk", lambda *given: made.append("") or real(*given))
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    objects = boxes.without_masks(recipe.load(name), there)
+    objects = segment_corpus.objects(recipe.load(name), there)
     assert told["objects"] == {DOG: len(objects)}
     assert len(objects) > 3
     assert len(made) == len(set(objects["image_id"].to_pylist())) - 2, (
@@ -205,12 +204,12 @@ def test_a_build_takes_them_where_its_recipe_says_so(
 def test_no_objects_where_people_drew_any(unmasked: tuple[str, list[dict[str, str]]], tmp_path: Path) -> None:
     there, rows = unmasked
     asked = recipe.load(_recipe(tmp_path, ""))
-    before = boxes.without_masks(asked, there)
+    before = segment_corpus.objects(asked, there)
     path = Path(there, "open_images", SEGMENTATIONS)
     kept = list(csv.DictReader(path.open(newline="")))
     first = before["image_id"][0].as_py()
     _write(path, [*kept, next(row for row in rows if row["ImageID"] == first)])
-    after = boxes.without_masks(asked, there)
+    after = segment_corpus.objects(asked, there)
     assert set(before["image_id"].to_pylist()) - set(after["image_id"].to_pylist()) == {first}
     with_boxes = Path(there, "open_images")
     listed = with_boxes / "train-annotations-bbox.csv"
@@ -221,11 +220,11 @@ def test_no_objects_where_people_drew_any(unmasked: tuple[str, list[dict[str, st
         given.append({**dog, "XMin": "0.01", "XMax": "0.05", **odd})
     listed.unlink()
     _write(listed, given)
-    fewer = boxes.without_masks(asked, there)
+    fewer = segment_corpus.objects(asked, there)
     assert set(after["image_id"].to_pylist()) - set(fewer["image_id"].to_pylist()) == set(more)
     grouped = _recipe(tmp_path, "group_of = true\ndepiction = true")
-    assert set(boxes.without_masks(recipe.load(grouped), there)["image_id"].to_pylist()) >= set(more[:2])
+    assert set(segment_corpus.objects(recipe.load(grouped), there)["image_id"].to_pylist()) >= set(more[:2])
     for file in with_boxes.glob("*-annotations-bbox.csv"):
         file.unlink()
     with pytest.raises(Exception, match="no file whose name ends in -annotations-bbox"):
-        boxes.without_masks(asked, there)
+        segment_corpus.objects(asked, there)

@@ -124,6 +124,9 @@ def test_damaged_tables_and_manifest(copy: Path, tmp_path: Path) -> None:
         verify(str(copy))
     with pytest.raises(DatasetError, match=r"holds no manifest\.json"):
         verify(str(tmp_path))
+    (tmp_path / "latest.json").write_text('{"version": "1.0.0"}')
+    with pytest.raises(DatasetError, match="holds published versions"):
+        verify(str(tmp_path))
 
 
 def test_leaks_are_found(copy: Path) -> None:

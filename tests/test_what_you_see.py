@@ -17,8 +17,9 @@ SECTIONS = {
     for words, _, rest in (section.partition("\n") for section in PAGE.split("\n## ")[1:])
 }
 STAGE = re.compile(r"^(?: *[\d.]+  )?(?:[━╌]+ )?\[(\d+)/(\d+)\] ([A-Z][\w' ]+)")
-# The page may lack them: they take moments, show what another shows, or need SAM's weights.
+# The page may lack them: they take moments, show what another shows, serve a page, or need SAM's weights.
 MAY_LACK = {
+    *("avs-data browse", *(f"avs-data judge {name}" for name in ("draw", "export", "flags", "serve"))),
     *("avs-data fetch doctor", "avs-data fetch plan", "avs-data fetch retry", "avs-data import", "avs-data rehydrate"),
     *(f"avs-train {name}" for name in ("convert", "embed", "eval", "fit", "predict", "segment")),
 }  # fmt: skip

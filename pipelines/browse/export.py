@@ -55,7 +55,7 @@ def export(
     samples: int,
     progress: Callable[[str, int, int], None] = lambda *_: None,
     pictures: Pictures | None = None,
-) -> str:
+) -> tuple[str, int]:
     """Write OUT/index.html, a page for each sample in OUT/samples, and their photos, masks and sounds in OUT/media.
 
     The samples are picked by hash and spread over the categories (of negatives: the kinds), as on the contact sheet.
@@ -65,7 +65,7 @@ def export(
         out: folder or URL, apart from the dataset. samples: at most, MOST or fewer.
 
     Returns:
-        where the page is.
+        where the page is, and how many of its samples are broken.
 
     Raises:
         ClaimError: `out` is the dataset or inside it, or holds something else.
@@ -114,7 +114,7 @@ def export(
         at=FileAddresses(), view="grid", grid=grid, query=Query(), samples=catalogue.size
     )
     storage.write_atomic(storage.join(out, "index.html"), html.encode("utf-8", "replace"))
-    return storage.join(out, "index.html")
+    return storage.join(out, "index.html"), sum(bool(card.fault) for card in cards)
 
 
 def _write_media(media: Media, out: str, key: str) -> list[str]:

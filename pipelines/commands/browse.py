@@ -1,9 +1,11 @@
 """`avs-data browse`: look at samples."""
 
+import sys
+
 import click
 
 from pipelines.commands import options
-from shards.command_line import NOTHING, Command
+from shards.command_line import FOUND_WRONG, NOTHING, Command
 
 
 @click.command(cls=Command, kept=NOTHING)
@@ -62,8 +64,13 @@ def command(
     catalogue = Catalogue(Dataset(dataset))
     if folder is not None:
         with Display(f"Export {dataset}", {"Writing samples": "samples"}) as display:
-            page = export(catalogue, folder, samples, display.show)
+            page, broken = export(catalogue, folder, samples, display.show)
         terminal.out(page)
+        if broken:
+            terminal.warn(
+                f"{broken} of its samples are broken, and shown as such: `avs-data verify` says all of it"
+            )
+            sys.exit(FOUND_WRONG)
         return
     serve(
         lambda: build_app(catalogue),

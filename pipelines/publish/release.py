@@ -10,7 +10,7 @@ from pipelines.publish import documents, hub, profiles, takedown, upload
 from pipelines.publish.diff import Diff
 from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.lock import FOLDER, Lock
-from pipelines.publish.target import LATEST, Target
+from pipelines.publish.target import Target
 from pipelines.publish.version import Version
 from shards import format, storage
 from shards.reader import Dataset
@@ -140,7 +140,7 @@ def _upload(
 def _point(target: Target, version: Version) -> None:
     """Move the pointer to the newest version; the last write of a publication."""
     if target.latest() != str(version):
-        target.write(LATEST, json.dumps({"version": str(version)}).encode() + b"\n")
+        target.write(format.LATEST, json.dumps({"version": str(version)}).encode() + b"\n")
     upload.end(target, str(version))
 
 

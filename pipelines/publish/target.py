@@ -12,10 +12,9 @@ from typing import Any
 
 from pipelines.publish.edition import PUBLICATION, Publication, PublishError, parse
 from pipelines.publish.version import Version, VersionError
-from shards import storage
+from shards import format, storage
 from shards.errors import StorageError, of_a_store
 
-LATEST = "latest.json"
 _NOT_DONE = "{} did not take or give a file ({}). What is there stays good: run the same command to resume"
 
 
@@ -129,7 +128,7 @@ class Target:
     def latest(self) -> str | None:
         """The version that the pointer names; None where there is no pointer, or a damaged one."""
         try:
-            return str(json.loads(self.read(LATEST) or b"")["version"])
+            return str(json.loads(self.read(format.LATEST) or b"")["version"])
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 

@@ -8,7 +8,7 @@ from label_maps import RELATIONS
 from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review.errors import ReviewError
 
-NAME_RULE = re.compile(r"\w([\w .@-]{0,38}[\w.@-])?")
+NAME_RULE = re.compile(r"\w([\w .@'\u2019-]{0,38}[\w.@-])?")
 CATEGORY_RULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -114,7 +114,7 @@ class Progress:
 def check_reviewer(name: str) -> str:
     if not NAME_RULE.fullmatch(name):
         raise ReviewError(
-            f"reviewer {name!r}: a name has 1 to 40 letters, digits, spaces or any of . @ - _, "
+            f"reviewer {name!r}: a name has 1 to 40 letters, digits, spaces or any of . @ - _ ', "
             "starts with a letter or digit, and ends with no space"
         )
     return name

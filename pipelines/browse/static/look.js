@@ -8,15 +8,14 @@
   const most = 1200; // cards on a page; then a link leads on
   const say = (text) => status && (status.textContent = text);
 
-  // What the server says of something that it cannot show.
+  // What is wrong with something that cannot be shown; "" where nobody knows: the server is busy, or does not answer.
   async function why(address) {
-    try {
-      const response = await fetch(address);
-      if (response.status === 503) return ""; // busy: not broken
-      return response.ok ? "the browser cannot show what lies there" : (await response.json()).error;
-    } catch {
-      return "the file cannot be read";
-    }
+    const unread = "the file cannot be read";
+    const response = await fetch(address).catch(() => null);
+    if (!response) return location.protocol === "file:" ? unread : ""; // a page from disk fetches nothing
+    if (response.status === 503) return "";
+    if (response.ok) return "the browser cannot show what lies there";
+    return response.json().then((answer) => answer.error, () => unread);
   }
 
   // Sound ---------------------------------------------------------------------------------------------------------
@@ -50,9 +49,10 @@
       await audio.play();
     } catch (error) {
       if (error.name === "AbortError") return; // another sound was asked for
-      const told = (await why(wanted.dataset.src)) || "the server is busy";
-      fault(wanted.closest(".card, section, li"), told);
-      say(`No sound: ${told}`);
+      if (wanted === button) stop();
+      const told = await why(wanted.dataset.src);
+      if (told) fault(wanted.closest(".card, section, li"), told);
+      say(`No sound: ${told || "the server is busy, or does not answer"}`);
     }
   }
 
@@ -219,4 +219,5 @@
     const own = /\/media\/([0-9a-f]{20})\//.exec(shown?.getAttribute("src") || "");
     if (key && own) for (const image of sample.querySelectorAll(".large img")) new Image().src = image.src.replace(own[1], key[1]); // ahead
   }
+  document.documentElement.dataset.ready = ""; // keys are heard from here on
 })();

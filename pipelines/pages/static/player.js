@@ -17,7 +17,12 @@ export class Player {
     this.stop();
     this.button = button;
     this.audio.src = button.dataset.src;
-    this.audio.play().catch(() => button.classList.add("broken")); // the browser has no decoder for it, or no file
+    button.classList.remove("broken");
+    this.audio.play().catch((error) => {
+      if (error.name === "AbortError") return; // stopped before it began
+      button.classList.add("broken"); // the browser has no decoder for it, or no file came
+      if (button === this.button) this.audio.pause();
+    });
   }
 
   toggle() {

@@ -4,22 +4,21 @@ A photo's objects of one label are drawn all or none: where people drew the mask
 and where one cannot be drawn (a group, a depiction, no box inside the photo) a union of the others would leave it out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.build.categorize import label_map_of
 from pipelines.corpora import csv_stream, names, open_images
 from pipelines.corpora.keys import distinct, text_keys
 from pipelines.corpora.open_images_tables import BOXES
 from pipelines.corpora.source import CorpusError
-from pipelines.recipes.recipe import Recipe
 from shards import storage
 from shards.hashing import mix64
 
 FOLDER = "open_images"
+MASKS, WORK = f"{FOLDER}/masks/sam", f"{FOLDER}/.sam"  # the masks, and what is kept until all are drawn
 SIDES = ("XMin", "XMax", "YMin", "YMax")  # shares of the photo's sides
 # One row a box. The sides are text, as the file has them.
 OBJECTS = pa.schema(
@@ -33,15 +32,21 @@ OBJECTS = pa.schema(
 )
 
 
-def without_masks(recipe: Recipe, corpora: str) -> pa.Table:
-    """OBJECTS that the recipe's label map links and its rules keep, whose photo is there, sorted; each box once.
+def table(split: str) -> str:
+    """The file below the corpora folder that lists the masks of a split, in the layout of the segmentations."""
+    return f"{FOLDER}/{open_images.BY_SAM}{split}{open_images.SEGMENTATIONS}"
+
+
+def without_masks(corpora: str, label_ids: Iterable[str], *, groups: bool, depictions: bool) -> pa.Table:
+    """OBJECTS with one of these labels whose photo is there, sorted; each box once.
+
+    Args:
+        groups, depictions: take boxes around a group, and of drawings and toys, too.
 
     Raises:
-        CorpusError: no box file, or one that is none. LabelMapError, CategoryError: of the recipe.
+        CorpusError: no box file, or one that is none.
     """
-    label_map = label_map_of(recipe.labels, corpora, recipe.corpora)
-    links = [link for link in label_map.links if link.source == FOLDER and label_map.is_used(link)]
-    mids = pa.array(sorted({link.source_id for link in links}), pa.string())
+    mids = pa.array(sorted(set(label_ids)), pa.string())
     folder = storage.join(corpora, FOLDER)
     files = [name for name in storage.names(folder) if name.endswith(BOXES)]
     if not files:
@@ -55,7 +60,7 @@ def without_masks(recipe: Recipe, corpora: str) -> pa.Table:
     photos = names.Listing(corpora, f"{FOLDER}/images", ".jpg")
     found = [OBJECTS.empty_table()]
     for name in files:
-        for objects, others in _of_file(folder, name, mids, recipe):
+        for objects, others in _of_file(folder, name, mids, {"IsGroupOf": groups, "IsDepiction": depictions}):
             left_out.append(others)
             objects = objects.append_column("image_path", photos.find(objects["image_id"].combine_chunks()))
             found.append(
@@ -71,8 +76,13 @@ def without_masks(recipe: Recipe, corpora: str) -> pa.Table:
     )
 
 
-def _of_file(folder: str, name: str, mids: pa.Array, recipe: Recipe) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """OBJECTS of a box file but for `image_path`, and (n,) uint64: `_objects` of those that cannot be drawn."""
+def _of_file(
+    folder: str, name: str, mids: pa.Array, taken: dict[str, bool]
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """OBJECTS of a box file but for `image_path`, and (n,) uint64: `_objects` of those that cannot be drawn.
+
+    taken: whether boxes with a flag are.
+    """
     word = name.removesuffix(BOXES).rsplit("-", 1)[-1]
     split = word if word in ("train", "validation", "test") else "train"
     columns = ("ImageID", "LabelName", *SIDES, "IsGroupOf", "IsDepiction")
@@ -86,10 +96,7 @@ def _of_file(folder: str, name: str, mids: pa.Array, recipe: Recipe) -> Iterator
             zero_copy_only=False
         )
         wanted = asked & is_box
-        for flag, allowed in (
-            ("IsGroupOf", recipe.select.group_of),
-            ("IsDepiction", recipe.select.depiction),
-        ):
+        for flag, allowed in taken.items():
             if not allowed:
                 wanted &= ~pc.equal(found[flag], "1").to_numpy(zero_copy_only=False)
         chosen = found.filter(pa.array(wanted))
