@@ -165,6 +165,8 @@ def test_a_build_takes_them_where_its_recipe_says_so(
             entry.path: entry.sha256 for entry in (*dataset.manifest.shards, *dataset.manifest.pool_shards)
         }
 
+    with (folder / "train-annotations-human-imagelabels.csv").open("w") as file:  # a faulty row
+        file.write(f"ImageID,Source,LabelName,Confidence\n{rows[0]['ImageID']},verification,{DOG},perhaps\n")
     without = built("without", "")
     scores = [
         {"PredictedIoU": f"{0.9 + 0.01 * (n % 9)}", "Stability": "0.97", "Model": "sam_tiny"}
@@ -178,6 +180,10 @@ def test_a_build_takes_them_where_its_recipe_says_so(
     human = built("human", "")
     assert shards(human) == shards(without), "masks of a model move nothing of a build of people's"
     reasons = human.table(format.REJECTIONS).to_pylist()
+    faults = without.table(format.REJECTIONS).to_pylist()
+    assert [row for row in reasons if row["reason"] != "mask_source"] == faults, (
+        "faults beside masks count once"
+    )
     drawn = {f"open_images:{row['MaskPath'].removesuffix('.png')}" for row in rows}
     assert {row["item"] for row in reasons if row["reason"] == "mask_source"} == drawn
 
