@@ -52,6 +52,10 @@ class OtherWeights(AvsError):
     """Masks of another checkpoint are there; the message says what to do."""
 
 
+class DamagedList(AvsError):
+    """A list of masks that cannot be read; the message says what to do."""
+
+
 @dataclass
 class Told:
     """What was drawn: objects by label, those of them that the recipe's thresholds keep; photos that cannot be read."""
@@ -87,7 +91,7 @@ def draw(
         batch: photos at once; side: pixels of the image that SAM sees.
 
     Raises:
-        OtherWeights
+        OtherWeights, DamagedList
         CheckpointError: no weights of SAM.
     """
     table = objects(recipe, corpora)
@@ -155,18 +159,25 @@ def _place(corpora: str, chunk: list[_Photo], weights: str, side: int) -> str:
 
 
 def _known(corpora: str, split: str, weights: str) -> dict[str, dict[str, Any]]:
-    """The masks that an earlier run drew, by name."""
-    url = storage.join(corpora, boxes.table(split))
+    """The masks that an earlier run drew and that are there, by name."""
+    url, masks = storage.join(corpora, boxes.table(split)), storage.join(corpora, boxes.MASKS)
     if not storage.exists(url):
         return {}
-    rows = list(csv.DictReader(io.StringIO(storage.read_bytes(url).decode())))
-    for row in rows:
-        if row.get("Weights") != weights:
-            theirs = str(row.get("Weights"))[:12]
-            masks = storage.join(corpora, boxes.MASKS)
-            raise OtherWeights(_OTHERS.format(url=url, theirs=theirs, mine=weights[:12], masks=masks))
-    scores = ("PredictedIoU", "Stability")
-    return {row["MaskPath"]: {**row, **{name: float(row[name]) for name in scores}} for row in rows}
+    there = set(storage.names(masks))
+    known = {}
+    try:
+        for row in csv.DictReader(io.StringIO(storage.read_bytes(url).decode()), strict=True):
+            if row.get("Weights") and row["Weights"] != weights:
+                theirs = row["Weights"][:12]
+                raise OtherWeights(_OTHERS.format(url=url, theirs=theirs, mine=weights[:12], masks=masks))
+            if None in row or None in row.values():
+                raise ValueError(f"a row of other than {len(_COLUMNS)} fields")
+            if row["MaskPath"] in there:
+                scores = {name: float(row[name]) for name in ("PredictedIoU", "Stability")}
+                known[row["MaskPath"]] = {**row, **scores}
+    except (ValueError, KeyError, csv.Error) as error:
+        raise DamagedList(f"{url} is damaged ({error}): remove it, and its masks are drawn again") from error
+    return known
 
 
 def _made(

@@ -22,6 +22,7 @@ MANIFEST, SAMPLES, POOL_TABLE, REJECTIONS = (
     "pool.parquet",
     "rejections.parquet",
 )
+REFERENCE = "reference"  # holds the full dataset's manifest in an edition without sounds
 
 MAX_PIXELS = 100_000_000  # of a photo and its mask
 # Of a member; what is larger is none of this format, and is not read.

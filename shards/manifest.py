@@ -137,6 +137,10 @@ def load(dataset: str) -> Manifest:
     """
     url = storage.join(dataset, format.MANIFEST)
     if not storage.exists(url):
+        if storage.exists(storage.join(dataset, format.REFERENCE, format.MANIFEST)):
+            raise DatasetError(
+                f"{dataset} is a reference-only edition, without sounds: `avs-data rehydrate` makes the dataset of it"
+            )
         if storage.exists(storage.join(dataset, format.LATEST)):
             raise DatasetError(
                 f"{dataset} holds published versions, of which each is a dataset: name one, such as {dataset}/1.0.0; "

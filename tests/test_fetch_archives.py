@@ -511,3 +511,16 @@ def test_a_place_is_told_wrong_before_anything_is_read(tmp_path) -> None:
     assert changed.places("lvis") == ("web",)
     with pytest.raises(RecipeError, match="write CORPUS=PLACE"):
         options.with_media(changed, ["a.tar"])
+
+
+def test_what_is_no_archive_is_told_and_a_name_may_have_brackets(videos, tmp_path) -> None:
+    names = list(videos)
+    place = tmp_path / "videos [1]"
+    packed(place / "a.tar", in_folder(videos, 0), "w")
+    (place / "b.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(range(256)) * 40)
+    latest = fetched(tmp_path / "corpora", [clip(name) for name in names[:2]], {"vggsound": [str(place)]})
+    assert latest[f"vggsound:{names[0]}"].cause == "ok"
+    assert latest[f"vggsound:{names[1]}"].cause == "no_source"
+    other = latest[f"archive:vggsound {place}/b.tar.zst"]
+    assert (other.cause, other.permanent) == ("archive_corrupt", True)
+    assert "no zip, and no tar" in other.detail

@@ -336,8 +336,10 @@ def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
     root, told = tmp_path / "IS3", {}
     pixels = RNG.integers(0, 255, (96, 96, 3), np.uint8)
     boxes = {}
-    for number, photo in enumerate(("accordion_baby_10467", "cat_train_7", "dog_7")):
-        for place, thing in enumerate(("accordion baby", "cat subwaytrain", "dog dog")[number].split()):
+    for number, photo in enumerate(("accordion_baby_10467", "cat_train_7", "dog_7", "clock_cow_8")):
+        for place, thing in enumerate(
+            ("accordion baby", "cat subwaytrain", "dog dog", "alarm_clock cow")[number].split()
+        ):
             name = f"{photo}_{thing}{'2' * (number == 2) * place}"
             told[name] = {"box": [1, 2, 3, 4], "category": thing}
             for below in ("images", "gt_segmentation"):
@@ -349,6 +351,14 @@ def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
             seen[y : y + h, x : x + w] = 255
             Image.fromarray(seen).save(root / "gt_segmentation" / f"{name}.jpg", quality=100)
             wav(root / "audio_waw" / f"{name}.wav", SECONDS[:32000] * (1 + place) / 2)
+    for photo, shape in (("cat_dog_1", (96, 96, 3)), ("cat_dog_2", (80, 96, 3))):  # copies of other photos
+        for thing in ("cat", "dog"):
+            name = f"{photo}_{thing}"
+            told[name] = {"box": [], "category": thing}
+            other = 255 - pixels if thing == "dog" else pixels
+            Image.fromarray(other[: shape[0] if thing == "dog" else 96]).save(root / "images" / f"{name}.jpg")
+            for below, end in (("gt_segmentation", ".jpg"), ("audio_waw", ".wav")):
+                shutil.copy(root / below / f"cat_train_7_cat{end}", root / below / f"{name}{end}")
     told["cat_train_7_lost"] = {"box": [], "category": "lost"}
     listed = [{"image": f"/somewhere/{name}.jpg", **one} for name, one in told.items()]
     out = [str(tmp_path / name) for name in ("by_name", "listed")]
@@ -363,15 +373,19 @@ def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
     assert hashes[0] == hashes[1]
     dataset = Dataset(out[0])
     samples = list(dataset.samples("test"))
-    assert {sample.record["category"] for sample in samples} == {"accordion", "baby", "cat", "subwaytrain"}
+    assert {sample.record["category"] for sample in samples} == {
+        *("accordion", "baby", "cat", "subwaytrain", "alarm_clock", "cow")
+    }
     for sample in samples:
         name = sample.record["mask"]["ids"][0].removeprefix("is3:")
-        assert sample.record["image"]["id"] == f"is3:{name.rpartition('_')[0]}"
+        assert sample.record["image"]["id"] == f"is3:{name.removesuffix('_' + sample.record['category'])}"
         assert tuple(sample.record["mask"]["bbox"]) == boxes[name]
         expected, _ = soundfile.read(root / "audio_waw" / f"{name}.wav", dtype="int16")
         np.testing.assert_array_equal(soundfile.read(io.BytesIO(sample.flac), dtype="int16")[0], expected)
-    assert len({sample.record["image"]["id"] for sample in samples}) == 2
+    assert len({sample.record["image"]["id"] for sample in samples}) == 3
     rejected = {row["item"]: row["detail"] for row in dataset.table("rejections.parquet").to_pylist()}
+    assert "no copies of one photo" in rejected.pop("cat_dog_1")
+    assert "96 x 96 and 96 x 80 pixels" in rejected.pop("cat_dog_2")
     assert rejected == {
         "cat_train_7_lost": "no mask and no image and no sound of this name",
         "dog_7": "dog_7_dog (dog), dog_7_dog2 (dog): a photo has two annotations of different categories",

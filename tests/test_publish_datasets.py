@@ -212,6 +212,8 @@ def test_no_command_writes_into_a_folder_of_something_else(
     before = hashes(copy)
     image = Dataset(dataset).table()["image_id"][0].as_py()
     go(dataset, "1.0.0", tmp_path / "to", profile=Profile(reference_only=("audio",)))
+    told = CliRunner().invoke(main, ["verify", str(tmp_path / "to" / "1.0.0")])
+    assert "rehydrate" in told.output + str(told.exception)
     for command in (
         ["takedown", dataset, "--image", image, "--reason", "asked"],
         ["rehydrate", str(tmp_path / "to" / "1.0.0"), "--corpora", corpora],

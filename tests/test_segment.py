@@ -129,6 +129,17 @@ def test_masks_are_those_of_the_reference_predictor(
     assert again.exit_code == 0
     assert json.loads(again.stdout) == told
     assert _hashes(folder) == before
+    (folder / "masks" / "sam" / rows[0]["MaskPath"]).unlink()
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert _hashes(folder) == before, "a mask that went is drawn again"
+    table = folder / "sam-train-annotations-object-segmentation.csv"
+    good = table.read_bytes()
+    for bad in (b"\xff\xfe\0", good[: len(good) // 2], good.replace(b",sam_", b"x,sam_")):
+        table.write_bytes(bad)
+        damaged = CliRunner().invoke(main, words)
+        assert damaged.exit_code == 1
+        assert "is damaged" in damaged.output, damaged.output
+    table.write_bytes(good)
     upstream.mask_decoder.iou_token.weight.data += 1
     torch.save({k: v for k, v in upstream.state_dict().items() if not k.startswith("pixel_")}, weights)
     other = CliRunner().invoke(main, words)
@@ -154,6 +165,8 @@ def test_a_build_takes_them_where_its_recipe_says_so(
             entry.path: entry.sha256 for entry in (*dataset.manifest.shards, *dataset.manifest.pool_shards)
         }
 
+    with (folder / "train-annotations-human-imagelabels.csv").open("w") as file:  # a faulty row
+        file.write(f"ImageID,Source,LabelName,Confidence\n{rows[0]['ImageID']},verification,{DOG},perhaps\n")
     without = built("without", "")
     scores = [
         {"PredictedIoU": f"{0.9 + 0.01 * (n % 9)}", "Stability": "0.97", "Model": "sam_tiny"}
@@ -167,6 +180,10 @@ def test_a_build_takes_them_where_its_recipe_says_so(
     human = built("human", "")
     assert shards(human) == shards(without), "masks of a model move nothing of a build of people's"
     reasons = human.table(format.REJECTIONS).to_pylist()
+    faults = without.table(format.REJECTIONS).to_pylist()
+    assert [row for row in reasons if row["reason"] != "mask_source"] == faults, (
+        "faults beside masks count once"
+    )
     drawn = {f"open_images:{row['MaskPath'].removesuffix('.png')}" for row in rows}
     assert {row["item"] for row in reasons if row["reason"] == "mask_source"} == drawn
 
@@ -201,6 +218,18 @@ def test_no_objects_where_people_drew_any(unmasked: tuple[str, list[dict[str, st
     after = segment_corpus.objects(asked, there)
     assert set(before["image_id"].to_pylist()) - set(after["image_id"].to_pylist()) == {first}
     with_boxes = Path(there, "open_images")
+    listed = with_boxes / "train-annotations-bbox.csv"
+    given = list(csv.DictReader(listed.open(newline="")))
+    more = after["image_id"].unique().to_pylist()[:3]
+    for image_id, odd in zip(more, ({"IsGroupOf": "1"}, {"IsDepiction": "1"}, {"XMax": "1.7"}), strict=True):
+        dog = next(row for row in given if (row["ImageID"], row["LabelName"]) == (image_id, DOG))
+        given.append({**dog, "XMin": "0.01", "XMax": "0.05", **odd})
+    listed.unlink()
+    _write(listed, given)
+    fewer = segment_corpus.objects(asked, there)
+    assert set(after["image_id"].to_pylist()) - set(fewer["image_id"].to_pylist()) == set(more)
+    grouped = _recipe(tmp_path, "group_of = true\ndepiction = true")
+    assert set(segment_corpus.objects(recipe.load(grouped), there)["image_id"].to_pylist()) >= set(more[:2])
     for file in with_boxes.glob("*-annotations-bbox.csv"):
         file.unlink()
     with pytest.raises(Exception, match="no file whose name ends in -annotations-bbox"):

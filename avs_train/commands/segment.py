@@ -31,9 +31,10 @@ def command(
     """Draw masks where Open Images has boxes alone: accordion, harp, trombone, violin, chainsaw and the like.
 
     SAM is given each box of a label that RECIPE's label map links, but of photos in which people drew masks of that
-    label, and writes DIR/open_images/masks/sam/ and DIR/open_images/sam-SPLIT-annotations-object-segmentation.csv, in
-    Open Images' own layout, with the scores. Recipes take them with `select.mask_sources = ["human", "sam"]`, by
-    `select.min_predicted_iou` and `min_stability`; records and tables then say who drew each mask.
+    label or one of its boxes is of a group, and writes DIR/open_images/masks/sam/ and
+    DIR/open_images/sam-SPLIT-annotations-object-segmentation.csv, in Open Images' own layout, with the scores.
+    Recipes take them with `select.mask_sources = ["human", "sam"]`, by `select.min_predicted_iou` and
+    `min_stability`; records and tables then say who drew each mask.
 
     Example: avs-train segment avs_wide --corpora corpora --checkpoint sam_vit_h_4b8939.pth
     """

@@ -87,10 +87,11 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
     boxes = Boxes(folder, _FOLDER, source.split, wanted)
     images = Images(folder, _FOLDER, source.split, wanted)
     verified = Verified(folder, _FOLDER, source.split, wanted)
-    for rejected in labels.faults + boxes.faults + images.faults + verified.faults:
-        yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
-    for lost in boxes.unmarked:
-        yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
+    if not _read_beside_others(source, corpora):
+        for rejected in labels.faults + boxes.faults + images.faults + verified.faults:
+            yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
+        for lost in boxes.unmarked:
+            yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
     yield Chunk(batch({}, MASKS), joined([]), 0, 0, photos=_photos(source, verified, images, photos_there))
     listed = _Listed()
     columns = (*MASK_COLUMNS, *SCORES) if _by_sam(source) else MASK_COLUMNS
@@ -100,6 +101,12 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
 
 def _by_sam(source: Source) -> bool:
     return source.path.rsplit("/", 1)[-1].startswith(BY_SAM)
+
+
+def _read_beside_others(source: Source, corpora: str) -> bool:
+    """Whether the masks are SAM's, and the tables are read for those of people, too: their faults count once."""
+    others = (other for other in sources(corpora) if not _by_sam(other))
+    return _by_sam(source) and any(other.split == source.split for other in others)
 
 
 def _photos(

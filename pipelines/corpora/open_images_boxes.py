@@ -1,6 +1,7 @@
 """Objects of Open Images that have a box and no mask: what `avs-train segment` draws masks of.
 
-A photo's objects of one label are drawn all or none: where people drew the mask of any of them, all stay with people.
+A photo's objects of one label are drawn all or none: where people drew the mask of any of them, all stay with people,
+and where one cannot be drawn (a group, a depiction, no box inside the photo) a union of the others would leave it out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -55,27 +56,33 @@ def without_masks(corpora: str, label_ids: Iterable[str], *, groups: bool, depic
             f"no file whose name ends in {BOXES}",
             "Put train-annotations-bbox.csv and its kin there",
         )
-    drawn = _drawn(folder)
+    left_out = [_drawn(folder)]
     photos = names.Listing(corpora, f"{FOLDER}/images", ".jpg")
     found = [OBJECTS.empty_table()]
     for name in files:
-        for objects in _of_file(folder, name, mids, {"IsGroupOf": groups, "IsDepiction": depictions}):
-            free = ~np.isin(_objects(objects["image_id"], objects["label_id"]), drawn)
-            objects = objects.filter(pa.array(free))
+        for objects, others in _of_file(folder, name, mids, {"IsGroupOf": groups, "IsDepiction": depictions}):
+            left_out.append(others)
             objects = objects.append_column("image_path", photos.find(objects["image_id"].combine_chunks()))
             found.append(
                 objects.filter(pc.is_valid(objects["image_path"])).select(OBJECTS.names).cast(OBJECTS)
             )
     table = pa.concat_tables(found)
+    free = ~np.isin(_objects(table["image_id"], table["label_id"]), np.concatenate(left_out))
     return (
-        table.group_by(OBJECTS.names, use_threads=False)
+        table.filter(pa.array(free))
+        .group_by(OBJECTS.names, use_threads=False)
         .aggregate([])
         .sort_by([(n, "ascending") for n in OBJECTS.names])
     )
 
 
-def _of_file(folder: str, name: str, mids: pa.Array, taken: dict[str, bool]) -> Iterator[pa.Table]:
-    """OBJECTS of a box file but for `image_path`. taken: whether boxes with a flag are."""
+def _of_file(
+    folder: str, name: str, mids: pa.Array, taken: dict[str, bool]
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """OBJECTS of a box file but for `image_path`, and (n,) uint64: `_objects` of those that cannot be drawn.
+
+    taken: whether boxes with a flag are.
+    """
     word = name.removesuffix(BOXES).rsplit("-", 1)[-1]
     split = word if word in ("train", "validation", "test") else "train"
     columns = ("ImageID", "LabelName", *SIDES, "IsGroupOf", "IsDepiction")
@@ -85,11 +92,10 @@ def _of_file(folder: str, name: str, mids: pa.Array, taken: dict[str, bool]) -> 
         left, right, top, bottom = sides
         with np.errstate(invalid="ignore"):
             is_box = (sides >= 0).all(axis=0) & (sides <= 1).all(axis=0) & (left < right) & (top < bottom)
-        wanted = (
-            is_box
-            & names.safe(found["ImageID"])
-            & pc.is_in(found["LabelName"], mids).to_numpy(zero_copy_only=False)
+        asked = names.safe(found["ImageID"]) & pc.is_in(found["LabelName"], mids).to_numpy(
+            zero_copy_only=False
         )
+        wanted = asked & is_box
         for flag, allowed in taken.items():
             if not allowed:
                 wanted &= ~pc.equal(found[flag], "1").to_numpy(zero_copy_only=False)
@@ -99,7 +105,11 @@ def _of_file(folder: str, name: str, mids: pa.Array, taken: dict[str, bool]) -> 
             "image_id": chosen["ImageID"],
             "label_id": chosen["LabelName"],
         }
-        yield pa.table(given | {side: chosen[side] for side in SIDES})
+        others = found.filter(pa.array(asked & ~wanted))
+        yield (
+            pa.table(given | {side: chosen[side] for side in SIDES}),
+            _objects(others["ImageID"], others["LabelName"]),
+        )
 
 
 def _drawn(folder: str) -> np.ndarray:

@@ -22,7 +22,7 @@ from pipelines.fetch.taking import Wanted
 from shards import storage
 from shards.errors import AvsError
 
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip", *tars.UNREAD)
 _NUMBERS = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_BYTES = 100_000_000_000  # of an archive whose server gives no ranges
 
@@ -76,7 +76,8 @@ def _there(url: str, text: str) -> list[Place]:
     fs, path = storage.filesystem(url)
     local = storage.is_local(url)
     try:
-        paths = sorted(fs.glob(path)) if any(sign in path for sign in "*?[") else [path]
+        is_pattern = any(sign in path for sign in "*?[") and not fs.exists(path)  # which may be a name, too
+        paths = sorted(fs.glob(path)) if is_pattern else [path]
         urls = [one if local else str(fs.unstrip_protocol(one)) for one in paths]
         found = [
             Place(one, True) if fs.isdir(where) else Place(one)

@@ -14,7 +14,11 @@ from pipelines.fetch.archives import Member, Want, too_large
 from pipelines.fetch.causes import Cause, Failure
 from pipelines.fetch.files import Stream, decompressed
 
+UNREAD = (".tar.zst", ".7z", ".rar")  # archives that no reader here knows
 _AFTER = 64 << 20  # bytes behind the end of a tar that are read to see the checksum of its compression
+
+
+_NONE = "from byte 0 on: no zip, and no tar, plain or by gzip, bzip2 or xz (another kind: unpack it, name the folder)"
 
 
 class Doubtful(Failure):
@@ -46,7 +50,7 @@ class _Header(tarfile.TarInfo):
             tar.zeros = 0
             tar.damaged = tar.offset if tar.damaged is None else tar.damaged
             raise
-        tar.zeros = 0
+        tar.zeros, tar.is_one = 0, True
         return header
 
 
@@ -75,6 +79,7 @@ class _Patient(io.RawIOBase):
 class _Tar(tarfile.TarFile):
     tarinfo = _Header
     zeros = 0
+    is_one = False  # it has a header
     broke: Exception | None = None  # the first that reading a member met
     damaged: int | None = None  # the first byte that is not as it should be
 
@@ -115,6 +120,8 @@ def tar(chunks: Iterator[bytes], want: Want, seen: Callable[[int], None]) -> Ite
         ):
             detail = f"it does not match its checksum, so a member that looks well may be wrong: {first}"
             raise Doubtful(Cause.ARCHIVE_CORRUPT, detail) from error
+        if isinstance(error, tarfile.TarError | _Damage) and not (found and found.is_one):
+            raise Failure(Cause.ARCHIVE_CORRUPT, f"{_NONE}: {error}") from error
         offset = (found.damaged if found.damaged is not None else found.offset) if found else 0
         raise Failure(
             Cause.ARCHIVE_CORRUPT,

@@ -9,15 +9,25 @@ NAME is `<photo>_<thing>`, as accordion_baby_10467_accordion; the photo is accor
 """
 
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from pipelines.imports import media
 from pipelines.imports.planned import Found, LayoutError, PlannedSample
+from pipelines.media import images
 from shards import storage, text
+from shards.rejections import Rejected
 
 TABLE = "IS3_annotation.json"
 _MASKS, _IMAGES, _SOUNDS = "gt_segmentation", "images", ("audio_waw", "audio_wav")
+_NAME = re.compile(
+    r"(.+_[0-9]+)_[^0-9].*"
+)  # the photo's name ends in a number, the thing's may have several words
+_MOST_APART = 8.0  # levels of 255, of two copies of a photo; those of two photos are tens apart
 _NAMES = ("name", "image", "file", "file_name", "filename", "id", "audio")  # of an annotation in a list
 
 
@@ -28,14 +38,15 @@ def read(folder: str) -> Found:
         LayoutError: no IS3_annotation.json, or one that names no annotations. TextError: no JSON.
     """
     found = Found("is3")
-    masks, images = (_files(folder, below) for below in (_MASKS, _IMAGES))
+    masks, photos = (_files(folder, below) for below in (_MASKS, _IMAGES))
     sounds = next(filter(None, (_files(folder, below) for below in _SOUNDS)), {})
     of_photo: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, category in _annotations(folder):
-        photo = name.rpartition("_")[0]
+        match = _NAME.fullmatch(name)
+        photo = match[1] if match else name.rpartition("_")[0]
         lacks = [
             what
-            for what, files in (("mask", masks), ("image", images), ("sound", sounds))
+            for what, files in (("mask", masks), ("image", photos), ("sound", sounds))
             if name not in files
         ]
         if not photo or not category:
@@ -49,15 +60,35 @@ def read(folder: str) -> Found:
             told = ", ".join(f"{name} ({category})" for name, category in things)
             found.bad_row(photo, f"{told}: a photo has two annotations of different categories")
             continue
+        if why := _differ(*(storage.join(folder, photos[name]) for name, _ in things)):
+            found.bad_row(
+                photo, f"the images of {things[0][0]} and {things[1][0]} are no copies of one photo: {why}"
+            )
+            continue
         for name, category in things:
             found.samples.append(
                 PlannedSample(
-                    image_id=f"is3:{photo}", category=category, split="test", image_path=images[name],
+                    image_id=f"is3:{photo}", category=category, split="test", image_path=photos[name],
                     mask_id=f"is3:{name}", mask_path=masks[name], clip_id=f"is3:{name}", video_id=name,
                     audio_path=sounds[name], window=-1, component=f"is3:{photo}",
                 )
             )  # fmt: skip
     return found
+
+
+def _differ(one: str, other: str) -> str:
+    """In what two images are no copies of one photo; empty where they are, and where one is unreadable (told later)."""
+    if storage.read_bytes(one) == storage.read_bytes(other):
+        return ""
+    try:
+        (_, first, *size), (_, second, *its_size) = (media.photo(url) for url in (one, other))
+        if size != its_size:
+            return f"{size[0]} x {size[1]} and {its_size[0]} x {its_size[1]} pixels"
+        lumas = [np.asarray(images.shown(content, (64, 64)), np.float64) for content in (first, second)]
+    except (Rejected, *images.FAULTS):
+        return ""
+    apart = np.abs(lumas[0] - lumas[1]).mean()
+    return f"{apart:.0f} levels of 255 apart" if apart > _MOST_APART else ""
 
 
 def _files(folder: str, below: str) -> dict[str, str]:

@@ -11,8 +11,6 @@ from shards.reader import Dataset, by_shard
 from shards.rejections import Reason
 from shards.writer import Content, write_shard
 
-REFERENCE = "reference"  # holds the full dataset's manifest in an edition without sounds
-
 
 def unlicensed(dataset: Dataset, licences: Sequence[str]) -> list[str]:
     """Samples and clips whose licence is not one of these, each with it."""
@@ -76,8 +74,10 @@ def without_sounds(dataset: Dataset, out: str) -> list[str]:
             written.append(path)
     for name in dataset.manifest.tables:
         storage.link(storage.join(dataset.url, name), storage.join(out, name))
-    storage.link(storage.join(dataset.url, format.MANIFEST), storage.join(out, REFERENCE, format.MANIFEST))
-    return [*written, *dataset.manifest.tables, f"{REFERENCE}/{format.MANIFEST}"]
+    storage.link(
+        storage.join(dataset.url, format.MANIFEST), storage.join(out, format.REFERENCE, format.MANIFEST)
+    )
+    return [*written, *dataset.manifest.tables, f"{format.REFERENCE}/{format.MANIFEST}"]
 
 
 class AnyDataset(Dataset):
@@ -86,12 +86,12 @@ class AnyDataset(Dataset):
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.manifest: Manifest = load(
-            storage.join(self.url, REFERENCE) if is_reference(self.url) else self.url
+            storage.join(self.url, format.REFERENCE) if is_reference(self.url) else self.url
         )
 
 
 def is_reference(url: str) -> bool:
-    return storage.exists(storage.join(url, REFERENCE, format.MANIFEST))
+    return storage.exists(storage.join(url, format.REFERENCE, format.MANIFEST))
 
 
 def stripped(

@@ -44,10 +44,10 @@ def rehydrate(edition: str, corpora: str, out: str, progress: Callable[[int, int
     """
     if not profiles.is_reference(edition):
         raise DatasetError(
-            f"{edition} is no reference-only edition: it has no {profiles.REFERENCE}/{format.MANIFEST}"
+            f"{edition} is no reference-only edition: it has no {format.REFERENCE}/{format.MANIFEST}"
         )
     dataset = profiles.AnyDataset(edition)
-    made, url = dataset.manifest, storage.join(edition, profiles.REFERENCE, format.MANIFEST)
+    made, url = dataset.manifest, storage.join(edition, format.REFERENCE, format.MANIFEST)
     new_dataset.begin(out, {"command": "rehydrate", "edition": storage.sha256(url)})
     entries = (*made.pool_shards, *made.shards)
     done = 0
