@@ -5,15 +5,25 @@ import sys
 from pathlib import Path
 
 from distributed import Client
+from network import Network
 from server_process import ServerProcess, free_port, listens
 
 
 class Cluster:
-    """Each process has a working directory and home of its own, and knows nothing of the submitting machine."""
+    """Each process has a working directory and home of its own, and knows nothing of the submitting machine.
+
+    On a network, each worker is on a host of its own, and the scheduler on this machine.
+    """
 
     def __init__(
-        self, folder: Path, workers: int, python: Path = Path(sys.executable), **environment: str
+        self,
+        folder: Path,
+        workers: int,
+        python: Path = Path(sys.executable),
+        network: Network | None = None,
+        **environment: str,
     ) -> None:
+        self.network, self.host = network, network.address if network else "127.0.0.1"
         self.folder, self.python, self.port, self.wanted = folder, python, free_port(), workers
         self.environment = environment
         self.workers: list[ServerProcess] = []
@@ -21,25 +31,32 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"tcp://{self.host}:{self.port}"
 
     def start(self) -> None:
         self.start_scheduler()
         for number in range(self.wanted):
             self.start_worker(number)
+        self.wait(self.wanted)
+
+    def wait(self, workers: int) -> None:
+        """Until so many workers are there."""
         with Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(self.wanted, timeout=120)
+            client.wait_for_workers(workers, timeout=120)
 
     def start_scheduler(self) -> None:
         self.scheduler = self._process(
-            "scheduler", "scheduler", "--host", "127.0.0.1", "--port", str(self.port)
+            "scheduler", "scheduler", "--host", self.host, "--port", str(self.port)
         )
-        self.scheduler.wait(lambda: listens(self.port))
+        self.scheduler.wait(lambda: listens(self.port, self.host))
 
     def start_worker(self, number: int, *options: str) -> ServerProcess:
         """Without a nanny: what is killed stays away."""
-        words = ("worker", self.address, "--nthreads", "1", "--no-nanny", "--name", f"w{number}", *options)
-        self.workers.append(self._process(f"worker-{number}", *words))
+        words = ["worker", self.address, "--nthreads", "1", "--name", f"w{number}"]
+        words += [] if "--nanny" in options else ["--no-nanny"]
+        if self.network:
+            words += ["--host", self.network.address_of(number)]
+        self.workers.append(self._process(f"worker-{number}", *words, *options, host=number))
         return self.workers[-1]
 
     def kill(self) -> None:
@@ -47,10 +64,12 @@ class Cluster:
             if process is not None:
                 process.kill()
 
-    def _process(self, name: str, *words: str) -> ServerProcess:
+    def _process(self, name: str, *words: str, host: int | None = None) -> ServerProcess:
         home = self.folder / name
         home.mkdir(parents=True, exist_ok=True)
         kept = {key: os.environ[key] for key in ("LANG", "PATH", "OMP_NUM_THREADS") if key in os.environ}
         environment = {**kept, "HOME": str(home), "TMPDIR": str(home), **self.environment}
         command = [str(self.python), "-m", "dask", *words, "--no-dashboard"]
+        if self.network and host is not None:
+            command = self.network.command(host, command)
         return ServerProcess(name, command, home, environment)

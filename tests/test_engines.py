@@ -49,7 +49,11 @@ class Build:
     def until(self, reached: Callable[[], bool]) -> None:
         while self.runs and not reached():
             time.sleep(0.02)
-        assert self.runs, "the build ended before it could be disturbed"
+        assert self.runs, f"the build ended before it could be disturbed: {self.end()[1][-2000:]}"
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
     def end(self, seconds: float = 240) -> tuple[int, str]:
         _, error = self._process.communicate(timeout=seconds)
