@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from pipelines.publish.version import Version
 from pipelines.recipes import recipe
 from pipelines.review import intake
 from pipelines.review.queue import Queue as LinkQueue
+from shards import format
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -94,6 +96,11 @@ def test_bad_samples_leave_the_next_version_and_the_card_says_how_many_there_wer
     made.write_text(shipped.replace("[select]\n", '[select]\nexclude = ["flags.csv"]\n'))
     out = str(tmp_path / "next")
     run.build(recipe.load(str(made)), run.BuildOptions(corpora, out, base=dataset))
+    excluded, dropped = exclude.read(recipe.load(str(made))), Dataset(out).table(format.REJECTIONS)
+    assert exclude.unmet(excluded, dropped) == []
+    assert exclude.unmet(replace(excluded, clips={**excluded.clips, "vggsound:none": ""}), dropped) == [
+        "vggsound:none"
+    ]
     assert not verify(out)
     after, before = Dataset(out), Dataset(dataset)
     assert drawn[1].sample_id not in after.table()["sample_id"].to_pylist()

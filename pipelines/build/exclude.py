@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.build.outcome import Outcome
 from pipelines.recipes.recipe import Recipe
@@ -69,6 +70,13 @@ def exclude_samples(table: pa.Table, excluded: Excluded) -> Outcome:
         for names, sources in zip(ids, table["sources"].to_pylist(), strict=True):
             names += [source["sample_id"] for source in sources]
     return _without(table, ids, excluded.samples, "sample_id")
+
+
+def unmet(excluded: Excluded, rejections: pa.Table) -> list[str]:
+    """The ids that no row of a build's rejections.parquet is about, sorted: of another dataset, or dropped before."""
+    told = rejections.filter(pc.equal(rejections["reason"], Reason.JUDGED_BAD.value))
+    met = {*told["item"].to_pylist(), *(detail.partition(": ")[0] for detail in told["detail"].to_pylist())}
+    return sorted({*excluded.samples, *excluded.clips} - met)
 
 
 def _without(table: pa.Table, ids: list[list[str]], why: Mapping[str, str], column: str) -> Outcome:

@@ -113,6 +113,16 @@ def command(
         for entry in found.held_out:
             if entry["videos"] is None:
                 terminal.warn(f"No {entry['list']} below {corpora}: its videos are not held out of training.")
+    if loaded.select.exclude and counts is None:
+        from pipelines.build import exclude
+        from shards import storage, tables
+
+        excluded = exclude.read(loaded)
+        if left := exclude.unmet(excluded, tables.read(storage.join(out, format.REJECTIONS))):
+            terminal.warn(
+                f"{len(left)} of {len(excluded.samples) + len(excluded.clips)} ids in select.exclude met nothing, as "
+                f"{left[0]}: they are of another dataset, or something else dropped them before"
+            )
     if base and (taken := takedowns.load(base)):
         rows = sum(step["rejected"].get(Reason.TAKEN_DOWN, 0) for step in funnel)
         terminal.say(
