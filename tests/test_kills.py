@@ -169,7 +169,7 @@ def all_same(found: Kills) -> None:
     [
         ("takedown", ("replace", "link")),
         ("review apply", ("replace",)),
-        ("train convert", ()),
+        pytest.param("train convert", (), marks=pytest.mark.slow),  # 27 s
         ("checkpoints", ("symlink", "replace")),
     ],
 )
@@ -191,6 +191,7 @@ def test_killed_at_twenty_places(name: str, dataset: str, corpora: str, site: st
     assert found.kills >= min(20, found.places) - 2  # threads may come by a few calls less
 
 
+@pytest.mark.slow
 def test_another_publisher_may_follow_one_that_was_killed(dataset: str, tmp_path: Path) -> None:
     """Killed while it owns the target, by a version that is not wanted any more."""
 
