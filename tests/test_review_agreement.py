@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 from label_maps import load
 from pipelines.matching import gold
 from pipelines.matching.gold import GoldError
-from pipelines.review import agreement, intake
+from pipelines.review import agreement, intake, kappa
 from pipelines.review.gold import answer_to
 from pipelines.review.records import Answer
 
@@ -30,7 +30,7 @@ def test_kappa_by_hand():
     # 50 things: both yes 20, both no 15, first yes alone 5, second yes alone 10 -> p_o 0.7, p_e 0.5
     first = ["y"] * 20 + ["y"] * 5 + ["n"] * 10 + ["n"] * 15
     second = ["y"] * 20 + ["n"] * 5 + ["y"] * 10 + ["n"] * 15
-    assert agreement.cohen_kappa(first, second) == pytest.approx(0.4)
+    assert kappa.cohen_kappa(first, second) == pytest.approx(0.4)
 
 
 def test_kappa_against_scikit_learn():
@@ -39,15 +39,15 @@ def test_kappa_against_scikit_learn():
         first = [rng.choice("arx") for _ in range(size)]
         second = [one if rng.random() < 0.6 else rng.choice("arx") for one in first]
         if len({*first, *second}) > 1:
-            assert agreement.cohen_kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
+            assert kappa.cohen_kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
 
 
 def test_kappa_where_it_is_undefined():
-    assert agreement.cohen_kappa([], []) is None
-    assert agreement.cohen_kappa("aaa", "aaa") is None
-    assert agreement.cohen_kappa("aaa", "bbb") == 0
+    assert kappa.cohen_kappa([], []) is None
+    assert kappa.cohen_kappa("aaa", "aaa") is None
+    assert kappa.cohen_kappa("aaa", "bbb") == 0
     with pytest.raises(ValueError, match="2 and 1 answers"):
-        agreement.cohen_kappa("aa", "a")
+        kappa.cohen_kappa("aa", "a")
 
 
 def test_pairs_count_blind_votes_alone(tmp_path):

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 from typing import Any
 
 from pipelines.judge import results
@@ -11,7 +10,7 @@ from pipelines.judge.draw import ALL, columns, strata_of
 from pipelines.judge.estimate import Counts, Estimate, estimate, more
 from pipelines.judge.results import Results
 from pipelines.judge.verdicts import RIGHT, VERDICTS, grade, standing, words
-from pipelines.review.kappa import cohen_kappa
+from pipelines.review.kappa import of_pairs
 from shards import storage
 from shards.reader import Dataset
 
@@ -150,14 +149,7 @@ def _pairs(given: Mapping[str, list[dict[str, Any]]]) -> list[Pair]:
     for key, rows in given.items():
         for row in rows[:2]:
             answers[row["judge"]][key] = row["verdict"]
-    found = []
-    for first, second in combinations(sorted(answers), 2):
-        both = sorted(answers[first].keys() & answers[second].keys())
-        if both:
-            a, b = [answers[first][key] for key in both], [answers[second][key] for key in both]
-            agreed = sum(x == y for x, y in zip(a, b, strict=True))
-            found.append(Pair(first, second, len(both), agreed, cohen_kappa(a, b)))
-    return found
+    return [Pair(*found) for found in of_pairs(answers)]
 
 
 def _gold(rows: list[dict[str, Any]]) -> list[GoldScore]:

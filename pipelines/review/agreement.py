@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
 
-from pipelines.review.kappa import cohen_kappa
+from pipelines.review.kappa import of_pairs
 from pipelines.review.queue import Queue
 
 
@@ -34,14 +33,7 @@ def pairs(queue: Queue) -> list[Pair]:
     answers: dict[str, dict[int, str]] = defaultdict(dict)
     for proposal_id, reviewer, verdict in _independent(queue):
         answers[reviewer][proposal_id] = verdict
-    found = []
-    for first, second in combinations(sorted(answers), 2):
-        both = sorted(answers[first].keys() & answers[second].keys())
-        if both:
-            a, b = [answers[first][p] for p in both], [answers[second][p] for p in both]
-            agreed = sum(x == y for x, y in zip(a, b, strict=True))
-            found.append(Pair(first, second, len(both), agreed, cohen_kappa(a, b)))
-    return found
+    return [Pair(*found) for found in of_pairs(answers)]
 
 
 def gold_scores(queue: Queue) -> list[GoldScore]:

@@ -1,7 +1,11 @@
 """How well two judges of the same things agree, beyond chance."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import TypeVar
+
+Thing = TypeVar("Thing", str, int)
 
 
 def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
@@ -21,3 +25,19 @@ def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
         return None
     agreed = sum(a == b for a, b in zip(first, second, strict=True))
     return (agreed * n - by_chance) / (n * n - by_chance)
+
+
+def of_pairs(
+    answers: Mapping[str, Mapping[Thing, str]],
+) -> Iterator[tuple[str, str, int, int, float | None]]:
+    """Of every two people who judged the same things: both names, how many things, agreements, and kappa.
+
+    Args:
+        answers: by person, then by thing.
+    """
+    for first, second in combinations(sorted(answers), 2):
+        both = sorted(answers[first].keys() & answers[second].keys())
+        if both:
+            a, b = [answers[first][thing] for thing in both], [answers[second][thing] for thing in both]
+            agreed = sum(x == y for x, y in zip(a, b, strict=True))
+            yield first, second, len(both), agreed, cohen_kappa(a, b)
