@@ -492,8 +492,8 @@ def test_the_page_says_why_a_link_was_refused_what_the_map_notes_and_what_is_lef
     )
     rejected.path_for(world.map_path).write_bytes(rejected.to_csv([refused]))
     with world.open() as queue:
-        queue.set_meta("map", str(world.map_path))
-        queue.set_meta("corpora", world.corpora)
+        queue.set_meta(map=world.map_path)
+        queue.set_meta(corpora=world.corpora)
         bell, cow = (queue.find(PROPOSALS[n].key).id for n in (1, 0))
         thing = next(item.id for item in queue.items() if item.adds == 2)
         left_out = queue.progress("anna").left_out

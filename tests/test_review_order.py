@@ -142,7 +142,7 @@ def test_the_queue_remembers_its_map_and_its_corpora(tmp_path, run, monkeypatch)
     assert imported.exit_code == 0, imported.output
     assert "26 more are left out" in imported.output
     with world.open() as other:
-        other.set_meta("corpora", str(tmp_path / "world/corpora"))
+        other.set_meta(corpora=tmp_path / "world/corpora")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert run("import", world.proposals_path, "--queue", queue).exit_code == 0  # of the same map

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, get_args
 
 from pipelines.judge import schema
@@ -26,31 +25,10 @@ _WAITING = """(state <> 'done' OR gold IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM effective e WHERE e.item_id = items.id AND e.judge = :judge)"""
 
 
-class Queue:
+class Queue(queue_file.QueueFile):
     """One connection to a queue file. Not to be shared between threads: open one each; use as a context manager."""
 
-    def __init__(self, path: str, create: bool = False) -> None:
-        self.path = path
-        self.connection = schema.connect(path, create)
-
-    def __enter__(self) -> "Queue":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-
-    def reading(self) -> AbstractContextManager[None]:
-        """One state of the queue for all reads in the block, whatever others write meanwhile. May be nested."""
-        return queue_file.reading(self.connection)
-
-    def meta(self, key: str, default: str = "") -> str:
-        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else default
-
-    def set_meta(self, **values: object) -> None:
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, str(value)) for key, value in values.items()]
-        )
+    kind = schema.KIND
 
     @property
     def dataset(self) -> str:

@@ -1,7 +1,5 @@
 """The judging queue's tables and version."""
 
-import sqlite3
-
 from pipelines.judge.errors import JudgeError
 from pipelines.review import queue_file
 
@@ -56,7 +54,7 @@ CREATE TABLE strata (
 ) STRICT;
 """
 
-_KIND = queue_file.Kind(
+KIND = queue_file.Kind(
     what="judging queue",
     option="--queue",
     made_by="avs-data judge draw DATASET --queue {path}",
@@ -66,8 +64,3 @@ _KIND = queue_file.Kind(
     tables=TABLES,
     error=JudgeError,
 )
-
-
-def connect(path: str, create: bool = False) -> sqlite3.Connection:
-    """As `queue_file.connect`. Raises JudgeError."""
-    return queue_file.connect(_KIND, path, create)

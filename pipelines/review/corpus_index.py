@@ -48,7 +48,7 @@ def load_index(queue: Queue, index: str) -> IndexReport:
             queue.connection.execute(f"DELETE FROM {table}")
         labels, images, masks = _load_masks(queue, storage.join(index, "masks.parquet"))
         audio_labels, clips = _load_clips(queue, storage.join(index, "clips.parquet"))
-        queue.set_meta("index_loads", str(int(queue.meta("index_loads", "0")) + 1))
+        queue.set_meta(index_loads=int(queue.meta("index_loads", "0")) + 1)
     return IndexReport(labels, images, masks, audio_labels, clips)
 
 

@@ -107,7 +107,7 @@ def import_proposals(
             if label_map is not None:
                 order.count(queue, label_map)
         order.arrange(queue, boundary, options.seed, options.ask_all)
-        queue.set_meta("boundary", repr(boundary))
+        queue.set_meta(boundary=repr(boundary))
         asked, left_out, golden = queue.connection.execute(
             "SELECT count(*) FILTER (WHERE asked), count(*) FILTER (WHERE wanted AND NOT asked), count(gold) FROM items"
         ).fetchone()

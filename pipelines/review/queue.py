@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
 
 from pipelines.matching.proposals import LinkKey, Proposal
 from pipelines.review import queue_file, schema, standing
@@ -32,29 +31,10 @@ _ITEM = """
 _DECISION = "SELECT d.*, EXISTS (SELECT 1 FROM decisions u WHERE u.undoes = d.id) AS undone FROM decisions d"
 
 
-class Queue:
+class Queue(queue_file.QueueFile):
     """One connection to a queue file. Not to be shared between threads: open one each; use as a context manager."""
 
-    def __init__(self, path: str, create: bool = False) -> None:
-        self.path = path
-        self.connection = schema.connect(path, create)
-
-    def __enter__(self) -> "Queue":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-
-    def reading(self) -> AbstractContextManager[None]:
-        """One state of the queue for all reads in the block, whatever others write meanwhile. May be nested."""
-        return queue_file.reading(self.connection)
-
-    def meta(self, key: str, default: str = "") -> str:
-        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else default
-
-    def set_meta(self, key: str, value: str) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    kind = schema.KIND
 
     def item(self, item_id: int) -> QueuedLink:
         row = self.connection.execute(_ITEM + "WHERE items.id = ?", (item_id,)).fetchone()

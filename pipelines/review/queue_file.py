@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 from shards.errors import AvsError
 
@@ -29,6 +30,47 @@ class Kind:
     version: int
     tables: str
     error: type[AvsError]
+
+
+class QueueFile:
+    """One connection to a queue file. Not to be shared between threads: open one each; use as a context manager.
+
+    Raises:
+        kind.error: as of `connect`.
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, path: str, create: bool = False) -> None:
+        self.path = path
+        self.connection = connect(self.kind, path, create)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One state of the file for all reads in the block, whatever others write meanwhile. May be nested."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
+
+    def meta(self, key: str, default: str = "") -> str:
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else default
+
+    def set_meta(self, **values: object) -> None:
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, str(value)) for key, value in values.items()]
+        )
 
 
 def connect(kind: Kind, path: str, create: bool = False) -> sqlite3.Connection:
@@ -109,16 +151,3 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-@contextmanager
-def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """One state of the file for all reads in the block, whatever others write meanwhile. May be nested."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("COMMIT")

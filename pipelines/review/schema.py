@@ -1,7 +1,5 @@
 """The review queue's tables and version."""
 
-import sqlite3
-
 from pipelines.review import queue_file
 from pipelines.review.errors import ReviewError
 
@@ -109,7 +107,7 @@ CREATE TABLE labels (
 ) STRICT, WITHOUT ROWID;
 """
 
-_KIND = queue_file.Kind(
+KIND = queue_file.Kind(
     what="review queue",
     option="--queue",
     made_by="avs-data review import proposals.csv --queue {path}",
@@ -119,8 +117,3 @@ _KIND = queue_file.Kind(
     tables=TABLES,
     error=ReviewError,
 )
-
-
-def connect(path: str, create: bool = False) -> sqlite3.Connection:
-    """As `queue_file.connect`. Raises ReviewError."""
-    return queue_file.connect(_KIND, path, create)

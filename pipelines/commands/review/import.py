@@ -124,7 +124,7 @@ def command(
                     f"{found.audio_labels:,} sounds with {found.clips:,} clips."
                 )
             if corpora:
-                queue.set_meta("corpora", storage.absolute(corpora))
+                queue.set_meta(corpora=storage.absolute(corpora))
             display.show(_STAGES[3])
             refused = rejected.read(rejected.path_for(path))
             report = intake.import_proposals(queue, rows, asked, label_map, refused, truth)

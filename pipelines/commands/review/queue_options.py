@@ -57,4 +57,4 @@ def map_path(queue: "Queue", map_name: str | None) -> Path:
 def remember_map(queue: "Queue", path: Path, name: str | None = None) -> None:
     """From now on, the queue's label map is one that ships (`name`) or a file."""
     shipped = name is not None and not name.endswith(".csv")
-    queue.set_meta("map", str(name) if shipped else str(path.absolute()))
+    queue.set_meta(map=name if shipped else path.absolute())
