@@ -33,7 +33,6 @@ _FOLDER = "audioset"
 _LISTS = {"balanced_train": "train", "eval": "test", "unbalanced_train": "train"}
 _CLASSES = "class_labels_indices.csv"
 _ROWS = 16_384  # in a part
-_LONGEST_LINE = 4096  # bytes
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _NAME = re.compile(r"([A-Za-z0-9_-]{11})(?:_([0-9]{1,9})(\.0+)?)?(?:_([0-9]{1,9})(?:\.0+)?)?")
@@ -112,7 +111,7 @@ def _row(
 def _fields(line: bytes | None) -> tuple[str, float, list[str]]:
     """Id, start in seconds, MIDs. Raises Rejected."""
     if line is None:
-        raise Rejected(Reason.BAD_ROW, f"a line longer than {_LONGEST_LINE} bytes")
+        raise Rejected(Reason.BAD_ROW, f"a line longer than {clip_lists.LONGEST_LINE} bytes")
     try:
         fields = [
             field.strip() for field in next(csv.reader([line.decode()], skipinitialspace=True, strict=True))
@@ -136,18 +135,11 @@ def _fields(line: bytes | None) -> tuple[str, float, list[str]]:
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
     """Line number, from 1, and line; None for one longer than any row. Comments and empty lines are passed over."""
-    number = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        whole = line.endswith(b"\n") or len(line) < _LONGEST_LINE
-        while not line.endswith(b"\n") and (more := file.readline(_LONGEST_LINE)):
-            line, whole = more, False
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+    for number, line, whole in clip_lists.lines(file):
         if not whole:
             yield number, None
         elif line.strip() and not line.startswith(b"#"):
-            yield number, line.rstrip(b"\r\n")
+            yield number, line
 
 
 def _name(video: str, start_s: float) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from shards import storage
 from shards.rejections import Reason, Rejected
 from shards.text import TextError, decoded
 
+LONGEST_LINE = 4096  # bytes, of lists without a header
 _LONGEST_FIELD = 64 << 20  # characters: outlines may be long, and the mask's own limit says so row by row
 
 
@@ -83,3 +84,16 @@ def rows(corpora: str, path: str, columns: Sequence[str]) -> Iterator[tuple[int,
             yield line, Rejected(Reason.BAD_ROW, f"{values!r:.200}: {len(header)} values are needed")
         elif values:
             yield line, {name: value.strip() for name, value in zip(header, values, strict=True)}
+
+
+def lines(file: IO[bytes]) -> Iterator[tuple[int, bytes, bool]]:
+    """Number, from 1, and text of each line, and whether that is all of it; of a longer one it is the last part."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        whole = line.endswith(b"\n") or len(line) < LONGEST_LINE
+        while not line.endswith(b"\n") and (more := file.readline(LONGEST_LINE)):
+            line, whole = more, False
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        yield number, line.rstrip(b"\r\n"), whole

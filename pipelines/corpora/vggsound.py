@@ -22,7 +22,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from pipelines.corpora import licences, names
+from pipelines.corpora import clip_lists, licences, names
 from pipelines.corpora.clip_files import ClipFiles, needs
 from pipelines.corpora.corpus import Corpus, Fetching, Vocabulary
 from pipelines.corpora.records import CLIPS
@@ -37,7 +37,6 @@ _FILE = "vggsound.csv"
 _LICENCES = "clip_licences.csv"
 _LICENCES_COLUMNS = ["file", "category", "licence", "origin"]
 _ROWS = 16_384  # in a part
-_LONGEST_LINE = 4096  # bytes
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _START = re.compile(r"[0-9]{1,6}")
 _STARTING = re.compile(r"(.+)_([0-9]{1,6})(?:\.0+)?", re.DOTALL)
@@ -133,22 +132,15 @@ class _Terms:
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
     """Line number, from 1, and line; None for one longer than any row. Empty lines are passed over."""
-    number = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        whole = line.endswith(b"\n") or len(line) < _LONGEST_LINE
-        while not line.endswith(b"\n") and (more := file.readline(_LONGEST_LINE)):
-            line, whole = more, False
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+    for number, line, whole in clip_lists.lines(file):
         if line.strip():
-            yield number, line.rstrip(b"\r\n") if whole else None
+            yield number, line if whole else None
 
 
 def _fields(line: bytes | None) -> list[str] | str:
     """Video id, start, label, split; or what is wrong."""
     if line is None:
-        return f"a line longer than {_LONGEST_LINE} bytes"
+        return f"a line longer than {clip_lists.LONGEST_LINE} bytes"
     try:
         text = line.decode()
         fields = next(csv.reader([text], strict=True))
