@@ -2,8 +2,11 @@
 
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import apache_beam as beam
 from distributed import Client
 from network import Network
 from server_process import ServerProcess, free_port, listens
@@ -73,3 +76,20 @@ class Cluster:
         if self.network and host is not None:
             command = self.network.command(host, command)
         return ServerProcess(name, command, home, environment)
+
+
+class Eat(beam.DoFn):
+    """Takes more and more memory, so many times; an attempt is a file in a folder."""
+
+    def __init__(self, folder: str, times: int) -> None:
+        self._folder, self._times = Path(folder), times
+
+    def process(self, element: int) -> Iterator[int]:
+        if (attempt := len(list(self._folder.iterdir()))) < self._times:
+            (self._folder / str(attempt)).touch()
+            held = []
+            while len(held) < 40:  # it is ended before, or this machine has room
+                held.append(b"\1" * 50_000_000)
+                time.sleep(0.1)
+        (self._folder / "result").write_text(str(element))
+        yield element

@@ -10,7 +10,7 @@ import pytest
 from dask_cluster import Cluster
 from test_engines import Build, builds, hashes, installed, whole  # noqa: F401
 
-from pipelines.build import dask_runner, run
+from pipelines.build import dask_runner, dask_workers, run
 from pipelines.recipes import recipe
 from shards.errors import AvsError
 
@@ -84,6 +84,9 @@ def test_what_cannot_work_is_told_before_anything_is_written(
     alone.start_scheduler()
     try:
         assert "has no workers; start some where avs-data is installed" in told(alone.address)
+        alone.start_worker(0, "--memory-limit", "400MB")
+        alone.wait(1)
+        assert "may take 400 MB of memory; with 1 thread it needs 600 MB at least" in told(alone.address)
         assert "--dry-run counts on this machine" in told(alone.address, dry_run=True)
         assert "needs --job_endpoint" in told(alone.address, beam=("--runner", "PortableRunner"))
         assert "leave --streaming out" in told(alone.address, beam=("--streaming",))
@@ -102,9 +105,9 @@ def test_what_cannot_work_is_told_before_anything_is_written(
     ids=["version", "python", "places", "nothing"],
 )
 def test_a_worker_that_differs_is_named(spoil: Callable[[dict[str, str]], dict[str, str]], says: str) -> None:
-    mine = dask_runner.look("/")
-    dask_runner._same("tcp://w:1", mine, mine)
+    mine = dask_workers.look("/")
+    dask_workers.same("tcp://w:1", mine, mine)
     with pytest.raises(
-        dask_runner.ClusterError, match=f"worker tcp://w:1 differs from this machine: .*{says}"
+        dask_workers.ClusterError, match=f"worker tcp://w:1 differs from this machine: .*{says}"
     ):
-        dask_runner._same("tcp://w:1", spoil(mine), mine)
+        dask_workers.same("tcp://w:1", spoil(mine), mine)

@@ -4,10 +4,9 @@ Placing, retrying, moving data and memory are Dask's. Tables of references are n
 their names when they are complete, so that a task that runs twice, or on after its host was given up, does no harm.
 """
 
-import importlib.metadata
-import os
-import platform
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,58 +15,65 @@ from typing import Any
 
 from distributed import Client, KilledWorker, get_worker
 
-from pipelines.build import fused
-from pipelines.build.code import code_versions
+from pipelines.build import dask_workers, fused
+from pipelines.build.dask_workers import ClusterError
 from pipelines.build.local_runner import StageRunner, run_task, tasks
 from shards import progress_file, storage
 from shards.claims import CLAIM, WORK
-from shards.errors import AvsError
 
 _ANSWER_S = 15.0  # for a scheduler to answer
 _LOST_S = 60.0  # for one that went away to come back
-_ALONE_S = 600.0  # for the last worker that went away to be followed by another
 _LOOK_S = 0.5
+_PAGE_S = 5.0
 _PER_THREAD, _FEWEST, _MOST = (
     4,
     8,
     512,
 )  # partitions: too few let a slow worker hold up all, too many the scheduler
-_PACKAGES = ("apache-beam", "cloudpickle", "dask", "distributed")
 _ENDED, _COUNTED = "avs-data tasks", "avs-data counts"
-
-
-class ClusterError(AvsError):
-    """The cluster cannot do this; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """scheduler: `tcp://HOST:8786`. corpora, out: folders or URLs that every worker must see as this machine does."""
+    """scheduler: `tcp://HOST:8786`. corpora, out: folders or URLs that every worker must see as this machine does.
+
+    patience_s: how long nothing may go on for want of memory.
+    """
 
     scheduler: str
     corpora: str
     out: str
+    patience_s: float = 60.0
 
-    def check(self) -> None:
+    def check(self) -> str:
         """Look at the cluster; nothing is begun.
 
+        Returns:
+            Where it shows what it does.
+
         Raises:
-            ClusterError: no scheduler, no workers, workers of another version, or that do not see the two places.
+            ClusterError: no scheduler, no workers, workers of another version, with too little memory, or that do not
+                see the two places.
         """
         with self._client() as client:
-            if not client.nthreads():
+            workers = client.scheduler_info()["workers"]
+            if not workers:
                 raise ClusterError(
                     f"the scheduler {self.scheduler} has no workers; start some where avs-data is installed: "
                     f"dask worker {self.scheduler} --nthreads 1 --nworkers -1"
                 )
-            mine = look(self.corpora, self.out)
-            for worker, found in client.run(look, self.corpora, self.out, on_error="return").items():
+            for worker, one in workers.items():
+                dask_workers.enough(worker, one["memory_limit"], one["nthreads"])
+            mine = dask_workers.look(self.corpora, self.out)
+            seen = client.run(dask_workers.look, self.corpora, self.out, on_error="return")
+            for worker, found in seen.items():
                 if isinstance(found, Exception):
                     raise ClusterError(
                         f"worker {worker}: {type(found).__name__}: {found}; its environment needs avs-data[dask] "
                         f"{mine['avs-data']}, and its machine the same {self.corpora} and {self.out}"
                     )
-                _same(worker, found, mine)
+                dask_workers.same(worker, found, mine)
+            return _page(client.dashboard_link)
 
     def runner(self, say: Callable[[str], None] | None = None) -> StageRunner:
         """Runs pipelines there.
@@ -100,28 +106,27 @@ class Cluster:
             client.subscribe_topic(_COUNTED, lambda event: progress_file.tell(*event[1]["counts"]))
             number = sum(len(stage.parts(partitions)) for stage in plan.stages)
             futures = client.compute(
-                tasks(plan, partitions, partial(_run_task, look())), optimize_graph=False
+                tasks(plan, partitions, partial(_run_task, dask_workers.look())), optimize_graph=False
             )
-
-            seen = time.monotonic()
+            watch = dask_workers.Watch(client, self.patience_s)
 
             def look_again() -> None:
-                nonlocal seen
-                workers = client.scheduler_info(n_workers=0)["n_workers"]
-                if workers:
-                    seen = time.monotonic()
-                elif time.monotonic() - seen > _ALONE_S:
-                    raise ClusterError(
-                        f"all workers of {self.scheduler} went away, and none came for 10 minutes"
-                    )
+                done = Counter(stage for stage, _ in ended)
+                stage = next(
+                    (one for one in plan.stages if done[one.number] < len(one.parts(partitions))), None
+                )
+                workers = watch.look(ended.total(), stage.name if stage else "The build")
                 repeated = ended.total() - len(ended)
                 if say:
                     say(
-                        f"{workers} workers, {len(ended)} of {number} tasks"
+                        f"{workers}, {len(ended)} of {number} tasks"
                         + (f", {repeated} repeated" if repeated else "")
                     )
 
-            self._wait(client, futures, look_again)
+            try:
+                self._wait(client, futures, look_again)
+            except KilledWorker as error:
+                raise _killed(error, plan) from error
 
     def _wait(self, client: Client, futures: list[Any], look_again: Callable[[], None]) -> None:
         lost_at = None
@@ -134,60 +139,49 @@ class Cluster:
             lost_at = lost_at or time.monotonic()
             if client.status == "closed" or time.monotonic() - lost_at > _LOST_S:
                 raise ClusterError(f"the Dask scheduler at {self.scheduler} went away")
-        if any(future.status in ("cancelled", "lost") for future in futures):
+        for future in _failed(futures):  # first: others may wait to be done again
+            future.result()
+        if any(future.status == "cancelled" for future in futures):
             raise ClusterError(
                 f"the Dask scheduler at {self.scheduler} lost the build, as one that begins anew does"
             )
-        for future in _failed(futures):
-            try:
-                future.result()
-            except KilledWorker as error:
-                raise ClusterError(_killed(error)) from error
+
+
+def _page(link: str) -> str:
+    """Of the scheduler's page, whether there is one."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            link, timeout=_PAGE_S
+        ) as answer:
+            if b"needs bokeh" in answer.read():
+                return (
+                    "The scheduler has no page to look at: `pip install bokeh` beside it and start it again"
+                )
+    except urllib.error.HTTPError:
+        return "The scheduler has no page to look at: it was started without one"
+    except OSError as error:
+        return f"The scheduler's page does not answer this machine: {link} ({error})"
+    return f"The scheduler's page: {link}"
 
 
 def _failed(futures: list[Any]) -> list[Any]:
     return [future for future in futures if future.status == "error"]
 
 
-def look(*places: str) -> dict[str, str]:
-    """What a worker must have in common with the machine that asks, by what it is called."""
-    seen = {"Python": ".".join(platform.python_version_tuple()[:2]), **code_versions()}
-    seen |= {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return seen | {f"of {url}, what is there": _seen(url) for url in places}
-
-
-def _seen(url: str) -> str:
-    """The first names in a folder; of one that is not there yet, that the folder above can be written."""
-    if names := storage.names(url):
-        return f"{len(names)} names, first {names[0]}"
-    if storage.is_local(url):
-        above = os.path.dirname(storage.local_path(url).rstrip("/"))
-        while not os.path.isdir(above):
-            above = os.path.dirname(above)
-        return f"nothing yet, and {above} {'can' if os.access(above, os.W_OK) else 'cannot'} be written"
-    return "nothing yet"
-
-
-def _same(worker: str, found: Mapping[str, str], mine: Mapping[str, str]) -> None:
-    for what, here in mine.items():
-        if (there := found.get(what)) != here:
-            raise ClusterError(
-                f"worker {worker} differs from this machine: {what} is {there} there, {here} here"
-            )
-
-
 def _run_task(mine: Mapping[str, str], *arguments: Any) -> dict[int, fused.Cut]:
     """A task on a worker, which may have joined after the check; tells what it has done."""
     worker = get_worker()
-    _same(worker.address, look(), mine)
+    dask_workers.enough(worker.address, worker.memory_manager.memory_limit, worker.state.nthreads)
+    dask_workers.same(worker.address, dask_workers.look(), mine)
     progress_file.send_by(lambda *counts: worker.log_event(_COUNTED, {"counts": counts}))
     stage, left = run_task(*arguments)
     worker.log_event(_ENDED, {"task": (stage.number, arguments[1])})
     return left
 
 
-def _killed(error: KilledWorker) -> str:
-    return (
-        f"the task {error.task} ended {error.allowed_failures + 1} workers, one after the other: most likely it needs "
-        "more memory than they may take; give each more (dask worker --memory-limit), or one thread (--nthreads 1)"
-    )
+def _killed(error: KilledWorker, plan: fused.Plan) -> ClusterError:
+    """Of a task that no worker survived, by its stage."""
+    name: Any = error.task[0]  # type: ignore[index]  # as `tasks` made it
+    number = int(name.rpartition("-")[2])
+    stage = next(stage for stage in plan.stages if stage.number == number)
+    return dask_workers.killed(f"a task of {stage.name}", error.allowed_failures + 1)

@@ -44,6 +44,7 @@ class BuildOptions:
     base: str = ""  # the version that this one follows: keeps its number of shards, and its takedowns
     scheduler: str = ""  # of a Dask cluster to build on, tcp://HOST:8786
     beam: tuple[str, ...] = ()  # options for one of Beam's own runners
+    patience_s: float = 60.0  # how long a cluster may stand still for want of memory
 
 
 def build(
@@ -52,6 +53,7 @@ def build(
     progress: Callable[[Progress], None] | None = None,
     begun: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> finish.Counts | None:
     """Build a dataset; a dry run gives its counts instead.
 
@@ -59,6 +61,7 @@ def build(
         progress: called while the annotations are read.
         begun: called once they are, with how many masks and clips there are.
         say: told in words how a cluster is doing.
+        tell: told once where a cluster shows it.
 
     Raises:
         BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError, ExcludeError:
@@ -75,7 +78,9 @@ def build(
         raise BuildError(f"--scheduler needs no options of Beam: leave {' '.join(options.beam)} out")
     sources(options.corpora, recipe.corpora)  # nothing is claimed for corpora that are not there
     if cluster:
-        cluster.check()
+        page = cluster.check()
+        if tell:
+            tell(page)
     label_map = label_map_of(recipe.labels, options.corpora, recipe.corpora)
     classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
@@ -111,7 +116,7 @@ def _cluster(options: BuildOptions) -> "Cluster | None":
         return None
     from pipelines.build.dask_runner import Cluster  # an extra
 
-    return Cluster(options.scheduler, options.corpora, options.out)
+    return Cluster(options.scheduler, options.corpora, options.out, options.patience_s)
 
 
 def _job(

@@ -99,7 +99,9 @@ def command(
             corpora, out, workers, limit, dry_run, held_out, base, scheduler, beam_options
         )
         try:
-            counts = run.build(loaded, asked, progress.indexing, progress.building, progress.say)
+            counts = run.build(
+                loaded, asked, progress.indexing, progress.building, progress.say, progress.display.say
+            )
         except runner.UnknownOption as error:
             raise click.UsageError(str(error)) from error
     if counts is not None:
