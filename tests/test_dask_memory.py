@@ -76,7 +76,12 @@ def test_a_task_that_takes_more_than_its_worker_may(cluster: Cluster, tmp_path: 
         run(options(()), lambda pipeline: draw(pipeline, times), runner)
 
     def draw(pipeline: beam.Pipeline, times: int) -> None:
-        _ = pipeline | beam.Create([7]) | beam.Reshuffle() | "Eat memory" >> beam.ParDo(Eat(str(tried), times))
+        _ = (
+            pipeline
+            | beam.Create([7])
+            | beam.Reshuffle()
+            | "Eat memory" >> beam.ParDo(Eat(str(tried), times))
+        )
 
     eat(1)
     assert {path.name for path in tried.iterdir()} == {"0", "result"}
