@@ -77,14 +77,15 @@ PHOTOS = pa.schema(
     ]
 )
 
-# A rejected row that stood for an object of a photo: the object is there, and no mask of the index marks it.
+# An object of a photo that no mask of the index marks: a rejected row stood for it, or it has a box and no mask.
 UNMARKED = pa.schema(
     {
-        "item": pa.string(),  # as in rejections.parquet
-        "reason": pa.string(),
+        "item": pa.string(),  # as in rejections.parquet; of a box its file and photo
+        "reason": pa.string(),  # mask_missing: it has a box alone
         "corpus": pa.string(),
         "image_id": pa.string(),
         "label_id": pa.string(),  # null: which label it has is not certain
         "label": pa.string(),
+        "mask_source": pa.string(),  # sam: its mask in the index marks it, where the recipe takes such
     }
 )

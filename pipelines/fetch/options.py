@@ -70,7 +70,7 @@ class Host:
 class FetchOptions:
     corpora: tuple[str, ...] = field(default_factory=lambda: tuple(one.name for one in fetched(usual=True)))
     splits: tuple[str, ...] = SPLITS  # of the visual corpora
-    boxes: bool = False  # Open Images box files (2.3 GB): tell group-of and depiction
+    boxes: bool = False  # Open Images box files (2.3 GB): groups, depictions, objects without a mask
     patience_s: float = number(7200.0, 0)  # a source that rests longer is left to the next run
     stall_s: float = number(20.0, 0.1)
     # a mirror takes the place of any address that a corpus gives: http, https, s3 (unsigned) or gs (unsigned)
