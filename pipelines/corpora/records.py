@@ -55,6 +55,8 @@ CLIPS = pa.schema(
         # where the clip lies in its file, seconds; null: at its beginning, or to its end
         "part_start_s": pa.float64(),
         "part_end_s": pa.float64(),
+        # what its file may have, seconds: a longer one may be all of the recording; null: as the recipe says
+        "longest_s": pa.float64(),
         "is_padded": pa.bool_(),  # zeros at the end are no sound
         "licence": pa.string(),
         "author": pa.string(),
