@@ -478,7 +478,8 @@ def test_verified_labels_are_those_of_a_plain_loop(tmp_path, monkeypatch, block_
     corpora = write(tmp_path, HEADER + "\n" + "".join(mask(image) for image in images[:30]))
     header = "ImageID,Source,LabelName,Confidence\n"
     rows = [(images[draw.integers(40)], f"/m/{draw.integers(25)}", str(draw.integers(2))) for _ in range(600)]
-    lines = [f"{image},verification,{label},{told}\n" for image, label, told in rows]
+    ways = {"0": ("0", "0.0", " 0.000000"), "1": ("1", "1.0", "1.")}
+    lines = [f"{image},verification,{label},{draw.choice(ways[told])}\n" for image, label, told in rows]
     write(tmp_path, header + "".join(lines[:400]), "oidv6-train-annotations-human-imagelabels.csv")
     write(tmp_path, header + "".join(lines[400:]), "train-annotations-human-imagelabels-boxable.csv")
     write(tmp_path, header + f"{images[0]},v,/m/99,0\n", "validation-annotations-human-imagelabels.csv")
