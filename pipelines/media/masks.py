@@ -4,7 +4,8 @@ Run lengths are those of pycocotools: `{"size": [height, width], "counts": bytes
 first. What comes from a corpus is checked whole before pycocotools sees it: its runs fill the image exactly.
 """
 
-import io
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from pipelines.media import mask_images
+from pipelines.media.images import PNG_MAGIC
 from shards import run_lengths
 from shards.rejections import Reason, Rejected
 
@@ -212,6 +214,14 @@ def png(mask: np.ndarray) -> bytes:
 
 def grey_png(values: np.ndarray) -> bytes:
     """(height, width) uint8 to an 8-bit PNG of one channel."""
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
+    height, width = values.shape
+    rows = np.zeros((height, 1 + width), np.uint8)  # each begins with its filter: none
+    rows[:, 1:] = values
+    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)  # of masks half the size and time of searching and filtering
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = deflate.compress(rows) + deflate.flush()
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    return PNG_MAGIC + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
