@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 import av
 import numpy as np
@@ -248,21 +248,22 @@ class _Track:
 
     def _collect(self, window: Window) -> None:
         at_s, frames = self._begin(window.begin_s)
+        clocked = self._container.clocked
         for frame in frames:
-            plausible(len(frame.layout.channels), frame.sample_rate)
-            block, rate_hz = _planes(frame), frame.sample_rate
-            if self._container.clocked and frame.pts is not None:
-                time_s = _time_s(frame)  # one that goes back begins another recording, as in a chained Ogg
+            channels, rate_hz = frame.layout.nb_channels, frame.sample_rate
+            plausible(channels, rate_hz)
+            time_s = frame.time if clocked else None
+            if time_s is not None:  # one that goes back begins another recording, as in a chained Ogg
                 gap_s = 0.0 if self._next_s is None else time_s - self._next_s
                 if gap_s > _GAP_S:
                     at_s += gap_s
                     if at_s > window.begin_s:
                         raise _Damaged(f"{gap_s:.3f} s are missing", last=False)
                 self._next_s = time_s
-            if self._next_s is not None:
-                self._next_s += frame.samples / rate_hz
-            window.add(block, rate_hz, at_s)
             self._frame_s = frame.samples / rate_hz
+            if self._next_s is not None:
+                self._next_s += self._frame_s
+            window.add(_planes(frame, channels), channels, rate_hz, at_s)
             at_s = window.reached_s
             if at_s >= window.end_s:
                 return
@@ -375,35 +376,17 @@ def _offset_s(frames: Iterable[av.AudioFrame]) -> float:
     """What the frames' times are ahead of the count of their samples: the median, as a container may round them."""
     counted_s, offsets = 0.0, []
     for frame in frames:
-        if frame.pts is not None:
-            offsets.append(_time_s(frame) - counted_s)
+        if frame.time is not None:
+            offsets.append(frame.time - counted_s)
         counted_s += frame.samples / frame.sample_rate
     return statistics.median(offsets) if offsets else 0.0
 
 
-def _time_s(frame: av.AudioFrame) -> float:
-    base = frame.time_base
-    return (
-        (frame.pts or 0) * base.numerator / base.denominator if base else 0.0
-    )  # rounded once, as a fraction is
-
-
-def _planes(frame: av.AudioFrame) -> np.ndarray:
-    """(channels, n) float32; integers are scaled to [-1, 1)."""
-    dtype = _DTYPES[frame.format.name]
-    channels, count = frame.layout.nb_channels, frame.samples
-    planes: Any = frame.planes  # buffers
-    values = np.empty((channels, count), np.float32)
-    if frame.format.is_planar:
-        for row, plane in zip(values, planes, strict=True):
-            row[:] = np.frombuffer(plane, dtype, count)
-    else:
-        values[:] = np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels).T
-    if dtype.kind != "f":
-        half = np.float32(2.0 ** (8 * dtype.itemsize - 1))
-        values -= half * (dtype.kind == "u")
-        values /= half
-    return values
+def _planes(frame: av.AudioFrame, channels: int) -> list[np.ndarray]:
+    """The samples as they were decoded, (n,) of each channel, or (n * channels,) of all by turns; they are the frame's."""
+    dtype, planes = _DTYPES[frame.format.name], cast(Any, frame.planes)  # buffers
+    count = frame.samples if frame.format.is_planar else frame.samples * channels
+    return [np.frombuffer(plane, dtype, count) for plane in planes]
 
 
 def _said(error: BaseException) -> str:
