@@ -12,6 +12,8 @@ from shards.sound import RATE_HZ
 _RATES_HZ = (1_000, 384_000)
 _MAX_SAMPLES_HZ = 3_072_000  # of all channels together: what bounds the memory of a window
 _MAX_PEAK = 16.0  # 24 dB over full scale: not a loud sound but numbers in another unit
+_LEAD_S = 1.0  # decoded before the window, for the resampler; whole samples at every rate
+_TAIL_S = 0.1  # the same behind it
 _QUIET = 0.1  # a mean 20 dB below the loudest channel has cancelled out
 _SHARE = 0.1  # of the energy: in seconds that hold more, the mean may not cancel out
 
@@ -26,13 +28,17 @@ def plausible(channels: int, rate_hz: int) -> None:
 
 
 class Window:
-    """Samples from `begin_s` to `end_s`; both count from the first sample of the sound.
+    """Samples of `duration_s` from `start_s` on, counted from the first sample of the sound.
 
+    begin_s, end_s: what is needed for them.
     reached_s: the end of what was added so far, in the window or not.
     """
 
-    def __init__(self, begin_s: float, end_s: float) -> None:
-        self.begin_s, self.end_s, self.reached_s = begin_s, end_s, 0.0
+    def __init__(self, start_s: float = 0.0, duration_s: float = 0.0) -> None:
+        self._lead_s = _LEAD_S if start_s >= _LEAD_S else 0.0
+        self._duration_s = duration_s
+        self.begin_s, self.end_s = start_s - self._lead_s, start_s + duration_s + _TAIL_S
+        self.reached_s = 0.0
         self._runs: list[tuple[_Kind, list[Sequence[np.ndarray]]]] = []
 
     def add(self, planes: Sequence[np.ndarray], channels: int, rate_hz: int, at_s: float) -> None:
@@ -55,8 +61,11 @@ class Window:
             self._runs.append((kind, []))
         self._runs[-1][1].append(planes)
 
-    def samples(self) -> np.ndarray:
+    def samples(self, until_s: float | None = None) -> np.ndarray:
         """(n,) float32, mono, 16 kHz; each change of rate or channels inside is followed.
+
+        Args:
+            until_s: what comes later is no sound.
 
         Raises:
             Rejected: values that are no sound.
@@ -68,7 +77,11 @@ class Window:
                 mono = np.concatenate([monos.pop()[1], mono])
             monos.append((rate_hz, mono))
         parts = [_resampled(mono, rate_hz) for rate_hz, mono in monos]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        if until_s is not None:
+            samples = samples[: max(0, round((until_s - self.begin_s) * RATE_HZ))]
+        lead = round(self._lead_s * RATE_HZ)
+        return samples[lead : lead + round(self._duration_s * RATE_HZ)]
 
 
 def _joined(frames: list[Sequence[np.ndarray]], channels: int) -> np.ndarray:
