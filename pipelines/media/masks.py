@@ -224,7 +224,7 @@ def grey_png(values: np.ndarray) -> bytes:
     rows[:, 1:] = values
     deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)  # of masks half the size and time of searching and filtering
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = deflate.compress(rows) + deflate.flush()
+    pixels = deflate.compress(rows.data) + deflate.flush()
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
     return PNG_MAGIC + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
