@@ -110,8 +110,8 @@ def workers_of(build: subprocess.Popen) -> set[int]:
         assert build.poll() is None
         for child in children(build.pid):
             with contextlib.suppress(FileNotFoundError):
-                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    found.add(child)
+                if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found |= children(child)
         time.sleep(0.05)
     return found
 
@@ -138,7 +138,7 @@ def test_a_build_does_not_wait_for_who_was_killed(killed: str, corpora: str, tmp
         os.kill(min(workers), signal.SIGKILL)
         _, said = build.communicate()
         assert build.returncode == 1
-        assert "a worker process was ended from outside" in said.splitlines()[-1]
+        assert "a worker process was ended from outside" in said
     else:
         build.kill()
         build.wait()
