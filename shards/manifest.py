@@ -78,10 +78,15 @@ class MapVersion(TypedDict):
 
 
 class HeldOutList(TypedDict):
-    """A list of videos that training must not hear; `videos`: how many, None where the list was not there."""
+    """A list of videos that training must not hear.
+
+    videos: how many; None where the list was not there. own_leaks: by split of the list other than train, its rows of
+    videos that the list itself has in train, and all its rows of that split; splits without any are left out.
+    """
 
     list: str
     videos: Number | None
+    own_leaks: NotRequired[dict[str, tuple[Number, Number]]]
 
 
 @dataclass(frozen=True)

@@ -305,7 +305,7 @@ def test_held_out_lists_keep_videos_out_of_training(corpora: str, tmp_path: Path
     run.build(recipe.load("demo"), run.BuildOptions(corpora, again, held_out=(str(tmp_path / "held.csv"),)))
     pool = Dataset(again).table(format.POOL_TABLE).to_pylist()
     assert {clip["split"] for clip in pool if clip["video_id"] in trained} <= {"val", "test"}
-    assert Dataset(again).manifest.held_out[-1] == {"list": "held.csv", "videos": 3}
+    assert Dataset(again).manifest.held_out[-1] == {"list": "held.csv", "videos": 3, "own_leaks": {}}
     assert verify(again) == []
 
 

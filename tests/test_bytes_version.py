@@ -57,7 +57,8 @@ def planned_clip() -> dict[str, Any]:
     clip_id = "vggsound:aaaaaaaaaaa_000030"
     return {"clip_id": clip_id, "key": format.key_of(clip_id), "shard": "pool/pool-000000.tar", "corpus": "vggsound",
             "video_id": "aaaaaaaaaaa", "start_s": 30.0, "label_id": "dog barking", "label": "dog barking",
-            "part_start_s": None, "part_end_s": None, "is_padded": False, "official_split": "train",
+            "part_start_s": None, "part_end_s": None,
+        "longest_s": None, "is_padded": False, "official_split": "train",
             "clip_path": "clip.wav", "licence": None, "author": "Zoë", "url": "https://example.org/a",
             "category": "dog", "categories": ["dog"], "split": "train", "stamp": "1:1"}  # fmt: skip
 

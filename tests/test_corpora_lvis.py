@@ -246,7 +246,7 @@ def test_a_rejected_row_leaves_its_object_unmarked(tmp_path, row, label):
     name = {"1": "dog", None: None}[label]
     assert unmarked == [
         {"item": lost["item"], "reason": lost["reason"], "corpus": "lvis", "image_id": "lvis:1"}
-        | {"label_id": label, "label": name}
+        | {"label_id": label, "label": name, "mask_source": None}
     ]
 
 

@@ -299,6 +299,52 @@ def test_a_faulty_box_leaves_open_whether_its_mask_is_of_a_group(tmp_path):
     assert lost(write(tmp_path, f"{HEADER}\n{mask(PHOTO)}")) == [(PHOTO, "/m/01", "/m/01")]
 
 
+@pytest.mark.parametrize("block_bytes", [2000, csv_stream.BLOCK_BYTES])
+def test_objects_without_a_mask_are_those_of_a_plain_loop(tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(csv_stream, "BLOCK_BYTES", block_bytes)
+    draw = np.random.default_rng(2)
+    columns = ["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"]
+    names = {"/m/01": "Dog", "/m/0bt9lr": "Cat, big", "/m/99": None}
+    boxes = pd.DataFrame(draw.integers(0, 1_000_000, (400, 4)) / 1e6, columns=columns[2:])
+    boxes.insert(0, "ImageID", [f"{n:016x}" for n in draw.integers(0, 90, 400)])
+    boxes.insert(1, "LabelName", draw.choice(list(names), 400))
+    boxes[["IsGroupOf", "IsDepiction"]] = draw.integers(0, 2, (400, 2))
+    known = boxes.index[boxes.LabelName != "/m/99"]
+    lists = {"train": known[:100], "sam-train": known[90:190], "more": known[190:200]}  # ten twice
+    for name, rows in lists.items():
+        header, ends = (f"{HEADER},Stability", ",0.9,1,0.9") if "sam" in name else (HEADER, ",0.9,1")
+        told = [
+            f"{row.ImageID}_x_{n}.png,{row.ImageID},{row.LabelName},{n},"
+            + ",".join(f"{row[side]:.6f}" for side in columns[2:])
+            + ends
+            + "\n"
+            for n, row in boxes.loc[rows].iterrows()
+        ]
+        write(tmp_path, "".join([header, "\n", *told]), f"{name}-annotations-object-segmentation.csv")
+    corpora = write(tmp_path, boxes.to_csv(index=False), "train-annotations-bbox.csv")
+    labels = "".join(f"{image},v,/m/77,0\n" for image in sorted(set(boxes.ImageID)))
+    write(
+        tmp_path, "ImageID,Source,LabelName,Confidence\n" + labels, "train-annotations-human-imagelabels.csv"
+    )
+
+    people, sam = {*lists["train"], *lists["more"]}, set(lists["sam-train"])
+    listed = set(boxes.ImageID[sorted(people | sam)])
+    expected = {
+        (f"open_images:{row.ImageID}", row.LabelName, names[row.LabelName], "sam" if n in sam else None)
+        for n, row in boxes.iterrows()
+        if row.ImageID in listed and n not in people
+    }
+    assert {drawn for *_, drawn in expected} == {None, "sam"}
+    chunks = [part for source in open_images.sources(corpora) for part in open_images.read(source, corpora)]
+    rows = [row for part in chunks for row in part.unmarked.to_pylist()]
+    found = [(row["image_id"], row["label_id"], row["label"], row["mask_source"]) for row in rows]
+    assert set(found) == expected
+    assert block_bytes == 2000 or len(found) == len(expected)
+    assert {row["reason"] for row in rows} == {"mask_missing"}
+    photos = [row["image_id"] for part in chunks for row in part.photos.to_pylist()]
+    assert sorted(photos) == sorted(f"open_images:{image}" for image in listed), "each photo once"
+
+
 def test_bad_rows_of_joined_tables_are_rejections_too(tmp_path):
     write(
         tmp_path,
@@ -432,7 +478,8 @@ def test_verified_labels_are_those_of_a_plain_loop(tmp_path, monkeypatch, block_
     corpora = write(tmp_path, HEADER + "\n" + "".join(mask(image) for image in images[:30]))
     header = "ImageID,Source,LabelName,Confidence\n"
     rows = [(images[draw.integers(40)], f"/m/{draw.integers(25)}", str(draw.integers(2))) for _ in range(600)]
-    lines = [f"{image},verification,{label},{told}\n" for image, label, told in rows]
+    ways = {"0": ("0", "0.0", " 0.000000"), "1": ("1", "1.0", "1.")}
+    lines = [f"{image},verification,{label},{draw.choice(ways[told])}\n" for image, label, told in rows]
     write(tmp_path, header + "".join(lines[:400]), "oidv6-train-annotations-human-imagelabels.csv")
     write(tmp_path, header + "".join(lines[400:]), "train-annotations-human-imagelabels-boxable.csv")
     write(tmp_path, header + f"{images[0]},v,/m/99,0\n", "validation-annotations-human-imagelabels.csv")

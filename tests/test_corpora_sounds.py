@@ -19,6 +19,7 @@ from pipelines.corpora import audioset, esc50, fsd50k
 from pipelines.corpora.records import CLIPS
 from pipelines.corpora.source import CorpusError
 from pipelines.recipes.recipe import Select, Split
+from shards.rejections import Reason, Rejected
 from shards.sound import decoder
 
 DOG, BARK, SPEECH, ANIMAL = "/m/0bt9lr", "/m/05tny_", "/m/09x0r", "/m/0jbk"
@@ -88,6 +89,30 @@ def test_a_bare_id_of_two_clips_is_neither(tmp_path: Path) -> None:
     kept, _ = read(root, audioset)
     assert [row["clip_path"] for row in kept] == [None, "audioset/clips/aaaaaaaaaaa_30.wav"]
     assert "1 file(s) below audioset/clips are no clip" in index(root, str(tmp_path / "out")).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "seconds", "is_clip"),
+    [
+        ("{}", 30, 10.0, True), ("{}", 30, 10.4, True), ("{}", 30, 11.0, False), ("{}", 30, 45.0, False),
+        ("Y{}", 30, 12.0, False), ("{}", 0, 45.0, True), ("{}_30", 30, 12.0, True), ("Y{}_000030", 30, 12.0, True),
+    ],
+)  # fmt: skip
+def test_a_bare_id_is_the_clip_only_where_it_is_not_all_of_the_video(
+    tmp_path: Path, name: str, start: int, seconds: float, is_clip: bool
+) -> None:
+    video = "aaaaaaaaaaa"
+    corpora = sets(tmp_path, f'{video}, {start}.000, {start + 10}.000, "{DOG}"\n')
+    file = tmp_path / "audioset/clips" / f"{name.format(video)}.wav"
+    file.parent.mkdir()
+    soundfile.write(file, np.sin(np.arange(round(seconds * 16_000)) / 9) / 2, 16_000)
+    (row,), _ = read(corpora, audioset)
+    if is_clip:
+        assert pool.decoded(row, corpora, Select()).duration_s == 10.0
+        return
+    with pytest.raises(Rejected, match=r"longer than 10.5 s.*its name tells no start") as caught:
+        pool.decoded(row, corpora, Select())
+    assert caught.value.reason is Reason.AUDIO_TOO_LONG
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_real_clips_are_those_of_the_csv_module():
                 "clip_path": f"vggsound/clips/{file}",
                 "part_start_s": None,
                 "part_end_s": None,
+                "longest_s": None,
                 "is_padded": False,
                 "licence": spelling[terms[file]["licence"]],
                 "author": terms[file]["origin"],

@@ -305,6 +305,29 @@ def test_a_whole_video_is_no_clip_and_silence_is_not_looked_for_elsewhere(videos
         ]
 
 
+def test_a_bare_id_of_audioset_is_no_clip_where_it_may_be_all_of_the_video(tmp_path) -> None:
+    folder, corpora = tmp_path / "audio", tmp_path / "corpora" / "audioset"
+    folder.mkdir()
+    corpora.mkdir(parents=True)
+    starts = {IDS[0]: 30, IDS[1]: 30, IDS[2]: 0, IDS[3]: 30}
+    rows = [f'{video}, {start}.000, {start + 10}.000, "/m/0bt9lr"\n' for video, start in starts.items()]
+    (corpora / "eval_segments.csv").write_text("".join(rows))
+    (corpora / "class_labels_indices.csv").write_text("index,mid,display_name\n0,/m/0bt9lr,Dog\n")
+    for name, seconds in ((IDS[0], 10), (IDS[1], 12), (IDS[2], 12), (f"Y{IDS[3]}_30", 12)):
+        media.record(folder / f"{name}.wav", media.sound(seconds, 16_000, 1), 16_000, "pcm_s16le")
+    items = [
+        Item(f"audioset:{name}", Kind.CLIP, "", f"audioset/clips/{name}.flac", ("dog",), start_s=float(start))
+        for video, start in starts.items()
+        for name in [f"{video}_{start:06d}"]
+    ]
+    latest = fetched(tmp_path / "corpora", items, {"audioset": [str(folder)]})
+    told = [latest[item.name] for item in items]
+    assert [row.ok for row in told] == [True, False, True, True]
+    assert told[1].cause == "no_source"
+    assert "longer than 10.5 s" in told[1].detail
+    assert "its name tells no start" in told[1].detail
+
+
 def test_a_stop_is_heeded_inside_an_archive(videos, tmp_path, monkeypatch) -> None:
     """What was under way is finished and written down; nothing is begun after it."""
     packed(tmp_path / "a.tar", in_folder(videos, *range(8)), "w")

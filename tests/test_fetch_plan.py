@@ -15,10 +15,11 @@ import label_maps
 from label_maps import LabelMap, Link
 from pipelines.cli import main
 from pipelines.corpora.records import CLIPS, MASKS
-from pipelines.fetch import estimate, options, plan, zips
+from pipelines.fetch import annotations, estimate, options, plan, zips
 from pipelines.fetch.items import Item, Kind, from_table, to_table
 from pipelines.fetch.run import Due
 from pipelines.planning import workload
+from pipelines.recipes import recipe
 from pipelines.recipes.recipe import Select
 
 
@@ -265,6 +266,24 @@ def test_a_plan_before_anything_is_fetched_follows_published_sizes() -> None:
     more = estimate.published(label_map, options.parse({}), estimate.Machine(1, 8.0), ["photos"])
     assert {line.what for line in more.lines} == {"lvis photos", "open_images photos"}
     assert more.lines[0].to_fetch == round(photos * 1.198)
+
+
+def test_verified_labels_are_asked_for_by_recipes_that_need_them() -> None:
+    asked = {}
+    for name in ("avs_synthetic", "train_scenes", "avs_scenes"):
+        settings = options.of_recipe(recipe.load(name))
+        asked[name] = [one.split for one in annotations.files(settings) if one.role == "image_labels"]
+    splits = ["train", "validation", "test"]
+    assert asked == {"avs_synthetic": [], "train_scenes": [], "avs_scenes": splits}
+    label_map = label_maps.load("avs").restricted(["dog"])
+    bytes_of = {}
+    for needed in (False, True):
+        settings = options.parse({"image_labels": needed})
+        lines = estimate.published(label_map, settings, estimate.Machine(1, 8.0), ["annotations"]).lines
+        bytes_of[needed] = {line.what: line.bytes for line in lines}
+    more = {what: bytes_of[True][what] - bytes_of[False][what] for what in bytes_of[True]}
+    facts = workload.facts()["open_images"]["image_labels_bytes"]
+    assert more == {"lvis annotations": 0, "open_images annotations": facts, "vggsound annotations": 0}
 
 
 def test_a_plan_writes_nothing(tmp_path) -> None:

@@ -220,6 +220,8 @@ def test_fsd50k_and_esc50_come_out_of_their_own_archives(every_corpus, tmp_path)
         words = ["fetch", "run", str(recipe), "--corpora", str(corpora), "--only", "clips", "--json"]
         result = CliRunner().invoke(main, words)
         assert result.exit_code == 0, result.output
+        asked = local_site.stats(address)["requests"]
+    assert asked["/zenodo/FSD50K.metadata.zip"] == asked["/zenodo/FSD50K.ground_truth.zip"] == 1
     for corpus in ("fsd50k", "esc50"):
         lines = [row for row in json.loads(result.stdout)["survival"] if row["kind"] == "clip"]
         assert lines

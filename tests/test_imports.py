@@ -359,6 +359,12 @@ def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
             Image.fromarray(other[: shape[0] if thing == "dog" else 96]).save(root / "images" / f"{name}.jpg")
             for below, end in (("gt_segmentation", ".jpg"), ("audio_waw", ".wav")):
                 shutil.copy(root / below / f"cat_train_7_cat{end}", root / below / f"{name}{end}")
+    for below, end in (("images", ".jpg"), ("gt_segmentation", ".jpg"), ("audio_waw", ".wav")):
+        for old, new in (("cat_train_7_cat", "owl_pig_9_owl"), ("cat_train_7_subwaytrain", "owl_pig_9_pig")):
+            shutil.copy(root / below / f"{old}{end}", root / below / f"{new}{end}")
+    wav(root / "audio_waw" / "owl_pig_9_owl.wav", SECONDS[:32000] * 0)
+    told |= {f"owl_pig_9_{thing}": {"category": thing} for thing in ("owl", "pig")}
+    boxes |= {"owl_pig_9_owl": boxes["cat_train_7_cat"], "owl_pig_9_pig": boxes["cat_train_7_subwaytrain"]}
     told["cat_train_7_lost"] = {"box": [], "category": "lost"}
     listed = [{"image": f"/somewhere/{name}.jpg", **one} for name, one in told.items()]
     out = [str(tmp_path / name) for name in ("by_name", "listed")]
@@ -374,7 +380,7 @@ def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
     dataset = Dataset(out[0])
     samples = list(dataset.samples("test"))
     assert {sample.record["category"] for sample in samples} == {
-        *("accordion", "baby", "cat", "subwaytrain", "alarm_clock", "cow")
+        *("accordion", "baby", "cat", "subwaytrain", "alarm_clock", "cow", "pig")
     }
     for sample in samples:
         name = sample.record["mask"]["ids"][0].removeprefix("is3:")
@@ -382,11 +388,16 @@ def test_is3_is_the_same_photo_under_two_sounds(tmp_path):
         assert tuple(sample.record["mask"]["bbox"]) == boxes[name]
         expected, _ = soundfile.read(root / "audio_waw" / f"{name}.wav", dtype="int16")
         np.testing.assert_array_equal(soundfile.read(io.BytesIO(sample.flac), dtype="int16")[0], expected)
-    assert len({sample.record["image"]["id"] for sample in samples}) == 3
+    assert len({sample.record["image"]["id"] for sample in samples}) == 4
+    silent = [row for row in dataset.table("rejections.parquet").to_pylist() if "owl" in row["item"]]
+    assert [(row["unit"], row["reason"]) for row in silent] == [
+        ("clips", "audio_silent"),
+        ("samples", "no_clip"),
+    ]
     rejected = {row["item"]: row["detail"] for row in dataset.table("rejections.parquet").to_pylist()}
     assert "no copies of one photo" in rejected.pop("cat_dog_1")
     assert "96 x 96 and 96 x 80 pixels" in rejected.pop("cat_dog_2")
-    assert rejected == {
+    assert {item: detail for item, detail in rejected.items() if "owl" not in item} == {
         "cat_train_7_lost": "no mask and no image and no sound of this name",
         "dog_7": "dog_7_dog (dog), dog_7_dog2 (dog): a photo has two annotations of different categories",
     }

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.corpora.lvis import lvis_labels
-from pipelines.corpora.open_images import open_images_labels
+from pipelines.corpora.open_images_classes import open_images_labels
 from pipelines.matching.decide import ACCEPT_FROM, REVIEW_FROM, REVIEWS_PER_LABEL
 from pipelines.matching.decisions import Decided
 from pipelines.matching.explain import explain

@@ -14,7 +14,7 @@ from label_maps import Link
 from label_maps.label_map import write
 from pipelines.cli import main
 from pipelines.corpora.lvis import lvis_labels
-from pipelines.corpora.open_images import open_images_labels
+from pipelines.corpora.open_images_classes import open_images_labels
 from pipelines.matching import proposals
 from pipelines.matching.matcher import Matcher
 from pipelines.matching.proposals import Proposal

@@ -178,7 +178,15 @@ def test_names_with_markup_stay_words_in_every_document(copy: Path) -> None:
     edit_manifest(copy, rename)
     data, version = Dataset(str(copy)), {"version": "1.0.0", "url": "https://data.example/1.0.0"}
     made, _ = documents(
-        data, [], **version, profile=Profile(), before=None, takedowns=(), judged=None, corpora=None
+        data,
+        [],
+        **version,
+        profile=Profile(),
+        before=None,
+        takedowns=(),
+        judged=None,
+        corpora=None,
+        checked=(),
     )
     texts = {file.path: file.source for file in made if file.path.endswith((".md", ".html", ".json"))}
     assert len(texts) >= 4

@@ -525,10 +525,25 @@ def test_croissant_is_valid_and_loads(dataset: str, tmp_path: Path, monkeypatch:
 
 def test_the_card_claims_what_the_tables_hold(dataset: str, tmp_path: Path) -> None:
     """Every figure against a plain loop over the records; no address of this machine; nothing empty."""
-    go(dataset, "1.0.0", tmp_path / "to")
+    lists = tmp_path / "list.csv"
+    lists.write_text(
+        "name,split\n"
+        + "".join(
+            f"{video}_{n},{split}\n"
+            for n, (video, split) in enumerate(
+                [("a" * 11, "train"), ("a" * 11, "test"), ("b" * 11, "test"), ("a" * 11, "val")]
+            )
+        )
+    )
+    go(dataset, "1.0.0", tmp_path / "to", held_out=(str(lists),))
     root = tmp_path / "to" / "1.0.0"
     text = (root / "README.md").read_text()
+    assert "| list.csv | 2 | 0, when it was published |" in text
+    assert "- list.csv: 1 of its 2 rows of test are of a video that its own train has" in text
+    assert "- list.csv: 1 of its 1 rows of val are" in text
     source = Dataset(dataset)
+    for entry in source.manifest.held_out:
+        assert f"| {entry['list']} | not there | not checked |" in text
     records = [json.loads(source.read_member(row, "json")) for row in source.table().to_pylist()]
     flickr = sum(any(key.startswith("flickr:") for key in one["image"]["photo_keys"]) for one in records)
     authors = sum(bool(one["image"]["author"]) for one in records)

@@ -136,6 +136,19 @@ LINES: list[tuple[dict[str, str], bytes | None, int]] = [
     ({"more": ",,"}, png(BOX), 0),
 ]
 
+BOXES = "{image},xclick,{label},1,{box},0.1,0.5,0,0,{flags},0\n"
+FIRST_BOX, SECOND_BOX = "0.100000000,0.300000000", "0.5000004,0.8"
+# Boxes of a photo of two dogs with masks -> the area that is right.
+BOXED: list[tuple[list[dict[str, str]], int]] = [
+    ([], BOTH),
+    ([{"box": FIRST_BOX}, {"box": SECOND_BOX}, {"box": FIRST_BOX}], BOTH),
+    ([{"box": FIRST_BOX}, {"box": "0.1,0.3001"}], 0),
+    ([{"box": "0.7,0.9", "flags": "1,0"}], 0),
+    ([{"box": "0.7,0.9", "flags": "0,1"}], 0),
+    ([{"box": "0.7,0.9", "label": "/m/01yrx"}], BOTH),
+    ([{"box": "0.7,0.9", "label": "/m/0zzzz"}], BOTH),
+]
+
 
 def write_open_images(folder: Path) -> None:
     root = folder / "open_images"
@@ -159,7 +172,22 @@ def write_open_images(folder: Path) -> None:
             key: value.format(image=image) for key, value in change.items()
         }
         lines.append("{path},{image},{label},00000001,{box},0.8,0.1,0.6,0.9,{more}".format(**told))
+    boxes = [
+        "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
+    ]
+    for number, (rows, _) in enumerate(BOXED, 100):
+        image = f"{number:016x}"
+        photo = np.full((HEIGHT, WIDTH, 3), (90, number, 200), np.uint8)
+        Image.fromarray(photo).save(root / "images" / f"{image}.jpg")
+        for which, (pixels, box) in enumerate([(first, "0.1,0.3"), (BOX, "0.5,0.8")]):
+            name = f"{image}_m0bt9lr_0000000{which}.png"
+            (root / "masks" / name).write_bytes(png(pixels))
+            lines.append(f"{name},{image},/m/0bt9lr,0000000{which},{box},0.1,0.5,0.9,")
+        boxes += [
+            BOXES.format(**{"image": image, "label": "/m/0bt9lr", "flags": "0,0"} | row) for row in rows
+        ]
     (root / "train-annotations-object-segmentation.csv").write_text("\n".join(lines) + "\n")
+    (root / "train-annotations-bbox.csv").write_text("".join(boxes))
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +221,8 @@ def test_a_union_is_whole_or_none(odd: Path, tmp_path: Path) -> None:
         assert areas.get(f"lvis:{number}", []) == ([right] if right else []), change
     for number, (change, _, right) in enumerate(LINES):
         assert areas.get(f"open_images:{number:016x}", []) == ([right] if right else []), (number, change)
+    for number, (boxes, right) in enumerate(BOXED, 100):
+        assert areas.get(f"open_images:{number:016x}", []) == ([right] if right else []), boxes
     assert areas[f"lvis:{REPEATED}"] == [BOTH]
     assert f"lvis:{NOT_EXHAUSTIVE}" not in areas
     assert areas[f"lvis:{OF_CATS}"] == [BOTH]
@@ -200,6 +230,11 @@ def test_a_union_is_whole_or_none(odd: Path, tmp_path: Path) -> None:
     told: dict[str, set[str]] = {}
     for row in dataset.table(format.REJECTIONS).to_pylist():
         told.setdefault(row["reason"], set()).add(row["item"])
+    unmasked = f"open_images/train-annotations-bbox.csv:{103:016x} has a box without a mask: Dog"
+    details = [
+        row["detail"] for row in dataset.table(format.REJECTIONS).to_pylist() if f"{103:016x}" in row["item"]
+    ]
+    assert details == [unmasked] * 2
     spoiled = {number for number, (_, right) in enumerate(FAULTS) if not right}
     first = {f"lvis:{number}_{10 * number}" for number in spoiled}
     assert first <= told["incomplete_union"]
@@ -231,6 +266,8 @@ def test_single_instances_need_no_others(odd: Path, tmp_path: Path) -> None:
     found = build(odd, tmp_path / "out", 'instances = "instance"\n')
     for number in range(PHOTOS):
         assert found[f"lvis:{number}"], FAULTS[number : number + 1]
+    for number, (boxes, _) in enumerate(BOXED, 100):
+        assert len(found[f"open_images:{number:016x}"]) == 2, boxes
     rows = [row for rows in found.values() for row in rows]
     assert all(len(row["mask_ids"]) == 1 and row["area_px"] in (ONE, BOTH - ONE) for row in rows)
 

@@ -172,7 +172,9 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
         masks.pipeline
         | "Read unmarked objects" >> ReadTables(job.index, "unmarked")
         | "Name their categories"
-        >> beam.Map(select.unmarked_objects, job.label_map).with_output_types(pa.Table)
+        >> beam.Map(select.unmarked_objects, job.label_map, recipe.select.mask_sources).with_output_types(
+            pa.Table
+        )
     )
     found = (
         masks

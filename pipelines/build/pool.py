@@ -1,5 +1,6 @@
 """Clips: which may be used, and the pool's shards, where each is decoded once for all samples that hear it."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
+from pipelines.corpora.clip_lists import MAY_BE_ALL
 from pipelines.recipes.recipe import Select
 from shards import format, parts, records, storage, tables
 from shards.rejections import Reason, Rejected, rejection
@@ -74,18 +76,29 @@ def label_link(label_map: LabelMap, source: str, source_id: str, label: str | No
     )
 
 
-def convert_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
-    """Convert the clips of one pool shard and write it; kept rows are `shards.tables.POOL`."""
-
-    def encode(row: dict[str, Any]) -> parts.Encoded:
-        clip = decoder.clip(
+def decoded(row: Mapping[str, Any], corpora: str, rules: Select) -> decoder.Clip:
+    """The sound of a row of CLIPS as the shards hold it. Raises Rejected."""
+    longest_s = min(rules.max_duration_s, row["longest_s"] or rules.max_duration_s)
+    try:
+        return decoder.clip(
             storage.join(corpora, row["clip_path"]),
             min_duration_s=rules.min_duration_s,
-            max_duration_s=rules.max_duration_s,
+            max_duration_s=longest_s,
             silence_peak=rules.silence_peak,
             part_s=(row["part_start_s"], row["part_end_s"]),
             is_padded=bool(row["is_padded"]),
         )
+    except Rejected as error:
+        if error.reason is Reason.AUDIO_TOO_LONG and longest_s < rules.max_duration_s:
+            raise Rejected(error.reason, f"{error.detail}: {MAY_BE_ALL}") from error
+        raise
+
+
+def convert_clips(table: pa.Table, corpora: str, out: str, rules: Select, label_map: LabelMap) -> Outcome:
+    """Convert the clips of one pool shard and write it; kept rows are `shards.tables.POOL`."""
+
+    def encode(row: dict[str, Any]) -> parts.Encoded:
+        clip = decoded(row, corpora, rules)
         sound = Content.of(clip.flac)
         record = records.ClipRecord(
             id=row["clip_id"],

@@ -15,7 +15,7 @@ from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates,
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
 from pipelines.build.local_runner import local_runner
 from pipelines.build.scenes import classes
-from pipelines.build.split import linked_videos, read_held_out
+from pipelines.build.split import held_out_list, linked_videos, read_held_out
 from pipelines.corpora import registry
 from pipelines.recipes.recipe import Recipe
 from shards import manifest, new_dataset, storage, tables, takedowns
@@ -180,13 +180,14 @@ def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tu
     lists: list[HeldOutList] = []
     for name in recipe.split.held_out:
         url = storage.join(options.corpora, name)
-        found = read_held_out(url) if storage.exists(url) else None
-        lists.append({"list": name, "videos": None if found is None else len(found)})
-        videos |= found or frozenset()
+        if storage.exists(url):
+            lists.append(held_out_list(url, name))
+            videos |= read_held_out(url)
+        else:
+            lists.append({"list": name, "videos": None})
     for url in options.held_out:
-        found = read_held_out(url)
-        lists.append({"list": url.rsplit("/", 1)[-1], "videos": len(found)})
-        videos |= found
+        lists.append(held_out_list(url, url.rsplit("/", 1)[-1]))
+        videos |= read_held_out(url)
     return videos, tuple(lists)
 
 

@@ -196,12 +196,18 @@ def _rle(row: dict[str, Any], corpora: str, width: int, height: int, rules: Sele
     return rle
 
 
-def unmarked_objects(table: pa.Table, label_map: LabelMap) -> pa.Table:
+def unmarked_objects(
+    table: pa.Table, label_map: LabelMap, mask_sources: tuple[str, ...] = (HUMAN,)
+) -> pa.Table:
     """The index's UNMARKED as rows of MEASURED, to travel with the masks of their photos.
+
+    mask_sources: that the recipe takes; what one of them drew is marked.
 
     An object of a kind is one of the wider categories, too. `category` is null where the label is not certain: such a
     row is about every category of its photo. Labels that the map does not link are about none.
     """
+    marks = pc.is_in(table["mask_source"], pa.array(mask_sources, pa.string()))
+    table = table.filter(pc.invert(marks))
     links = {(link.source, link.source_id): _and_wider(link.category, label_map) for link in label_map.links}
     labels = zip(table["corpus"].to_pylist(), table["label_id"].to_pylist(), strict=True)
     belongs = [
@@ -210,7 +216,13 @@ def unmarked_objects(table: pa.Table, label_map: LabelMap) -> pa.Table:
     rows = [row for row, categories in enumerate(belongs) for _ in categories]
     categories = pa.array([category for found in belongs for category in found], pa.string())
     found = table.take(pa.array(rows, pa.int64())).append_column("category", categories)
-    why = pc.binary_join_element_wise(found["item"], found["reason"], " was rejected: ")
+    why = pc.if_else(
+        pc.equal(found["reason"], Reason.MASK_MISSING.value),
+        pc.binary_join_element_wise(
+            found["item"], pc.coalesce(found["label"], found["label_id"]), " has a box without a mask: "
+        ),
+        pc.binary_join_element_wise(found["item"], found["reason"], " was rejected: "),
+    )
     columns = {"image_id": found["image_id"], "category": found["category"], "unmarked": why}
     return pa.table(
         [columns.get(field.name, pa.nulls(len(found), field.type)) for field in MEASURED], schema=MEASURED

@@ -17,6 +17,7 @@ from pipelines.build.outcome import Outcome
 from pipelines.recipes.recipe import Split
 from shards import hashing
 from shards.errors import AvsError
+from shards.manifest import HeldOutList
 from shards.rejections import Reason, rejection
 from shards.text import read_rows, read_text
 
@@ -191,6 +192,11 @@ def read_held_out(url: str) -> frozenset[str]:
             f"{url} lists no video to hold out: {_REMEDY}, and rows whose `split` is not train"
         )
     return frozenset(found)
+
+
+def held_out_list(url: str, name: str) -> HeldOutList:
+    """What a manifest says of a list that is there; raises as `read_held_out`."""
+    return {"list": name, "videos": len(read_held_out(url)), "own_leaks": leaks_within(url)}
 
 
 def leaks_within(url: str) -> dict[str, tuple[int, int]]:

@@ -12,6 +12,8 @@ or not, in this order, each also with a `Y` in front:
     <id>_<start>_<end>                                  seconds, or milliseconds where they are 1,000 or more apart
     <id>_<start>                                        milliseconds
     <id>                                                where the lists have one clip of that id
+
+A file that its id alone names is the clip where it is no longer than that, or where the clip begins with the video.
 """
 
 import csv
@@ -89,10 +91,12 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
 def _row(
     line: bytes | None, source: Source, known: Mapping[str, str], media: Mapping[str, str]
 ) -> dict[str, Any]:
-    video, start_s, mids = _fields(line)
+    video, start_s, end_s, mids = _fields(line)
     if unknown := [mid for mid in mids if mid not in known]:
         raise Rejected(Reason.UNKNOWN_LABEL, f"{', '.join(unknown)[:200]} of {video} is not in {_CLASSES}")
     name = _name(video, start_s)
+    file = media.get(name)
+    may_be_all = bool(file and start_s and not tells_start(file.rpartition("/")[2].rpartition(".")[0]))
     return {
         "clip_id": f"audioset:{name}",
         "corpus": "audioset",
@@ -102,14 +106,15 @@ def _row(
         "labels": [known[mid] for mid in mids],
         "official_split": source.split,
         "split_is_final": False,
-        "clip_path": media.get(name),
+        "clip_path": file,
+        "longest_s": end_s - start_s + clip_lists.SLACK_S if may_be_all else None,
         "is_padded": False,
         "url": f"https://www.youtube.com/watch?v={video}",
     }
 
 
-def _fields(line: bytes | None) -> tuple[str, float, list[str]]:
-    """Id, start in seconds, MIDs. Raises Rejected."""
+def _fields(line: bytes | None) -> tuple[str, float, float, list[str]]:
+    """Id, start and end in seconds, MIDs. Raises Rejected."""
     if line is None:
         raise Rejected(Reason.BAD_ROW, f"a line longer than {clip_lists.LONGEST_LINE} bytes")
     try:
@@ -130,7 +135,7 @@ def _fields(line: bytes | None) -> tuple[str, float, list[str]]:
         )
     if len(set(mids)) != len(mids) or not all(mids):
         raise Rejected(Reason.BAD_ROW, f"labels {','.join(mids)!r:.200} of {video}: each once, none empty")
-    return video, float(start), mids
+    return video, float(start), float(end), mids
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
@@ -192,6 +197,12 @@ def _readings(stem: str, listed: Mapping[str, str]) -> Iterator[tuple[int, str]]
             yield 3, _name(video, seconds // 1000)
 
 
+def tells_start(stem: str) -> bool:
+    """Whether the name of a clip's file says where in its video it begins."""
+    found = (_NAME.fullmatch(bare) for bare in (stem, stem.removeprefix("Y")))
+    return all(match[2] is not None for match in found if match)
+
+
 def _classes(corpora: str) -> dict[str, str]:
     """MID -> display name. CorpusError where the list of classes is not there, or is another file."""
     path = f"{_FOLDER}/{_CLASSES}"
@@ -241,6 +252,7 @@ audioset/clips/                                               <id>, <id>_<start>
         readings=lambda corpora, stems: partial(
             _readings, listed=_listed(corpora, {stem[:11] for stem in stems})
         ),
+        tells_start=tells_start,
     ),
     annotation_licence="cc-by-4.0",
 )

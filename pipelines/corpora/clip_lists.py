@@ -14,6 +14,8 @@ from shards import storage
 from shards.rejections import Reason, Rejected
 from shards.text import TextError, decoded
 
+SLACK_S = 0.5  # that a file may be longer than its clip: what fills the last frame up
+MAY_BE_ALL = "its name tells no start, so that it may be all of the video (name a clip <id>_<start>)"
 LONGEST_LINE = 4096  # bytes, of lists without a header
 _LONGEST_FIELD = 64 << 20  # characters: outlines may be long, and the mask's own limit says so row by row
 

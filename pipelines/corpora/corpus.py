@@ -54,6 +54,8 @@ class Fetching:
         media: where its files come from unless the recipe says other places, in order, as `[fetch.media]` has them;
             `{name}` stands for the address of that name, WEB for those that `needs` gives.
         readings: the corpora folder and some files' names without extension -> what another name of a file may mean.
+        tells_start: whether the name of a clip's file, without extension, says where in its recording the clip
+            begins; else a longer file may be all of the recording.
     """
 
     addresses: Mapping[str, str]
@@ -61,6 +63,7 @@ class Fetching:
     item_bytes: int
     media: tuple[str, ...] = (WEB,)
     readings: Callable[[str, Set[str]], Readings] = lambda corpora, stems: own_name
+    tells_start: Callable[[str], bool] = lambda stem: True
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ Format: https://storage.googleapis.com/openimages/web/download_v7.html. Masks an
 itself or one folder below (`masks/train-0/`, `images/validation/`).
 
 Beside the segmentations, three optional tables of the same split are joined:
-- boxes (`*{split}-annotations-bbox.csv`) for IsGroupOf and IsDepiction. A mask carries the coordinates of the
-  box it was drawn from, so the join is on ImageID, LabelName and the four coordinates at six decimals (box
-  files may have more; what lies half-way is tried both ways);
+- boxes (`*{split}-annotations-bbox.csv`) for IsGroupOf, IsDepiction and the objects that have no mask. A mask
+  carries the coordinates of the box it was drawn from, so the join is on ImageID, LabelName and the four
+  coordinates at six decimals (box files may have more; what lies half-way is tried both ways);
 - verified labels (any CSV with `human-imagelabels` in its name): what a photo surely does not show;
 - images (any CSV with `rotation` in its name) for licence, author, address and Flickr id, on ImageID.
 
@@ -15,7 +15,6 @@ Segmentation files whose name begins with `sam-` are of masks that `avs-train se
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -25,28 +24,23 @@ import pyarrow.compute as pc
 from pipelines.corpora import csv_stream, names
 from pipelines.corpora.corpus import Corpus, Fetching, NamedLabel, Need, Row, Vocabulary
 from pipelines.corpora.keys import Seen, text_keys
+from pipelines.corpora.open_images_classes import FOLDER, Labels, class_rows, of_corpora, of_files
 from pipelines.corpora.open_images_tables import (
     BOX,
-    CLASSES,
     MASK_COLUMNS,
     Boxes,
     Images,
-    Labels,
+    Lists,
     Wanted,
     box_keys,
-    class_rows,
     with_box,
 )
 from pipelines.corpora.open_images_verified import Verified
 from pipelines.corpora.records import MASKS, PHOTOS
 from pipelines.corpora.source import Chunk, Source, batch, joined, rejections, sift, unmarked
-from pipelines.matching.tree import Tree
-from pipelines.matching.vocabularies import VisualLabel, csv_rows, json_file
 from shards import storage
 from shards.rejections import Reason
-from shards.text import read_json
 
-_FOLDER = "open_images"
 SEGMENTATIONS = "-annotations-object-segmentation.csv"
 BY_SAM = "sam-"  # what names of files begin with whose masks SAM drew
 SCORES = ("PredictedIoU", "Stability")  # of those: how good SAM thinks that they are
@@ -56,14 +50,14 @@ _MASK_PATH = re.compile(r"[0-9a-f]{16}_[mg][0-9a-z_]+_[0-9a-f]{8}\.png")  # phot
 
 def sources(corpora: str) -> list[Source]:
     """The segmentation files, sorted."""
-    found = [name for name in storage.names(storage.join(corpora, _FOLDER)) if name.endswith(SEGMENTATIONS)]
-    return [Source("open_images", f"{_FOLDER}/{name}", _split(name)) for name in found]
+    found = [name for name in storage.names(storage.join(corpora, FOLDER)) if name.endswith(SEGMENTATIONS)]
+    return [Source("open_images", f"{FOLDER}/{name}", _split(name)) for name in found]
 
 
 def labels(corpora: str) -> Iterator[NamedLabel]:
     """Each class of the class descriptions; its name is empty where it has none."""
     if sources(corpora):
-        for path, _, fields in class_rows(storage.join(corpora, _FOLDER), _FOLDER):
+        for path, _, fields in class_rows(storage.join(corpora, FOLDER), FOLDER):
             if len(fields) == 2:
                 yield NamedLabel(path, "open_images", fields[0], fields[1])
 
@@ -79,20 +73,25 @@ def read(source: Source, corpora: str) -> Iterator[Chunk]:
     `photo_keys` is empty where no image table names the photo. Where there are tables to join, the file is
     read once more beforehand, so that of those tables only the rows about its masks are kept.
     """
-    folder = storage.join(corpora, _FOLDER)
-    masks_there = names.Listing(corpora, f"{_FOLDER}/masks", ".png")
-    photos_there = names.Listing(corpora, f"{_FOLDER}/images", ".jpg")
-    labels = Labels(folder, _FOLDER)
-    wanted = Wanted(storage.join(corpora, source.path), source.path)
-    boxes = Boxes(folder, _FOLDER, source.split, wanted)
-    images = Images(folder, _FOLDER, source.split, wanted)
-    verified = Verified(folder, _FOLDER, source.split, wanted)
-    if not _read_beside_others(source, corpora):
-        for rejected in labels.faults + boxes.faults + images.faults + verified.faults:
-            yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
-        for lost in boxes.unmarked:
-            yield Chunk(batch({}, MASKS), joined([]), 0, 0, lost)
-    yield Chunk(batch({}, MASKS), joined([]), 0, 0, photos=_photos(source, verified, images, photos_there))
+    folder = storage.join(corpora, FOLDER)
+    masks_there = names.Listing(corpora, f"{FOLDER}/masks", ".png")
+    photos_there = names.Listing(corpora, f"{FOLDER}/images", ".jpg")
+    labels = Labels(folder, FOLDER)
+    lists = _lists(source, corpora)
+    wanted = lists.own
+    boxes = Boxes(folder, FOLDER, source.split, wanted)
+    images = Images(folder, FOLDER, source.split, wanted)
+    verified = Verified(folder, FOLDER, source.split, wanted)
+    is_first = not lists.before  # with which the faults of the tables are told
+    for rejected in labels.faults if is_first else []:
+        yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
+    for rejected, lost in boxes.read(labels, lists):
+        told = rejected if is_first else joined([])
+        yield Chunk(batch({}, MASKS), told, len(told), 0, lost)
+    for rejected in images.faults + verified.faults if is_first else []:
+        yield Chunk(batch({}, MASKS), rejected, len(rejected), 0)
+    photos = _photos(source, verified, images, photos_there, lists)
+    yield Chunk(batch({}, MASKS), joined([]), 0, 0, photos=photos)
     listed = _Listed()
     columns = (*MASK_COLUMNS, *SCORES) if _by_sam(source) else MASK_COLUMNS
     for rows in csv_stream.read(storage.join(corpora, source.path), source.path, columns):
@@ -103,16 +102,26 @@ def _by_sam(source: Source) -> bool:
     return source.path.rsplit("/", 1)[-1].startswith(BY_SAM)
 
 
-def _read_beside_others(source: Source, corpora: str) -> bool:
-    """Whether the masks are SAM's, and the tables are read for those of people, too: their faults count once."""
-    others = (other for other in sources(corpora) if not _by_sam(other))
-    return _by_sam(source) and any(other.split == source.split for other in others)
+def _lists(source: Source, corpora: str) -> Lists:
+    """All lists that may be about photos of one: people's before SAM's, and first those whose name tells no split."""
+    alike = [
+        one for one in sources(corpora) if None in (one.split, source.split) or one.split == source.split
+    ]
+    alike.sort(key=lambda one: (_by_sam(one), one.split is not None))
+    wanted = {one: Wanted(storage.join(corpora, one.path), one.path) for one in alike}
+    places = list(wanted)
+    return Lists(
+        own=wanted[source],
+        before=tuple(wanted[one] for one in places[: places.index(source)]),
+        people=tuple(wanted[one] for one in places if not _by_sam(one)),
+        sam=tuple(wanted[one] for one in places if _by_sam(one)),
+    )
 
 
 def _photos(
-    source: Source, verified: Verified, images: Images, photos_there: names.Listing
+    source: Source, verified: Verified, images: Images, photos_there: names.Listing, lists: Lists
 ) -> pa.RecordBatch:
-    """PHOTOS of which something was verified."""
+    """PHOTOS of which something was verified, each with the first list that has it."""
     ids = verified.image_ids
     given = {
         "corpus": pa.repeat("open_images", len(ids)),
@@ -122,7 +131,8 @@ def _photos(
         **images.columns(text_keys(ids)),
         **verified.columns(),
     }
-    return batch({name: given[name] for name in PHOTOS.names if name in given}, PHOTOS)
+    found = batch({name: given[name] for name in PHOTOS.names if name in given}, PHOTOS)
+    return found.filter(pa.array(lists.first_here(text_keys(ids))))
 
 
 class _Listed:
@@ -269,50 +279,6 @@ def _named_by(rejected: pa.RecordBatch, texts: Sequence[list[str]], wanted: Want
     return [unmarked(rows, "open_images", image_ids, unknown, unknown)]
 
 
-def open_images_labels(classes: dict[str, str], hierarchy: dict[str, Any] | None) -> list[VisualLabel]:
-    """Open Images classes, MID -> name; classes that only the hierarchy knows are left out."""
-    tree = Tree(classes, _subcategories(hierarchy) if hierarchy else [])
-    return [
-        VisualLabel("open_images", name, mid, (name,), ("",), ancestors=tree.above(mid))
-        for mid, name in sorted(classes.items())
-        if name
-    ]
-
-
-def _subcategories(hierarchy: dict[str, Any]) -> list[tuple[str, str]]:
-    """(MID, MID right above it by Subcategory), over all places in the hierarchy; parts stand on their own."""
-    pairs: list[tuple[str, str]] = []
-    waiting = [hierarchy]
-    while waiting:
-        node = waiting.pop(0)
-        below = node.get("Subcategory", [])
-        pairs += [(child["LabelName"], node["LabelName"]) for child in below]
-        waiting += [*below, *node.get("Chunk", [])]
-    return pairs
-
-
-def _of_files(folder: str) -> list[VisualLabel]:
-    classes = csv_rows(folder, "openimages_class-descriptions-boxable.csv")
-    more = dict(row[:2] for row in csv_rows(folder, "openimages_challenge2019_segmentable300.csv"))
-    names = {row[0]: row[1] or more.get(row[0], "") for row in classes if len(row) > 1}
-    return open_images_labels(names, json_file(folder, "openimages_bbox_labels_600_hierarchy.json"))
-
-
-def _vocabulary(corpora: str) -> list[VisualLabel]:
-    """The class descriptions, and the hierarchy where a JSON beside them is one."""
-    folder = storage.join(corpora, _FOLDER)
-    found = storage.names(folder)
-    if not any(name.endswith(CLASSES) for name in found):
-        return []
-    classes = {
-        fields[0]: fields[1]
-        for _, _, fields in class_rows(folder, _FOLDER)
-        if len(fields) == 2 and fields[0].startswith("/")
-    }
-    trees = [name for name in found if "hierarchy" in name and name.endswith(".json")]
-    return open_images_labels(classes, read_json(storage.join(folder, trees[-1])) if trees else None)
-
-
 def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
     image_id = row["image_id"].partition(":")[2]
     drawn_here = row["mask_source"] is not None  # by a model: no archive has it
@@ -321,12 +287,12 @@ def _needs(row: Row, addresses: Mapping[str, str]) -> Iterator[Need]:
     archive = f"{addresses['open_images']}/v5/{split}-masks/{split}-masks-{image_id[:1].lower()}.zip"
     stem = row["mask_id"].partition(":")[2]
     if not drawn_here:
-        yield Need(row["mask_id"], "mask", archive, f"{_FOLDER}/masks/{stem}.png", row["mask_path"])
+        yield Need(row["mask_id"], "mask", archive, f"{FOLDER}/masks/{stem}.png", row["mask_path"])
     yield Need(
         row["image_id"],
         "photo",
         f"{addresses['open_images_photos']}/{split}/{quote(name)}",
-        f"{_FOLDER}/images/{name}",
+        f"{FOLDER}/images/{name}",
         row["image_path"],
         (row["photo_keys"] or [row["image_id"]])[0],
     )
@@ -339,7 +305,7 @@ CORPUS = Corpus(
     layout="""\
 open_images/*-annotations-object-segmentation.csv  masks (train-, validation-, test-)
 open_images/class-descriptions-boxable.csv         names of classes, also as oidv7-...
-open_images/*-annotations-bbox.csv                 optional: groups and depictions
+open_images/*-annotations-bbox.csv                 optional: groups, depictions, objects without a mask
 open_images/*human-imagelabels*.csv                optional: labels looked for, found or not
 open_images/sam-*-annotations-object-segmentation.csv  optional: masks by `avs-train segment`
 open_images/*rotation*.csv                         optional: licences, authors, addresses
@@ -348,7 +314,7 @@ open_images/masks/, images/                        or in folders one below""",
     read=read,
     labels=labels,
     official="Give the official class-descriptions-boxable.csv, as it was downloaded",
-    vocabulary=Vocabulary(_of_files, _vocabulary),
+    vocabulary=Vocabulary(of_files, of_corpora),
     fetching=Fetching(
         {
             "open_images": "https://storage.googleapis.com/openimages",

@@ -1,9 +1,8 @@
-"""The tables beside Open Images' segmentations: class names, boxes and photos (only the rows needed)."""
+"""The tables beside Open Images' segmentations: boxes and photos (only the rows needed)."""
 
-import csv
-import io
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,8 +11,9 @@ import pyarrow.compute as pc
 
 from pipelines.corpora import csv_stream, licences
 from pipelines.corpora.keys import Positions, distinct, text_keys
-from pipelines.corpora.records import MASKS
-from pipelines.corpora.source import CorpusError, rejections, unmarked
+from pipelines.corpora.open_images_classes import Labels
+from pipelines.corpora.records import MASKS, UNMARKED
+from pipelines.corpora.source import batch, joined, rejections, unmarked
 from shards import storage
 from shards.hashing import mix64
 from shards.rejections import Reason
@@ -21,9 +21,9 @@ from shards.rejections import Reason
 BOX = ("BoxXMin", "BoxXMax", "BoxYMin", "BoxYMax")
 MASK_COLUMNS = ("MaskPath", "ImageID", "LabelName", *BOX)
 _BOXES_BOX = ("XMin", "XMax", "YMin", "YMax")
-_BOXES_COLUMNS = ("ImageID", "LabelName", *_BOXES_BOX, "IsGroupOf", "IsDepiction")
+_FLAGS = ("IsGroupOf", "IsDepiction")
+_BOXES_COLUMNS = ("ImageID", "LabelName", *_BOXES_BOX, *_FLAGS)
 _IMAGES_COLUMNS = ("ImageID", "OriginalURL", "License", "Author")
-CLASSES = "class-descriptions-boxable.csv"
 BOXES = "-annotations-bbox.csv"
 _SPLITS = ("train", "validation", "test")
 _FLICKR_ID = r"flickr\.com/(?:[^?]*/)?(?P<id>[0-9]+)_[^/]*$"
@@ -83,114 +83,118 @@ class Wanted:
         return [name for name, found in zip(ids, there, strict=True) if found]
 
 
-class Labels:
-    """The display name of each class (MID), null where it is empty. A header is passed over."""
-
-    def __init__(self, folder: str, name: str) -> None:
-        """`folder` holds the file, `name` is how errors call the folder."""
-        self.faults: list[pa.RecordBatch] = []
-        mids, display_names = [], []
-        for path, number, fields in class_rows(folder, name):
-            if len(fields) != 2 or not fields[0]:
-                text = f"{fields!r}: a class and its name are needed"
-                self.faults.append(rejections([f"{path}:{number}"], Reason.BAD_ROW, [text]))
-            elif fields[0] != "LabelName":
-                mids.append(fields[0])
-                display_names.append(fields[1] or None)
-        self.names = pa.array(display_names, pa.string())
-        self._positions = Positions(text_keys(pa.array(mids, pa.string())))
-
-    def find(self, mids: pa.StringArray) -> np.ndarray:
-        """(n,) int64 positions in `names`, -1 for a class that is not there."""
-        classes = mids.dictionary_encode()
-        return self._positions.find(text_keys(classes.dictionary))[classes.indices.to_numpy()]
-
-
-def class_rows(folder: str, name: str) -> Iterator[tuple[str, int, list[str]]]:
-    """File, line number and fields of each row of the class descriptions; CorpusError where there are none.
+class Boxes:
+    """The boxes of the wanted photos: their flags, and the objects that no mask marks.
 
     Args:
-        folder: holds the files. name: how errors call it.
+        split: whose tables are read. wanted: whose flags are kept.
     """
-    found = [file for file in storage.names(folder) if file.endswith(CLASSES)]
-    if not found:
-        raise CorpusError(
-            name,
-            "class names",
-            f"no file that ends in {CLASSES}",
-            f"Put {CLASSES} or oidv7-{CLASSES} beside the segmentations",
-        )
-    for file in found:
-        path = f"{name}/{file}"
-        rows = list(_lines(storage.read_bytes(storage.join(folder, file)), path))
-        if not any(len(fields) == 2 and fields[0].startswith("/") for _, fields in rows):
-            number, fields = rows[0]
-            raise CorpusError(
-                path,
-                f"line {number}",
-                f"{','.join(fields)[:100]!r}: neither this nor any other row is a class and its name, as /m/0bt9lr,Dog",
-                f"Give the official {CLASSES}, as it was downloaded",
-            )
-        for number, fields in rows:
-            yield path, number, fields
-
-
-def _lines(content: bytes, path: str) -> Iterator[tuple[int, list[str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(path, f"byte {error.start}", "not UTF-8 text", "Download it again") from error
-    if not text.strip():
-        raise CorpusError(path, "line 1", "the file is empty", "Download it again")
-    for number, fields in enumerate(csv.reader(io.StringIO(text, newline="")), start=1):
-        if any(fields):
-            yield number, [field.strip() for field in fields]
-
-
-class Boxes:
-    """IsGroupOf and IsDepiction of the wanted boxes; all null where there is no box file."""
 
     def __init__(self, folder: str, name: str, split: str | None, wanted: Wanted) -> None:
-        self.faults: list[pa.RecordBatch] = []
-        self.unmarked: list[pa.RecordBatch] = []  # whose box is faulty, so that it may be of a group
+        self._folder, self._name, self._split, self._wanted = folder, name, split, wanted
+        self._positions = Positions(np.empty(0, np.uint64))
+        self._flags = {column: pa.nulls(0, pa.bool_()) for column in _FLAGS}
+
+    def read(self, labels: Labels, lists: "Lists") -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+        """Go through the box files: faults (REJECTIONS), and UNMARKED; then `columns` tells.
+
+        An object is unmarked where its box is of no mask, whatever its flags, and where its box is faulty, so that
+        it may be one of a group.
+        """
         keys = [np.empty(0, np.uint64)]
-        flags: dict[str, list[pa.Array]] = {"IsGroupOf": [], "IsDepiction": []}
-        for file in storage.names(folder):
-            if not (file.endswith(BOXES) and is_of(split, file)):
+        flags: dict[str, list[pa.Array]] = {column: [] for column in _FLAGS}
+        for file in storage.names(self._folder):
+            if not (file.endswith(BOXES) and is_of(self._split, file)):
                 continue
-            path = f"{name}/{file}"
-            for rows in csv_stream.read(storage.join(folder, file), path, _BOXES_COLUMNS):
-                self.faults += csv_stream.rejected(rows, path)
+            path = f"{self._name}/{file}"
+            for rows in csv_stream.read(storage.join(self._folder, file), path, _BOXES_COLUMNS):
+                for fault in csv_stream.rejected(rows, path):
+                    yield fault, batch({}, UNMARKED)
                 image_keys = text_keys(rows.columns["ImageID"])
                 coordinates = np.stack([csv_stream.numbers(rows.columns[column]) for column in _BOXES_BOX])
                 known = np.isfinite(coordinates).all(axis=0)
                 if not known.all():
                     bad = rows.columns.filter(pa.array(~known))
                     rejected = _bad_boxes(bad, path)
-                    self.faults.append(rejected)
                     image_ids = pc.binary_join_element_wise("open_images:", bad["ImageID"], "")
                     mids = bad["LabelName"]
-                    self.unmarked.append(unmarked(rejected, "open_images", image_ids, mids, mids))
+                    yield rejected, unmarked(rejected, "open_images", image_ids, mids, mids)
+                by_people, by_sam = np.zeros((2, len(known)), bool)
                 for chosen, millionths in _roundings(coordinates):
                     mids = rows.columns["LabelName"].take(pa.array(chosen))
                     found = box_keys(image_keys[chosen], mids, millionths)
-                    hit = known[chosen] & (wanted.boxes.find(found) >= 0)
+                    by_people[chosen] |= lists.by_people(found)
+                    by_sam[chosen] |= lists.by_sam(found)
+                    hit = known[chosen] & (self._wanted.boxes.find(found) >= 0)
                     keys.append(found[hit])
                     for column, values in flags.items():
                         values.append(_flag(rows.columns[column].take(pa.array(chosen[hit]))))
+                bare = np.flatnonzero(known & ~by_people & lists.first_here(image_keys))
+                yield joined([]), _bare(rows.columns.take(pa.array(bare)), path, labels, by_sam[bare])
         self._positions = Positions(np.concatenate(keys))
         self._flags = {
             column: pa.concat_arrays(values or [pa.nulls(0, pa.bool_())]) for column, values in flags.items()
         }
 
     def columns(self, keys: np.ndarray) -> dict[str, pa.Array]:
-        """The columns of MASKS that the boxes with these `box_keys` decide."""
+        """The columns of MASKS that the boxes with these `box_keys` decide; all null where there is no box file."""
         positions = self._positions.find(keys)
         found = pa.array(positions, mask=positions < 0)
         return {
             "is_group_of": self._flags["IsGroupOf"].take(found),
             "is_depiction": self._flags["IsDepiction"].take(found),
         }
+
+
+@dataclass(frozen=True)
+class Lists:
+    """All lists of masks that a split has: one photo may be in several.
+
+    Attributes:
+        own: the one that is read. before: those that tell of a photo instead of it, where they have it.
+        people, sam: all of each kind.
+    """
+
+    own: Wanted
+    before: tuple[Wanted, ...]
+    people: tuple[Wanted, ...]
+    sam: tuple[Wanted, ...]
+
+    def first_here(self, image_keys: np.ndarray) -> np.ndarray:
+        """(n,) bool: photos of this list, and of none before it."""
+        if not len(image_keys):  # the lists are read when first asked for
+            return np.zeros(0, bool)
+        earlier = [one.images.find(image_keys) >= 0 for one in self.before]
+        return (self.own.images.find(image_keys) >= 0) & ~np.any(
+            [np.zeros(len(image_keys), bool), *earlier], 0
+        )
+
+    def by_people(self, keys: np.ndarray) -> np.ndarray:
+        """(n,) bool: boxes by their `box_keys` that people drew a mask of; `by_sam`: that SAM did."""
+        return _any_box(self.people, keys)
+
+    def by_sam(self, keys: np.ndarray) -> np.ndarray:
+        return _any_box(self.sam, keys)
+
+
+def _any_box(lists: tuple[Wanted, ...], keys: np.ndarray) -> np.ndarray:
+    return np.any([np.zeros(len(keys), bool), *(one.boxes.find(keys) >= 0 for one in lists)], axis=0)
+
+
+def _bare(boxes: pa.RecordBatch, path: str, labels: Labels, by_sam: np.ndarray) -> pa.RecordBatch:
+    """UNMARKED of boxes of which people drew no mask, by photo, label and whether SAM did."""
+    keys = with_box(text_keys(boxes["ImageID"]) ^ mix64(text_keys(boxes["LabelName"])), by_sam[None, :])
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    found, places = boxes.take(pa.array(first)), labels.find(boxes["LabelName"])[first]
+    names = labels.names.take(pa.array(places, mask=places < 0))
+    rows = rejections(
+        pc.binary_join_element_wise(path, found["ImageID"], ":").to_pylist(),
+        Reason.MASK_MISSING,
+        [""] * len(found),
+    )
+    image_ids = pc.binary_join_element_wise("open_images:", found["ImageID"], "")
+    drawn = pc.if_else(pa.array(by_sam[first]), "sam", pa.scalar(None, pa.string()))
+    return unmarked(rows, "open_images", image_ids, found["LabelName"], names, drawn)
 
 
 def is_of(split: str | None, file: str) -> bool:

@@ -5,7 +5,6 @@ A label that was found may be there more often than it is annotated; one that wa
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.corpora import csv_stream
 from pipelines.corpora.keys import text_keys
@@ -17,7 +16,7 @@ from shards.rejections import Reason
 
 _FILE = "human-imagelabels"
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
-_FOUND, _ABSENT = "1", "0"
+_FOUND, _ABSENT = 1.0, 0.0
 
 
 class Verified:
@@ -37,8 +36,8 @@ class Verified:
             path = f"{name}/{file}"
             for rows in csv_stream.read(storage.join(folder, file), path, _COLUMNS):
                 self.faults += csv_stream.rejected(rows, path)
-                told = rows.columns["Confidence"]
-                is_told = pc.is_in(told, pa.array([_FOUND, _ABSENT])).to_numpy(zero_copy_only=False)
+                told = csv_stream.numbers(rows.columns["Confidence"])
+                is_told = (told == _FOUND) | (told == _ABSENT)
                 if not is_told.all():
                     self.faults.append(_faulty(rows.columns.filter(pa.array(~is_told)), path))
                 where = wanted.images.find(text_keys(rows.columns["ImageID"]))
@@ -54,7 +53,7 @@ class Verified:
                 self._images.append(taken["ImageID"].take(pa.array(order)))
                 photos.append(place[where])
                 labels.append(_numbered(taken["LabelName"], numbers))
-                found.append(pc.equal(taken["Confidence"], _FOUND).to_numpy(zero_copy_only=False))
+                found.append(told[chosen] == _FOUND)
         self._names = pa.array(list(numbers), pa.string())
         self._photos, self._labels, self._found = (np.concatenate(parts) for parts in (photos, labels, found))
 

@@ -55,6 +55,8 @@ CLIPS = pa.schema(
         # where the clip lies in its file, seconds; null: at its beginning, or to its end
         "part_start_s": pa.float64(),
         "part_end_s": pa.float64(),
+        # what its file may have, seconds: a longer one may be all of the recording; null: as the recipe says
+        "longest_s": pa.float64(),
         "is_padded": pa.bool_(),  # zeros at the end are no sound
         "licence": pa.string(),
         "author": pa.string(),
@@ -77,14 +79,15 @@ PHOTOS = pa.schema(
     ]
 )
 
-# A rejected row that stood for an object of a photo: the object is there, and no mask of the index marks it.
+# An object of a photo that no mask of the index marks: a rejected row stood for it, or it has a box and no mask.
 UNMARKED = pa.schema(
     {
-        "item": pa.string(),  # as in rejections.parquet
-        "reason": pa.string(),
+        "item": pa.string(),  # as in rejections.parquet; of a box its file and photo
+        "reason": pa.string(),  # mask_missing: it has a box alone
         "corpus": pa.string(),
         "image_id": pa.string(),
         "label_id": pa.string(),  # null: which label it has is not certain
         "label": pa.string(),
+        "mask_source": pa.string(),  # sam: its mask in the index marks it, where the recipe takes such
     }
 )

@@ -92,8 +92,12 @@ def unmarked(
     image_ids: pa.Array,
     label_ids: pa.Array,
     labels: pa.Array,
+    mask_sources: pa.Array | None = None,
 ) -> pa.RecordBatch:
-    """UNMARKED of rejected rows, each with its image (null: not known) and its label (null: not certain)."""
+    """UNMARKED of rejected rows, each with its image (null: not known) and its label (null: not certain).
+
+    mask_sources: who drew a mask all the same; none: nobody.
+    """
     columns = {
         "item": rejected["item"],
         "reason": rejected["reason"],
@@ -101,6 +105,7 @@ def unmarked(
         "image_id": image_ids,
         "label_id": label_ids,
         "label": labels,
+        "mask_source": pa.nulls(len(rejected), pa.string()) if mask_sources is None else mask_sources,
     }
     found = batch(columns, UNMARKED)
     return found.filter(found["image_id"].is_valid())

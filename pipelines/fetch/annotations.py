@@ -28,7 +28,7 @@ class AnnotationFile:
     path: str
     member: str = ""
     split: str = ""  # train | validation | test; empty: of all
-    role: str = ""
+    role: str = ""  # boxes | image_labels: of that option of [fetch]
     bytes: int = 0  # 0: no pin
     sha256: str = ""
 
@@ -58,7 +58,7 @@ def files(options: FetchOptions) -> list[AnnotationFile]:
         for one in listed
         if one.corpus in options.corpora
         and one.split in ("", *options.splits)
-        and (one.role != "boxes" or options.boxes)
+        and (not one.role or getattr(options, one.role))
     ]
 
 

@@ -139,12 +139,14 @@ def published(
     for corpus in options.corpora:
         about, fetching = facts[corpus], registry.get(corpus).fetching
         item_bytes, of_train = fetching.item_bytes if fetching else 0, _of_train(about, options)
-        boxes = about.get("boxes_bytes", 0) if options.boxes else 0
+        more = sum(
+            about.get(f"{role}_bytes", 0) for role in ("boxes", "image_labels") if getattr(options, role)
+        )
         add(
             "annotations",
             corpus,
             files[corpus],
-            about.get("download_bytes", about["annotation_bytes"]) + boxes,
+            about.get("download_bytes", about["annotation_bytes"]) + more,
         )
         photos, clips = work.photos_of.get(corpus, 0.0) * of_train, work.clips_of.get(corpus, 0.0)
         add("photos", corpus, photos, photos * item_bytes)

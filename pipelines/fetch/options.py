@@ -16,7 +16,7 @@ from pipelines.corpora.corpus import WEB, Corpus
 from pipelines.fetch.audio import AudioRules
 from pipelines.fetch.clips import ClipRules
 from pipelines.fetch.photos import PhotoRules
-from pipelines.recipes.recipe import RecipeError, number, read_table
+from pipelines.recipes.recipe import Recipe, RecipeError, number, read_table
 
 SPLITS = ("train", "validation", "test")
 VIDEO = {"video": "https://www.youtube.com/watch?v={video_id}"}
@@ -70,7 +70,9 @@ class Host:
 class FetchOptions:
     corpora: tuple[str, ...] = field(default_factory=lambda: tuple(one.name for one in fetched(usual=True)))
     splits: tuple[str, ...] = SPLITS  # of the visual corpora
-    boxes: bool = False  # Open Images box files (2.3 GB): tell group-of and depiction
+    boxes: bool = False  # Open Images box files (2.3 GB): groups, depictions, objects without a mask
+    # Open Images' labels that people verified (0.4 GB): off-screen sound rests on them; true where a scene needs them
+    image_labels: bool = False
     patience_s: float = number(7200.0, 0)  # a source that rests longer is left to the next run
     stall_s: float = number(20.0, 0.1)
     # a mirror takes the place of any address that a corpus gives: http, https, s3 (unsigned) or gs (unsigned)
@@ -179,6 +181,14 @@ def parse(table: dict[str, Any], source: str = "recipe") -> FetchOptions:
             f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults)
         )
     return options
+
+
+def of_recipe(loaded: Recipe, source: str = "recipe") -> FetchOptions:
+    """`[fetch]` of a recipe, with what the rest of it needs. RecipeError names every fault."""
+    options, scene = parse(loaded.fetch, source), loaded.scene
+    off_screen = scene.shares.off_screen or scene.evaluation.off_screen
+    verified = bool(off_screen) and scene.off_screen == "verified"
+    return replace(options, image_labels=options.image_labels or verified)
 
 
 def _media_faults(corpus: str, places: object, known: tuple[str, ...]) -> Iterator[str]:

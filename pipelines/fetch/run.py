@@ -142,8 +142,9 @@ class Fetch:
                     (item, last.attempt + 1 if last else 1, last.next_at if last and not last.ok else 0.0)
                 )
         workers = Workers(self._ledger, {}, self._clock)
+        from_where = {item.name: (listed[item.name], item.url) for item, _, _ in wanted}
         workers.tasks[Kind.ANNOTATION] = tasks.annotation(
-            self.store, self._client, self._parts, listed, pins, self._accept_drift, workers.tally
+            self.store, self._client, self._parts, from_where, pins, self._accept_drift, workers.tally
         )
         self._run("Annotation files", workers, wanted)
         latest = self._ledger.latest()

@@ -51,8 +51,10 @@ class Search:
         self._note, self._threads = note, threads or os.cpu_count() or 1
         self._places = {_name(corpus, place): place for place in named(options, corpus, store.corpora)}
         stems = frozenset(stem(item.path) for item in items if item.kind is Kind.CLIP)
-        readings = fetching.readings(store.corpora, stems) if fetching and stems else None
-        self._wanted = Wanted(items, options, readings) if readings else Wanted(items, options)
+        self._wanted = Wanted(items, options)
+        if fetching and stems:
+            readings = fetching.readings(store.corpora, stems)
+            self._wanted = Wanted(items, options, readings, fetching.tells_start)
         self._catalogue = Catalogue(store.corpora)
         self._failed: dict[str, str] = {}  # item -> what was wrong with its last member
         self._due: set[str] = set()  # places that are to be read, and were not

@@ -8,6 +8,7 @@ from typing import IO
 
 from pipelines.corpora import names
 from pipelines.corpora.clip_files import may_be_media
+from pipelines.corpora.clip_lists import MAY_BE_ALL, SLACK_S
 from pipelines.corpora.corpus import Readings, own_name
 from pipelines.fetch import audio, fingerprints, photos
 from pipelines.fetch.archives import Member
@@ -20,8 +21,11 @@ from shards.sound import RATE_HZ, to_flac
 
 MASK_RULES = photos.PhotoRules(min_side_px=1, decode=True)
 _MOST_BYTES = {Kind.MASK: 64_000_000, Kind.CLIP: 256_000_000}  # of a member
-_LONGEST_CLIP_S = 60.0  # a file that goes on after that is no clip, and its clip may be anywhere in it
+LONGEST_CLIP_S = 60.0  # a file that goes on after that is no clip, and its clip may be anywhere in it
 _AT_ONCE = 2  # members that wait for each thread that checks them
+
+
+Keep = Callable[[Item, IO[bytes], float], Done]
 
 
 def stem(path: str) -> str:
@@ -34,12 +38,20 @@ class Wanted:
 
     Args:
         readings: what a member's name without extension may mean, the likeliest first, as names of the items' files.
+        tells_start: whether such a name says where in its recording a clip begins.
     """
 
-    def __init__(self, items: Iterable[Item], options: FetchOptions, readings: Readings = own_name) -> None:
+    def __init__(
+        self,
+        items: Iterable[Item],
+        options: FetchOptions,
+        readings: Readings = own_name,
+        tells_start: Callable[[str], bool] = lambda stem: True,
+    ) -> None:
         self._items = {(item.kind, stem(item.path)): item for item in items}
         self._kinds = {kind for kind, _ in self._items}
-        self._readings = readings
+        self._readings, self._tells_start = readings, tells_start
+        self._clip_s = options.clip_rules.clip_s + SLACK_S
         self._most = {**_MOST_BYTES, Kind.PHOTO: options.photos.max_bytes}
 
     def __iter__(self) -> Iterator[Item]:
@@ -66,6 +78,11 @@ class Wanted:
         """That a member may have; 0: it is not wanted."""
         found = self.find(member)
         return self._most[found[1].kind] if found else 0
+
+    def longest_s(self, item: Item, member: str) -> float:
+        """What a clip's file may have: where it may be all of the recording, no more than the clip."""
+        is_clip = not item.start_s or self._tells_start(stem(_base(member)))
+        return LONGEST_CLIP_S if is_clip else self._clip_s
 
     def rank(self, member: str) -> int:
         found = self.find(member)
@@ -97,7 +114,7 @@ class Taken:
 def take(
     members: Iterator[Member],
     wanted: Wanted,
-    keep: Callable[[Item, IO[bytes]], Done],
+    keep: Keep,
     note: Callable[[Item, str, Done | Failure], None],
     check: Callable[[], None],
     pool: Executor,
@@ -107,7 +124,7 @@ def take(
     """Go through an archive once. Of several members for one item the first counts.
 
     Args:
-        keep: checks and stores a member's content, in a thread of `pool`.
+        keep: checks and stores a member's content, in a thread of `pool`; told how many seconds it may have.
         note: told of each item that was met, with the member's name and what became of it.
         check: raises Failure where the archive has changed since it was opened.
         taken: filled as it goes, so that it holds what was met also where the archive ends with a Failure.
@@ -143,7 +160,8 @@ def take(
             if isinstance(content, Failure):
                 settle(item, member.name, content)
                 continue
-            waiting.append((item, member.name, pool.submit(_kept, keep, item, content)))
+            longest_s = wanted.longest_s(item, member.name)
+            waiting.append((item, member.name, pool.submit(_kept, keep, item, content, longest_s)))
             if len(waiting) >= _AT_ONCE * threads:
                 settle_first()
     finally:
@@ -155,18 +173,23 @@ def _base(member: str) -> str:
     return member.replace("\\", "/").rpartition("/")[2]
 
 
-def _kept(keep: Callable[[Item, IO[bytes]], Done], item: Item, content: IO[bytes]) -> Done | Failure:
+def _kept(keep: Keep, item: Item, content: IO[bytes], longest_s: float) -> Done | Failure:
     with content:
-        return guarded(item.name, lambda: keep(item, content))
+        return guarded(item.name, lambda: keep(item, content, longest_s))
 
 
-def keeper(store: Store, options: FetchOptions) -> Callable[[Item, IO[bytes]], Done]:
+def keeper(store: Store, options: FetchOptions) -> Keep:
     """What `take` does with the content of a member: of clips the sound alone is kept."""
 
-    def keep(item: Item, file: IO[bytes]) -> Done:
+    def keep(item: Item, file: IO[bytes], longest_s: float) -> Done:
         if item.kind is Kind.CLIP:
             rules = options.clip_rules
-            samples = audio.cut(file, 0.0, rules.clip_s, rules.listening.min_s, _LONGEST_CLIP_S)
+            try:
+                samples = audio.cut(file, 0.0, rules.clip_s, rules.listening.min_s, longest_s)
+            except Failure as failure:
+                if failure.cause is Cause.TOO_LONG and longest_s < LONGEST_CLIP_S:
+                    raise Failure(failure.cause, f"{failure.detail}: {MAY_BE_ALL}") from failure
+                raise
             audio.check(samples, rules.listening)
             content, words = to_flac(samples), fingerprints.sound_words(samples).tobytes()
             return Done(len(content), store.put(item.path, content), f"{len(samples) / RATE_HZ:.3f} s", words)

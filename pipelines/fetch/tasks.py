@@ -1,10 +1,11 @@
 """How each kind of item is fetched: from its address to a checked file with its final name."""
 
+import contextlib
 import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -108,19 +109,38 @@ def annotation(
     store: Store,
     client: Client,
     parts: str,
-    listed: dict[str, annotations.AnnotationFile],
+    wanted: Mapping[str, tuple[annotations.AnnotationFile, str]],
     pins: annotations.Pins,
     accept_drift: bool,
     tally: Tally,
 ) -> Task:
+    """Files of annotations; of those that come out of one zip, whichever is asked for first brings all.
+
+    Args:
+        wanted: by item name.
+    """
+    made: dict[str, Done] = {}
+    locks = {url: threading.Lock() for _, url in wanted.values()}
+
     def run(job: Job) -> Done:
-        file = listed[job.item.name]
-        part = part_path(parts, job.item)
-        client.get_file(job.item.url, part, annotations.MAX_BYTES, tally.download(job.item))
-        size, digest = annotations.file_digest(part)
+        url = job.item.url
+        with locks[url]:
+            if job.item.name not in made:
+                part = part_path(parts, job.item)
+                client.get_file(url, part, annotations.MAX_BYTES, tally.download(job.item))
+                pinned = annotations.file_digest(part)
+                made[job.item.name] = keep(wanted[job.item.name][0], url, part, pinned)
+                for name, (file, from_url) in wanted.items():
+                    if from_url == url and name not in made:
+                        with contextlib.suppress(Failure):  # told when it is asked for itself
+                            made[name] = keep(file, url, part, pinned)
+                forget(part)
+            return made[job.item.name]
+
+    def keep(file: annotations.AnnotationFile, url: str, part: str, pinned: tuple[int, str]) -> Done:
         _check_annotation(file, part)
         try:
-            pins.check(file, job.item.url, size, digest, accept_drift)
+            pins.check(file, url, *pinned, accept_drift)
         except annotations.DriftError:
             forget(part)  # with --accept-drift it comes anew: it may have changed again by then
             raise
@@ -129,10 +149,9 @@ def annotation(
             final = part + ".member"
             zips.unpack(part, file.member, final, annotations.MAX_BYTES)
         stored = annotations.file_digest(final)
-        pins.record(file.path, annotations.Pin(job.item.url, size, digest, *stored))
+        pins.record(file.path, annotations.Pin(url, *pinned, *stored))
         store.put_file(file.path, final)
-        forget(part)
-        return Done(stored[0], stored[1])
+        return Done(*stored)
 
     return Task(run, TOOL)
 

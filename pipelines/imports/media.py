@@ -12,6 +12,7 @@ from shards.rejections import Reason, Rejected
 from shards.sound import RATE_HZ, WINDOW_SAMPLES, decoder, to_flac, window_start
 
 _MAX_PIXELS = 50_000_000
+_SILENCE_PEAK = 0.001  # as a recipe's select.silence_peak
 
 
 def photo(url: str) -> tuple[bytes, bytes, int, int]:
@@ -63,12 +64,25 @@ def _fitting(found: np.ndarray, width: int, height: int) -> np.ndarray:
     return found
 
 
+def expect_heard(samples: np.ndarray) -> None:
+    """Raise Rejected where (n,) samples in [-1, 1) are silent: nothing that is seen makes that sound."""
+    loudest = decoder.peak(samples)
+    if loudest < _SILENCE_PEAK:
+        raise Rejected(Reason.AUDIO_SILENT, f"peak {loudest:.6f}; at least {_SILENCE_PEAK:g}")
+
+
 def sound(url: str, window: int) -> tuple[bytes, float]:
-    """16 kHz mono FLAC of one VGGish window (of a shorter clip the last whole one), or of all, -1; and its seconds."""
+    """16 kHz mono FLAC of one VGGish window (of a shorter clip the last whole one), or of all, -1; and its seconds.
+
+    Raises:
+        Rejected: unreadable, empty, or all of it silent. A window of a recording may be silent: the release judges it.
+    """
     samples = decoder.decode(url)
     if len(samples) == 0:
         raise Rejected(Reason.AUDIO_TOO_SHORT, "no samples")
     if window >= 0:
         start = window_start(len(samples), window)
         samples = samples[start : start + WINDOW_SAMPLES]
+    else:
+        expect_heard(samples)
     return to_flac(samples), len(samples) / RATE_HZ

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from pipelines.imports import media
 from pipelines.imports.planned import PlannedSample
 from pipelines.media import masks
 from shards import format, records
@@ -45,7 +46,8 @@ def told(
             `classes`, the first is 1; or format.IGNORE. heard: rows of the pool, by clip id.
 
     Raises:
-        Rejected: a clip is not in the pool of its split, or the mask shows other classes than what sounds.
+        Rejected: a clip is not in the pool of its split, silent where it would be heard, or the
+            mask shows other classes than what sounds.
     """
     shown = {classes[number - 1] for number in np.setdiff1d(np.unique(numbers), [0, format.IGNORE])}
     named = {source["category"] for source in sources}
@@ -62,6 +64,7 @@ def told(
         sound, of_clip = read_clip(out, clip)
         pcm = pcm_of(sound.data)
         start = mix.crop_start(pcm, samples, "middle")
+        media.expect_heard(mix.cropped(pcm, start, samples) / 32768.0)
         pixels = numbers == classes.index(source["category"]) + 1
         ys, xs = np.nonzero(pixels)
         found.append(

@@ -20,7 +20,7 @@ SCHEMA = pa.schema(
         "image_licence_url": pa.string(),
         "image_url": pa.string(),
         "image_page": pa.string(),  # of the photo at Flickr, which names its author
-        "mask_source": pa.string(),  # the corpus that drew the mask
+        "mask_corpus": pa.string(),  # whose annotations the mask is of
         "mask_licence": pa.string(),  # of its annotations
         "clip_id": pa.string(),
         "audio_author": pa.string(),
@@ -58,7 +58,7 @@ def _row(record: dict[str, Any], audio: dict[str, Any]) -> dict[str, Any]:
         "image_licence_url": image["licence_url"],
         "image_url": image["url"],
         "image_page": _page(image["photo_keys"]),
-        "mask_source": image["corpus"],
+        "mask_corpus": image["corpus"],
         "mask_licence": annotation_licence(image["corpus"]),
         "clip_id": audio.get("id"),
         "audio_author": audio.get("author"),

@@ -16,7 +16,7 @@ from pipelines.publish.attribution import annotation_licence, licence_url
 from pipelines.publish.edition import Profile
 from pipelines.recipes import recipe
 from shards import format
-from shards.manifest import Manifest
+from shards.manifest import HeldOutList, Manifest
 from shards.terminal import size
 
 _MARKUP = re.compile(r"[<>&\\`*\[\]|\n\r\t]")
@@ -36,6 +36,7 @@ class Facts:
         image_licences, audio_licences: samples, and clips heard, per licence ("unknown": none is recorded).
         image_corpora, audio_corpora: samples per corpus of the photo and mask, clips heard per corpus.
         known: how many samples have `image_author`, `image_page`, `image_url`, and clips `audio_author`, `audio_url`.
+        checked: lists of videos none of which its training hears, as was found before it was published.
         picture: the name of a picture of some samples; "": there is none.
     """
 
@@ -52,6 +53,7 @@ class Facts:
     picture: str
     bytes: int
     has_availability: bool
+    checked: tuple[HeldOutList, ...]
     kinds: dict[str, int]  # samples per kind, of scenes
     mask_sources: dict[str, int]  # samples by who drew their masks, where the dataset tells
     quality: Quality | None  # what people found who looked at samples; None: nobody did
@@ -106,6 +108,7 @@ def card(facts: Facts) -> str:
         _loading(facts),
         _composition(facts),
         _quality(facts),
+        _leaks(facts),
         _making(facts),
         _licences(facts),
         _limits(facts),
@@ -316,6 +319,32 @@ def _quality(facts: Facts) -> str:
     return text + "\n" + "\n".join(table) + f"\n\n`{PUBLISHED}` has every judgement.\n"
 
 
+def _leaks(facts: Facts) -> str:
+    checked = {entry["list"].rsplit("/", 1)[-1]: entry for entry in facts.checked}
+    listed = [entry for entry in facts.manifest.held_out if entry["list"].rsplit("/", 1)[-1] not in checked]
+    table = ["| list of videos | videos | heard in its training |", "|---|---:|---|"]
+    for entry in [*listed, *facts.checked]:
+        told = "0, when it was published" if entry in facts.checked else "0, as it was built"
+        videos = entry["videos"]
+        numbers = "not there | not checked" if videos is None else f"{videos:,} | {told}"
+        table.append(f"| {cell(entry['list'])} | {numbers} |")
+    if len(table) == 2:
+        table = ["No list of videos that training must not hear was given: not checked."]
+    text = "## Leaks\n\nNo photograph and no video is in two of its splits.\n\n" + "\n".join(table) + "\n"
+    own = [
+        f"- {cell(entry['list'])}: {shared:,} of its {rows:,} rows of {split} are of a video that its own train has"
+        for entry in [*listed, *facts.checked]
+        for split, (shared, rows) in sorted(entry.get("own_leaks", {}).items())
+    ]
+    if own:
+        text += (
+            "\nLists that leak in themselves; a model that is trained on those knows them:\n\n"
+            + "\n".join(own)
+            + "\n"
+        )
+    return text
+
+
 def _making(facts: Facts) -> str:
     made = facts.manifest
     lines = []
@@ -391,7 +420,6 @@ def _limits(facts: Facts) -> str:
         }
     )
     rare = [name for name, number in counts.items() if number < 10]
-    lists = [entry for entry in facts.manifest.held_out if entry["videos"] is not None]
     apart = (
         "Photo and sound were not recorded together: a sample says that such a thing makes such a sound, not that this "
         "one does."
@@ -405,9 +433,6 @@ def _limits(facts: Facts) -> str:
     ]
     if rare:
         limits.append(f"Fewer than 10 samples: {', '.join(map(cell, sorted(rare)))}.")
-    if lists:
-        told = ", ".join(f"{entry['list']} ({entry['videos']:,} videos)" for entry in lists)
-        limits.append(f"Not heard in training: {told}.")
     if not facts.profile.reference_only:
         limits.append(
             "Sounds of YouTube videos can vanish at their source; they stay here until somebody asks."

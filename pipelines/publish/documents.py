@@ -15,6 +15,7 @@ from pipelines.publish.profiles import AnyDataset
 from pipelines.stats import write_stats
 from pipelines.stats.report import SHEET
 from shards import storage, text
+from shards.manifest import HeldOutList
 from shards.reader import Dataset
 from shards.takedowns import TAKEDOWNS, Takedown, dump
 
@@ -41,6 +42,7 @@ def documents(
     before: Before | None,
     takedowns: Sequence[Takedown],
     corpora: str | None,
+    checked: Sequence[HeldOutList],
     judged: tuple[Quality, Results] | None,
 ) -> tuple[list[File], Diff | None]:
     """The documents, and what changed since the version before.
@@ -49,6 +51,7 @@ def documents(
         files: the edition's shards and tables.
         url: where the version will be.
         corpora: where `avs-data fetch` put the sources; its ledger becomes the availability snapshot.
+        checked: lists of videos none of which its training hears, as was found before it was published.
         judged: what people who looked at samples of it found.
     """
     rows = [
@@ -79,7 +82,7 @@ def documents(
         else {},
         image_licences=card.counted([row["image_licence"] for row in photos]),
         audio_licences=card.counted([row["audio_licence"] for row in clips]),
-        image_corpora=card.counted([row["mask_source"] for row in photos]),
+        image_corpora=card.counted([row["mask_corpus"] for row in photos]),
         audio_corpora=card.counted([row["clip_id"].partition(":")[0] for row in clips]),
         known={
             name: sum(row[name] is not None for row in (photos if name.startswith("image") else clips))
@@ -89,6 +92,7 @@ def documents(
         picture=SHEET if SHEET in found else "",
         bytes=sum(file.bytes for file in files),
         has_availability=alive is not None,
+        checked=tuple(checked),
         quality=quality,
     )
     changed, old = None, ""

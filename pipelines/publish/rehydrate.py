@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.build import pool
 from pipelines.build.code import differences
 from pipelines.build.index import index
 from pipelines.publish import profiles
@@ -15,7 +16,7 @@ from shards.manifest import DatasetError, Manifest, ShardEntry
 from shards.reader import Dataset, by_shard
 from shards.records import SampleRecord, decode
 from shards.rejections import Reason, Rejected
-from shards.sound import decoder, pcm_of, pcm_to_flac
+from shards.sound import pcm_of, pcm_to_flac
 from shards.writer import Content, write_shard
 
 
@@ -78,7 +79,8 @@ def _media(corpora: str) -> dict[str, dict[str, Any]]:
     """Where every clip below the corpora folder lies, and how it is to be read."""
     with tempfile.TemporaryDirectory() as folder:
         found = index(corpora, folder)
-        table = tables.read(found.clips, ["clip_id", "clip_path", "part_start_s", "part_end_s", "is_padded"])
+        columns = ["clip_id", "clip_path", "part_start_s", "part_end_s", "longest_s", "is_padded"]
+        table = tables.read(found.clips, columns)
     return {row["clip_id"]: row for row in table.to_pylist()}
 
 
@@ -109,14 +111,7 @@ def _pool_shard(
         try:
             if path is None:
                 raise Rejected(Reason.CLIP_MISSING, f"no media below {corpora}")
-            clip = decoder.clip(
-                storage.join(corpora, path),
-                min_duration_s=rules.min_duration_s,
-                max_duration_s=rules.max_duration_s,
-                silence_peak=rules.silence_peak,
-                part_s=(clip_media["part_start_s"], clip_media["part_end_s"]),
-                is_padded=bool(clip_media["is_padded"]),
-            )
+            clip = pool.decoded(clip_media, corpora, rules)
         except Rejected as error:
             missing.append(Missing(row["clip_id"], error.reason.value, error.detail))
             continue

@@ -4,7 +4,7 @@ import json
 import tempfile
 from dataclasses import dataclass, field
 
-from pipelines.build.split import read_held_out
+from pipelines.build.split import held_out_list, read_held_out
 from pipelines.judge import quality, results
 from pipelines.publish import documents, hub, profiles, takedown, upload
 from pipelines.publish.diff import Diff
@@ -100,6 +100,7 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
             before=before,
             takedowns=takedowns,
             corpora=options.corpora,
+            checked=[held_out_list(one, one.rsplit("/", 1)[-1]) for one in options.held_out],
             judged=quality.of_edition(found, source, dataset) if found else None,
         )
         publication = Publication(

@@ -29,8 +29,9 @@ def command(recipe_name: str | None, corpora: str, cookies: tuple[str, ...], as_
     from shards import terminal
     from shards.display import Display
 
-    table_of_recipe = recipe.load(recipe_name).fetch if recipe_name else {}
-    settings = fetch_options.parse(table_of_recipe, recipe_name or "defaults")
+    settings = fetch_options.parse({}, "defaults")
+    if recipe_name:
+        settings = fetch_options.of_recipe(recipe.load(recipe_name), recipe_name)
     with Display(f"Check that this machine can fetch to {corpora}"):
         from pipelines.fetch import doctor
 

@@ -62,7 +62,7 @@ def command(
         from pipelines.fetch import options as fetch_options
         from pipelines.fetch.run import missing_annotations
 
-        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
+        settings = fetch_options.with_media(fetch_options.of_recipe(loaded, recipe_name), media)
         label_map = label_map_of(loaded.labels)
         machine = estimate.Machine(len(access.sessions(cookies)), bandwidth)
         if corpora is None or missing_annotations(corpora, settings):

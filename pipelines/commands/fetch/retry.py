@@ -44,7 +44,7 @@ def command(
         from pipelines.fetch.run import Fetch, locked, read_items
 
         wanted = report.parse_causes(cause)
-        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
+        settings = fetch_options.with_media(fetch_options.of_recipe(loaded, recipe_name), media)
         items = read_items(corpora)
         sessions = access.sessions(cookies)
         with Ledger(corpora) as ledger, locked(ledger):

@@ -67,7 +67,7 @@ def command(
         from pipelines.fetch.ledger import Ledger
         from pipelines.fetch.run import Fetch, locked
 
-        settings = fetch_options.with_media(fetch_options.parse(loaded.fetch, recipe_name), media)
+        settings = fetch_options.with_media(fetch_options.of_recipe(loaded, recipe_name), media)
         for corpus in settings.corpora:  # a place that is not there is told before anything is read
             places.named(settings, corpus, corpora)
         label_map_of(loaded.labels)  # a name that it does not have is told before anything is read
