@@ -34,7 +34,8 @@ def shard_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
     return Outcome.of(*parts.write(table, out, "shard", encode, code_versions()))
 
 
-_checked: set[tuple[str, str, int, int]] = set()  # photos of this process that decode: several samples show one
+# Photos that decode, of this process: several samples show one.
+_checked: set[tuple[str, str, int, int]] = set()
 _MOST_CHECKED = 50_000
 
 

@@ -26,7 +26,8 @@ _OUTSIDE = 0.2  # of a mask's pixels
 MAX_BYTES = 4 << 20  # of a segmentation's JSON
 MAX_POLYGONS = 10_000  # of one mask
 MAX_OUTLINE_PX = 4_000_000  # of all its polygons: what drawing them costs
-_JOINED_ONE_BY_ONE = 4 << 20  # masks times bytes: pycocotools goes through all that it has joined for each further one
+# Masks times bytes: pycocotools goes through all that it has joined for each further one.
+_JOINED_ONE_BY_ONE = 4 << 20
 
 
 class _Runs(msgspec.Struct):
@@ -222,7 +223,8 @@ def grey_png(values: np.ndarray) -> bytes:
     height, width = values.shape
     rows = np.zeros((height, 1 + width), np.uint8)  # each begins with its filter: none
     rows[:, 1:] = values
-    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)  # of masks half the size and time of searching and filtering
+    # Of masks half the size and time of searching and filtering.
+    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     pixels = deflate.compress(rows.data) + deflate.flush()
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
