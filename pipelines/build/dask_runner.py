@@ -127,7 +127,7 @@ class Cluster:
                 if found != mine:
                     raise ClusterError(f"worker {worker} does not see what this machine writes in {self.out}")
             threads = sum(client.nthreads().values())
-            partitions = min(max(_FEWEST, _PER_THREAD * threads), _MOST)
+            partitions = partitions_for(threads)
             ended: Counter[Any] = Counter()
             client.subscribe_topic(_ENDED, lambda event: ended.update([event[1]["task"]]))
             client.subscribe_topic(_COUNTED, lambda event: progress_file.tell(*event[1]["counts"]))
@@ -172,6 +172,11 @@ class Cluster:
             raise ClusterError(
                 f"the Dask scheduler at {self.scheduler} lost the build, as one that begins anew does"
             )
+
+
+def partitions_for(threads: int) -> int:
+    """How many partitions a stage has on a cluster of so many threads."""
+    return min(max(_FEWEST, _PER_THREAD * threads), _MOST)
 
 
 def _page(link: str) -> str:

@@ -145,7 +145,7 @@ def skew(corpora: Path) -> None:
         chosen = [mask for mask in masks if mask["category_id"] == first]
         photos = {image["id"]: image for image in record["images"]}
         for copy in range(1, 1 + (len(masks) - len(chosen)) // len(chosen)):
-            shift = 500_000_000 + copy * 1_000_000
+            shift = copy * 500_000_000
             for number in {mask["image_id"] for mask in chosen}:
                 folder, name = photos[number]["coco_url"].split("/")[-2:]
                 new = f"{number + shift:012d}.jpg"

@@ -2,9 +2,9 @@
 
     avs-data demo-corpora --out CORPORA --images 900
     python tests/benchmarks/bench_runner.py CORPORA [--runs 3] [--recipe demo]
-    python tests/benchmarks/bench_runner.py --copies 1,13,51
+    python tests/benchmarks/bench_runner.py --copies 1,26,102
 
-With --copies: real media (real_corpora.py), about 120, 1,600 and 6,200 samples. Medians of wall and processor seconds of
+With --copies: real media (real_corpora.py), about 120 samples each. Medians of wall and processor seconds of
 the whole command, start included, and the largest of its processes; every dataset is compared, sha256 by sha256.
 """
 
