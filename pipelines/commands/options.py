@@ -1,6 +1,11 @@
 """Arguments and options that several commands have: one spelling, one default, one meaning."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from shards import processes
 
 RECIPE = click.argument("recipe_name", metavar="RECIPE")
 DATASET = click.argument("dataset", metavar="DATASET")
@@ -17,6 +22,12 @@ WORKERS = click.option(
     default=1,
     show_default=True,
     help="How many processes work at the same time on this machine.",
+)
+SCHEDULER = click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Work on the Dask cluster of this scheduler, tcp://HOST:8786, with all of its workers.",
 )
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 HELD_OUT = click.option(
@@ -62,3 +73,15 @@ ALLOW_HOST = click.option(
     multiple=True,
     help="A further name under which browsers reach this machine; may be repeated.",
 )
+
+
+def pool(scheduler: str, dataset: str) -> "processes.Pool":
+    """Where the work on a dataset is shared: by this machine's processes, or by a cluster's."""
+    from shards import processes, storage
+
+    if not scheduler:
+        return processes.pool
+    from pipelines.build.dask_runner import Cluster  # an extra
+
+    place = storage.absolute(dataset)
+    return Cluster(scheduler, place, place).pool
