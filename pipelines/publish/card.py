@@ -227,7 +227,7 @@ where = {{
 }}
 features = Features({{**load_dataset(**where).features, "flac": Value("binary")}})
 sample = next(iter(load_dataset(**where, features=features)))
-# sample["jpg"] is a picture, sample["flac"] the bytes of a FLAC file
+# sample["jpg"] is the photo, sample["flac"] the bytes of a FLAC file
 ```
 
 With this project's reader (`pip install .` from its checkout), which also reads single members by offset:
