@@ -180,7 +180,7 @@ CALLS = (
     Call("avs-data export dataset --format coco --out coco"),
     Call("avs-data rehydrate audio-free/1.0.0 --corpora corpora --out again", audio_free),
     Call("avs-data import avsbench s4 --out imported", avsbench),
-    Call("avs-train fit tiny --data dataset --out run train.epochs=1 train.validate_every=1"),
+    Call("avs-train fit tiny --data dataset --out run train.epochs=1 model.image_size=64"),
     Call("avs-train eval run --data dataset --robustness"),
     Call("avs-train embed tiny --data dataset --out embeddings.parquet"),
     Call("avs-train predict film.mp4 --model run", film),
