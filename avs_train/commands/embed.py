@@ -82,9 +82,7 @@ def _fill(settings: "Config", data: str, out: str, display: "RunDisplay") -> "Em
     with ThreadPoolExecutor(max(1, settings.data.workers)) as pool:
         display.begin({"clips": len(members)}, len(members), len(members) - len(missing))
         if short:
-            display.say(
-                f"{short} clips are shorter than 1.935 s: their last whole window is used, repeated below 0.975 s"
-            )
+            display.say(f"{short} clips are below 1.935 s: the last whole window, repeated below 0.975 s")
         ahead: deque[tuple[str, Future[np.ndarray]]] = deque()
         waiting = iter(missing)
         for done in range(1, len(missing) + 1):
