@@ -1,6 +1,7 @@
 """Arguments and options that several commands have: one spelling, one default, one meaning."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +19,7 @@ CORPORA = click.option(
 OUT = click.option("--out", required=True, metavar="DIR", help="Folder or URL to write to; made if missing.")
 WORKERS = click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 4096),
     default=1,
     show_default=True,
     help="How many processes work at the same time on this machine.",
@@ -59,20 +60,6 @@ ONLY = click.option(
     multiple=True,
     help="These kinds alone; may be repeated.",
 )
-HOST = click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; 0.0.0.0 is every network of this machine.",
-)
-PORT = click.option(
-    "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
-)
-ALLOW_HOST = click.option(
-    "--allow-host",
-    multiple=True,
-    help="A further name under which browsers reach this machine; may be repeated.",
-)
 
 
 def pool(scheduler: str, dataset: str) -> "processes.Pool":
@@ -85,3 +72,44 @@ def pool(scheduler: str, dataset: str) -> "processes.Pool":
 
     place = storage.absolute(dataset)
     return Cluster(scheduler, place, place).pool
+
+
+def served(may: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What a command that serves a page takes: host, port, allow_host, no_token.
+
+    Args:
+        may: what whoever reaches the page can do.
+    """
+    options = (
+        click.option(
+            "--host",
+            default="127.0.0.1",
+            show_default=True,
+            help="Address to listen on; 0.0.0.0 is every network of this machine.",
+        ),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=8710,
+            show_default=True,
+            help="0 takes a free one.",
+        ),
+        click.option(
+            "--allow-host",
+            multiple=True,
+            help="A further name under which browsers reach this machine; may be repeated.",
+        ),
+        click.option(
+            "--no-token",
+            is_flag=True,
+            help="Let everybody in who reaches the address: all users and programs of this machine, and with another "
+            f"--host the whole network. They can {may}.",
+        ),
+    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
