@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import forkserver, get_context
 from typing import Any
 
@@ -19,6 +19,9 @@ from shards.errors import AvsError
 from shards.owner import Owner
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+Pool = Callable[
+    [int], AbstractContextManager[Map]
+]  # what `pool` is; one on other machines has its own number
 LOST = (
     "a worker process was ended from outside, most likely by the system for want of memory; what is written stays "
     "good: run the same command with fewer --workers"
