@@ -206,14 +206,9 @@ def take(
 
     def settle_first() -> None:
         item, member, _, future = waiting.popleft()
-        try:
-            outcome = future.result()
-        except BrokenProcessPool as error:
-            waiting.clear()
-            raise processes.WorkerLost(processes.LOST) from error
-        settle(item, member, outcome)
+        settle(item, member, future.result())
 
-    try:
+    def run() -> None:
         for member in members:
             check()
             found = wanted.find(member.name)
@@ -240,9 +235,15 @@ def take(
                 settle_first()
             longest_s = wanted.longest_s(item, member.name)
             waiting.append((item, member.name, held, pool.submit(keep, item, content, longest_s)))
-    finally:
-        while waiting:
-            settle_first()
+
+    try:
+        try:
+            run()
+        finally:
+            while waiting:
+                settle_first()
+    except BrokenProcessPool as error:
+        raise processes.WorkerLost(processes.LOST) from error
 
 
 def _base(member: str) -> str:
