@@ -1,5 +1,5 @@
 """`python -m avs_train`, for torchrun."""
 
-from avs_train.cli import main
+from avs_train.cli import run
 
-main(prog_name="avs-train")
+run()

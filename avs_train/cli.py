@@ -1,7 +1,11 @@
 """`avs-train`: one command a module under `avs_train/commands/`, imported only when it is called."""
 
+from functools import partial
+from typing import NoReturn
+
 import click
 
+from shards import program
 from shards.command_line import DISTRIBUTION, CommandGroup
 
 
@@ -31,3 +35,8 @@ def main() -> None:
     Exit codes: 0 done; 1 refused, or something wrong was found; 2 a call that --help does not
     describe; 130 interrupted; 143 asked to end.
     """
+
+
+def run() -> NoReturn:
+    """The command, as a process of its own."""
+    program.run(partial(main, prog_name="avs-train"))

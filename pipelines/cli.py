@@ -1,9 +1,11 @@
 """`avs-data`: one command a module under `pipelines/commands/`, imported only when it is called."""
 
 import logging
+from typing import NoReturn
 
 import click
 
+from shards import program
 from shards.command_line import DISTRIBUTION, CommandGroup
 
 
@@ -47,3 +49,8 @@ def main() -> None:
     describe; 130 interrupted; 143 asked to end.
     """
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns of cloud clients that are not needed
+
+
+def run() -> NoReturn:
+    """The command, as a process of its own."""
+    program.run(main)

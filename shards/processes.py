@@ -1,5 +1,6 @@
 """Processes that share a command's work on one machine."""
 
+import atexit
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
+from shards import program
 from shards.errors import AvsError
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
@@ -72,4 +74,5 @@ def executor(workers: int) -> Iterator[ProcessPoolExecutor]:
 def _begin(parent: int) -> None:
     logging.disable(logging.WARNING)  # Beam warns of cloud clients that are not needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit.register(program.leave, 0)  # the first that is registered runs last
     follow(parent)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,14 @@ _ROWS_PER_BYTE, _ROWS_AT_LEAST = 2, 10_000
 _TEXT_PER_BYTE, _TEXT_AT_LEAST = 100, 64 << 20  # bytes
 
 
+def parquet(source: IO[bytes] | pa.BufferReader, **options: Any) -> pq.ParquetFile:
+    """A Parquet file that this thread alone reads, if its methods get `use_threads=False`, too.
+
+    A thread of Arrow that reads a file of Python may abort a program that ends: `program` tells why.
+    """
+    return pq.ParquetFile(source, pre_buffer=False, **options)
+
+
 @contextmanager
 def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """A Parquet file at a path or URL that has these columns, while the block runs.
@@ -30,7 +38,7 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
         TableError: no Parquet, cut short, or a column is missing. OSError: no such file.
     """
     with bytes_of(url) as file:
-        found = pq.ParquetFile(file)
+        found = parquet(file)
         if missing := [name for name in columns if name not in found.schema_arrow.names]:
             raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
         yield found
@@ -61,7 +69,7 @@ def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | Non
             file.
     """
     with bytes_of(url) as file:
-        found = pq.ParquetFile(file)
+        found = parquet(file)
         known = found.schema_arrow.remove_metadata()
         if schema is not None and not known.equals(schema):
             raise TableError(_other_columns(url, known, schema))
@@ -70,8 +78,8 @@ def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | Non
             raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
         most = _TEXT_AT_LEAST + _TEXT_PER_BYTE * file.seek(0, os.SEEK_END)
         _check_size(url, found.metadata, most)
-        found = pq.ParquetFile(file, metadata=found.metadata, read_dictionary=_texts(found.metadata))
-        # Arrow's threads over a Python file may abort the interpreter as it exits; lists of dictionaries come by group.
+        found = parquet(file, metadata=found.metadata, read_dictionary=_texts(found.metadata))
+        # Lists of dictionaries come by group alone.
         groups = [
             found.read_row_group(group, names, use_threads=False) for group in range(found.num_row_groups)
         ]

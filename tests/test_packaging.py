@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import io
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -13,6 +15,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
@@ -23,7 +27,7 @@ from trove_classifiers import classifiers
 
 from avs_train import cli as train_cli
 from pipelines import cli as data_cli
-from shards import storage
+from shards import storage, tables
 from shards.command_line import extra_of
 
 ROOT = Path(__file__).parents[1]
@@ -71,19 +75,40 @@ def test_the_wheel_says_who_may_use_it_and_for_what(wheel):
 
 
 def test_no_table_is_read_by_threads_of_arrow():
-    """One that holds what Python made may abort the interpreter as it exits; those of `pq.read_table` always may."""
+    """One that holds what Python made may abort the interpreter as it exits."""
     readers = {"iter_batches", "read_row_group", "read_row_groups"}
     found = []
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
-            of_a_file = node.func.attr == "read" and "ParquetFile(" in ast.unparse(node.func.value)
+            called = ast.unparse(node.func)
+            if called == "pq.ParquetFile" and path == ROOT / "shards" / "tables.py":
+                continue  # in `parquet`, which the test below holds
+            of_a_file = node.func.attr == "read" and re.search(
+                r"\b[Pp]arquet\w*\(", ast.unparse(node.func.value)
+            )
             threads = {one.arg: ast.unparse(one.value) for one in node.keywords}.get("use_threads")
             threaded = (node.func.attr in readers or of_a_file) and threads != "False"
-            if threaded or ast.unparse(node.func) in ("pq.read_table", "parquet.read_table"):
+            if threaded or called.endswith((".ParquetFile", ".read_table", ".ParquetDataset")):
                 found.append(f"{path}:{node.lineno}")
     assert not found
+
+
+def test_a_table_is_read_by_the_thread_that_asks(tmp_path):
+    class Told(io.FileIO):
+        def read(self, size=-1):
+            threads.add(threading.get_ident())
+            return super().read(size)
+
+    pq.write_table(pa.table({"key": ["a", "b"]}), tmp_path / "table.parquet")
+    threads = set()
+    with Told(tmp_path / "table.parquet") as file:
+        table = tables.parquet(file)
+        table.read(use_threads=False)
+        table.read_row_group(0, use_threads=False)
+        list(table.iter_batches(use_threads=False))
+    assert threads == {threading.get_ident()}
 
 
 def test_one_oldest_python_everywhere():

@@ -5,7 +5,6 @@ from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.pages.kept import Kept
 from shards import storage, tables
@@ -44,4 +43,4 @@ class Rows:
 
     def _read(self, group: int) -> pa.Table:
         with tables.bytes_of(self._url) as file:
-            return pq.ParquetFile(file, metadata=self._metadata).read_row_group(group, use_threads=False)
+            return tables.parquet(file, metadata=self._metadata).read_row_group(group, use_threads=False)

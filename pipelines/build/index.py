@@ -24,7 +24,7 @@ from pipelines.corpora.source import Chunk, CorpusError, Source, joined, rejecti
 from shards import storage
 from shards.hashing import mix64
 from shards.rejections import Reason
-from shards.tables import REJECTIONS, of_unit
+from shards.tables import REJECTIONS, of_unit, parquet
 
 MASKS_PER_GROUP, CLIPS_PER_GROUP = 16 << 10, 2 << 10  # what a worker of the build takes at a time
 _ROW_GROUP_BYTES = 64 << 20  # of Arrow memory
@@ -217,7 +217,7 @@ def _of_other_content(again: list[pa.RecordBatch], masks: str) -> pa.RecordBatch
     stayed = []
     with storage.open_read(masks) as file:
         columns = [*repeated.schema.names[:-2], "segmentation", "is_crowd"]
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
+        for batch in parquet(file).iter_batches(columns=columns, use_threads=False):
             found = _contents(batch.filter(pc.is_in(batch["mask_id"], repeated["mask_id"])))
             stayed.append(found["content"].to_numpy())
     lost = repeated.filter(pa.array(~np.isin(repeated["content"].to_numpy(), np.concatenate(stayed))))

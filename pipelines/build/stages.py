@@ -10,7 +10,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.pvalue import AsDict
 
 from pipelines.build import pair, slices
@@ -157,7 +156,7 @@ class ReadTables(beam.PTransform):
 
     def expand(self, p: Any) -> Any:
         with storage.open_read(self.url) as file:
-            groups = list(range(pq.ParquetFile(file).num_row_groups))
+            groups = list(range(tables.parquet(file).num_row_groups))
         return (
             p
             | "List row groups" >> beam.Create(groups, reshuffle=False)
@@ -168,7 +167,7 @@ class ReadTables(beam.PTransform):
 
 def read_row_group(group: int, url: str) -> pa.Table:
     with storage.open_read(url) as file:
-        return pq.ParquetFile(file).read_row_group(group, use_threads=False)
+        return tables.parquet(file).read_row_group(group, use_threads=False)
 
 
 class KeepLowest(beam.PTransform):

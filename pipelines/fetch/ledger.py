@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.fetch.causes import Cause, scrub
-from shards import storage
+from shards import storage, tables
 from shards.errors import AvsError
 
 FOLDER = "_fetch"
@@ -206,7 +206,7 @@ class Ledger:
             if segment in have or not segment.endswith(".parquet"):
                 continue
             content = pa.BufferReader(storage.read_bytes(storage.join(folder, segment)))
-            table = pq.ParquetFile(content).read(_SCHEMA.names, use_threads=False).cast(_SCHEMA)
+            table = tables.parquet(content).read(_SCHEMA.names, use_threads=False).cast(_SCHEMA)
             rows = zip(*(table.column(name).to_pylist() for name in _SCHEMA.names), strict=True)
             self._db.execute("BEGIN IMMEDIATE")
             # A segment written just before a kill may hold rows that still count as not uploaded here.

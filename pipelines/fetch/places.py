@@ -19,7 +19,7 @@ from pipelines.fetch.http import Client
 from pipelines.fetch.ledger import FOLDER
 from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.taking import Wanted
-from shards import storage
+from shards import storage, tables
 from shards.errors import AvsError
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip", *tars.UNREAD)
@@ -188,7 +188,7 @@ class Catalogue:
         if not stamp or not storage.exists(self._url(name)):
             return False
         try:
-            table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(self._url(name)))).read(
+            table = tables.parquet(pa.BufferReader(storage.read_bytes(self._url(name)))).read(
                 use_threads=False
             )
         except pa.ArrowException:  # damaged: the archive tells again

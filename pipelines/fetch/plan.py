@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build.categorize import categorize_clips, categorize_masks
@@ -20,7 +19,7 @@ from pipelines.corpora.corpus import Need
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.options import Clips, FetchOptions
 from pipelines.recipes.recipe import Select
-from shards import storage
+from shards import storage, tables
 from shards.text import read_rows, read_text
 
 _MASK_COLUMNS = [
@@ -71,7 +70,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of some corpora that the label map knows, with their category."""
     with storage.open_read(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns, use_threads=False):
+        for batch in tables.parquet(file).iter_batches(columns=columns, use_threads=False):
             table = pa.Table.from_batches([batch])
             yield from matched(
                 table.filter(pc.is_in(table["corpus"], value_set=pa.array(names, pa.string())))

@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.build import index
@@ -21,7 +20,7 @@ from pipelines.build.merge import name_photographs
 from pipelines.build.outcome import Outcome
 from pipelines.corpora import registry
 from pipelines.recipes.recipe import HUMAN
-from shards import storage
+from shards import storage, tables
 
 HERE = Path(__file__).parent
 _MASK_COLUMNS = [
@@ -200,7 +199,7 @@ def _categorized(
 ) -> pa.Table:
     """The rows of a table that the label map knows, with their category."""
     with storage.open_read(url) as file:
-        table = pq.ParquetFile(file)
+        table = tables.parquet(file)
         parts = [categorized(table.schema_arrow.empty_table().select(columns), label_map).kept]
         for batch in table.iter_batches(columns=columns, use_threads=False):
             parts.append(categorized(pa.Table.from_batches([batch]), label_map).kept)
