@@ -156,11 +156,11 @@ def cleared(content: bytes) -> bytes:
     In Exif the tag's value is set, so that no other offset moves; in XMP the number. A block that cannot be
     read, or says it in another way, is left out.
     """
-    parts, at = [content[:2]], 2
+    parts, at = [], 0
     exif_seen, more = False, _extended(content)
     for segment in _segments(content):
-        parts.append(content[at : segment.start])
-        at = segment.end
+        if segment.marker not in (_APP1, _APP13):
+            continue
         payload = segment.payload(content)
         kept: bytes | None = payload
         if segment.marker == _APP1 and payload.startswith(b"Exif"):
@@ -175,11 +175,12 @@ def cleared(content: bytes) -> bytes:
         ):
             kept = None
         if kept is payload or kept == payload:
-            parts.append(content[segment.start : segment.end])
-        elif kept is not None:
+            continue
+        parts.append(content[at : segment.start])
+        at = segment.end
+        if kept is not None:
             parts.append(struct.pack(">BBH", 0xFF, segment.marker, len(kept) + 2) + kept)
-    parts.append(content[at:])
-    return b"".join(parts)
+    return b"".join([*parts, content[at:]]) if parts else content
 
 
 def plain(content: bytes) -> bytes:
@@ -194,7 +195,7 @@ def plain(content: bytes) -> bytes:
         if segment.marker == _APP2 and segment.payload(content).startswith(b"MPF\0"):
             parts.append(content[at : segment.start])
             at = segment.end
-    return b"".join([*parts, content[at:end]])
+    return b"".join([*parts, content[at:end]]) if parts or end < len(content) else content
 
 
 def _segments(content: bytes) -> Iterator[_Segment]:

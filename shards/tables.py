@@ -1,7 +1,7 @@
 """The Arrow schemas of the tables beside the shards; `shards/README.md` says what each column holds."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shards import format, storage
+from shards import format, parquet_pages, storage
 from shards.errors import AvsError
 
 
@@ -39,9 +39,28 @@ def opened(url: str, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """
     with bytes_of(url) as file:
         found = parquet(file)
-        if missing := [name for name in columns if name not in found.schema_arrow.names]:
-            raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
+        _check_columns(url, found, columns)
+        names = columns or found.schema_arrow.names
+        _check_size(url, file, found.metadata, range(found.num_row_groups), names)
         yield found
+
+
+def batches(url: str, columns: Sequence[str] = (), rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
+    """A table without lists, so many rows at a time; raises as `read`.
+
+    Args:
+        columns: () for all.
+    """
+    with bytes_of(url) as file:
+        found = parquet(file)
+        _check_columns(url, found, columns)
+        names = list(columns) or found.schema_arrow.names
+        most = _check_size(url, file, found.metadata, range(found.num_row_groups), names)
+        wanted = pa.schema([found.schema_arrow.field(name) for name in names])
+        found = parquet(file, metadata=found.metadata, read_dictionary=_texts(found.metadata))
+        for batch in found.iter_batches(rows, columns=names, use_threads=False):
+            _check_texts(url, batch.columns, most)
+            yield batch.select(names).cast(wanted)
 
 
 @contextmanager
@@ -50,9 +69,17 @@ def bytes_of(url: str) -> Iterator[IO[bytes]]:
     with storage.open_read(url) as file:
         try:
             yield file
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            told = " ".join(str(error).split())[:300]
-            raise TableError(f"{url} is damaged, or no Parquet table: {told}; make it again") from error
+        except (pa.ArrowException, UnicodeDecodeError, parquet_pages.FalsePage) as error:
+            raise TableError(_damaged(url, error)) from error
+        except OSError as error:  # Arrow's own have no number
+            if type(error) is OSError and error.errno is None:
+                raise TableError(_damaged(url, error)) from error
+            raise
+
+
+def _damaged(url: str, error: Exception) -> str:
+    told = " ".join(str(error).split()).rstrip(".")[:300]
+    return f"{url} is damaged, or no Parquet table: {told}; make it again"
 
 
 def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
@@ -74,21 +101,33 @@ def read(url: str, columns: Sequence[str] | None = None, schema: pa.Schema | Non
         if schema is not None and not known.equals(schema):
             raise TableError(_other_columns(url, known, schema))
         names = known.names if columns is None else list(dict.fromkeys(columns))
-        if missing := [name for name in names if name not in known.names]:
-            raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
-        most = _TEXT_AT_LEAST + _TEXT_PER_BYTE * file.seek(0, os.SEEK_END)
-        _check_size(url, found.metadata, most)
-        found = parquet(file, metadata=found.metadata, read_dictionary=_texts(found.metadata))
-        # Lists of dictionaries come by group alone.
-        groups = [
-            found.read_row_group(group, names, use_threads=False) for group in range(found.num_row_groups)
-        ]
-        table = pa.concat_tables(groups) if groups else found.read(names, use_threads=False)
-        if sum(map(_text_bytes, table.columns)) > most:
-            raise TableError(
-                f"{url} has texts of more than {most >> 20} MiB in all: it is no table of this project"
-            )
-        return table.cast(pa.schema([known.field(name) for name in names], table.schema.metadata))
+        _check_columns(url, found, names)
+        return _plain(url, file, found.metadata, range(found.num_row_groups), names)
+
+
+def metadata(url: str) -> pq.FileMetaData:
+    """What the footer of a file says."""
+    with bytes_of(url) as file:
+        return parquet(file).metadata
+
+
+def row_group(url: str, footer: pq.FileMetaData, group: int) -> pa.Table:
+    """One row group of a file whose footer was read before; raises as `read`."""
+    with bytes_of(url) as file:
+        return _plain(url, file, footer, [group], footer.schema.to_arrow_schema().names)
+
+
+def _plain(
+    url: str, file: IO[bytes], footer: pq.FileMetaData, groups: Sequence[int], names: Sequence[str]
+) -> pa.Table:
+    most = _check_size(url, file, footer, groups, names)
+    found = parquet(file, metadata=footer, read_dictionary=_texts(footer))
+    # Lists of dictionaries come by group alone.
+    parts = [found.read_row_group(group, names, use_threads=False) for group in groups]
+    table = (pa.concat_tables(parts) if parts else found.read(names, use_threads=False)).select(names)
+    _check_texts(url, table.columns, most)
+    known = footer.schema.to_arrow_schema()
+    return table.cast(pa.schema([known.field(name) for name in names], table.schema.metadata))
 
 
 def _other_columns(url: str, found: pa.Schema, wanted: pa.Schema) -> str:
@@ -103,21 +142,35 @@ def _texts(metadata: pq.FileMetaData) -> list[str]:
     return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
 
 
-def _check_size(url: str, metadata: pq.FileMetaData, most: int) -> None:
-    """By what the file's footer says, before any of it is read."""
+def _check_columns(url: str, found: pq.ParquetFile, wanted: Sequence[str]) -> None:
+    if missing := [name for name in wanted if name not in found.schema_arrow.names]:
+        raise TableError(f"{url} has no column {', '.join(missing)}: it is no table of this project")
+
+
+def _check_texts(url: str, columns: Sequence[pa.ChunkedArray | pa.Array], most: int) -> None:
+    if sum(map(_text_bytes, columns)) > most:
+        raise TableError(
+            f"{url} has texts of more than {most >> 20} MiB in all: it is no table of this project"
+        )
+
+
+def _check_size(
+    url: str, file: IO[bytes], footer: pq.FileMetaData, groups: Iterable[int], names: Sequence[str]
+) -> int:
+    """By what the footer and the pages to read say, before they are read: the bytes of texts that all may have."""
+    most = _TEXT_AT_LEAST + _TEXT_PER_BYTE * file.seek(0, os.SEEK_END)
     values = size = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+    for group in map(footer.row_group, range(footer.num_row_groups)):
         chunks = [group.column(index) for index in range(group.num_columns)]
         values += max((chunk.num_values for chunk in chunks), default=0)
         size += sum(chunk.total_uncompressed_size for chunk in chunks)
-    if (
-        max(values, metadata.num_rows) > _ROWS_AT_LEAST + _ROWS_PER_BYTE * most // _TEXT_PER_BYTE
-        or size > most
-    ):
+    if max(values, footer.num_rows) > _ROWS_AT_LEAST + _ROWS_PER_BYTE * most // _TEXT_PER_BYTE or size > most:
         raise TableError(
-            f"{url} says that it has {metadata.num_rows:,} rows with {values:,} values and {size:,} bytes: more than "
+            f"{url} says that it has {footer.num_rows:,} rows with {values:,} values and {size:,} bytes: more than "
             "a file of its size can hold"
         )
+    parquet_pages.check(file, footer, most, groups, names)
+    return most
 
 
 def _text_bytes(column: pa.ChunkedArray | pa.Array) -> int:

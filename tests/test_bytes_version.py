@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import platform
 import wave
+import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,8 @@ def other_code() -> list[str]:
 def test_the_version_of_the_bytes_moves_with_them(tmp_path: Path) -> None:
     if differ := other_code():
         pytest.skip(f"the hashes are of other packages: {', '.join(differ)}")
+    if "ng" in zlib.ZLIB_RUNTIME_VERSION:
+        pytest.skip(f"the hashes are of zlib, and zlib-ng ({zlib.ZLIB_RUNTIME_VERSION}) may pack otherwise")
     if platform.machine() != "x86_64":
         pytest.skip(f"the hashes are of x86_64, and codecs may round otherwise on {platform.machine()}")
     (tmp_path / "scenes").mkdir()

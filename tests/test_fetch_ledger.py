@@ -1,5 +1,7 @@
 """The ledger: nothing lost or doubled, whatever is killed; remote folders keep it as segments."""
 
+import csv
+import io
 import os
 import signal
 import sqlite3
@@ -7,12 +9,19 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import astuple, replace
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from pipelines.cli import main
 from pipelines.fetch.causes import Cause
-from pipelines.fetch.ledger import Attempt, Ledger
+from pipelines.fetch.items import SCHEMA
+from pipelines.fetch.ledger import FOLDER, Attempt, Ledger
+from pipelines.fetch.run import ITEMS
+from pipelines.review import spreadsheet
 
 
 def row(
@@ -40,6 +49,17 @@ def test_latest_and_rows(tmp_path) -> None:
         assert ledger.strikes() == {("a", "timeout"): 1, ("a", "truncated"): 1, ("c", "private"): 1}
     with Ledger(str(tmp_path)) as again:
         assert again.latest() == latest
+
+
+def test_no_cell_of_the_exported_ledger_is_a_formula(tmp_path) -> None:
+    said = '=HYPERLINK("http://example.org","click"), said a server'
+    with Ledger(str(tmp_path)) as ledger:
+        ledger.append(replace(row("a", cause=Cause.TIMEOUT), detail=said))
+        (kept,) = ledger.rows()
+    pq.write_table(SCHEMA.empty_table(), tmp_path / FOLDER / ITEMS)
+    text = CliRunner().invoke(main, ["fetch", "ledger", "--corpora", str(tmp_path), "--csv"]).stdout
+    assert list(csv.reader(io.StringIO(text)))[1][5] == "'" + said
+    assert spreadsheet.from_csv(text)[1] == [str(value) for value in astuple(kept)]
 
 
 def test_ten_attempts_are_ordered_by_number_not_text(tmp_path) -> None:

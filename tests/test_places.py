@@ -100,24 +100,6 @@ def test_lists_in_several_row_groups_are_read(tmp_path: Path) -> None:
     assert tables.read(str(tmp_path / "b.parquet")).equals(rows[:0])
 
 
-@pytest.mark.parametrize("nested", [False, True], ids=["texts", "lists"])
-def test_much_in_little_is_not_unpacked(nested: bool, tmp_path: Path) -> None:
-    """A megabyte of text in each of 9,000 rows takes two kilobytes of Parquet, and nine gigabytes of memory."""
-    long = pa.DictionaryArray.from_arrays(pa.array([0] * 9_000, pa.int32()), pa.array(["x" * 1_000_000]))
-    column = pa.ListArray.from_arrays(pa.array(range(9_001), pa.int32()), long) if nested else long
-    pq.write_table(pa.table({"a": column}), tmp_path / "a.parquet", compression="zstd", store_schema=False)
-    from shards import tables
-
-    before = pa.total_allocated_bytes()
-    with pytest.raises(TableError, match="texts of more than 64 MiB"):
-        tables.read(str(tmp_path / "a.parquet"))
-    assert pa.default_memory_pool().max_memory() - before < 1 << 30
-    rows = pa.table({"a": pa.array([0] * 3_000_000, pa.int64())})
-    pq.write_table(rows, tmp_path / "b.parquet", compression="zstd")
-    with pytest.raises(TableError, match="3,000,000 rows"):
-        tables.read(str(tmp_path / "b.parquet"))
-
-
 def test_a_pipe_or_a_device_is_no_shard(copy: Path) -> None:
     shard = copy / "train" / "train-000000.tar"
     split = open_split(str(copy), "train")

@@ -1,5 +1,6 @@
 """Sound from every kind of file: against signals known in numpy, and against files that say more than they hold."""
 
+import hashlib
 import io
 import random
 import struct
@@ -19,6 +20,7 @@ from pipelines.fetch import audio
 from pipelines.fetch.causes import Cause, Failure
 from shards.rejections import Reason, Rejected
 from shards.sound import RATE_HZ, containers, decoder, mpeg, to_flac, window_start
+from shards.sound import pcm as plain_wavs
 
 RULES = {"min_duration_s": 0.5, "max_duration_s": 30.0, "silence_peak": 0.001}
 SECONDS = 3.0
@@ -839,15 +841,55 @@ def test_ffmpeg_is_refused_another_file() -> None:
         opened.io_open("/etc/passwd", 0, {})
 
 
-def test_a_disk_that_fails_is_no_bad_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["wav", "mp3"])
+def test_a_disk_that_fails_is_no_bad_file(kind: str) -> None:
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
-            if self.tell() > 60_000:
+            if self.tell() + (size or 0) > 20_000:
                 raise OSError(5, "the disk fails")
             return super().read(size)
 
     with pytest.raises(OSError, match="the disk fails"):
-        decoder.decode(Failing(file("wav")))
+        decoder.decode(Failing(file(kind)))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("more", [b"", b"LIST\4\0\0\0INFO"])
+def test_a_plain_wav_is_read_as_ffmpeg_reads_it(
+    channels: int, more: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in part, with an odd end, and where it is cut."""
+    pcm = np.random.default_rng(0).integers(-9_000, 9_000, 2 * 22_050 * channels).astype("<i2").tobytes()
+    size = 2 * channels
+    heading = struct.pack("<HHIIHH", 1, channels, 22_050, 22_050 * size, size, 16)
+    chunks = b"fmt \x10\0\0\0" + heading + more + b"data" + struct.pack("<I", len(pcm)) + pcm
+    content = b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+    def told(content: bytes, start_s: float, duration_s: float, most_s: float | None) -> str:
+        try:
+            samples = decoder.decode(
+                io.BytesIO(content), start_s=start_s, duration_s=duration_s, max_file_s=most_s
+            )
+        except Rejected as error:
+            return repr(error)
+        return hashlib.sha256(samples).hexdigest()
+
+    cases = [
+        (made, *part, most_s)
+        for most_s in (None, 1.8)
+        for made in (
+            content,
+            content + b"\0",
+            content[:-1],
+            content[:-20_000],
+            content[:20],
+            content + more * 9,
+        )
+        for part in ((0.0, 1.0), (0.3, 0.7), (1.2, 0.4), (1.9, 1.0), (5.0, 1.0))
+    ]
+    ours = [told(*case) for case in cases]
+    monkeypatch.setattr(plain_wavs, "plain", lambda _: None)
+    assert ours == [told(*case) for case in cases]
 
 
 # --- who uses it

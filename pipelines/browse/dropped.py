@@ -18,7 +18,6 @@ from shards import format, storage, tables
 from shards.manifest import Manifest
 
 PAGE = 60
-_BATCH = 1 << 16
 _LINKED = 4  # samples of linked photos whose records are looked at
 
 
@@ -86,8 +85,7 @@ def items(
 
 
 def _batches(catalogue: Catalogue) -> Iterator[pa.RecordBatch]:
-    with tables.opened(storage.join(catalogue.dataset.url, format.REJECTIONS)) as file:
-        yield from file.iter_batches(_BATCH, use_threads=False)
+    return tables.batches(storage.join(catalogue.dataset.url, format.REJECTIONS))
 
 
 def _item(media: Media, row: dict[str, str | None]) -> Item:

@@ -19,9 +19,8 @@ class Rows:
 
     def __init__(self, dataset: Dataset, name: str) -> None:
         self._url = storage.join(dataset.url, name)
-        with tables.opened(self._url) as file:
-            self._metadata = file.metadata
-        counts = (self._metadata.row_group(group).num_rows for group in range(self._metadata.num_row_groups))
+        self._footer = tables.metadata(self._url)
+        counts = (self._footer.row_group(group).num_rows for group in range(self._footer.num_row_groups))
         self._ends = list(accumulate(counts))
         self._groups: Kept[int, pa.Table] = Kept(_GROUPS_KEPT)
 
@@ -42,5 +41,4 @@ class Rows:
         return row
 
     def _read(self, group: int) -> pa.Table:
-        with tables.bytes_of(self._url) as file:
-            return tables.parquet(file, metadata=self._metadata).read_row_group(group, use_threads=False)
+        return tables.row_group(self._url, self._footer, group)

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def code_versions(scenes: bool = False) -> dict[str, str]:
     """Versions of everything that decides the bytes of a shard; `bytes` is that of our own encoders, and `scenes` of
     what makes scenes."""
     ours = {"bytes": bytes_version(GOLDEN)} | ({"scenes": bytes_version(GOLDEN_SCENES)} if scenes else {})
-    return ours | {name: importlib.metadata.version(name) for name in _PACKAGES}
+    packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return ours | packages | {"zlib": zlib.ZLIB_RUNTIME_VERSION}  # the one that Python is linked to
 
 
 def bytes_version(golden: Path) -> str:

@@ -29,10 +29,9 @@ def indexed(url: str) -> Iterator[NamedLabel]:
     """Every label of a masks.parquet that `avs-data index` wrote, with each of its names."""
     columns = ["corpus", "label_id", "label"]
     found: set[tuple[str, str, str]] = set()
-    with tables.opened(url, columns) as file:
-        for batch in file.iter_batches(columns=columns, use_threads=False):
-            distinct = pa.table(batch).group_by(columns).aggregate([])
-            found.update((row["corpus"], row["label_id"], row["label"] or "") for row in distinct.to_pylist())
+    for batch in tables.batches(url, columns):
+        distinct = pa.table(batch).group_by(columns).aggregate([])
+        found.update((row["corpus"], row["label_id"], row["label"] or "") for row in distinct.to_pylist())
     for corpus, label_id, label in sorted(found):
         yield NamedLabel(url, corpus, label_id, label)
 

@@ -55,7 +55,7 @@ def load_index(queue: Queue, index: str) -> IndexReport:
 def _load_masks(queue: Queue, url: str) -> tuple[int, int, int]:
     columns = ["corpus", "label_id", "label", "image_id", "image_path"]
     with tables.opened(url, columns) as parquet:
-        table = parquet.read(columns=columns)
+        table = parquet.read(columns=columns, use_threads=False)
         if not table.num_rows:
             return 0, 0, 0
         keys = pc.binary_join_element_wise(

@@ -33,7 +33,7 @@ def chunks(section: Section, at: int, form: str, own_header: bool = False, align
 
 def wav_ending(section: Section) -> str:
     unknown_from = _UNKNOWN_64 if section.at(0, 4) == b"RF64" else _UNKNOWN
-    return _data_ending(section, _of_wav(section), b"data", unknown_from)
+    return _data_ending(section, wav_chunks(section), b"data", unknown_from)
 
 
 def w64_ending(section: Section) -> str:
@@ -48,7 +48,7 @@ def caf_ending(section: Section) -> str:
     return _data_ending(section, _of_caf(section), b"data", _UNKNOWN_64)
 
 
-def _of_wav(section: Section) -> Chunks:
+def wav_chunks(section: Section) -> Chunks:
     """An RF64's data chunk may have its length in another chunk."""
     large = 0
     for name, begin, length in chunks(section, 12, ">4sI" if section.at(0, 4) == b"RIFX" else "<4sI"):
@@ -88,10 +88,10 @@ def _data_ending(section: Section, found: Chunks, data: bytes, unknown_from: int
 def check_wav(section: Section) -> None:
     """A data chunk of length 0 is read to the end of the file, unless only other chunks follow: then it is empty."""
     empty, last, end = False, b"", 0
-    for last, begin, length in _of_wav(section):
+    for last, begin, length in wav_chunks(section):
         empty, end = empty or last == b"data", begin + length + length % 2
         if last == b"data" and length:
-            return _check_one(_of_wav(section), b"data")
+            return _check_one(wav_chunks(section), b"data")
     if empty and last != b"data" and end in (section.size, section.size + 1):
         raise Rejected(Reason.AUDIO_TOO_SHORT, "no samples: its data chunk is empty")
 

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 import av
 import numpy as np
@@ -17,15 +17,13 @@ from av.audio.frame import format_dtypes
 
 from shards import storage
 from shards.rejections import Reason, Rejected
-from shards.sound import MAX_AUDIO_S, RATE_HZ, containers, flac, mpeg, to_flac
+from shards.sound import MAX_AUDIO_S, RATE_HZ, containers, flac, mpeg, pcm, to_flac
 from shards.sound.containers import Container
 from shards.sound.section import Section
 from shards.sound.window import Window, plausible
 
 _SILENT_PEAK = 0.001  # -60 dB: a track to pass over for another one
 _GAP_S = 0.1  # between one frame and the next by the times that the file gives them: less is rounding
-_LEAD_S = 1.0  # decoded before the window, for the resampler; whole samples at every rate
-_TAIL_S = 0.1  # the same behind it
 _PREROLL_S = 2.0  # decoded and dropped after a seek: codecs need packets before the first right sample
 _EDGE = RATE_HZ // 100
 _DTYPES = {name: np.dtype(kind) for name, kind in {**format_dtypes, "s64": "i8", "s64p": "i8"}.items()}
@@ -126,6 +124,9 @@ def decode(
 
 def _decode(file: IO[bytes], start_s: float, duration_s: float, max_file_s: float | None) -> np.ndarray:
     container, section = containers.recognise(file)
+    found = pcm.plain(section) if container.demuxer == "wav" and not _hides_dts(section) else None
+    if found is not None:
+        return _of_plain(found, start_s, duration_s, max_file_s)
     tracks: list[int] = []
     first: np.ndarray | None = None
     while True:
@@ -145,16 +146,35 @@ def _decode(file: IO[bytes], start_s: float, duration_s: float, max_file_s: floa
             return first
 
 
+def _of_plain(found: pcm.Plain, start_s: float, duration_s: float, max_file_s: float | None) -> np.ndarray:
+    plausible(found.channels, found.rate_hz)
+    if max_file_s is not None and found.length / found.rate_hz > max_file_s + _GAP_S:
+        raise _too_long(max_file_s)
+    window = Window(start_s, duration_s)
+    begin, end = (min(found.length, round(at_s * found.rate_hz)) for at_s in (window.begin_s, window.end_s))
+    if begin < end:
+        window.add([found.read(begin, end)], found.channels, found.rate_hz, begin / found.rate_hz)
+    return window.samples()
+
+
+def _too_long(max_file_s: float) -> Rejected:
+    return Rejected(Reason.AUDIO_TOO_LONG, f"longer than {max_file_s:g} s, the most that is allowed")
+
+
 def _open(container: Container, section: Section) -> av.container.InputContainer:
     section.seek(0)
     # FFmpeg asks of PCM in a WAV whether it hides DTS; of 2,500 packets, where a few tell, and none without its mark.
     options = {}
     if container.demuxer in ("wav", "w64"):
-        head = section.at(0, _DTS_REACH)
-        options["max_probe_packets"] = "4" if any(mark in head for mark in _DTS_MARKS) else "1"
+        options["max_probe_packets"] = "4" if _hides_dts(section) else "1"
     return av.open(
         section, "r", format=container.demuxer, options=options, metadata_errors="replace", io_open=_refuse
     )
+
+
+def _hides_dts(section: Section) -> bool:
+    head = section.at(0, _DTS_REACH)
+    return any(mark in head for mark in _DTS_MARKS)
 
 
 def _refuse(*_: object) -> NoReturn:
@@ -201,7 +221,7 @@ class _Track:
         self._first_pts: int | None = None
         self._next_s: float | None = None  # when the next frame is due, by the times that the file gives
         self._frame_s = 0.0  # the length of the last frame
-        self._window = Window(0.0, 0.0)
+        self._window = Window()
         self._filled = False
         codec = stream.codec_context.name
         self._self_framed = codec in _SELF_FRAMED
@@ -217,8 +237,7 @@ class _Track:
 
     def read(self, start_s: float, duration_s: float) -> np.ndarray:
         """(n,) float32, 16 kHz, from `start_s` on."""
-        lead_s = _LEAD_S if start_s >= _LEAD_S else 0.0
-        window = self._window = Window(start_s - lead_s, start_s + duration_s + _TAIL_S)
+        window = self._window = Window(start_s, duration_s)
         try:
             self._collect(window)
         except (av.FFmpegError, _Damaged) as error:
@@ -227,12 +246,9 @@ class _Track:
         self._filled = window.reached_s >= start_s + duration_s
         if not self._filled:
             self._expect_end()
-        samples = window.samples()
         beyond_s = window.reached_s - (self._stated_s() or window.reached_s)
-        if 0 < beyond_s <= self._frame_s:  # what fills the last frame up is no sound
-            samples = samples[: max(0, round((window.reached_s - beyond_s - window.begin_s) * RATE_HZ))]
-        lead = round(lead_s * RATE_HZ)
-        return samples[lead : lead + round(duration_s * RATE_HZ)]
+        filled_up = 0 < beyond_s <= self._frame_s  # what fills the last frame up is no sound
+        return window.samples(window.reached_s - beyond_s if filled_up else None)
 
     def stay_below(self, max_file_s: float) -> None:
         """Reject a track that goes on after `max_file_s`: its packets tell, a length that is stated may be wrong."""
@@ -244,25 +260,26 @@ class _Track:
             if packet.pts is not None and self._first_pts is not None:
                 reached_s = max(reached_s, float((packet.pts - self._first_pts) * self._stream.time_base))
         if reached_s > max_file_s + _GAP_S:
-            raise Rejected(Reason.AUDIO_TOO_LONG, f"longer than {max_file_s:g} s, the most that is allowed")
+            raise _too_long(max_file_s)
 
     def _collect(self, window: Window) -> None:
         at_s, frames = self._begin(window.begin_s)
+        clocked = self._container.clocked
         for frame in frames:
-            plausible(len(frame.layout.channels), frame.sample_rate)
-            block, rate_hz = _planes(frame), frame.sample_rate
-            if self._container.clocked and frame.pts is not None:
-                time_s = _time_s(frame)  # one that goes back begins another recording, as in a chained Ogg
+            channels, rate_hz = frame.layout.nb_channels, frame.sample_rate
+            plausible(channels, rate_hz)
+            time_s = frame.time if clocked else None
+            if time_s is not None:  # one that goes back begins another recording, as in a chained Ogg
                 gap_s = 0.0 if self._next_s is None else time_s - self._next_s
                 if gap_s > _GAP_S:
                     at_s += gap_s
                     if at_s > window.begin_s:
                         raise _Damaged(f"{gap_s:.3f} s are missing", last=False)
                 self._next_s = time_s
-            if self._next_s is not None:
-                self._next_s += frame.samples / rate_hz
-            window.add(block, rate_hz, at_s)
             self._frame_s = frame.samples / rate_hz
+            if self._next_s is not None:
+                self._next_s += self._frame_s
+            window.add(_planes(frame, channels), channels, rate_hz, at_s)
             at_s = window.reached_s
             if at_s >= window.end_s:
                 return
@@ -375,35 +392,17 @@ def _offset_s(frames: Iterable[av.AudioFrame]) -> float:
     """What the frames' times are ahead of the count of their samples: the median, as a container may round them."""
     counted_s, offsets = 0.0, []
     for frame in frames:
-        if frame.pts is not None:
-            offsets.append(_time_s(frame) - counted_s)
+        if frame.time is not None:
+            offsets.append(frame.time - counted_s)
         counted_s += frame.samples / frame.sample_rate
     return statistics.median(offsets) if offsets else 0.0
 
 
-def _time_s(frame: av.AudioFrame) -> float:
-    base = frame.time_base
-    return (
-        (frame.pts or 0) * base.numerator / base.denominator if base else 0.0
-    )  # rounded once, as a fraction is
-
-
-def _planes(frame: av.AudioFrame) -> np.ndarray:
-    """(channels, n) float32; integers are scaled to [-1, 1)."""
-    dtype = _DTYPES[frame.format.name]
-    channels, count = frame.layout.nb_channels, frame.samples
-    planes: Any = frame.planes  # buffers
-    values = np.empty((channels, count), np.float32)
-    if frame.format.is_planar:
-        for row, plane in zip(values, planes, strict=True):
-            row[:] = np.frombuffer(plane, dtype, count)
-    else:
-        values[:] = np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels).T
-    if dtype.kind != "f":
-        half = np.float32(2.0 ** (8 * dtype.itemsize - 1))
-        values -= half * (dtype.kind == "u")
-        values /= half
-    return values
+def _planes(frame: av.AudioFrame, channels: int) -> list[np.ndarray]:
+    """The frame's own samples: (n,) of each channel, or (n * channels,) of all by turns."""
+    dtype, planes = _DTYPES[frame.format.name], cast(Any, frame.planes)  # buffers
+    count = frame.samples if frame.format.is_planar else frame.samples * channels
+    return [np.frombuffer(plane, dtype, count) for plane in planes]
 
 
 def _said(error: BaseException) -> str:

@@ -147,6 +147,23 @@ def of_table(random: Random, path: Path) -> None:
     pq.write_table(changed, path, compression="zstd", store_schema=random.random() < 0.8)
 
 
+def of_page(random: Random, path: Path) -> None:
+    """A Parquet file with numbers wrong in a page's header, which the footer knows nothing of."""
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression=random.choice(("none", "zstd")), write_statistics=False)
+    groups = pq.read_metadata(path)
+    if not groups.num_row_groups:
+        return
+    column = groups.row_group(0).column(random.randrange(groups.num_columns))
+    starts = [at for at in (column.dictionary_page_offset, column.data_page_offset) if at is not None]
+    content, at = bytearray(path.read_bytes()), random.choice(starts)
+    for _ in range(random.choice((1, 1, 4))):
+        content[at + random.randrange(24)] = random.choice((0, 1, 127, 255, random.randrange(256)))
+    if random.random() < 0.3:  # the size that it unpacks to is 2 GiB
+        content[at + 2 : at + 8] = b"\x15\xfe\xff\xff\xff\x0f"
+    path.write_bytes(content)
+
+
 def of_file(random: Random, path: Path) -> None:
     """What lies under a name: nothing, a folder, a pipe, a device, a link into nowhere or into a ring, far too much."""
     path.unlink()

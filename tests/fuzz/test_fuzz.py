@@ -26,16 +26,17 @@ FIRST = int(
 )  # number of the first trial: one that failed is repeated by it alone
 
 Damage = Callable[[Random, Path], None]  # damages what lies in a folder
-DATASET_CALLS = (
+READS = (
     "verify {0}/data", "verify {0}/data", "stats {0}/data --out {0}/out --samples 2", "diff {0}/data {0}/data",
     "explain {0}/data gen:train_00000", "export {0}/data --format coco --out {0}/out",
     "export {0}/data --format fiftyone --out {0}/out",
     "takedown {0}/data --video gen:train_bell_000 --reason asked --out {0}/out",
     "publish {0}/data --version 1.0.0 --to {0}/out",
     "publish {0}/data --version 1.0.0 --to {0}/out --reference-only audio --dry-run",
+    "browse {0}/data --export {0}/out --samples 3", "judge draw {0}/data --queue {0}/out.sqlite --sample 3",
     "train eval {0}/run --data {0}/data --out {0}/out.json --split test",
-    "build {0}/recipe.toml --corpora {0}/corpora --out {0}/out --base {0}/data",
 )  # fmt: skip
+DATASET_CALLS = (*READS, "build {0}/recipe.toml --corpora {0}/corpora --out {0}/out --base {0}/data")
 
 
 def manifest(random: Random, folder: Path) -> None:
@@ -63,8 +64,11 @@ def tables(random: Random, folder: Path) -> None:
         / "data"
         / random.choice((format.SAMPLES, format.SAMPLES, format.POOL_TABLE, format.REJECTIONS))
     )
-    if random.random() < 0.8:
+    kind = random.random()
+    if kind < 0.7:
         damage.of_table(random, path)
+    elif kind < 0.85:
+        damage.of_page(random, path)
     else:
         path.write_bytes(damage.of_bytes(random, path.read_bytes()))
     if random.random() < 0.8:  # as if nothing had happened
@@ -169,10 +173,10 @@ def ledger(random: Random, folder: Path) -> None:
 
 TARGETS: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "manifest": (manifest, DATASET_CALLS),
-    "takedowns": (carried, DATASET_CALLS[7:9]),
+    "takedowns": (carried, READS[7:9]),
     "tables": (tables, DATASET_CALLS),
-    "tars": (tars, DATASET_CALLS[:11]),
-    "members": (members, DATASET_CALLS[:11]),
+    "tars": (tars, READS),
+    "members": (members, READS),
     "files": (files, DATASET_CALLS),
     "edition": (
         edition,
@@ -210,7 +214,17 @@ TARGETS: dict[str, tuple[Damage, tuple[str, ...]]] = {
 IMPORTED = (
     *(
         f"pipelines.commands.{name}"
-        for name in ("build", "diff", "explain", "export", "publish", "stats", "verify")
+        for name in (
+            "browse",
+            "build",
+            "diff",
+            "explain",
+            "export",
+            "judge.draw",
+            "publish",
+            "stats",
+            "verify",
+        )
     ),
     *(
         "pipelines.commands.takedown",
@@ -225,6 +239,7 @@ IMPORTED = (
         "pipelines.publish.exports",
     ),
     *("pipelines.publish.explain", "pipelines.review.intake", "pipelines.fetch.run"),
+    *("pipelines.browse.app", "pipelines.browse.export", "pipelines.judge.intake"),
     *(
         "avs_train.loop",
         "avs_train.robustness",

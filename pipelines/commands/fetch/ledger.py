@@ -1,7 +1,5 @@
 """`avs-data fetch ledger`."""
 
-import csv
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, fields
@@ -22,7 +20,12 @@ if TYPE_CHECKING:
 @click.option(
     "--cause", help="List the items whose last attempt has one of these causes (separated by commas)."
 )
-@click.option("--csv", "as_csv", is_flag=True, help="Print every attempt as CSV.")
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="Print every attempt as CSV; what a spreadsheet takes for a formula begins with an apostrophe.",
+)
 @options.JSON
 def command(corpora: str, cause: str | None, as_csv: bool, as_json: bool) -> None:
     """Say what became of each item of CORPORA: counts per cause, survival per category, what waits.
@@ -35,6 +38,7 @@ def command(corpora: str, cause: str | None, as_csv: bool, as_json: bool) -> Non
     from pipelines.fetch import report
     from pipelines.fetch.ledger import Attempt, Ledger
     from pipelines.fetch.run import read_items
+    from pipelines.review import spreadsheet
     from shards import terminal
 
     wanted = report.parse_causes(cause) if cause is not None else None
@@ -42,11 +46,8 @@ def command(corpora: str, cause: str | None, as_csv: bool, as_json: bool) -> Non
     with Ledger(corpora) as ledger:
         rows, latest = ledger.rows(), ledger.latest()
     if as_csv:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(field.name for field in fields(Attempt))
-        writer.writerows(astuple(row) for row in rows)
-        terminal.out_file(text.getvalue())
+        header = [field.name for field in fields(Attempt)]
+        terminal.out_file(spreadsheet.to_csv([header, *map(astuple, rows)]))
         return
     if as_json:
         terminal.out_json([asdict(row) for row in latest.values() if wanted is None or row.cause in wanted])
