@@ -6,7 +6,7 @@ TEST_VENV := .venv-test
 CPU := $(if $(shell command -v nvidia-smi),,--torch-backend cpu)
 UV = $(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python --constraint constraints.txt
 
-.PHONY: help demo browse train-demo train-scenes test fuzz test-slow lint clean
+.PHONY: help demo browse review train-demo train-scenes test fuzz test-slow lint clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,14 @@ demo: $(VENV)/.ready  ## Build, verify and picture a dataset from generated corp
 browse: $(VENV)/.browse-ready  ## Look at the samples of `make demo`'s dataset in a browser; builds it first.
 	@test -f out/demo/manifest.json || $(MAKE) demo
 	$(VENV)/bin/avs-data browse out/demo
+
+review: $(VENV)/.browse-ready  ## Decide links in a browser, as if the label map had no cat and no dog; runs `make demo` first.
+	@test -f out/demo/manifest.json || $(MAKE) demo
+	$(VENV)/bin/avs-data match --corpora out/demo-corpora --out out/proposals.csv
+	$(VENV)/bin/avs-data index --corpora out/demo-corpora --out out/demo-index
+	$(VENV)/bin/avs-data review import out/proposals.csv --queue out/review.sqlite --corpora out/demo-corpora \
+	    --index out/demo-index --map out/demo-corpora/label_map/few.csv
+	$(VENV)/bin/avs-data review serve --queue out/review.sqlite --dataset out/demo
 
 test: $(TEST_VENV)/.ready  ## Run the suite, all but the tests marked slow.
 	$(TEST_VENV)/bin/pytest -n 2 --dist worksteal

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from avs_train import run_state
-from avs_train.model_config import ModelConfig
+from avs_train.model_config import MOST_PIXELS, ModelConfig
 from shards.errors import AvsError
 from shards.text import TextError, read_toml
 
 CONFIGS = Path(__file__).parent / "configs"
+_MOST = 2**53  # of all numbers
 
 
 class ConfigError(AvsError):
@@ -60,7 +61,7 @@ class DataConfig:
     augment: bool = False  # another part of each photo, mirrored or not, every epoch; the paper does not
     fraction: float = option(1.0, least=0.0001, most=1)  # few-shot: of the training videos
     window_shards: int = option(8, least=1)  # shards whose samples are shuffled together
-    workers: int = option(4, least=0)  # decoding threads
+    workers: int = option(4, least=0, most=1024)  # decoding threads
     prefetch: int = option(3, least=1)  # batches decoded ahead
     cache_dir: str = ""  # remote shards; empty: the user's cache folder
     cache_gb: float = option(20.0, least=0)
@@ -104,7 +105,7 @@ class EvaluateConfig:
 
     batch_size: int = option(8, least=1)
     resolution: int = option(
-        0, least=0
+        0, least=0, most=MOST_PIXELS
     )  # side of the masks compared; 0: the model's input size, as the paper
     pictures: int = option(8, least=0)  # sample predictions drawn
 
@@ -344,6 +345,8 @@ def _accepted(title: str, section: Mapping[str, Any], faults: list[str]) -> Iter
         if type(value) not in allowed:
             wanted = " or ".join(kind.__name__ for kind in allowed if kind is not types.NoneType)
             faults.append(f"{title}.{key} = {value!r}: expected {wanted}")
+        elif isinstance(value, int | float) and not -_MOST <= value <= _MOST:  # nan is neither
+            faults.append(f"{title}.{key} = {value!r}: not a number up to {_MOST:,}")
         elif rule.get("choices") and value not in rule["choices"]:
             faults.append(f"{title}.{key} = {value!r}: choose {', '.join(rule['choices'])}")
         elif rule.get("least") is not None and value < rule["least"]:

@@ -1,6 +1,7 @@
 """What a person sees of a run: facts at its beginning, then steps, values, rate and time left."""
 
 import os
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -40,15 +41,14 @@ class RunDisplay(Display):
         self.show("Prepare")
         return self
 
-    def begin(self, facts: Mapping[str, Any]) -> None:
-        """Say what is about to happen; `steps` and `begin` are the total, and what is done of it already."""
-        self.say(
-            ", ".join(
-                f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
-                for name, value in facts.items()
-            )
+    def begin(self, facts: dict[str, Any], total: int | None, done: int = 0) -> None:
+        """Say what is about to happen, of how many, of which `done` are done already."""
+        told = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+            for name, value in (facts | ({"done already": done} if done else {})).items()
         )
-        self._done, self._total = facts.get("begin", 0), facts.get("steps")
+        self.say(textwrap.fill(told, self.width))
+        self._done, self._total = done, total
         self.note("")
 
     def step(self, step: int, values: Mapping[str, float]) -> None:

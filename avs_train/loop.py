@@ -38,7 +38,7 @@ class NonFiniteError(AvsError):
 class Display(Protocol):
     """What a person sees of a run."""
 
-    def begin(self, facts: Mapping[str, Any]) -> None: ...
+    def begin(self, facts: dict[str, Any], total: int | None, done: int = 0) -> None: ...
     def step(self, step: int, values: Mapping[str, float]) -> None: ...
     def note(self, text: str) -> None: ...
     def say(self, text: str) -> None: ...
@@ -147,9 +147,10 @@ def fit(
         return better
 
     display.begin(
-        {"samples": len(split), "validation": len(validation), "steps": total, "begin": state["step"],
-         "steps per epoch": per_epoch, "trained parameters": sum(p.numel() for p in parameters.values()),
-         "device": str(device), "ranks": place.world, "micro-batches": -(-(share.stop - share.start) // micro)}
+        {"samples": len(split), "validation": len(validation), "steps": total, "steps per epoch": per_epoch,
+         "trained parameters": sum(p.numel() for p in parameters.values()),
+         "device": str(device), "ranks": place.world, "micro-batches": -(-(share.stop - share.start) // micro)},
+        total, state["step"],
     )  # fmt: skip
     batches = loader.training(
         state["step"], total, seed=train.seed, batch_size=train.batch_size, window=config.data.window_shards,
@@ -193,13 +194,14 @@ def fit(
         # Nothing above waits for the device. The averaged gradients are the same on all ranks, so all see a NaN here.
         if (tells or saves) and (bad := finite.first_bad()):
             raise _non_finite(bad, folder, parameters, optimizer, state, place)
+        values = {}
         if tells:
             mean_loss = sum(place.gather(float(loss))) / place.world
             values = {"train/loss": mean_loss, "train/lr": rate, "train/gradient_norm": float(norm)}
             values |= {f"speed/{name}": value for name, value in speed.read().items()}
-            display.step(state["step"], values)
             if tracker:
                 tracker.scalars(state["step"], values)
+        display.step(state["step"], values)
         best = False
         if ends_epoch and ((batch.epoch + 1) % train.validate_every == 0 or state["step"] == total):
             best = validate()

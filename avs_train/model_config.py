@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-PATCH = 16  # pixels a side
+PATCH, MOST_PIXELS = 16, 16_384  # pixels a side: of a patch, and of the largest image
+MOST_CLASSES = 255  # background among them: class masks have 8 bits, and 255 there means no class
 FROZEN_DTYPES = ("float32", "bfloat16")
 ATTENTION = ("flash", "narrow", "flex")  # the paths of models/attention.py
 
@@ -60,12 +61,14 @@ class ModelConfig:
             found.append(f"name={self.name!r}: no such model; use one of {', '.join(MODELS)}")
         if self.size not in SIZES:
             found.append(f"size={self.size!r}: no such size; use one of {', '.join(SIZES)}")
-        if self.image_size <= 0 or self.image_size % PATCH:
-            found.append(f"image_size={self.image_size}: use a multiple of {PATCH}, the pixels of a patch")
+        if fault := side_fault(self.image_size):
+            found.append(f"image_size={fault}")
         if self.frozen_dtype not in FROZEN_DTYPES:
             found.append(f"frozen_dtype={self.frozen_dtype!r}: use one of {', '.join(FROZEN_DTYPES)}")
-        if self.classes < 0 or self.classes == 1:
-            found.append(f"classes={self.classes}: 0, or background and at least one class: 2 or more")
+        if self.classes and not 2 <= self.classes <= MOST_CLASSES:
+            found.append(
+                f"classes={self.classes}: 0, or background and at least one class: 2 to {MOST_CLASSES}"
+            )
         if self.classes and self.name != "sama":
             found.append(f"classes={self.classes}: only sama tells classes; leave it out for {self.name}")
         if self.attention not in ("auto", *ATTENTION):
@@ -78,6 +81,13 @@ class ModelConfig:
             except ValueError as error:
                 found.append(str(error))
         return found
+
+
+def side_fault(side: int) -> str:
+    """What is wrong with the side of an image, in pixels; "": nothing."""
+    if PATCH <= side <= MOST_PIXELS and side % PATCH == 0:
+        return ""
+    return f"{side}: use a multiple of {PATCH}, the pixels of a patch, up to {MOST_PIXELS:,}"
 
 
 def placement(depth: int, count: int) -> tuple[int, ...]:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from avs_train.data.loader import Loader
+from avs_train.data.loader import Batch, Loader
 from avs_train.data.pairing import Hearing, frozen, silent, swapped
 from avs_train.data.samples import Split
 from avs_train.distributed import Place
 from avs_train.evaluate import Evaluation, Predict, evaluate
 from avs_train.semantic_evaluation import SemanticEvaluation
+
+SOUNDS = ("true", "swapped", "silent")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Robustness:
     def summary(self) -> dict[str, Any]:
         """mJ against the true mask under each sound, and the IoU of each mask with the one under the true sound."""
         return {
-            "mJ": {name: getattr(self, name).mj for name in ("true", "swapped", "silent")},
+            "mJ": {name: getattr(self, name).mj for name in SOUNDS},
             "agreement": {name: agreement(self.true, getattr(self, name)) for name in ("swapped", "silent")},
         }
 
@@ -52,6 +55,7 @@ def measure(
     batch_size: int,
     seed: int = 0,
     on_sound: Callable[[str], None] = lambda name: None,
+    on_batch: Callable[[Batch, torch.Tensor], None] = lambda batch, shown: None,
 ) -> Robustness:
     """Evaluate one split under the three sounds.
 
@@ -59,7 +63,9 @@ def measure(
         SettingError: the split has one category, so there is nothing to swap.
     """
     found = {}
-    for name, hearing in (("true", frozen), ("swapped", swapped(split.clips, seed)), ("silent", silent)):
+    for name, hearing in zip(SOUNDS, (frozen, swapped(split.clips, seed), silent), strict=True):
         on_sound(name)
-        found[name] = evaluate(predict, open_loader(hearing), place, batch_size=batch_size, keep_masks=True)
+        found[name] = evaluate(
+            predict, open_loader(hearing), place, batch_size=batch_size, keep_masks=True, on_batch=on_batch
+        )
     return Robustness(**found)

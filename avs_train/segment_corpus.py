@@ -101,7 +101,7 @@ def draw(
     chunks = [photos[first : first + batch] for first in range(0, len(photos), batch)]
     known = {split: _known(corpora, split, weights) for split in sorted({photo.split for photo in photos})}
     model = None
-    display.begin({"photos": len(photos), "objects": len(table), "steps": len(photos), "begin": 0})
+    display.begin({"photos": len(photos), "objects": len(table)}, len(photos))
     done = 0
     for chunk in chunks:
         made = _made(corpora, chunk, known, weights, side)

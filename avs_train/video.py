@@ -86,7 +86,7 @@ def open_video(path: Path, rate: Fraction) -> Video:
         count = len(_pictures(path))
         if not count:
             raise VideoError(
-                f"{path} holds no frames: JPEG, PNG or other picture files, in the order of their numbers"
+                f"{path} holds no frames: JPEG, PNG or other image files, in the order of their numbers"
             )
         return Video(path, rate, count, None)
     with _opened(path) as container:

@@ -27,6 +27,7 @@ FOUND_WRONG, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 RESUMES = "the same command resumes from what is written"
 NOTHING = "nothing is written; the same command begins again"
 _QUIET = "avs_data.quiet"
+_MOST = 2**53  # of numbers that options take: up to there a float holds every whole one
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # Packages whose import is not called as the package is.
 _IMPORTED_AS = {"cv2": "opencv-python-headless", "PIL": "pillow"}
@@ -48,7 +49,7 @@ def _be_quiet(context: click.Context, parameter: click.Parameter, value: bool) -
 
 
 class Command(click.Command):
-    """A command with --quiet, which says after Ctrl-C what is kept.
+    """A command with --quiet, which takes no number that is none, and says after Ctrl-C what is kept.
 
     Args:
         kept: what is there after Ctrl-C and how to go on, after "interrupted; "; `{out}` is the value of --out.
@@ -66,6 +67,14 @@ class Command(click.Command):
                 help="Say nothing but results, warnings and errors.",
             )
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name or "")
+            if isinstance(value, int | float) and not -_MOST <= value <= _MOST:  # nan is neither
+                raise click.BadParameter(f"{value} is not a number up to {_MOST:,}.", ctx, parameter)
+        return rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -118,6 +118,8 @@ class Display:
         if not self._drawn:
             return self
         self.say(self._title)
+        self._stage, self._parts = "Working", {"": _Part("", self._began)}  # until a stage begins
+        self._parts[""].rate.see(0, self._began)
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
                 console=self._console, get_renderable=self._lines, refresh_per_second=4, transient=True,
@@ -177,6 +179,11 @@ class Display:
         if self._shown:
             with self._lock:
                 self._console.print(printable(text), soft_wrap=True)
+
+    @property
+    def width(self) -> int:
+        """Most characters of a line: the terminal's; of a log there is no limit."""
+        return self._console.width - 1 if self._console.is_terminal else 10_000
 
     def text(self) -> list[str]:
         """What there is to see now, a line a part."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,6 +17,9 @@ from shards import program
 from shards.errors import AvsError
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+Pool = Callable[
+    [int], AbstractContextManager[Map]
+]  # what `pool` is; one on other machines has its own number
 LOST = (
     "a worker process was ended from outside, most likely by the system for want of memory; what is written stays "
     "good: run the same command with fewer --workers"

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from shards.command_line import printable
+
 _INTERRUPTED = 130
 
 
@@ -44,12 +46,12 @@ def leave(code: int) -> NoReturn:
         except (OSError, ValueError) as error:  # no room, nobody who reads, closed
             code = code or 1
             with suppress(OSError, ValueError, AttributeError):
-                print(f"Error: {stream.name}: {error}", file=sys.stderr, flush=True)
+                print(printable(f"Error: {stream.name}: {error}"), file=sys.stderr, flush=True)
     os._exit(code)
 
 
 def _code(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
         return error.code or 0
-    print(error.code, file=sys.stderr)
+    print(printable(str(error.code)), file=sys.stderr)
     return 1

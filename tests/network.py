@@ -46,6 +46,10 @@ class Network:
     def address_of(self, host: int) -> str:
         return self._address(host + 2)
 
+    def device_of(self, host: int) -> str:
+        """The name of a host's network card, there."""
+        return f"{self.hosts[host]}c"
+
     def command(self, host: int, command: list[str]) -> list[str]:
         """What runs a command on a host."""
         return ["ip", "netns", "exec", self.hosts[host], *command]
@@ -60,12 +64,13 @@ class Network:
         _ip("link", "set", self._bridge, "up")
         for host, name in enumerate(self.hosts):
             _ip("netns", "add", name)
-            _ip("link", "add", f"{name}b", "type", "veth", "peer", "name", f"{name}c")
-            _ip("link", "set", f"{name}c", "netns", name)
+            card = self.device_of(host)
+            _ip("link", "add", f"{name}b", "type", "veth", "peer", "name", card)
+            _ip("link", "set", card, "netns", name)
             _ip("link", "set", f"{name}b", "master", self._bridge, "up")
             inside = ("-n", name)
-            _ip(*inside, "address", "add", f"{self.address_of(host)}/24", "dev", f"{name}c")
-            _ip(*inside, "link", "set", f"{name}c", "up")
+            _ip(*inside, "address", "add", f"{self.address_of(host)}/24", "dev", card)
+            _ip(*inside, "link", "set", card, "up")
             _ip(*inside, "link", "set", "lo", "up")
 
     def stop(self) -> None:

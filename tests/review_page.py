@@ -16,9 +16,10 @@ BASE = "http://127.0.0.1:8710"
 
 
 @contextlib.contextmanager
-def served(world, token=False, named=True):
+def served(world, token=False, named=True, samples=None):
     """The address of a server on a free port (with its token, where it has one), and its process; killed, not asked, at
-    the end. It has nothing to complain about. Without `named`, it takes map and corpora from the queue.
+    the end. It has nothing to complain about. Without `named`, it takes map and corpora from the queue; `samples` is a
+    dataset to look at beside.
     """
     command = [
         sys.executable,
@@ -31,6 +32,7 @@ def served(world, token=False, named=True):
     ]
     command += ["--queue", world.queue_path]
     command += ["--map", str(world.map_path), "--corpora", world.corpora] if named else []
+    command += ["--dataset", samples] if samples else []
     command += [] if token else ["--no-token"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -22,9 +22,9 @@ needed = pytest.mark.skipif(binary() is None, reason="no S3 server is built here
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator["S3Server"]:
+def serving(folder: Path, host: str = "127.0.0.1") -> Iterator["S3Server"]:
     """A running server that the clients of this process and of its children know by their environment."""
-    server = S3Server(folder)
+    server = S3Server(folder, host)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
@@ -38,10 +38,10 @@ def serving(folder: Path) -> Iterator["S3Server"]:
 
 
 class S3Server:
-    """Serves the folders below `folder` as buckets on a loopback port, which stays the same when it starts again."""
+    """Serves the folders below `folder` as buckets on a port, which stays the same when it starts again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.folder, self.host = folder, host
         (folder / "data" / BUCKET).mkdir(parents=True)
         (folder / "meta").mkdir()
         self.port = free_port()
@@ -51,7 +51,7 @@ class S3Server:
     def environment(self) -> dict[str, str]:
         """What a client needs to know."""
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self.host}:{self.port}",
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -60,11 +60,11 @@ class S3Server:
     def start(self, *options: str) -> None:
         server = binary()
         assert server is not None
-        command = [str(server), "--port", f"127.0.0.1:{self.port}", *options]
+        command = [str(server), "--port", f"{self.host}:{self.port}", *options]
         command += ["posix", "--sidecar", str(self.folder / "meta"), str(self.folder / "data")]
         environment = {**os.environ, "ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
         self._process = ServerProcess("s3", command, self.folder, environment)
-        self._process.wait(lambda: listens(self.port), 30)
+        self._process.wait(lambda: listens(self.port, self.host), 30)
 
     def kill(self) -> None:
         """As a crash would."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from dask_cluster import Cluster
 from test_engines import Build, builds, hashes, installed, whole  # noqa: F401
 
 from pipelines.build import dask_runner, dask_workers, run
+from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards.errors import AvsError
 
@@ -39,6 +41,13 @@ def test_workers_elsewhere_give_the_same_bytes_when_one_dies(
     assert code == 0, told
     assert hashes(str(out)) == hashes(dataset)
     assert "workers" in told  # how far it was
+    verifying = ["verify", relative[1], "--scheduler", cluster.address]
+    assert CliRunner().invoke(main, verifying).exit_code == 0
+    damaged = next(out.rglob("train-*.tar"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    found = CliRunner().invoke(main, verifying)
+    assert found.exit_code == 1
+    assert f"train/{damaged.name}: " in found.output
 
 
 def test_a_scheduler_that_dies_is_told_and_the_same_command_ends_it(

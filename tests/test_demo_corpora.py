@@ -15,9 +15,10 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 from real_data import LABELS
 
+from label_maps import load
 from pipelines.cli import main
 from pipelines.demo import corpora as generator
-from pipelines.demo import inventory, vggsound, write_demo_corpora
+from pipelines.demo import few_links, inventory, vggsound, write_demo_corpora
 from pipelines.demo.scenes import Scene, _outlines, draw_numbers, drawing
 from pipelines.demo.sounds import synthesise
 from pipelines.demo.vocabulary import categories, sounding
@@ -258,6 +259,15 @@ def test_sounds_are_told_apart_in_the_second_a_model_hears() -> None:
         means = {name: table[others & (names == name)].mean(axis=0) for name in set(classes)}
         right += min(means, key=lambda name: np.linalg.norm(table[k] - means[name])) == names[k]
     assert right / len(table) > 0.95
+
+
+def test_its_label_map_leaves_links_to_decide(tmp_path: Path) -> None:
+    few_links.write(str(tmp_path))
+    shipped = load("avs")
+    few = load(tmp_path / few_links.FOLDER / f"{few_links.NAME}.csv")
+    missing = set(shipped.links) - set(few.links)
+    assert {link.category for link in missing} == set(few_links.LEFT_OUT)
+    assert set(few.links) < set(shipped.links)
 
 
 def test_the_same_bytes_from_one_process_or_two(tmp_path: Path) -> None:

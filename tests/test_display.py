@@ -85,6 +85,15 @@ def test_a_log_tells_the_title_each_stage_and_how_far_it_is() -> None:
     ]
 
 
+def test_before_the_first_stage_one_sees_that_something_is_done() -> None:
+    def work(display: Display, clock: Clock) -> None:
+        clock.now = 7
+        assert display.text() == ["Working: 7.0 s so far"]
+        display.show("Read", 0, 10)
+
+    assert lines(work, {"Read": "rows"}) == ["Build x into y", "[1/1] Read: 0 of 10 rows"]
+
+
 def test_a_log_has_a_line_every_few_seconds_and_fewer_as_hours_pass() -> None:
     """The clock stands still between its jumps, so a line is due exactly when it passes an interval."""
     told: Counter[float] = Counter()

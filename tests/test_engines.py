@@ -55,7 +55,7 @@ class Build:
         self._process.kill()
         self._process.communicate()
 
-    def end(self, seconds: float = 240) -> tuple[int, str]:
+    def end(self, seconds: float = 900) -> tuple[int, str]:
         _, error = self._process.communicate(timeout=seconds)
         return self._process.returncode, error
 

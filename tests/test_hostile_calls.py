@@ -6,10 +6,12 @@ import string
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import hostile_calls
 import pytest
 from click.testing import CliRunner, Result
 from generated_shards import write_dataset
+from test_documentation import COMMANDS
 
 from avs_train import cli as train_cli
 from pipelines import cli as data_cli
@@ -212,9 +214,31 @@ def test_a_wrong_value_is_told_in_one_line(
     assert not wrong, "\n".join(["", *wrong])
 
 
-def test_every_command_is_called() -> None:
-    from test_documentation import COMMANDS
+def numbers_of(path: str) -> list[click.Option]:
+    return [
+        option
+        for option in COMMANDS[path].params
+        if isinstance(option, click.Option)
+        and isinstance(option.type, click.types.IntParamType | click.types.FloatParamType)
+    ]
 
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if numbers_of(path)])
+def test_a_number_out_of_its_range_is_told_in_one_line(path: str) -> None:
+    words = words_of(path, dict.fromkeys(names_in(path), "1"))
+    for option in numbers_of(path):
+        wrong = ["nan", "inf", "-inf", "1e400", "9" * 30, "", "two", "1,5", "0x10"]
+        for end, beyond in (("min", -1), ("max", 1)):
+            if (bound := getattr(option.type, end, None)) is not None:
+                wrong.append(str(bound + beyond))
+        for value in wrong:
+            result = call([*words, f"{option.opts[0]}={value}"])
+            assert result.exit_code == 2, (option.opts, value, result.output, result.exception)
+            assert not fault(result)
+            assert option.opts[0] in result.stderr
+
+
+def test_every_command_is_called() -> None:
     assert set(hostile_calls.CALLS) == set(COMMANDS)
 
 

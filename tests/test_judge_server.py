@@ -8,7 +8,7 @@ from generated_shards import write_scenes
 from judged import queue_of
 from starlette.testclient import TestClient
 
-from pipelines.judge import intake
+from pipelines.judge import intake, results
 from pipelines.judge.errors import JudgeError
 from pipelines.judge.intake import Asked
 from pipelines.judge.queue import Queue
@@ -116,3 +116,14 @@ def test_scenes_are_asked_by_what_is_heard(tmp_path):
         assert not item.gold or item.kind == "single"
         for part in ("photo", "mask", "sound"):
             assert asked.get(f"/media/{item.id}/{part}").status_code == 200
+
+
+def test_samples_lead_back_to_judging(world, client):
+    """And results of a dataset that others serve are written on this machine."""
+    path, _ = world
+    with Queue(path) as queue:
+        key = queue.item(1).key
+    for address in ("/samples/", f"/samples/sample/{key}", "/samples/dropped"):
+        assert '<a href="/">Judge</a>' in client.get(address).text
+    assert results.place("s3://bucket/avs/1.0.0", "a/judge.sqlite") == "a/judge.judgements.parquet"
+    assert results.place("out/demo/", "a/judge.sqlite") == "out/demo.judgements.parquet"

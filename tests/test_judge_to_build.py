@@ -127,10 +127,7 @@ def test_bad_samples_leave_the_next_version_and_the_card_says_how_many_there_wer
     assert pq.read_metadata(first / "judgements.parquet").num_rows == 44
     assert not (second / "judgements.parquet").exists()
     changelog = (second / "CHANGELOG.md").read_text()
-    assert (
-        f"removed `{drawn[1].sample_id}`: judged bad; {drawn[1].sample_id}: judged_bad ({rows[1]['reason']})"
-        in (changelog)
-    )
+    assert f"removed `{drawn[1].sample_id}`: judged bad; {rows[1]['reason']}" in (changelog)
     assert "1 clip(s) gone: judged bad." in changelog
     assert "| re-paired | judged bad |" in changelog
     with pytest.raises(Exception, match="judgements of another version"):

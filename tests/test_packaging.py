@@ -135,6 +135,18 @@ def test_the_citation_agrees_with_the_project():
     assert [author["name"] for author in citation["authors"]] == [each["name"] for each in PROJECT["authors"]]
 
 
+def test_one_version_everywhere():
+    pages = [ROOT / "docs/cluster.md", *(ROOT / "docker").rglob("*.md"), *(ROOT / "docker").rglob("*.yaml")]
+    found = {
+        version
+        for page in pages
+        for version in re.findall(r"(?:avs-(?:data|train|storage):|newTag: )(\d[\w.]*)", page.read_text())
+    }
+    assert found == {PROJECT["version"]}
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## (\S+)", changelog, re.MULTILINE)[1] == PROJECT["version"]
+
+
 def test_what_is_pinned_fits_the_ranges_and_leaves_nothing_out():
     asked = [*BASE, *(each for name, lines in EXTRAS.items() if name not in UNPINNED for each in lines)]
     for each in asked:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections import Counter
 from dataclasses import replace
 from itertools import islice, permutations
@@ -22,8 +23,10 @@ from pycocotools.coco import COCO
 
 from pipelines.build import run
 from pipelines.cli import main
+from pipelines.corpora import registry
 from pipelines.fetch.ledger import Attempt, Ledger
-from pipelines.publish import attribution, exports
+from pipelines.imports import vpo
+from pipelines.publish import attribution, card, exports
 from pipelines.publish.availability import snapshot
 from pipelines.publish.diff import diff
 from pipelines.publish.edition import Profile, PublishError
@@ -48,6 +51,15 @@ def go(dataset: str | Path, version: str, to: Path, **options) -> Report:
 def hashes(root: str | Path) -> dict[str, str]:
     files = [path for path in Path(root).rglob("*") if path.is_file() and ".work" not in path.parts]
     return {str(path.relative_to(root)): storage.sha256(str(path)) for path in files}
+
+
+def test_every_corpus_and_every_import_is_cited():
+    works = tomllib.loads(card.REFERENCES.read_text())["work"]
+    imports = "".join(path.read_text() for path in Path(vpo.__file__).parent.glob("*.py"))
+    named = set(re.findall(r'Found\(\s*"(\w+)"', imports))
+    named |= {subset.lower().replace("-", "_") for subset in vpo.SUBSETS}
+    named |= {name for name in registry.corpora() if not name.startswith("folder_")}
+    assert named == {name for work in works for name in work["of"]} - {"all"}
 
 
 def test_versions_order_as_semver_says() -> None:
@@ -433,7 +445,7 @@ def test_a_clip_that_no_sample_hears_is_explained_and_taken_down(dataset: str, t
     of_video = sum(row["video_id"] == clip["video_id"] for row in pool)
     assert f"0 sample(s) and {of_video} clip(s) removed, 0 re-paired" in result.output
     told = CliRunner().invoke(main, ["diff", dataset, out]).output
-    assert f"clip removed: {clip['clip_id']} (takedown: {clip['video_id']}: the owner asked)" in told
+    assert f"clip removed: {clip['clip_id']} (takedown: the owner asked)" in told
     told = CliRunner().invoke(main, ["diff", dataset, out, "--format", "markdown"]).output
     assert f"{of_video} clip(s) gone: takedown." in told
     assert clip["clip_id"] in told

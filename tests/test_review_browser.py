@@ -47,10 +47,10 @@ def server(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def shared_server(tmp_path_factory):
-    """For tests that need no queue of their own."""
+def shared_server(tmp_path_factory, dataset):
+    """For tests that need no queue of their own; with all views that there are."""
     world = make_world(tmp_path_factory.mktemp("shared"))
-    with served(world) as (address, _):
+    with served(world, samples=dataset) as (address, _):
         yield world, address
 
 

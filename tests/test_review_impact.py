@@ -164,7 +164,7 @@ def test_a_first_clip_brings_the_photos_that_waited(tmp_path):
         link = AcceptedLink(**{**link.__dict__, "category": "cow"})
         found = impact(ImpactTable(queue), base, [], link)
         assert (found.before, found.added) == (Size(0, 3, 0), Size(4, 1, 2))
-        assert str(found) == "+4 triplets in `cow` (+1 images, +2 clips)"
+        assert str(found) == "+4 triplets in `cow` (+1 photos, +2 clips)"
 
 
 def test_examples_hold_every_mask_of_a_photo_once(tmp_path):

@@ -118,7 +118,7 @@ def test_broken_pictures_are_said_so(fresh):
     (Path(fresh.corpora) / "lvis/images/000.jpg").write_bytes(b"no picture")
     answer = browser(fresh).get(f"/media/photo/{example_ids(fresh, 'photo')['lvis:0']}")
     assert answer.status_code == 404
-    assert "not a readable picture" in answer.json()["error"]
+    assert "not a readable photo" in answer.json()["error"]
 
 
 def header_of_png(width, height):
@@ -152,9 +152,7 @@ def test_pictures_that_cost_too_much_and_files_that_are_none_are_refused_at_once
         photo.write_bytes(content)
         for kind in ("photo", "mask"):
             answer = client.get(f"/media/{kind}/{row}")
-            assert (answer.status_code, "is not a readable picture" in answer.text) == (404, True), (
-                answer.text
-            )
+            assert (answer.status_code, "is not a readable photo" in answer.text) == (404, True), answer.text
     photo.unlink()
     os.mkfifo(photo)
     assert client.get(f"/media/photo/{row}").status_code == 404

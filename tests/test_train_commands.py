@@ -12,6 +12,7 @@ from generated_shards import scene, spoil, write_dataset
 
 from avs_train import cli
 from avs_train.data.samples import open_split
+from avs_train.display import RunDisplay
 from avs_train.metrics import VARIANTS
 
 SMALL = [
@@ -55,9 +56,12 @@ def test_a_run_leaves_curves_pictures_and_logs(run):
     assert any("val/mJ" in line for line in lines)
 
 
-def test_eval_robustness_and_report(dataset, run):
+def test_eval_robustness_and_report(dataset, run, monkeypatch):
+    steps = []
+    monkeypatch.setattr(RunDisplay, "step", lambda display, step, values: steps.append(step))
     said = call("eval", run, "--data", dataset, "--robustness", "evaluate.resolution=48")
     assert "swapped audio: mJ" in said
+    assert max(steps) == steps[-1] == 6 * 4  # the split, and again under each of three sounds
     result = json.loads((run / "eval-generated-test.json").read_text())
     assert result["summary"]["samples"] == 6
     assert result["resolution"] == 48

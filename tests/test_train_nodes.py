@@ -1,4 +1,7 @@
-"""Two nodes of two processes, started by torchrun, training on shards of a real S3 server: as one process would."""
+"""Two nodes of two processes, started by torchrun, training on shards of a real S3 server: as one process would.
+
+On loopback, and once on hosts of their own (network namespaces, which need root).
+"""
 
 import contextlib
 import json
@@ -9,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import network
 import pytest
 import s3_server
 from generated_shards import write_dataset
@@ -34,8 +38,10 @@ def dataset(tmp_path_factory):
         yield write_dataset(f"s3://{s3_server.BUCKET}/avs", {"train": 17, "val": 4}, size=64)
 
 
-def start(nodes, per_node, data, out, settings, outs=None):
-    """One torchrun a node on loopback, each with a shard cache of its own and the run folder shared, but for `outs`."""
+def start(nodes, per_node, data, out, settings, outs=None, net=None):
+    """One torchrun a node on loopback or a network, each with a shard cache of its own and the run folder shared, but
+    for `outs`."""
+    addresses = [net.address_of(node) if net else "127.0.0.1" for node in range(nodes)]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,10 +56,15 @@ def start(nodes, per_node, data, out, settings, outs=None):
             "--nproc-per-node",
             str(per_node),
         ]
-        call += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", out.name]
-        call += ["--local-addr", "127.0.0.1", "-m", "avs_train", "fit", "tiny", "--data", data]
+        call += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{addresses[0]}:{port}", "--rdzv-id", out.name]
+        call += (
+            ["--rdzv-conf", f"is_host={int(node == 0)}"] if net else []
+        )  # all hosts have this machine's name
+        call += ["--local-addr", addresses[node], "-m", "avs_train", "fit", "tiny", "--data", data]
         call += ["--out", str(outs[node] if outs else out), *settings]
         call += [f"data.cache_dir={out.parent / f'cache-{out.name}-{node}'}"]
+        if net:  # of several networks, this one
+            call = net.command(node, ["env", f"GLOO_SOCKET_IFNAME={net.device_of(node)}", *call])
         with open(out.parent / f"{out.name}-{node}.log", "ab") as log:
             agents.append(subprocess.Popen(call, stdout=log, stderr=log))
     return agents
@@ -92,8 +103,8 @@ def logs(out):
     return "\n".join(path.read_text()[-3000:] for path in sorted(out.parent.glob(f"{out.name}-*.log")))
 
 
-def train(nodes, per_node, data, out, settings):
-    codes = ended(start(nodes, per_node, data, out, settings), out)
+def train(nodes, per_node, data, out, settings, net=None):
+    codes = ended(start(nodes, per_node, data, out, settings, net=net), out)
     assert codes == [0] * nodes, logs(out)
     return out
 
@@ -133,6 +144,18 @@ def test_nodes_train_as_one_process_on_the_joint_batch(dataset, alone, tmp_path,
     states = [json.loads((each / "last" / "state.json").read_text()) for each in (run, alone)]
     assert states[0]["last"] == pytest.approx(states[1]["last"], abs=0.02)  # validation is reduced over nodes
     for node in range(nodes):
+        assert list((tmp_path / f"cache-run-{node}").glob("*.tar")), "each node fetches for itself"
+
+
+@network.needed
+def test_hosts_of_their_own(alone, tmp_path):
+    """Each reaches the other, and the store, only through its cable."""
+    with network.network(2) as net, s3_server.serving(tmp_path / "s3", net.address):
+        data = write_dataset(f"s3://{s3_server.BUCKET}/avs", {"train": 17, "val": 4}, size=64)
+        run = train(2, 2, data, tmp_path / "run", ONE_STEP, net)
+    assert step_of(run) == 1
+    assert largest_difference(run, alone) < 2e-3
+    for node in range(2):
         assert list((tmp_path / f"cache-run-{node}").glob("*.tar")), "each node fetches for itself"
 
 

@@ -184,4 +184,4 @@ def test_binary_masks_do_not_train_classes(tmp_path):
     assert ModelConfig("ap_sam", classes=6).faults() == [
         "classes=6: only sama tells classes; leave it out for ap_sam"
     ]
-    assert "2 or more" in ModelConfig(classes=1).faults()[0]
+    assert "2 to 255" in ModelConfig(classes=1).faults()[0]

@@ -19,9 +19,8 @@ SECTIONS = {
 STAGE = re.compile(r"^(?: *[\d.]+  )?(?:[━╌]+ )?\[(\d+)/(\d+)\] ([A-Z][\w' ]+)")
 # The page may lack them: they take moments, show what another shows, serve a page, or need SAM's weights.
 MAY_LACK = {
-    *("avs-data browse", *(f"avs-data judge {name}" for name in ("draw", "export", "flags", "serve"))),
-    *("avs-data fetch doctor", "avs-data fetch plan", "avs-data fetch retry", "avs-data import", "avs-data rehydrate"),
-    *(f"avs-train {name}" for name in ("convert", "embed", "eval", "fit", "predict", "segment")),
+    *("avs-data browse", *(f"avs-data judge {name}" for name in ("export", "flags", "serve"))),
+    *("avs-data fetch doctor", "avs-data fetch plan", "avs-data fetch retry", "avs-train segment"),
 }  # fmt: skip
 
 

@@ -80,11 +80,9 @@ def _fill(settings: "Config", data: str, out: str, display: "RunDisplay") -> "Em
         raise DatasetError(f"{data} has no clip that a sample could hear: nothing to embed")
     missing = [clip_id for clip_id in sorted(members) if clip_id not in table]
     with ThreadPoolExecutor(max(1, settings.data.workers)) as pool:
-        display.begin({"clips": len(members), "steps": len(members), "begin": len(members) - len(missing)})
+        display.begin({"clips": len(members)}, len(members), len(members) - len(missing))
         if short:
-            display.say(
-                f"{short} clips are shorter than 1.935 s: their last whole window is used, repeated below 0.975 s"
-            )
+            display.say(f"{short} clips are below 1.935 s: the last whole window, repeated below 0.975 s")
         ahead: deque[tuple[str, Future[np.ndarray]]] = deque()
         waiting = iter(missing)
         for done in range(1, len(missing) + 1):

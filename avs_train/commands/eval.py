@@ -94,7 +94,7 @@ def _measure(
     from avs_train.distributed import joined
     from avs_train.evaluate import evaluate
     from avs_train.report import Evaluated, write_evaluated
-    from avs_train.robustness import measure
+    from avs_train.robustness import SOUNDS, measure
     from shards.records import NEGATIVES, RECORDING
 
     settings, step = assembly.open_settings(model, overrides)
@@ -108,7 +108,7 @@ def _measure(
         network = assembly.open_model(settings, place.device).eval()
         embeddings = assembly.open_embeddings(settings, place.device)
         predict = assembly.open_predict(settings, network, place.device)
-        seen = 0
+        seen, total = 0, len(found) + len(sounding) * len(SOUNDS) * robustness
 
         def open_loader(of: "Split", hearing: "Hearing") -> "Loader":
             return assembly.open_loader(settings, of, embeddings, place.device, hearing)
@@ -116,9 +116,9 @@ def _measure(
         def count(batch: "Batch", shown: object) -> None:
             nonlocal seen
             seen += len(batch.keys) * place.world
-            bar.step(min(seen, len(found)), {})
+            bar.step(min(seen, total), {})
 
-        bar.begin({"samples": len(found), "steps": len(found), "split": split})
+        bar.begin({"samples": len(found), "split": split}, total)
         size = settings.evaluate.batch_size
         summary = evaluate(
             predict, open_loader(found, frozen), place, batch_size=size, on_batch=count
@@ -132,6 +132,7 @@ def _measure(
                 place,
                 batch_size=size,
                 on_sound=lambda name: bar.say(f"{name} audio"),
+                on_batch=count,
             ).summary()
         if not place.first:
             return None, Path()

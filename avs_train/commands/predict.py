@@ -165,7 +165,7 @@ def _mark(
     waveform = sound.all_of(heard or seen)
     told, covered = [], 0.0
     with Writer(target, video.rate, heard or seen, delay_s) as writer:
-        bar.begin({"frames": video.count, "sound s": round(len(waveform) / RATE_HZ, 1), "steps": video.count})
+        bar.begin({"frames": video.count, "sound s": round(len(waveform) / RATE_HZ, 1)}, video.count)
         pairs = predict.masks_of(
             predict.open_masks(settings),
             video.frames(),

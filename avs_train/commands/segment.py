@@ -5,8 +5,15 @@ from pathlib import Path
 import click
 
 from avs_train.commands import options
+from avs_train.model_config import side_fault
 from shards.command_line import Command
 from shards.errors import AvsError
+
+
+def _side(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    if fault := side_fault(value):
+        raise click.BadParameter(fault)
+    return value
 
 
 @click.command(cls=Command, kept="each finished chunk of photos is kept; the same command goes on")
@@ -22,7 +29,12 @@ from shards.errors import AvsError
 @click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Photos at once.")
 @click.option("--device", default="auto", show_default=True, help="auto | cpu | cuda | cuda:1 ...")
 @click.option(
-    "--image-size", type=click.IntRange(64), default=1024, hidden=True, help="Pixels that SAM sees."
+    "--image-size",
+    type=int,
+    callback=_side,
+    default=1024,
+    hidden=True,
+    help="Pixels that SAM sees.",
 )
 @options.JSON
 def command(

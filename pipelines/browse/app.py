@@ -46,11 +46,15 @@ class Browser:
     """Handlers, each in a worker thread; pictures have threads of their own, so that they hold up no page.
 
     Args:
-        root: what stands before all paths, where this is a part of another page. home: address of that page.
+        root: what stands before all paths, where this is a part of another page. home: that page's address and name.
     """
 
     def __init__(
-        self, catalogue: Catalogue, root: str = "", pictures: Pictures | None = None, home: str = ""
+        self,
+        catalogue: Catalogue,
+        root: str = "",
+        pictures: Pictures | None = None,
+        home: tuple[str, str] | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.media = Media(catalogue, pictures)

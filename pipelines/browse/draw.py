@@ -55,7 +55,7 @@ def draw(job: Job) -> bytes:
             return _saved(overlays.overlay(job.photo, layers, THUMBNAIL), "JPEG")
         return _saved(overlays.fitted(job.photo, LARGE if job.what == "photo" else THUMBNAIL), "JPEG")
     except (*images.FAULTS, pictures.PictureError, Image.DecompressionBombError) as error:
-        raise Unreadable(f"{job.name} is not a readable picture: {images.said(error)}") from error
+        raise Unreadable(f"{job.name} is not a readable photo: {images.said(error)}") from error
 
 
 def _saved(picture: Image.Image, kind: str) -> bytes:

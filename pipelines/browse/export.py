@@ -78,7 +78,7 @@ def export(
     rows = sorted(spread(catalogue.ids["key"].to_pylist(), catalogue.shown_as(), samples))
     keys = [catalogue.key(row) for row in rows]
     environment = templates.environment(BROWSE)
-    environment.globals.update(made=catalogue.dataset.manifest, exported=True, home="")
+    environment.globals.update(made=catalogue.dataset.manifest, exported=True, home=None)
 
     def write(place: int) -> Card:
         """A sample's page and media; its card, which says what is broken."""

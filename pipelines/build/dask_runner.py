@@ -7,8 +7,9 @@ their names when they are complete, so that a task that runs twice, or on after 
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from distributed import Client, KilledWorker, get_worker
 from pipelines.build import dask_workers, fused
 from pipelines.build.dask_workers import ClusterError
 from pipelines.build.local_runner import StageRunner, run_task, tasks
-from shards import progress_file, storage
+from shards import processes, progress_file, storage
 from shards.claims import CLAIM, WORK
 
 _ANSWER_S = 15.0  # for a scheduler to answer
@@ -83,6 +84,32 @@ class Cluster:
         """
         return StageRunner(partial(self._compute, say))
 
+    @contextmanager
+    def pool(self, _: int) -> Iterator[processes.Map]:
+        """`map` over the workers, as `processes.pool` gives it; some items at a time, for each is sent there."""
+        self.check()
+        with self._client() as client:
+            most = 2 * sum(client.nthreads().values())
+            watch, waiting = dask_workers.Watch(client, self.patience_s), deque[Any]()
+
+            def first() -> Any:
+                done = waiting.popleft()
+                try:
+                    self._wait(client, [done], lambda: watch.look(0, "The work"))
+                    return done.result()
+                except KilledWorker as error:
+                    raise dask_workers.killed("a task", error.allowed_failures + 1) from error
+
+            def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+                for item in items:
+                    waiting.append(client.submit(function, item, pure=False))
+                    if len(waiting) > most:
+                        yield first()
+                while waiting:
+                    yield first()
+
+            yield each
+
     def _client(self) -> Client:
         try:
             return Client(self.scheduler, timeout=_ANSWER_S, set_as_default=False)
@@ -100,7 +127,7 @@ class Cluster:
                 if found != mine:
                     raise ClusterError(f"worker {worker} does not see what this machine writes in {self.out}")
             threads = sum(client.nthreads().values())
-            partitions = min(max(_FEWEST, _PER_THREAD * threads), _MOST)
+            partitions = partitions_for(threads)
             ended: Counter[Any] = Counter()
             client.subscribe_topic(_ENDED, lambda event: ended.update([event[1]["task"]]))
             client.subscribe_topic(_COUNTED, lambda event: progress_file.tell(*event[1]["counts"]))
@@ -128,7 +155,7 @@ class Cluster:
             except KilledWorker as error:
                 raise _killed(error, plan) from error
 
-    def _wait(self, client: Client, futures: list[Any], look_again: Callable[[], None]) -> None:
+    def _wait(self, client: Client, futures: list[Any], look_again: Callable[[], object]) -> None:
         lost_at = None
         while not all(future.done() for future in futures) and not _failed(futures):
             time.sleep(_LOOK_S)
@@ -145,6 +172,11 @@ class Cluster:
             raise ClusterError(
                 f"the Dask scheduler at {self.scheduler} lost the build, as one that begins anew does"
             )
+
+
+def partitions_for(threads: int) -> int:
+    """How many partitions a stage has on a cluster of so many threads."""
+    return min(max(_FEWEST, _PER_THREAD * threads), _MOST)
 
 
 def _page(link: str) -> str:

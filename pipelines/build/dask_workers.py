@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from distributed import Client
@@ -34,9 +35,13 @@ class ClusterError(AvsError):
 
 def look(*places: str) -> dict[str, str]:
     """What a worker must have in common with the machine that asks, by what it is called."""
+    return {**_versions(), **{f"of {url}, what is there": _seen(url) for url in places}}
+
+
+@cache
+def _versions() -> dict[str, str]:
     seen = {"Python": ".".join(platform.python_version_tuple()[:2]), **code_versions()}
-    seen |= {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return seen | {f"of {url}, what is there": _seen(url) for url in places}
+    return seen | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _seen(url: str) -> str:

@@ -86,7 +86,7 @@ def sources(corpora: str, names: Iterable[str] = ()) -> list[Source]:
     if not found:
         layouts = "; ".join(corpus.layout.splitlines()[0].partition("  ")[0] for corpus in wanted)
         raise CorpusError(
-            corpora, "folder", f"no corpus here; looked for {layouts}", "Give the folder that holds them"
+            corpora, "", f"no corpus here; looked for {layouts}", "Give the folder that holds them"
         )
     for source in found:
         try:

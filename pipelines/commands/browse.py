@@ -7,6 +7,8 @@ import click
 from pipelines.commands import options
 from shards.command_line import FOUND_WRONG, NOTHING, Command
 
+_MAY = "see and hear the whole dataset"
+
 
 @click.command(cls=Command, kept=NOTHING)
 @options.DATASET
@@ -23,15 +25,7 @@ from shards.command_line import FOUND_WRONG, NOTHING, Command
     show_default=True,
     help="How many to export: picked by hash, spread over the categories.",
 )
-@options.HOST
-@options.PORT
-@options.ALLOW_HOST
-@click.option(
-    "--no-token",
-    is_flag=True,
-    help="Let everybody in who reaches the address: all users and programs of this machine, and with another --host "
-    "the whole network. They can see and hear the whole dataset.",
-)
+@options.served(_MAY)
 def command(
     dataset: str,
     folder: str | None,
@@ -75,7 +69,7 @@ def command(
     serve(
         lambda: build_app(catalogue),
         name="Samples",
-        may="see and hear the whole dataset",
+        may=_MAY,
         host=host,
         port=port,
         allow_hosts=allow_host,

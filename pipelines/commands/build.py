@@ -39,12 +39,7 @@ _SMALL = (
     metavar="DATASET",
     help="Dataset that this one follows: keeps its number of shards, so few of them change, and its takedowns.",
 )
-@click.option(
-    "--scheduler",
-    default="",
-    metavar="ADDRESS",
-    help="Build on the Dask cluster of this scheduler, tcp://HOST:8786, with all of its workers.",
-)
+@options.SCHEDULER
 @click.option(
     "--profile", is_flag=True, help="Tell at the end what each stage took, of all workers together."
 )

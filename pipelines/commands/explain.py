@@ -15,9 +15,9 @@ from shards.command_line import NOTHING, IdCommand
 def command(dataset: str, item: str, as_json: bool) -> None:
     """Tell the whole story of one sample of DATASET (a folder or URL), or why an item was dropped.
 
-    KEY is a sample's key or its first digits, or a sample, image, mask, clip or video id (it may begin with a dash).
-    Shown are the sources with author and licence, the label map's links and who decided them, every rule passed, the
-    split and pairing worked out again from their hashes, and the place of every byte.
+    KEY is a sample's key or six or more of its first digits, or a sample, image, mask, clip or video id (it may begin
+    with a dash). Shown are the sources with author and licence, the label map's links and who decided them, every rule
+    passed, the split and pairing worked out again from their hashes, and the place of every byte.
 
     \b
     Examples:

@@ -1,6 +1,12 @@
 """Arguments and options that several commands have: one spelling, one default, one meaning."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from shards import processes
 
 RECIPE = click.argument("recipe_name", metavar="RECIPE")
 DATASET = click.argument("dataset", metavar="DATASET")
@@ -13,10 +19,16 @@ CORPORA = click.option(
 OUT = click.option("--out", required=True, metavar="DIR", help="Folder or URL to write to; made if missing.")
 WORKERS = click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 4096),
     default=1,
     show_default=True,
     help="How many processes work at the same time on this machine.",
+)
+SCHEDULER = click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Work on the Dask cluster of this scheduler, tcp://HOST:8786, with all of its workers.",
 )
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 HELD_OUT = click.option(
@@ -48,17 +60,56 @@ ONLY = click.option(
     multiple=True,
     help="These kinds alone; may be repeated.",
 )
-HOST = click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; 0.0.0.0 is every network of this machine.",
-)
-PORT = click.option(
-    "--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one."
-)
-ALLOW_HOST = click.option(
-    "--allow-host",
-    multiple=True,
-    help="A further name under which browsers reach this machine; may be repeated.",
-)
+
+
+def pool(scheduler: str, dataset: str) -> "processes.Pool":
+    """Where the work on a dataset is shared: by this machine's processes, or by a cluster's."""
+    from shards import processes, storage
+
+    if not scheduler:
+        return processes.pool
+    from pipelines.build.dask_runner import Cluster  # an extra
+
+    place = storage.absolute(dataset)
+    return Cluster(scheduler, place, place).pool
+
+
+def served(may: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What a command that serves a page takes: host, port, allow_host, no_token.
+
+    Args:
+        may: what whoever reaches the page can do.
+    """
+    options = (
+        click.option(
+            "--host",
+            default="127.0.0.1",
+            show_default=True,
+            help="Address to listen on; 0.0.0.0 is every network of this machine.",
+        ),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=8710,
+            show_default=True,
+            help="0 takes a free one.",
+        ),
+        click.option(
+            "--allow-host",
+            multiple=True,
+            help="A further name under which browsers reach this machine; may be repeated.",
+        ),
+        click.option(
+            "--no-token",
+            is_flag=True,
+            help="Let everybody in who reaches the address: all users and programs of this machine, and with another "
+            f"--host the whole network. They can {may}.",
+        ),
+    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add

@@ -35,6 +35,7 @@ from shards.command_line import Command
     help="What `judge export` wrote of DATASET, for the card.  [default: DATASET.judgements.parquet, where it is]",
 )
 @options.WORKERS
+@options.SCHEDULER
 @options.DRY_RUN
 @options.JSON
 def command(
@@ -47,6 +48,7 @@ def command(
     corpora: str | None,
     judgements: str,
     workers: int,
+    scheduler: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -79,7 +81,7 @@ def command(
 
         profile = Profile(names, (reference_only,) if reference_only else ())
         asked = Options(Version.parse(version), to, profile, held_out, corpora, judgements, workers, dry_run)
-        report = publish(dataset, asked, display.show)
+        report = publish(dataset, asked, display.show, options.pool(scheduler, dataset))
     sent = report.sent
     if as_json:
         files = {"files": len(report.publication.files), "bytes": report.publication.bytes}

@@ -13,6 +13,7 @@ from shards.command_line import FOUND_WRONG, NOTHING, Command
 @click.command(cls=Command, kept=NOTHING)
 @options.DATASET
 @options.WORKERS
+@options.SCHEDULER
 @click.option(
     "--rebuild", is_flag=True, help="Build it again from its recipe and --corpora, and compare every byte."
 )
@@ -22,6 +23,7 @@ from shards.command_line import FOUND_WRONG, NOTHING, Command
 def command(
     dataset: str,
     workers: int,
+    scheduler: str,
     rebuild: bool,
     corpora: str | None,
     held_out: tuple[str, ...],
@@ -52,7 +54,11 @@ def command(
         lists = {url: read_held_out(url) for url in held_out}
         leaks = [(url, split, *found) for url in held_out for split, found in leaks_within(url).items()]
         faults = verify(
-            dataset, workers, lambda done, total: display.show("Read the shards", done, total), lists
+            dataset,
+            workers,
+            lambda done, total: display.show("Read the shards", done, total),
+            lists,
+            options.pool(scheduler, dataset),
         )
     for url, split, shared, listed in leaks:
         terminal.warn(

@@ -30,7 +30,8 @@ class CorpusError(AvsError, ValueError):
         self.file, self.position, self.rule, self.remedy = file, position, rule, remedy
 
     def __str__(self) -> str:
-        return f"{self.file}, {self.position}: {self.rule}. {self.remedy}."
+        where = f"{self.file}, {self.position}" if self.position else self.file
+        return f"{where}: {self.rule}. {self.remedy}."
 
 
 def batch(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:

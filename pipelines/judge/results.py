@@ -67,7 +67,14 @@ class Results:
 
 def beside(dataset: str) -> str:
     """Where the results of a dataset are, unless somebody says otherwise."""
-    return f"{dataset.rstrip('/')}.judgements.parquet"
+    return f"{dataset.rstrip('/')}.{PUBLISHED}"
+
+
+def place(dataset: str, queue_path: str) -> str:
+    """Where to write them: beside the dataset; of a published one that others serve, beside the queue."""
+    return (
+        beside(dataset) if storage.is_local(dataset) else f"{queue_path.removesuffix('.sqlite')}.{PUBLISHED}"
+    )
 
 
 def manifest_sha256(dataset: str) -> str:

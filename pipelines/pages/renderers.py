@@ -123,7 +123,7 @@ def _answer(draw: Callable[[Any], Any], job: Job, memory: int) -> Any:
     except MemoryError:
         return Unreadable(f"{job.name!r} is not shown: it takes more than {memory >> 20} MiB to decode")
     except Exception as error:  # of one picture, whatever it is
-        return Unreadable(f"{job.name!r} is not a readable picture: {type(error).__name__}")
+        return Unreadable(f"{job.name!r} is not a readable photo: {type(error).__name__}")
 
 
 def _bound(memory: int) -> None:

@@ -148,7 +148,7 @@ def _head(facts: Facts) -> str:
         shards = sum(entry.split == split for entry in made.shards)
         table.append(f"| {split} | {count['samples']:,} | {len(count['categories']):,} | {shards:,} |")
     joined = (
-        "Photos and masks come from segmentation corpora, sounds from an audio corpus; they are joined by category, so "
+        "Photos and masks come from segmentation corpora, sounds from audio corpora; they are joined by category, so "
         "nobody annotated a sample by hand."
         if facts.joined
         else "Photos, masks, sounds and splits are those of a published dataset, brought into shards."
@@ -227,7 +227,7 @@ where = {{
 }}
 features = Features({{**load_dataset(**where).features, "flac": Value("binary")}})
 sample = next(iter(load_dataset(**where, features=features)))
-# sample["jpg"] is a picture, sample["flac"] the bytes of a FLAC file
+# sample["jpg"] is the photo, sample["flac"] the bytes of a FLAC file
 ```
 
 With this project's reader (`pip install .` from its checkout), which also reads single members by offset:
@@ -396,7 +396,7 @@ def _licences(facts: Facts) -> str:
             ("its page at Flickr, which names the author", "image_page", facts.samples),
             ("a photo's address", "image_url", facts.samples),
             ("a sound's author", "audio_author", facts.clips),
-            ("its video's address", "audio_url", facts.clips),
+            ("a sound's address", "audio_url", facts.clips),
         )
     ]
     return (
@@ -428,8 +428,8 @@ def _limits(facts: Facts) -> str:
         *([apart] if facts.joined else []),
         "A mask joins what its corpus annotated; what the annotators missed, or a sound whose source is out of view, "
         "is not marked.",
-        "Sounds are from videos and may hold speech or other sources besides the named one.",
-        "Photos and videos show the world as their uploaders do: places, people and classes are not evenly there.",
+        "Sounds may hold speech or other sources besides the named one.",
+        "Photos and sounds show the world as their uploaders do: places, people and classes are not evenly there.",
     ]
     if rare:
         limits.append(f"Fewer than 10 samples: {', '.join(map(cell, sorted(rare)))}.")

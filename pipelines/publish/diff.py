@@ -164,7 +164,8 @@ def diff(
         bytes_changed=sum(entry.bytes for entry in entries) - sum(entry.bytes for entry in same),
         clips_added=tuple(sorted(set(new.clips) - set(old.clips))),
         clips_removed=tuple(
-            (clip, *_why_clip_removed(clip, new, a, b)) for clip in sorted(set(old.clips) - set(new.clips))
+            (clip, *_why_clip_removed(clip, clip, new, a, b))
+            for clip in sorted(set(old.clips) - set(new.clips))
         ),
         categories_added=tuple(sorted(new.categories - old.categories)),
         categories_removed=tuple(sorted(old.categories - new.categories)),
@@ -195,9 +196,14 @@ def _relabelled_from(row: dict[str, Any], old: _Side, new: _Side) -> dict[str, A
     return None
 
 
-def _cause(rejected: Mapping[str, str], a: Dataset, b: Dataset) -> tuple[str, str]:
+def _cause(rejected: Mapping[str, str], of: str, a: Dataset, b: Dataset) -> tuple[str, str]:
+    """The cause of what became of `of`, a sample's or a clip's id, and what there is to say beyond id and cause."""
     stage, reason, detail = rejected["stage"], rejected["reason"], rejected["detail"]
-    told = f"{rejected['item']}: {reason} ({detail})"
+    asked, _, rest = detail.partition(": ")
+    detail = rest if rest and asked in of else detail
+    told = detail if reason == Reason.JUDGED_BAD else f"{reason} ({detail})"
+    if rejected["item"] != of:
+        told = f"{rejected['item']}: {told}"
     if stage == "takedown":
         return "takedown", detail
     if stage == "profile":
@@ -221,13 +227,14 @@ def _why_removed(row: dict[str, Any], new: _Side, a: Dataset, b: Dataset) -> tup
     items = [row["sample_id"], *row["mask_ids"], row["image_id"]]
     for rejected in (rejected for item in items for rejected in new.rejected.get(item, ())):
         if rejected["category"] in (None, row["category"]) or rejected["reason"] == Reason.LABEL_NOT_IN_MAP:
-            return _cause(rejected, a, b)
+            return _cause(rejected, row["sample_id"], a, b)
     return "source gone", f"{row['image_id']} or its masks are no longer in the corpora"
 
 
-def _why_clip_removed(clip: str, new: _Side, a: Dataset, b: Dataset) -> tuple[str, str]:
-    rejected = new.rejected.get(clip)
-    return _cause(rejected[0], a, b) if rejected else ("source gone", f"{clip} is no longer in the corpora")
+def _why_clip_removed(clip: str, of: str, new: _Side, a: Dataset, b: Dataset) -> tuple[str, str]:
+    if rejected := new.rejected.get(clip):
+        return _cause(rejected[0], of, a, b)
+    return "source gone", f"{'' if clip == of else f'{clip} is '}no longer in the corpora"
 
 
 def _why_added(row: dict[str, Any], old: _Side, new: _Side) -> tuple[str, str]:
@@ -272,7 +279,9 @@ def _changed(before: dict[str, Any], after: dict[str, Any], old: _Side, new: _Si
         gone = sorted(set(before["mask_ids"]) ^ set(after["mask_ids"]))
         if gone:
             rejected = next((one for item in gone for one in new.rejected.get(item, ())), None)
-            cause, detail = _cause(rejected, a, b) if rejected else ("source changed", ", ".join(gone))
+            cause, detail = "source changed", ", ".join(gone)
+            if rejected:
+                cause, detail = _cause(rejected, after["sample_id"], a, b)
             change("re-masked", cause, detail, "mask_png_sha256")
         else:
             change("re-masked", "source changed", "the same masks are drawn otherwise", "mask_png_sha256")
@@ -297,7 +306,8 @@ def _why_repaired(before: dict[str, Any], after: dict[str, Any], old: _Side, new
     came = next((clip_id for clip_id in clip_ids(after) if clip_id not in clip_ids(before)), "")
     gone = next((clip_id for clip_id in clip_ids(before) if clip_id not in clip_ids(after)), came)
     if gone not in new.clips:
-        return _why_clip_removed(gone, new, old.dataset, new.dataset)
+        told_as = ", ".join(clip_ids(before))  # what the change itself names
+        return _why_clip_removed(gone, told_as, new, old.dataset, new.dataset)
     if old.dataset.manifest.seed != new.dataset.manifest.seed:
         return "rule changed", f"seed {new.dataset.manifest.seed}"
     if before["split"] != after["split"]:

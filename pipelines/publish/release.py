@@ -12,7 +12,7 @@ from pipelines.publish.edition import File, Profile, Publication, PublishError
 from pipelines.publish.lock import FOLDER, Lock
 from pipelines.publish.target import Target
 from pipelines.publish.version import Version
-from shards import format, storage
+from shards import format, processes, storage
 from shards.reader import Dataset
 from shards.takedowns import load as taken_down
 from shards.verify import verify
@@ -43,8 +43,16 @@ class Report:
     sent: upload.Sent
 
 
-def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Report:
+def publish(
+    dataset_url: str,
+    options: Options,
+    progress: upload.Progress,
+    pool: processes.Pool = processes.pool,
+) -> Report:
     """
+    Args:
+        pool: where the workers are that verify it.
+
     Raises:
         DatasetError: no dataset, or nothing of it fits the profile.
         JudgeError: the judgements are those of another version.
@@ -52,7 +60,7 @@ def publish(dataset_url: str, options: Options, progress: upload.Progress) -> Re
     """
     dataset = source = Dataset(dataset_url)
     found = results.find(dataset.url, options.judgements)
-    _check(dataset, options, progress)
+    _check(dataset, options, progress, pool)
     target = hub.Hub(options.to) if options.to.startswith("hf://") else Target(options.to)
     with tempfile.TemporaryDirectory(prefix="avs-publish-") as folder:
         if options.profile.licences:
@@ -152,7 +160,7 @@ def _end(target: Target, newest: Version, progress: upload.Progress) -> None:
             _point(target, newest)
 
 
-def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> None:
+def _check(dataset: Dataset, options: Options, progress: upload.Progress, pool: processes.Pool) -> None:
     """Refuse what is damaged or leaks."""
     entries = (*dataset.manifest.shards, *dataset.manifest.pool_shards)
     total = sum(entry.bytes for entry in entries)
@@ -169,6 +177,7 @@ def _check(dataset: Dataset, options: Options, progress: upload.Progress) -> Non
         options.workers,
         lambda done, all_: progress("Verifying", total * done // max(all_, 1), total),
         {url: read_held_out(url) for url in options.held_out},
+        pool,
     )
     if faults:
         told = "\n".join(f"  - {fault.where}: {fault.what}" for fault in faults[:10])

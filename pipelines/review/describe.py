@@ -15,7 +15,7 @@ from pipelines.review.rejected import Refusals
 
 
 def impacts(queue: Queue, map_path: Path, items: Sequence[QueuedLink]) -> dict[int, str]:
-    """What each link would add, by item id: `+412 triplets in `cow` (+412 images, +0 clips)`."""
+    """What each link would add, by item id: `+412 triplets in `cow` (+412 photos, +0 clips)`."""
     table = ImpactTable(queue)
     if not table.known:
         return dict.fromkeys((item.id for item in items), "unknown: import with --index to count it")

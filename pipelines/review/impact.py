@@ -54,7 +54,7 @@ class Impact:
         if self.clash:
             return f"clash: {' and '.join(self.clash.categories)} would be joined"
         added = self.added
-        more = f"+{added.images:,} images, +{added.clips:,} clips"
+        more = f"+{added.images:,} photos, +{added.clips:,} clips"
         return f"+{added.triplets:,} triplets in `{self.category}` ({more})"
 
 

@@ -62,7 +62,7 @@ def tile(job: Job) -> Tile:
         box = (left * x, top * y, right * x, bottom * y)
         return Tile(_photo(picture, box), _overlay(mask, (left, top, right, bottom)))
     except (*images.FAULTS, Rejected, Image.DecompressionBombError) as error:
-        raise Unreadable(f"{job.name!r} is not a readable picture: {images.said(error)}") from error
+        raise Unreadable(f"{job.name!r} is not a readable photo: {images.said(error)}") from error
 
 
 def _opened(content: bytes) -> Image.Image:

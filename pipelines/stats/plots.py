@@ -74,7 +74,7 @@ def mask_area(summary: Summary, theme: Theme) -> bytes:
         _steps(axes, summary.area, AREA_EDGES)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-        axes.set_xlabel("mask area, of the image")
+        axes.set_xlabel("mask area, of the photo")
 
     return _png(draw, 3.4, theme)
 

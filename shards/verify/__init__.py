@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shards import format, processes
+from shards import format, processes, storage
 from shards.manifest import ShardEntry
 from shards.reader import Dataset
 from shards.verify import counts, files, leaks
@@ -21,6 +21,7 @@ def verify(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     held_out: Mapping[str, frozenset[str]] | None = None,
+    pool: processes.Pool = processes.pool,
 ) -> list[Fault]:
     """Every fault of a dataset; none: it is as the format asks.
 
@@ -28,6 +29,7 @@ def verify(
         workers: processes that read shards.
         progress: called with (shards read, shards in all).
         held_out: videos that training must not hear, by the name of the list that says so.
+        pool: where the workers are.
 
     Raises:
         DatasetError: there is no manifest of this format, so nothing to verify.
@@ -40,8 +42,8 @@ def verify(
     ]
     if faults:
         return faults  # the tables say where everything is: without them nothing below means anything
-    samples, pool = dataset.table(format.SAMPLES), dataset.table(format.POOL_TABLE)
-    clips = {row["clip_id"]: row for row in pool.to_pylist()}
+    samples, sounds = dataset.table(format.SAMPLES), dataset.table(format.POOL_TABLE)
+    clips = {row["clip_id"]: row for row in sounds.to_pylist()}
     faults += (
         files.strange(dataset)
         + counts.check_samples(dataset, samples)
@@ -55,11 +57,11 @@ def verify(
     classes = {name: number for number, name in enumerate(made.classes, start=1)}
     jobs = []
     for entry in entries:
-        rows = _rows_of(samples if entry.split != format.POOL else pool, entry)
+        rows = _rows_of(samples if entry.split != format.POOL else sounds, entry)
         heard = {name: clips[name] for row in rows for name in leaks.heard_clips(row) if name in clips}
-        jobs.append(Job(dataset.url, entry, rows, heard, made.seed, made.targets, classes))
+        jobs.append(Job(storage.absolute(dataset.url), entry, rows, heard, made.seed, made.targets, classes))
     photos: dict[str, str] = {}
-    for number, (entry, check) in enumerate(zip(entries, _run(jobs, workers), strict=True), start=1):
+    for number, (entry, check) in enumerate(zip(entries, _run(jobs, workers, pool), strict=True), start=1):
         faults += check.faults
         for key in sorted(check.photo_keys):
             if photos.setdefault(key, entry.split) != entry.split:
@@ -71,8 +73,8 @@ def verify(
     return faults
 
 
-def _run(jobs: list[Job], workers: int) -> Iterator[ShardCheck]:
-    with processes.pool(min(workers, len(jobs))) as each:
+def _run(jobs: list[Job], workers: int, pool: processes.Pool) -> Iterator[ShardCheck]:
+    with pool(min(workers, len(jobs))) as each:
         yield from each(check_shard, jobs)
 
 

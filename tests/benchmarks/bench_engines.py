@@ -10,7 +10,6 @@ and build.sh for --s3.
 """
 
 import argparse
-import hashlib
 import os
 import platform
 import shutil
@@ -28,6 +27,7 @@ import beam_engines
 import s3_server
 from bench_build import grow, high_water_mb, processes
 
+from shards import storage
 from shards.manifest import load
 
 Peaks = dict[str, float]  # kind of process -> MB
@@ -36,7 +36,7 @@ Peaks = dict[str, float]  # kind of process -> MB
 def hashes(folder: Path) -> dict[str, str]:
     """sha256 of every file that belongs to a dataset."""
     files = [path for path in folder.rglob("*") if path.is_file() and ".work" not in path.parts]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): storage.sha256(str(path)) for path in files}
 
 
 def build(

@@ -6,7 +6,6 @@ Prints processor seconds of the whole process, the least of some runs: on a quie
 """
 
 import argparse
-import math
 import resource
 import subprocess
 import sys
@@ -36,12 +35,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     groups = {path.rpartition(" ")[0] for path in COMMANDS}
-    seen = defaultdict(list)
+    seen = defaultdict(dict)
     for path in sorted({*COMMANDS, *groups}):
-        seen[math.ceil(min(once(path) for _ in range(runs)) * 20)].append(path)
-    print("| processor s, at most | `--help` of |\n|---|---|")
-    for twentieths, paths in sorted(seen.items()):
-        print(f"| {twentieths / 20:.2f} | {', '.join(paths)} |")
+        group = path if path in groups else path.rpartition(" ")[0]
+        seen[group][path] = min(once(path) for _ in range(runs))
+    print("| `--help` of | processor s, at most | most: |\n|---|---|---|")
+    for group, found in seen.items():
+        alone = found.pop(group)
+        slowest = max(found, key=lambda path: found[path])
+        print(f"| `{group}` | {alone:.2f} | |")
+        print(f"| its {len(found)} commands | {found[slowest]:.2f} | `{slowest}` |")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from shards.reader import Dataset
 
-_RECIPE = 'name = "real"\n[split]\ntrain = 70\nval = 15\ntest = 15\n'
+RECIPE = 'name = "real"\n[split]\ntrain = 70\nval = 15\ntest = 15\n'
 _SCRIPT = Path(__file__).with_name("plain_build.py")
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="avs-real-") as name:
         folder = Path(name)
         recipe, plan = folder / "real.toml", folder / "plan.csv"
-        recipe.write_text(_RECIPE)
+        recipe.write_text(RECIPE)
 
         def build(program: list[str], workers: int) -> list[str]:
             words = ["build", str(recipe), "--corpora", asked.corpora, "--out", str(folder / "out")]

@@ -6,9 +6,10 @@ First the rates of this machine are measured on the generated corpora (bench_rat
 so many times as large (bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall
 time. Then the steps of the plan are run task by task on simulated workers of which some straggle and some die; every
 draw is a hash, so the same call prints the same tables. Two ways to survive a dead worker: only its task is done again
-(a runner that keeps finished stages), or the whole job starts again and finds the shards that were written (a runner
-whose stages all run at once). The last table counts what the plan leaves out: slices of tables in shuffles, and the
-pool of clips that every worker holds. `--builds ''` leaves the first part out.
+(Dask, in as many partitions as dask_runner.py gives a stage), or the whole job starts again and finds the shards that
+were written (a runner whose stages all run at once). `--disk` leaves the store's latency and limits out. The last table
+counts what the plan leaves out: slices of tables in shuffles, and the pool of clips that every worker holds.
+`--builds ''` leaves the first part out.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from bench_rates import measure
 
 from pipelines.build import graph
 from pipelines.build.categorize import label_map_of
+from pipelines.build.dask_runner import partitions_for
 from pipelines.build.index import MASKS_PER_GROUP
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import workload
@@ -91,23 +93,27 @@ def run_step(
     alone = Place(1, place.worker_mbit, place.latency_s)
     mean = step.seconds(alone)[0] / step.tasks
     least = step.requests / place.requests_per_s
-    free = [(begin, worker) for worker in range(min(place.workers, len(left)))]
+    groups = [[task] for task in left]
+    if not all_again:
+        parts = partitions_for(place.workers)
+        groups = [left[part::parts] for part in range(min(parts, len(left)))]
+    free = [(begin, worker) for worker in range(min(place.workers, len(groups)))]
     heapq.heapify(free)
-    waiting = [(task, 0) for task in reversed(left)]
+    waiting = [(group, 0) for group in reversed(groups)]
     done: dict[int, float] = {}
     again = 0
     while waiting:
         now, worker = heapq.heappop(free)
-        task, attempt = waiting.pop()
-        seconds = mean * (1 if step.tasks == 1 else spread(step, task, attempt))
+        group, attempt = waiting.pop()
+        seconds = mean * sum(1 if step.tasks == 1 else spread(step, task, attempt) for task in group)
         died = machines.dies[worker]
         if not all_again and died < now + seconds:
             if died > now:  # else it died idle
                 again += 1
-            waiting.append((task, attempt + (died > now)))
+            waiting.append((group, attempt + (died > now)))
             heapq.heappush(free, (max(now, machines.replace(worker, died)), worker))
             continue
-        done[task] = now + seconds
+        done[group[0]] = now + seconds
         heapq.heappush(free, (now + seconds, worker))
     end = max(done.values())
     if end < begin + least:  # no sooner than the store has answered everything
@@ -171,7 +177,7 @@ def builds(scales: list[int]) -> Iterator[str]:
         shutil.rmtree(root)
 
 
-def simulated(samples: list[int], workers: list[int]) -> Iterator[str]:
+def simulated(samples: list[int], workers: list[int], disk: bool) -> Iterator[str]:
     yield (
         "| samples | workers | h, planned | limit | h, simulated: task again | tasks again | "
         "h, simulated: job again | restarts |"
@@ -179,7 +185,7 @@ def simulated(samples: list[int], workers: list[int]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for number in samples:
         for count in workers:
-            place = Place.object_store(count)
+            place = Place(count) if disk else Place.object_store(count)
             made, _ = full(number, place)
             one, other = (simulate(made, place, all_again) for all_again in (False, True))
             never = "never" if math.isinf(other.seconds) else f"{other.seconds / HOUR_S:.2f}"
@@ -218,8 +224,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--builds", default="1,10,60", help="real builds of corpora so many times as large")
-    parser.add_argument("--samples", default="100000,1000000,10000000,100000000")
-    parser.add_argument("--workers", default="16,100,1000")
+    parser.add_argument("--samples", default="100000,335000,1000000,10000000,100000000")
+    parser.add_argument("--workers", default="8,16,64,256,1000")
+    parser.add_argument("--disk", action="store_true", help="a shared disk that is never the limit")
     arguments = parser.parse_args()
     samples, workers, scales = (
         [int(text) for text in getattr(arguments, name).split(",") if text]
@@ -230,8 +237,8 @@ def main() -> None:
         for row in builds(scales):
             print(row, flush=True)
         print()
-    print("Simulated, from the shipped rates, S3-like store\n")
-    for row in simulated(samples, workers):
+    print(f"Simulated, from the shipped rates, {'a disk' if arguments.disk else 'S3-like store'}\n")
+    for row in simulated(samples, workers, arguments.disk):
         print(row, flush=True)
     print()
     for row in left_out(samples):

@@ -8,6 +8,7 @@ Needs the extra `test`, and the tests' own web site.
 """
 
 import argparse
+import io
 import os
 import pty
 import re
@@ -19,18 +20,21 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import soundfile
 import torch
+from PIL import Image
 from segment_anything import sam_model_registry
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import local_site
 import media
 
-import label_maps
+from shards.reader import Dataset
 
 PAGE = Path(__file__).parents[2] / "docs" / "what_you_see.md"
 PROGRAMS = {"avs-data": "pipelines.cli", "avs-train": "avs_train.cli"}
@@ -110,26 +114,36 @@ def mirror(folder: Path) -> None:
         shutil.copy(path, root / "videos" / f"{path.stem.rpartition('_')[0]}.wav")
 
 
-def map_of_few(folder: Path) -> None:
-    """The label map without dogs and cats, so that links are left to decide."""
-    package = Path(label_maps.__file__).parent
-    lines = (package / "avs.csv").read_text().splitlines(keepends=True)
-    (folder / "few.csv").write_text("".join(line for line in lines if not line.startswith(("dog,", "cat,"))))
-    about = (package / "avs.toml").read_text()
-    about = about.replace('name = "avs"', 'name = "few"').replace('"dog", ', "").replace('"cat", ', "")
-    (folder / "few.toml").write_text(about)
-
-
 def audio_free(folder: Path) -> None:
     run("avs-data publish dataset --version 1.0.0 --to audio-free --reference-only audio", folder)
 
 
-def scenes(folder: Path) -> None:
-    """Drawn scenes in AVSBench-semantic's layout; those of another time are taken again."""
-    if (folder / "avss").exists():
+def avsbench(folder: Path) -> None:
+    """Samples of the dataset in the layout of AVSBench's S4: a photo is a video of five frames."""
+    root, rows = folder / "s4", []
+    if root.exists():
         return
-    run("avs-data build avs_scenes --corpora corpora --out scenes --workers 2", folder)
-    run("avs-data export scenes --format avss --out avss", folder)
+    for split in ("train", "val", "test"):
+        for sample in islice(Dataset(str(folder / "dataset")).samples(split), 60):
+            name, category = f"{sample.record['key'][:11]}_0", sample.record["category"]
+            below = f"s4_data/{{}}/{split}/{category}/{name}"
+            for kind in ("audio_wav", "visual_frames", "gt_masks"):
+                (root / below.format(kind)).parent.mkdir(parents=True, exist_ok=True)
+            sound, rate_hz = soundfile.read(io.BytesIO(sample.flac))
+            soundfile.write(root / f"{below.format('audio_wav')}.wav", np.resize(sound, 5 * rate_hz), rate_hz)
+            photo, mask = (
+                Image.open(io.BytesIO(content)).resize((224, 224), Image.Resampling.NEAREST)
+                for content in (sample.jpg, sample.mask_png)
+            )
+            for kind, shown, frames in (
+                ("visual_frames", photo, 5),
+                ("gt_masks", mask, 1 if split == "train" else 5),
+            ):
+                (root / below.format(kind)).mkdir()
+                for frame in range(1, frames + 1):
+                    shown.save(root / below.format(kind) / f"{name}_{frame}.png")
+            rows.append(f"{name},0,{category},{split}")
+    (root / "s4_meta_data.csv").write_text("\n".join(["name,start,category,split", *rows, ""]))
 
 
 def film(folder: Path) -> None:
@@ -152,7 +166,9 @@ CALLS = (
     ),
     Call("avs-data index --corpora corpora --out index"),
     Call("avs-data match --corpora corpora --out proposals.csv"),
-    Call("avs-data review import proposals.csv --corpora corpora --index index --map few.csv", map_of_few),
+    Call(
+        "avs-data review import proposals.csv --corpora corpora --index index --map corpora/label_map/few.csv"
+    ),
     Call("avs-data plan demo --corpora corpora"),
     Call("avs-data build demo --corpora corpora --out dataset --workers 2"),
     Call("avs-data verify dataset"),
@@ -163,8 +179,8 @@ CALLS = (
     Call("avs-data diff published/1.0.0 cut"),
     Call("avs-data export dataset --format coco --out coco"),
     Call("avs-data rehydrate audio-free/1.0.0 --corpora corpora --out again", audio_free),
-    Call("avs-data import avsbench avss --out imported", scenes),
-    Call("avs-train fit tiny --data dataset --out run train.epochs=1 train.validate_every=1"),
+    Call("avs-data import avsbench s4 --out imported", avsbench),
+    Call("avs-train fit tiny --data dataset --out run train.epochs=1 model.image_size=64"),
     Call("avs-train eval run --data dataset --robustness"),
     Call("avs-train embed tiny --data dataset --out embeddings.parquet"),
     Call("avs-train predict film.mp4 --model run", film),

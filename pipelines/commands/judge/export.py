@@ -9,10 +9,15 @@ from shards.command_line import Command
 
 @click.command(cls=Command)
 @QUEUE
-@click.option("--out", metavar="PARQUET", help="File or URL to write.  [default: DATASET.judgements.parquet]")
+@click.option(
+    "--out",
+    metavar="PARQUET",
+    help="File or URL to write.  [default: DATASET.judgements.parquet; of a dataset at a URL QUEUE.judgements.parquet]",
+)
 @options.JSON
 def command(queue_path: str, out: str | None, as_json: bool) -> None:
-    """Write every judgement that counts to one Parquet file beside the dataset, where `publish` and `stats` find it.
+    """Write every judgement that counts to one Parquet file, where `publish` and `stats` find it: beside the dataset.
+    That of a dataset at a URL stays on this machine: give it to `publish --judgements`, or name a URL as --out.
 
     It names the version that it is about, and is refused for any other. Judges' names are in it.
 
@@ -24,7 +29,7 @@ def command(queue_path: str, out: str | None, as_json: bool) -> None:
 
     with Queue(queue_path) as queue:
         found = results.of_queue(queue)
-        url = out or results.beside(queue.dataset)
+        url = out or results.place(queue.dataset, queue_path)
     storage.write_atomic(url, results.dump(found))
     if as_json:
         terminal.out_json({"out": url, "judgements": len(found.rows)})

@@ -6,18 +6,12 @@ from pipelines.commands import options
 from pipelines.commands.judge.queue_options import QUEUE
 from shards.command_line import Command
 
+_MAY = "see and hear the whole dataset, and judge in any name"
+
 
 @click.command(cls=Command)
 @QUEUE
-@options.HOST
-@options.PORT
-@options.ALLOW_HOST
-@click.option(
-    "--no-token",
-    is_flag=True,
-    help="Let everybody in who reaches the address: all users and programs of this machine, and with another --host "
-    "the whole network. They can see and hear the whole dataset, and judge in any name.",
-)
+@options.served(_MAY)
 def command(queue_path: str, host: str, port: int, allow_host: tuple[str, ...], no_token: bool) -> None:
     """Serve the judging page: photo, mask and sound of one sample after another, answered with one key.
 
@@ -36,7 +30,7 @@ def command(queue_path: str, host: str, port: int, allow_host: tuple[str, ...], 
     serve(
         lambda: build_app(queue_path, dataset),
         name="Judging page",
-        may="see and hear the whole dataset, and judge in any name",
+        may=_MAY,
         host=host,
         port=port,
         allow_hosts=allow_host,

@@ -55,9 +55,17 @@ _STAGES = ("Read the proposals", "Read the labels", "Read the index", "Count and
     metavar="CSV",
     help="CSV of known answers, mixed in unseen: audio_label,source,visual_label,relation.",
 )
-@click.option("--gold-rate", default=0.1, show_default=True, help="Gold links per link asked.")
 @click.option(
-    "--boundary", type=float, help="Score at which the matcher is least sure; found from the file by default."
+    "--gold-rate",
+    type=click.FloatRange(0, 0.5),
+    default=0.1,
+    show_default=True,
+    help="Gold links per link asked.",
+)
+@click.option(
+    "--boundary",
+    type=click.FloatRange(0, 1),
+    help="Score at which the matcher is least sure.  [default: found from the file]",
 )
 @click.option("--ask-all", is_flag=True, help="Also ask links that add nothing by this index, last.")
 @click.option("--trust-accepts", is_flag=True, help="Take the matcher's accepts as decided, in its name.")
@@ -120,7 +128,7 @@ def command(
                 display.show(_STAGES[2])
                 found = corpus_index.load_index(queue, index_dir)
                 display.say(
-                    f"Index: {found.visual_labels:,} visual labels on {found.images:,} images, "
+                    f"Index: {found.visual_labels:,} visual labels on {found.images:,} photos, "
                     f"{found.audio_labels:,} sounds with {found.clips:,} clips."
                 )
             if corpora:
@@ -142,6 +150,11 @@ def command(
         terminal.warn(
             "Without an index the page shows no photo, plays no clip and counts nothing: `avs-data index` writes one, "
             "and --index brings it here."
+        )
+    if not report.asked and report.settled:
+        terminal.out(
+            "Nothing is to be decided: the map says already of each link whether it holds. `match` proposes others of "
+            "other corpora or vocabularies, or `--map` names a map that has fewer links."
         )
     if report.left_out:
         terminal.out(

@@ -18,15 +18,7 @@ from shards.command_line import Command
     metavar="DATASET",
     help="Folder or URL of a dataset, to look at its samples beside the links.",
 )
-@options.HOST
-@options.PORT
-@options.ALLOW_HOST
-@click.option(
-    "--no-token",
-    is_flag=True,
-    help="Let everybody in who reaches the address: all users and programs of this machine, and with another --host "
-    "the whole network. They can read everything shown, and decide in any name.",
-)
+@options.served("read everything here, and decide in any name")
 def command(
     queue_path: str,
     map_name: str | None,

@@ -188,7 +188,7 @@ def build_app(queue_path: str, dataset: Dataset, pictures: Pictures | None = Non
             f"{dataset.url} is another version (manifest {here[:12]}) than {queue_path} was drawn from ({known[:12]}): "
             "put that one back, or draw from this one into another --queue"
         )
-    browser = Browser(Catalogue(dataset), SAMPLES, pictures)
+    browser = Browser(Catalogue(dataset), SAMPLES, pictures, home=("/", "Judge"))
     browser.warm()
     return Starlette(routes=Page(queue_path, browser).routes())
 

@@ -170,7 +170,7 @@ class Page:
         return JSONResponse({"decision": decision.id, "progress": self._progress(queue, reviewer)})
 
     def target(self, request: Request, queue: Queue, body: dict[str, Any]) -> Response:
-        """The link from this sound to another image label, to be decided like any other."""
+        """The link from this sound to another visual label, to be decided like any other."""
         reviewer = _required_reviewer(request)
         sound = queue.item(request.path_params["item_id"]).key[:2]
         source, source_id = bodies.text(body, "source"), bodies.text(body, "source_id")
@@ -242,7 +242,7 @@ def build_app(settings: Settings, renderers: Renderers[Job, Tile] | None = None)
     """The page, to be guarded by `pipelines.pages.security`."""
     routes = Page(settings, renderers or Renderers(tile)).routes()
     if settings.samples is not None:
-        routes += Browser(settings.samples, SAMPLES, home="/").routes()
+        routes += Browser(settings.samples, SAMPLES, home=("/", "Review")).routes()
     return Starlette(routes=routes)
 
 
