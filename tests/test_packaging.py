@@ -195,6 +195,9 @@ def imports(module: str) -> Iterator[str]:
             yield from (name for name in below if module_path(name).is_file())
 
 
+CLUSTER = "pipelines.build.dask_runner"
+
+
 def missing(start: str, extras: Iterable[str] = ()) -> set[str]:
     """What a module of ours imports, by any chain of imports, and neither the base nor these extras bring."""
     requirements = [*BASE, *(each for extra in extras for each in EXTRAS[extra])]
@@ -208,6 +211,9 @@ def missing(start: str, extras: Iterable[str] = ()) -> set[str]:
             if module in seen:
                 continue
             seen.add(module)
+            if module == CLUSTER and start != CLUSTER:  # on request, with an extra of its own
+                found.add("distributed")
+                continue
             todo += imports(module)
             parts = module.split(".")
             todo += [".".join(parts[:count]) for count in range(1, len(parts))]
@@ -255,6 +261,10 @@ def test_one_extra_brings_what_a_command_imports_and_is_the_one_told(module):
             assert told == ON_REQUEST[name]
         else:
             assert missing(module, [told]) <= ON_REQUEST.keys() | WITH_BEAM
+
+
+def test_the_cluster_needs_what_a_build_needs_and_its_own_extra():
+    assert missing(CLUSTER, ["build", "dask"]) <= WITH_BEAM
 
 
 def test_a_store_without_its_package_names_the_extra(monkeypatch):

@@ -1,12 +1,9 @@
 """Arguments and options that several commands have: one spelling, one default, one meaning."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from shards import processes
 
 RECIPE = click.argument("recipe_name", metavar="RECIPE")
 DATASET = click.argument("dataset", metavar="DATASET")
@@ -60,18 +57,6 @@ ONLY = click.option(
     multiple=True,
     help="These kinds alone; may be repeated.",
 )
-
-
-def pool(scheduler: str, dataset: str) -> "processes.Pool":
-    """Where the work on a dataset is shared: by this machine's processes, or by a cluster's."""
-    from shards import processes, storage
-
-    if not scheduler:
-        return processes.pool
-    from pipelines.build.dask_runner import Cluster  # an extra
-
-    place = storage.absolute(dataset)
-    return Cluster(scheduler, place, place).pool
 
 
 def served(may: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -64,6 +64,7 @@ def command(
       avs-data publish out/avs --version 1.0.0 --to s3://bucket/avs
       avs-data publish out/avs --version 1.0.0 --to hf://datasets/ORG/NAME --licences cc0,cc-by
     """
+    from pipelines.commands import sharing
     from shards import terminal
     from shards.display import Display
 
@@ -81,7 +82,7 @@ def command(
 
         profile = Profile(names, (reference_only,) if reference_only else ())
         asked = Options(Version.parse(version), to, profile, held_out, corpora, judgements, workers, dry_run)
-        report = publish(dataset, asked, display.show, options.pool(scheduler, dataset))
+        report = publish(dataset, asked, display.show, sharing.pool(scheduler, dataset))
     sent = report.sent
     if as_json:
         files = {"files": len(report.publication.files), "bytes": report.publication.bytes}

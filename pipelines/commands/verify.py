@@ -41,6 +41,7 @@ def command(
       avs-data verify out/avs --workers 4 --held-out s4_meta_data.csv
       avs-data verify s3://bucket/avs/1.0.0 --rebuild --corpora corpora
     """
+    from pipelines.commands import sharing
     from shards import terminal
     from shards.display import Display
 
@@ -58,7 +59,7 @@ def command(
             workers,
             lambda done, total: display.show("Read the shards", done, total),
             lists,
-            options.pool(scheduler, dataset),
+            sharing.pool(scheduler, dataset),
         )
     for url, split, shared, listed in leaks:
         terminal.warn(
