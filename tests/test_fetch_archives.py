@@ -440,11 +440,11 @@ from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.run import Fetch
 
 corpora, place, gate, *names = sys.argv[1:]
-real, count = taking.Wanted.longest_s, 0
+real, count, parent = taking.Wanted.longest_s, 0, os.getppid()
 def gated(self, item, member):
     global count
     count += 1
-    while count > 4 and not os.path.exists(gate):
+    while count > 4 and not os.path.exists(gate) and os.getppid() == parent:  # a test that is ended leaves nothing
         time.sleep(0.01)
     return real(self, item, member)
 if __name__ == "__main__":
