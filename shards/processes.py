@@ -4,17 +4,19 @@ import atexit
 import logging
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from typing import Any
 
-from shards import program
+from shards import owner, program
 from shards.errors import AvsError
+from shards.owner import Owner
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 Pool = Callable[
@@ -25,17 +27,18 @@ LOST = (
     "good: run the same command with fewer --workers"
 )
 _LOOK_S = 0.5
+_FORKS = sys.platform == "linux"  # elsewhere libraries of the system may not outlive a fork
 
 
 class WorkerLost(AvsError):
     """A process that shared the work was killed."""
 
 
-def follow(parent: int) -> None:
-    """End this process soon after its parent has ended, however that was."""
+def follow(command: Owner) -> None:
+    """End this process soon after another one has ended, however that was."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while not command.is_gone():
             time.sleep(_LOOK_S)
         os._exit(1)
 
@@ -58,24 +61,46 @@ def pool(workers: int) -> Iterator[Map]:
         yield started.map
 
 
+def prepare(modules: Sequence[str]) -> None:
+    """Begin to import what workers need, in a process that they are forked from; this one goes on meanwhile.
+
+    It ends with this process, however that ends.
+    """
+    if _FORKS:
+        forkserver.set_forkserver_preload(list(modules))
+        forkserver.ensure_running()
+
+
 @contextmanager
-def executor(workers: int) -> Iterator[ProcessPoolExecutor]:
+def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolExecutor]:
     """So many new processes, under the same terms.
+
+    Args:
+        modules: what they need, imported once for all, where the system can: see `prepare`.
 
     Raises:
         WorkerLost: the system ended one.
     """
-    started = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
+    if modules:
+        prepare(modules)
+    context = get_context("forkserver" if modules and _FORKS else "spawn")
+    started = ProcessPoolExecutor(
+        workers, context, initializer=_begin, initargs=(owner.mine(), dict(os.environ))
+    )
     try:
         yield started
     except BrokenProcessPool as error:
         raise WorkerLost(LOST) from error
     finally:
         started.shutdown(cancel_futures=True)
+        if context.get_start_method() == "forkserver":
+            forkserver._forkserver._stop()  # type: ignore[attr-defined]  # ends it, and waits until it has
 
 
-def _begin(parent: int) -> None:
+def _begin(command: Owner, environment: dict[str, str]) -> None:
+    os.environ.clear()  # who they are forked from may have begun under another one
+    os.environ.update(environment)
     logging.disable(logging.WARNING)  # Beam warns of cloud clients that are not needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     atexit.register(program.leave, 0)  # the first that is registered runs last
-    follow(parent)
+    follow(command)

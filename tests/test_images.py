@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -324,6 +325,48 @@ def test_coded_data_that_ends_before_the_picture(options: dict[str, object]) -> 
             with pytest.raises(Rejected) as caught:
                 images.checked(spoiled, 333, 217)
             assert caught.value.reason is Reason.IMAGE_UNREADABLE
+
+
+def damaged(content: bytes, kind: str, chance: random.Random) -> bytes:
+    """A photo that is cut, of which up to five bits are flipped, or up to 4,000 bytes zeroed or overwritten."""
+    spoiled, size = bytearray(content), len(content)
+    if kind == "cut":
+        return content[: chance.randrange(2, size - 1)]
+    if kind == "flipped":
+        for _ in range(chance.randrange(1, 6)):
+            spoiled[chance.randrange(2, size)] ^= 1 << chance.randrange(8)
+        return bytes(spoiled)
+    begin = chance.randrange(2, size - 64)
+    length = min(chance.randrange(16, 4_000), size - begin)
+    spoiled[begin : begin + length] = bytes(length) if kind == "zeroed" else chance.randbytes(length)
+    return bytes(spoiled)
+
+
+@pytest.mark.parametrize("kind", ["cut", "flipped", "zeroed", "overwritten"])
+def test_what_full_decoders_call_broken_does_not_pass(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """OpenCV's decoder and Pillow's, of each pixel; the check may refuse more, and refuses whatever is cut."""
+    photos = [noisy(**dict(options)) for options in CODINGS]
+
+    def is_decoded(content: bytes) -> bool:
+        shown = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        if shown is None or shown.shape[:2] != (217, 333):
+            return False
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                return np.asarray(image).shape[:2] == (217, 333)
+        except images.FAULTS:
+            return False
+
+    passed = 0
+    for number in range(50):
+        content = damaged(photos[number % len(photos)], kind, random.Random(number))
+        try:
+            images.checked(content, 333, 217)
+        except Rejected:
+            continue
+        passed += 1
+        assert is_decoded(content), number
+    assert passed == 0 if kind == "cut" else passed < 50 or kind == "flipped"
 
 
 def test_a_grey_photo_is_complete() -> None:

@@ -245,6 +245,7 @@ def commands(
 
 COMMANDS = dict([*commands(data_cli.main, "pipelines"), *commands(train_cli.main, "train")])
 ON_REQUEST = {
+    "dask": "dask",
     "distributed": "dask",
     "huggingface_hub": "hub",
     "wandb": "wandb",

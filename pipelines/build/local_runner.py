@@ -1,8 +1,10 @@
-"""Runs a build's pipeline on this machine: in this process, or in several that Dask's scheduler gives tasks to."""
+"""Runs a build's pipeline on this machine: in this process, or in several."""
 
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from functools import lru_cache
 from typing import Any
 
 import apache_beam as beam
@@ -10,11 +12,11 @@ import cloudpickle
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from pipelines.build import fused
-from shards import processes, progress_file
+from pipelines.build import fused, local_processes
+from shards import progress_file
 
 _PARTITIONS = 8  # in this process: more would hold less at a time, and cost a little each
-_PER_WORKER = 4  # so that none waits long for the last one
+_PER_WORKER = 16  # so that shards have a task each, and none waits long for the last one
 
 
 class StageRunner(PipelineRunner):
@@ -54,15 +56,64 @@ def _in_this_process(plan: fused.Plan) -> None:
 
 
 def _in_processes(plan: fused.Plan, workers: int) -> None:
-    import dask
-    from dask.multiprocessing import RemoteException, get
+    with local_processes.executor(workers) as executor:
+        _Hand(plan, workers, executor).out()
 
-    with processes.executor(workers) as executor:
-        made = tasks(plan, _PER_WORKER * workers, _run_here)
-        try:
-            dask.compute(made, scheduler=get, pool=executor, optimize_graph=False, chunksize=1)
-        except RemoteException as error:
-            raise error.exception from error  # the worker's traceback stays with it
+
+class _Hand:
+    """Gives tasks to processes once all is there that they take; a partition that nothing came for has none."""
+
+    def __init__(self, plan: fused.Plan, workers: int, executor: Executor) -> None:
+        self._plan, self._partitions, self._executor = plan, _PER_WORKER * workers, executor
+        self._waiting = list(plan.stages)
+        self._running: dict[
+            Future[dict[int, fused.Cut]], tuple[int, int]
+        ] = {}  # stage and partition of each task
+        self._at_work = Counter[int]()  # tasks of each stage
+        self._left: dict[int, dict[tuple[int, int], fused.Cut]] = {number: {} for number in plan.feeders}
+
+    def out(self) -> None:
+        """Have all tasks run.
+
+        Raises:
+            BrokenProcessPool: a process was ended. What a task raises.
+        """
+        while self._waiting or self._running:
+            while ready := [stage for stage in self._waiting if self._is_ready(stage)]:
+                for stage in ready:
+                    self._waiting.remove(stage)
+                    self._begin(stage)
+            for task in wait(self._running, return_when=FIRST_COMPLETED).done:
+                made = self._running.pop(task)
+                self._at_work[made[0]] -= 1
+                for number, cut in task.result().items():
+                    self._left[number][made] = cut
+
+    def _is_ready(self, stage: fused.Stage) -> bool:
+        waiting = {other.number for other in self._waiting}
+        feeders = {feeder for number in stage.takes for feeder in self._plan.feeders[number]}
+        return not any(feeder in waiting or self._at_work[feeder] for feeder in feeders)
+
+    def _begin(self, stage: fused.Stage) -> None:
+        taken = {number: [cut for _, cut in sorted(self._left[number].items())] for number in stage.takes}
+        source = taken.pop(stage.source.number) if stage.source else [{0: []}]
+        packed = cloudpickle.dumps(stage)
+        for partition in sorted({partition for cut in source for partition in cut}):
+            part = [{partition: cut[partition]} for cut in source if partition in cut]
+            took = {stage.source.number: part, **taken} if stage.source else taken
+            task = self._executor.submit(_run_packed, packed, partition, self._partitions, took)
+            self._running[task] = (stage.number, partition)
+            self._at_work[stage.number] += 1
+        for number in stage.takes:
+            if not any(number in other.takes for other in self._waiting):
+                self._left[number].clear()
+
+
+_unpacked = lru_cache(64)(cloudpickle.loads)  # stages: several tasks are of one
+
+
+def _run_packed(packed: bytes, *arguments: Any) -> dict[int, fused.Cut]:
+    return _timed(_unpacked(packed), *arguments)
 
 
 def tasks(plan: fused.Plan, partitions: int, run: Callable[..., dict[int, fused.Cut]]) -> list[Any]:
@@ -107,7 +158,3 @@ def _timed(stage: fused.Stage, *arguments: Any) -> dict[int, fused.Cut]:
     left = fused.run(stage, *arguments)
     progress_file.spent(stage.name, time.process_time() - processor, time.monotonic() - wall)
     return left
-
-
-def _run_here(*arguments: Any) -> dict[int, fused.Cut]:
-    return run_task(*arguments)[1]

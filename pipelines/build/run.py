@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import label_maps
+import pipelines.build.lean_beam  # noqa: F401  # before what imports Beam
 from label_maps import LabelMap
 from pipelines.build import exclude, finish, runner
 from pipelines.build.categorize import label_map_of

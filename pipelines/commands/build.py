@@ -80,12 +80,15 @@ def command(
 
     Other options go to Apache Beam, for a runner of its own (--runner PortableRunner --job_endpoint HOST:PORT ...).
     """
+    from pipelines.build import local_processes
     from pipelines.commands.progress import BuildProgress
     from pipelines.recipes import recipe
 
     loaded = recipe.load(recipe_name)
     title = f"Build {loaded.name} from {corpora} " + ("and write nothing" if dry_run else f"into {out}")
     with BuildProgress(title, out, dry_run=dry_run) as progress:
+        if workers > 1 and not (scheduler or beam_options):
+            local_processes.prepare()
         from pipelines.build import finish, run, runner  # Apache Beam takes seconds
         from shards import format, guard, manifest, new_dataset, takedowns, terminal
         from shards.rejections import Reason

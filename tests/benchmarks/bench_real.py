@@ -1,6 +1,6 @@
 """A whole build of real media by this project and by a plain script, one and two workers, in turn.
 
-    python tests/benchmarks/real_corpora.py CORPORA --copies 20
+    python tests/benchmarks/real_corpora.py CORPORA --copies 39 --mp4 0.05
     python tests/benchmarks/bench_real.py CORPORA [--runs 5] [--beside ANOTHER/bin/avs-data]
 
 Wall and processor seconds of the whole command, start included, medians; the largest process. `--beside` adds another
@@ -9,6 +9,7 @@ version of this project. What the script leaves out: plain_build.py says it.
 
 import argparse
 import csv
+import ctypes
 import os
 import platform
 import statistics
@@ -21,6 +22,7 @@ from pathlib import Path
 from shards.reader import Dataset
 
 RECIPE = 'name = "real"\n[split]\ntrain = 70\nval = 15\ntest = 15\n'
+_SUBREAPER = 36  # of prctl: processes whose parent has ended become this one's children
 _SCRIPT = Path(__file__).with_name("plain_build.py")
 
 
@@ -39,16 +41,29 @@ def plan_of(dataset: str, target: Path) -> int:
 
 
 def timed(command: list[str]) -> tuple[float, float, float]:
-    """Wall and processor seconds of a command and all its processes, and the largest of them in MB."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.decode()[-2000:]}")
-    return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+    """Wall and processor seconds of a command and all its processes, and the largest of them in MB.
+
+    Processes that it leaves behind are waited for and counted, too.
+    """
+    began, wall, code = time.monotonic(), 0.0, 0
+    processor = memory = 0.0
+    with tempfile.TemporaryFile() as said:
+        # not from here: another version's processes would import this one's packages
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, cwd="/")
+        while True:
+            try:
+                ended, status, used = os.wait3(0)
+            except ChildProcessError:
+                break
+            processor += used.ru_utime + used.ru_stime
+            memory = max(memory, used.ru_maxrss / 1000)
+            if ended == process.pid:
+                wall = time.monotonic() - began
+                code = process.returncode = os.waitstatus_to_exitcode(status)
+        if code:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{said.read().decode()[-2000:]}")
+    return wall, processor, memory
 
 
 def main() -> None:
@@ -59,6 +74,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--beside", help="the avs-data of another version")
     asked = parser.parse_args()
+    asked.corpora = os.path.abspath(asked.corpora)
+    if asked.beside:
+        asked.beside = os.path.abspath(asked.beside)
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     ours = [sys.executable, "-c", "from pipelines.cli import main; main()"]
     with tempfile.TemporaryDirectory(prefix="avs-real-") as name:
         folder = Path(name)
@@ -71,9 +90,9 @@ def main() -> None:
 
         timed(build(ours, 2))
         samples = plan_of(str(folder / "out"), plan)
-        sides = {}
+        sides: dict[tuple[str, int], list[str]] = {}
         for workers in (1, 2):
-            script = [sys.executable, str(_SCRIPT), asked.corpora, str(plan), str(folder / "out")]
+            script = [sys.executable, str(_SCRIPT.resolve()), asked.corpora, str(plan), str(folder / "out")]
             sides["ours", workers] = build(ours, workers)
             if asked.beside:
                 sides["ours, before", workers] = build([asked.beside], workers)
