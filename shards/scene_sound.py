@@ -6,7 +6,7 @@ from (`pan`, `delay`) is a matter of the scene, and stays.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,8 +15,9 @@ import numpy as np
 from shards import hashing
 from shards.records import Source
 from shards.rejections import Reason, Rejected
-from shards.sound import MAX_AUDIO_S, RATE_HZ, mix
+from shards.sound import MAX_AUDIO_S, RATE_HZ, mix, pcm_of
 
+_MOST_STARTS = 100_000  # clips whose parts are kept in mind: 20 MB
 NOISE = Source("", (), 0, (0, 0, 0, 0), None)
 
 
@@ -53,12 +54,36 @@ def part(pcm: np.ndarray, rules: SoundRules, name: str) -> tuple[int, np.ndarray
         Rejected: the part is silent.
     """
     start = mix.crop_start(pcm, rules.samples, rules.crop)
-    found = mix.cropped(pcm, start, rules.samples)
+    return start, _loud_enough(mix.cropped(pcm, start, rules.samples), start, rules, name)
+
+
+@dataclass
+class Parts:
+    """The parts of clips as the pool holds them. Of a clip that was heard before, no more is decoded than its part."""
+
+    rules: SoundRules
+    _starts: dict[bytes, int] = field(default_factory=dict)  # by half of the clip's hash
+
+    def of(self, flac: bytes, sha256: str, name: str) -> tuple[int, np.ndarray]:
+        """As `part`, of a clip with this hash. Raises Rejected."""
+        key = bytes.fromhex(sha256[:32])
+        start = self._starts.get(key)
+        if start is None:
+            start, found = part(pcm_of(flac), self.rules, name)
+            if len(self._starts) >= _MOST_STARTS:
+                self._starts.clear()
+            self._starts[key] = start
+            return start, found
+        found = np.resize(pcm_of(flac, start, self.rules.samples), self.rules.samples)
+        return start, _loud_enough(found, start, self.rules, name)
+
+
+def _loud_enough(found: np.ndarray, start: int, rules: SoundRules, name: str) -> np.ndarray:
     peak = max(int(found.max()), -int(found.min())) / 32768
     if not peak or peak < rules.silence_peak:
         told = f"{name} from {start / RATE_HZ:g} s on: peak {peak:.5f}; at least {rules.silence_peak:g}"
         raise Rejected(Reason.AUDIO_SILENT, told)
-    return start, found
+    return found
 
 
 def mixed(

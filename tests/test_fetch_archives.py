@@ -5,11 +5,13 @@ import hashlib
 import io
 import os
 import random
+import signal
 import stat
 import subprocess
 import sys
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ import media
 import pytest
 import s3_server
 from hub_server import HubServer
+from test_processes import alive, workers_of
 
 from pipelines.fetch import options
 from pipelines.fetch.items import Item, Kind
@@ -63,10 +66,12 @@ def in_folder(videos: Mapping[str, bytes], *numbers: int) -> dict[str, bytes]:
     return {f"{FOLDER}/{names[n]}.mp4": videos[names[n]] for n in numbers}
 
 
-def fetched(corpora: Path, items: list[Item], media: object, **more: object) -> dict[str, Attempt]:
+def fetched(
+    corpora: Path, items: list[Item], media: object, workers: int = 1, **more: object
+) -> dict[str, Attempt]:
     settings = options.parse({**FAST, "media": media, **more})
     with Ledger(str(corpora)) as ledger:
-        Fetch(str(corpora), settings, ledger).items(items)
+        Fetch(str(corpora), settings, ledger, workers=workers).items(items)
         return ledger.latest()
 
 
@@ -345,7 +350,6 @@ def test_a_stop_is_heeded_inside_an_archive(videos, tmp_path, monkeypatch) -> No
 
     stopped = threading.Event()
     monkeypatch.setattr(Store, "put", slow)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # so many decode at once
     settings = options.parse({"media": {"vggsound": ["../a.tar"]}})
     with Ledger(str(tmp_path / "corpora")) as ledger:
         fetch = Fetch(str(tmp_path / "corpora"), settings, ledger, watch=watch)
@@ -399,6 +403,91 @@ def test_killed_inside_an_archive_it_goes_on_with_that_one(videos, tmp_path) -> 
     assert len(stored(tmp_path / "calm")) == 8
     assert latest[f"archive:vggsound {tmp_path}/a.tar.gz"].attempt == 1
     assert latest[f"archive:vggsound {tmp_path}/b.tar.gz"].ok
+
+
+def test_two_processes_keep_what_one_keeps(videos, tmp_path) -> None:
+    names = list(videos)
+    members = in_folder(videos, 0, 1, 2, 3, 3)
+    silent = media.encoded(0 * media.sound(2.0, 8_000), 8_000, "pcm_s16le", "wav")
+    members |= {f"{FOLDER}/{names[4]}.wav": silent, f"{FOLDER}/{names[5]}.mp4": videos[names[5]][:4000]}
+    packed(tmp_path / "a.tar.gz", members)
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for n in (5, 6):
+        (loose / f"{names[n]}.mp4").write_bytes(videos[names[n]])
+    rows = {}
+    for workers in (1, 2):
+        corpora = tmp_path / str(workers)
+        fetched(corpora, [clip(name) for name in names], {"vggsound": ["../a.tar.gz", "../loose"]}, workers)
+        with Ledger(str(corpora)) as ledger:
+            rows[workers] = [
+                (row.item, row.cause, row.detail, row.bytes, row.sha256) for row in ledger.rows()
+            ]
+    assert stored(tmp_path / "1") == stored(tmp_path / "2")
+    assert rows[1] == [
+        tuple(str(value).replace("/2/", "/1/") if n == 0 else value for n, value in enumerate(row))
+        for row in rows[2]
+    ]
+    assert len(stored(tmp_path / "1")) == 6
+    assert {row[1] for row in rows[1]} >= {"ok", "silent", "no_source"}
+
+
+GATED = """
+import os, sys, time
+from pipelines.fetch import options, taking
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.ledger import Ledger
+from pipelines.fetch.run import Fetch
+
+corpora, place, gate, *names = sys.argv[1:]
+real, count, parent = taking.Wanted.longest_s, 0, os.getppid()
+def gated(self, item, member):
+    global count
+    count += 1
+    while count > 4 and not os.path.exists(gate) and os.getppid() == parent:  # a test that is ended leaves nothing
+        time.sleep(0.01)
+    return real(self, item, member)
+if __name__ == "__main__":
+    taking.Wanted.longest_s = gated
+    with Ledger(corpora) as ledger:
+        items = [Item(f"vggsound:{n}", Kind.CLIP, "", f"vggsound/clips/{n}.flac", ("dog",)) for n in names]
+        Fetch(corpora, options.parse({"media": {"vggsound": [place]}}), ledger, workers=2).items(items)
+"""
+
+
+@pytest.mark.parametrize("who", [pytest.param("a worker", marks=pytest.mark.slow), "the command"])
+def test_whoever_is_killed_nothing_stays_behind_and_nothing_is_lost(who, videos, tmp_path) -> None:
+    names = list(videos)
+    place, gate, corpora = (
+        packed(tmp_path / "a.tar", in_folder(videos, *range(8)), "w"),
+        tmp_path / "gate",
+        tmp_path / "k",
+    )
+    (tmp_path / "gated.py").write_text(GATED)
+    words = [sys.executable, str(tmp_path / "gated.py"), str(corpora), str(place), str(gate), *names]
+    command = subprocess.Popen(
+        words, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    )
+    workers: set[int] = set()
+    while len(list(corpora.glob("vggsound/clips/*.flac"))) < 4:
+        assert command.poll() is None
+        workers |= workers_of(command.pid)
+        time.sleep(0.02)
+    assert len(workers) == 2
+    if who == "a worker":
+        os.kill(min(workers), signal.SIGKILL)
+        gate.touch()
+        assert "WorkerLost: a worker process was ended from outside" in command.communicate()[1]
+        assert command.returncode == 1
+    else:
+        command.kill()
+        command.communicate()
+    while any(map(alive, workers)):
+        time.sleep(0.05)
+    fetched(corpora, [clip(name) for name in names], {"vggsound": [str(place)]})
+    fetched(tmp_path / "calm", [clip(name) for name in names], {"vggsound": [str(place)]})
+    assert stored(corpora) == stored(tmp_path / "calm")
+    assert len(stored(corpora)) == 8
 
 
 def test_over_the_web_nothing_is_lost_where_one_request_in_ten_fails(videos, tmp_path, monkeypatch) -> None:

@@ -14,6 +14,7 @@ from yt_dlp.networking import Response
 from yt_dlp.networking.exceptions import HTTPError
 
 from pipelines.fetch import clips, options
+from pipelines.fetch.audio import ClipRules
 from pipelines.fetch.causes import Cause, Failure
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Attempt, Ledger
@@ -35,13 +36,13 @@ def site(tmp_path_factory):
 
 def cause(url: str, start_s: float = 0.0, **more: object) -> Failure:
     with pytest.raises(Failure) as caught:
-        clips.Recorder(clips.ClipRules(), **more).clip(url, start_s, Access())
+        clips.Recorder(ClipRules(), **more).clip(url, start_s, Access())
     return caught.value
 
 
 @pytest.mark.parametrize(("extension", "rate"), [("webm", 48_000), ("mp4", 44_100)])
 def test_the_generic_extractor_brings_a_clip(site, extension, rate, tmp_path) -> None:
-    content, cut = clips.Recorder(clips.ClipRules()).clip(f"{site}/abc.{extension}", 5.0, Access())
+    content, cut = clips.Recorder(ClipRules()).clip(f"{site}/abc.{extension}", 5.0, Access())
     path = tmp_path / "clip.flac"
     path.write_bytes(content)
     samples, found = soundfile.read(path, dtype="float32")
@@ -61,7 +62,7 @@ def test_failures_of_a_real_site(site) -> None:
 
 
 def test_a_recording_over_the_limit_is_too_large(site) -> None:
-    rules = clips.ClipRules(max_bytes=10_000)
+    rules = ClipRules(max_bytes=10_000)
     with pytest.raises(Failure) as caught:
         clips.Recorder(rules).clip(f"{site}/abc.webm", 0.0, Access())
     assert caught.value.cause is Cause.TOO_LARGE
@@ -74,7 +75,7 @@ def test_faults_of_the_network(tmp_path_factory) -> None:
     for fault, wanted in expected.items():
         with local_site.start(root, rates={fault: 1.0}) as address:
             assert cause(f"{address}/abc.webm").cause is wanted
-            content, _ = clips.Recorder(clips.ClipRules()).clip(f"{address}/abc.webm", 0.0, Access())
+            content, _ = clips.Recorder(ClipRules()).clip(f"{address}/abc.webm", 0.0, Access())
             assert content.startswith(b"fLaC")
 
 
@@ -142,20 +143,20 @@ def test_cookies_are_used_and_the_users_file_survives(site, tmp_path) -> None:
     line = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tSID\tverysecret"
     jar.write_text(f"# Netscape HTTP Cookie File\n{line}\n")
     access = Access(cookies=str(jar))
-    clips.Recorder(clips.ClipRules()).clip(f"{site}/abc.webm", 0.0, access)
+    clips.Recorder(ClipRules()).clip(f"{site}/abc.webm", 0.0, access)
     assert line in jar.read_text()
     assert stat.S_IMODE(jar.stat().st_mode) == 0o600
     assert "verysecret" not in repr(access)
     assert str(jar) not in repr(access)
     with pytest.raises(Failure) as caught:
-        clips.Recorder(clips.ClipRules()).clip(f"{site}/missing.webm", 0.0, access)
+        clips.Recorder(ClipRules()).clip(f"{site}/missing.webm", 0.0, access)
     assert "verysecret" not in caught.value.detail
     assert sorted(os.listdir(tmp_path)) == ["cookies.txt"]
 
 
 def test_no_download_leaves_a_folder_behind(site, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    clips.Recorder(clips.ClipRules()).clip(f"{site}/abc.webm", 0.0, Access())
+    clips.Recorder(ClipRules()).clip(f"{site}/abc.webm", 0.0, Access())
     cause(f"{site}/short.webm", 3.5)
     assert os.listdir(tmp_path) == []
 

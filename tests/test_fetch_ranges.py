@@ -168,7 +168,7 @@ def test_a_zip_in_parts_is_read_as_one(tmp_path, remote) -> None:
 
         file = part(f"{address}/clips.zip" if remote else str(path))
         found = zips.zipped(file, lambda name: 10_000_000 * name.endswith(".wav"), lambda done: None, part)
-        assert {member.name.rpartition("/")[2]: member.read().read() for member in found} == sounds
+        assert {member.name.rpartition("/")[2]: member.read() for member in found} == sounds
 
 
 RECIPE = """

@@ -283,3 +283,84 @@ def test_another_list_of_classes_is_refused(release, tmp_path):
             assert "does not number background and the 70 classes" in run(
                 tmp_path, "--out", tmp_path / "o", ok=False
             )
+
+
+NEGATIVES = "vid,uid,orig_a_obj,s_min,s_sec,split,label,neg_a_obj,use_noise,use_silent,use_offscreen,neg_vggish_emb_dir"
+
+
+def test_the_negatives_of_ease_are_photos_under_other_sounds(tmp_path):
+    root = avss_folder.write(
+        tmp_path / "avss",
+        [
+            clip("v1s", "test", "aaaaaaaaaaa_0_5000", "dog"),
+            clip("v1s", "test", "bbbbbbbbbbb_0_5000", "guitar"),
+            clip("v1s", "test", "bbbbbbbbbbb_9000_14000", "cat"),
+            clip("v1s", "val", "ccccccccccc_0_5000", "cat"),
+            clip("v1s", "test", "ddddddddddd_0_5000", "man_cat"),
+        ],
+    )
+    a, b, again, val, both = (f"{letter * 11}_{times}" for letter, times in (
+        ("a", "0_5000"), ("b", "0_5000"), ("b", "9000_14000"), ("c", "0_5000"), ("d", "0_5000")))  # fmt: skip
+    row = "{vid},{uid},{seen},0,0,{split},v1s,{heard},{flags},/data/avs/v1s/{other}\n"
+    yes = {"noise": "True,False,False", "silent": "False,True,False", "off": "False,False,True"}
+
+    def line(uid, seen, heard, flags, other, split="test"):
+        return row.format(
+            vid=uid[:11],
+            uid=uid,
+            seen=seen,
+            split=split,
+            heard=heard,
+            flags=yes.get(flags, flags),
+            other=other,
+        )
+
+    good = [
+        line(a, "dog", "background", "silent", "negative_samples/silent_audio"),
+        line(a, "dog", "background", "noise", "negative_samples/random_audio_3"),
+        line(a, "dog", "guitar", "off", b),
+    ]
+    bad = {
+        line(a, "cat", "guitar", "off", b): "bad_row",
+        line(a, "dog", "cat", "off", b): "bad_row",
+        line("x" * 11, "dog", "guitar", "off", b): "bad_row",
+        line(a, "dog", "guitar", "True,False,True", b): "bad_row",
+        line(a, "dog", "guitar", "off", "nowhere"): "bad_row",
+        line(a, "dog", "cat", "off", val): "no_clip",
+        line(a, "dog", "man_cat", "off", both): "several_sounds",
+        line(again, "cat", "guitar", "off", b): "not_surely_absent",  # of one video
+        line(both, "man_cat", "cat", "off", again): "not_surely_absent",
+    }
+    listed = tmp_path / "neg_metadata.csv"
+    listed.write_text("".join([NEGATIVES, "\n", good[0], NEGATIVES, "\n", *good[1:], *bad]))
+    out = tmp_path / "out"
+    run(root, "--out", out, "--negatives", listed, "--may-drop", 0.5)
+    assert verify(str(out)) == []
+    dataset = Dataset(str(out))
+    samples = {sample.record["sample_id"]: sample for sample in dataset.samples("test")}
+    photo = f"avsbench_avss:v1s/{a}"
+    kinds = Counter(sample.record["kind"] for sample in samples.values())
+    assert kinds == {"recording": 20, "silence": 5, "noise": 5, "off_screen": 5}
+    clips = {row["clip_id"]: row for row in dataset.table(format.POOL_TABLE).to_pylist()}
+    for frame in range(5):
+        of = {s.record["kind"]: s for s in samples.values() if s.record["image"]["id"] == f"{photo}#{frame}"}
+        sounds = {kind: soundfile.read(io.BytesIO(s.flac), dtype="int16")[0] for kind, s in of.items()}
+        assert not sounds["silence"].any()
+        assert abs(20 * np.log10(np.std(sounds["noise"] / 32768)) + 25) < 0.1
+        heard = dataset.read_member(clips[f"avsbench_avss:v1s/{b}#{frame}"], "flac")
+        np.testing.assert_array_equal(
+            sounds["off_screen"], soundfile.read(io.BytesIO(heard), dtype="int16")[0]
+        )
+        assert of["off_screen"].record["sources"][0]["category"] == "guitar"
+        assert len({s.jpg for s in of.values()}) == 1
+        for kind in ("silence", "noise", "off_screen"):
+            assert not np.array(Image.open(io.BytesIO(of[kind].mask_png))).any()
+        assert np.array(Image.open(io.BytesIO(of["recording"].mask_png))).any()
+    rejected = [
+        row for row in dataset.table("rejections.parquet").to_pylist() if "neg_metadata" in row["item"]
+    ]
+    told = {int(row["item"].rpartition(":")[2]): row["reason"] for row in rejected}
+    assert told == dict(enumerate(bad.values(), start=6))
+    assert "--negatives is for avsbench" in run(
+        root, "--out", out, "--negatives", listed, "--leaks", "drop", ok=False
+    )

@@ -3,16 +3,18 @@
 import re
 
 import pytest
-from browse_page import PICTURES
+from browse_page import BASE, PICTURES
 from generated_shards import write_scenes
 from judged import queue_of
 from starlette.testclient import TestClient
+from test_review_server import HOSTILE_BODIES, check_refused
 
 from pipelines.judge import intake, results
 from pipelines.judge.errors import JudgeError
 from pipelines.judge.intake import Asked
 from pipelines.judge.queue import Queue
 from pipelines.judge.server.app import build_app
+from pipelines.pages.security import Guard
 from shards.reader import Dataset
 
 
@@ -127,3 +129,37 @@ def test_samples_lead_back_to_judging(world, client):
         assert '<a href="/">Judge</a>' in client.get(address).text
     assert results.place("s3://bucket/avs/1.0.0", "a/judge.sqlite") == "a/judge.judgements.parquet"
     assert results.place("out/demo/", "a/judge.sqlite") == "out/demo.judgements.parquet"
+
+
+def test_hostile_requests_are_refused_with_all_headers(world):
+    path, unguarded = world
+    client = TestClient(
+        Guard(unguarded.app, ("127.0.0.1", "localhost"), None), base_url=BASE, headers={"origin": BASE}
+    )
+    assert client.post("/api/judge", json={"name": "ana"}).status_code == 200
+    huge = "9" * 30
+    for address in (
+        f"/sample/{huge}",
+        f"/api/sample/{huge}",
+        "/api/sample/-1",
+        f"/media/{huge}/photo",
+        "/active/²",
+    ):
+        check_refused(client.get(address))
+    for address in ("/media/1/other", "/api/nothing", "/%00", "/%ff%fe", "/api/next?order=%ed%a0%80"):
+        check_refused(client.get(address))
+    for body in HOSTILE_BODIES:
+        check_refused(client.post("/api/sample/1/judgement", content=body))
+    for body in (
+        b'{"verdict": "right", "note": "\\ud800"}',
+        b'{"verdict": "right", "request_id": "\\ud800"}',
+    ):
+        check_refused(client.post("/api/sample/1/judgement", content=body))
+    for body in (b'{"decision": true}', b'{"decision": %s}' % huge.encode(), b'{"request_id": "\\ud800"}'):
+        check_refused(client.post("/api/undo", content=body))
+    for body in (b'{"name": "\\ud800"}', b"[" * 9000, b'{"name": 7}'):
+        check_refused(client.post("/api/judge", content=body))
+    for length in ("²", "9" * 5000, "-1", "1_0"):
+        check_refused(client.post("/api/undo", content=b"{}", headers={"content-length": length.encode()}))
+    with Queue(path) as queue:
+        assert tuple(queue.connection.execute("SELECT count(*) FROM judgements").fetchone()) == (0,)

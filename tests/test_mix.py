@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.sound import mix, pcm_of, pcm_to_flac
+from shards.scene_sound import Parts, SoundRules, part
+from shards.sound import RATE_HZ, mix, pcm_of, pcm_to_flac
 
 SAMPLES = 64
 RNG = np.random.default_rng(16)
@@ -172,3 +173,20 @@ def test_bytes_of_a_mix_do_not_change() -> None:
 
 
 HELD = ["d15f1f4fff07cd31", "78e889487f8408ca", "c8e86ecd2ef81d67"]
+
+
+@pytest.mark.parametrize("crop", mix.CROPS)
+@pytest.mark.parametrize("seconds", [0.7, 5.0, 5.03, 10.0])
+def test_a_part_that_is_decoded_alone_is_that_of_the_whole_clip(crop: str, seconds: float) -> None:
+    rules = SoundRules("equal_rms", crop, 5.0)
+    parts = Parts(rules)
+    for seed in range(3):
+        pcm = np.random.default_rng(seed).integers(-9000, 9000, round(seconds * RATE_HZ)).astype(np.int16)
+        pcm[: len(pcm) // 3] //= 8 * (seed + 1)
+        flac = pcm_to_flac(pcm)
+        digest = hashlib.sha256(flac).hexdigest()
+        wanted, expected_part = part(pcm, rules, "clip")
+        for _ in range(2):
+            start, found = parts.of(flac, digest, "clip")
+            assert start == wanted
+            np.testing.assert_array_equal(found, expected_part)

@@ -34,10 +34,12 @@ def tell(folder: str) -> None:
 
 
 def children(parent: int) -> set[int]:
-    try:
-        return set(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
-    except FileNotFoundError:
-        return set()
+    """Of all its threads."""
+    found: set[int] = set()
+    for told in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, told.read_text().split()))
+    return found
 
 
 def alive(process: int) -> bool:
@@ -103,16 +105,16 @@ def test_a_command_that_is_asked_to_end_says_so_in_one_line(number: int, code: i
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def workers_of(build: subprocess.Popen) -> set[int]:
-    """The workers of a build, once both of them are there."""
-    found: set[int] = set()
-    while len(found) < 2:
-        assert build.poll() is None
-        for child in children(build.pid):
-            with contextlib.suppress(FileNotFoundError):
-                if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    found |= children(child)
-        time.sleep(0.05)
+def workers_of(parent: int) -> set[int]:
+    """The workers that a process has so far: what it started itself, or had another process fork."""
+    found = set()
+    for child in children(parent):
+        with contextlib.suppress(FileNotFoundError):
+            started_by = Path(f"/proc/{child}/cmdline").read_bytes()
+            if b"spawn_main" in started_by:
+                found.add(child)
+            elif b"forkserver" in started_by:
+                found |= children(child)
     return found
 
 
@@ -133,7 +135,11 @@ def test_a_build_does_not_wait_for_who_was_killed(killed: str, corpora: str, tmp
     build = subprocess.Popen(
         [str(Path(sys.executable).with_name(command[0])), *command[1:]], stderr=subprocess.PIPE, text=True
     )
-    workers = workers_of(build)
+    workers: set[int] = set()
+    while len(workers) < 2:
+        assert build.poll() is None
+        workers |= workers_of(build.pid)
+        time.sleep(0.05)
     if killed == "a worker":
         os.kill(min(workers), signal.SIGKILL)
         _, said = build.communicate()

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from review_page import browser
 
-from pipelines.pages.errors import Unreadable
+from pipelines.pages import renderers
+from pipelines.pages.errors import Busy, Unreadable
 from pipelines.pages.renderers import Renderers
 from pipelines.review.render import Job, tile
 
@@ -191,3 +192,14 @@ def test_a_picture_that_takes_too_long_or_too_much_ends_its_process_alone():
     hasty = Renderers(tile, workers=1, seconds=0.001)
     with pytest.raises(Unreadable, match="took over"):
         hasty.picture(lambda: Job("large.png", large.getvalue()))
+
+
+def test_a_process_that_ends_while_it_starts_is_busy_and_another_one_starts(monkeypatch):
+    small = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(small, "PNG")
+    found = Renderers(tile, workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(renderers, "_serve", "{}{}{}".format)  # what ends at once, in the process too
+        with pytest.raises(Busy, match="ended while it started"):
+            found.picture(lambda: Job("small.png", small.getvalue()))
+    assert found.picture(lambda: Job("small.png", small.getvalue())).photo

@@ -25,12 +25,13 @@ from avs_train.distributed import Place
 from avs_train.evaluate import Evaluation, evaluate
 from avs_train.losses import IGNORED, mask_loss, semantic_loss
 from avs_train.metrics import score_frames
-from pipelines.build.scene_sound import sounded
+from pipelines.build.scene_sound import rules, sounded
 from pipelines.recipes.recipe import recorded
 from shards import format, records, storage
 from shards.hashing import pair, pool_hashes
 from shards.reader import Dataset
 from shards.records import NEGATIVES, SampleRecord
+from shards.scene_sound import part
 from shards.sound import pcm_of
 
 CPU = torch.device("cpu")
@@ -71,7 +72,8 @@ def as_built(url: str, epoch: int) -> dict[str, np.ndarray]:
             free = [one for one in ids[source.category] if one not in taken]
             drawn = records.paired_as(record, source)
             taken.append(free[pair(recipe.seed, epoch, drawn, pool_hashes(free))])
-        pcms = [pcm_of(dataset.read_member(clips[name], "flac")) for name in taken]
+        how = rules(recipe)
+        pcms = [part(pcm_of(dataset.read_member(clips[name], "flac")), how, name) for name in taken]
         if record.kind != "noise":  # whose noise is another one
             _, _, content = sounded(record.key, record.image.width, record.sources, pcms, recipe)
             found[record.key] = decode.waveform(content.data)

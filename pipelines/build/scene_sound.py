@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.recipes.recipe import Recipe
 from shards import hashing, records
 from shards.records import Source
-from shards.scene_sound import SoundRules, mixed, part
+from shards.scene_sound import SoundRules, mixed
 from shards.sound import RATE_HZ, mix, pcm_to_flac
 from shards.writer import Content
 
@@ -33,34 +33,29 @@ def sounded(
     key: str,
     width: int,
     sources: Sequence[Source],
-    clips: Sequence[np.ndarray],
+    parts: Sequence[tuple[int, np.ndarray]],
     recipe: Recipe,
 ) -> tuple[tuple[Source, ...], records.Sound, Content]:
     """Sources with what the recipe does to their clips, how they became one sound, and the sound.
 
     Args:
         key, width: of the sample, and of its photo in pixels.
-        sources: category, masks and clip of each; one without a clip is noise. clips: (n,) int16 of each that has one.
-
-    Raises:
-        Rejected: the part of a clip that would be heard is silent.
+        sources: category, masks and clip of each; one without a clip is noise. parts: of each that has one, as of
+            `shards.scene_sound.part`.
     """
     how, seed, stereo = rules(recipe), recipe.seed, recipe.scene.sound.stereo
-    waiting, placed, parts = iter(clips), [], []
+    waiting, placed, heard = iter(parts), [], []
     for source in sources:
         pan = _pan(source, key, width, seed) if stereo else 0.5
         late = mix.delay(pan) if stereo and recipe.scene.sound.delay else 0
         placed.append(msgspec.structs.replace(source, pan=pan, delay=late))
-        if source.audio:
-            parts.append(part(next(waiting), how, source.audio.id))
-        else:
-            parts.append((0, mix.noise(seed, key, how.samples)))
-    heard, made = mixed(key, placed, parts, how, seed)
+        heard.append(next(waiting) if source.audio else (0, mix.noise(seed, key, how.samples)))
+    told_of, made = mixed(key, placed, heard, how, seed)
     content = Content.of(pcm_to_flac(made.pcm))
     told = records.Sound(
         how.rule, how.channels, how.pan_law, how.duration_s, made.scale, made.clipped, content.sha256
     )
-    return heard, told, content
+    return told_of, told, content
 
 
 def _pan(source: Source, key: str, width: int, seed: int) -> float:

@@ -1,6 +1,7 @@
 """Stage shard of scenes: targets drawn from the masks of what sounds, and its clips mixed to one sound."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,15 +12,14 @@ from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
 from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, mask_source, read_photo
-from pipelines.build.scene_sound import sounded
+from pipelines.build.scene_sound import rules, sounded
 from pipelines.media import masks
 from pipelines.recipes.recipe import Recipe
 from shards import format, parts, records, scene
 from shards.errors import AvsError
 from shards.reader import read_clip
 from shards.records import SampleRecord
-from shards.scene_sound import NOISE
-from shards.sound import pcm_of
+from shards.scene_sound import NOISE, Parts, SoundRules
 from shards.writer import Content
 
 
@@ -49,13 +49,14 @@ def classes(recipe: Recipe, label_map: LabelMap) -> tuple[str, ...]:
 def shard_scenes(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
     """Write one shard of paired scenes; kept rows are `shards.tables.samples(targets)`."""
     numbers = {name: number for number, name in enumerate(classes(recipe, label_map), start=1)}
+    heard = _parts(rules(recipe))
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
         source, photo = read_photo(row, corpora)
         target = _Target(row, recipe)
         mask = Content.of(masks.png(target.pixels))
         hashes = {"source": source.sha256, "photo": photo.sha256, "mask": mask.sha256}
-        record, sound = _record(row, out, recipe, label_map, target, hashes)
+        record, sound = _record(row, out, recipe, label_map, target, hashes, heard)
         members = {"flac": sound, "jpg": photo, "mask.png": mask}
         if numbers:
             members[format.CLASSES] = Content.of(masks.grey_png(target.classes(numbers)))
@@ -64,6 +65,12 @@ def shard_scenes(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_
     targets = recipe.scene.targets
     versions = code_versions(scenes=True)
     return Outcome.of(*parts.write(table, out, "shard", encode, versions, targets))
+
+
+@lru_cache(maxsize=1)
+def _parts(how: SoundRules) -> Parts:
+    """Of all shards that this process writes."""
+    return Parts(how)
 
 
 class _Target:
@@ -116,6 +123,7 @@ def _record(
     label_map: LabelMap,
     target: _Target,
     hashes: Mapping[str, str],
+    heard: Parts,
 ) -> tuple[SampleRecord, Content]:
     """The record of a scene, and its sound."""
     sources, clips = [NOISE] if row["kind"] == "noise" else [], []
@@ -123,11 +131,11 @@ def _record(
         place = {name.removeprefix("clip_"): value for name, value in source["clip"].items()}
         sound, clip = read_clip(out, place)
         sources.append(_source(source, clip.audio))
-        clips.append(pcm_of(sound.data))
+        clips.append(heard.of(sound.data, sound.sha256, clip.audio.id))
     if "instances" in recipe.scene.targets:
         planned = row["sources"] or [{}] * len(sources)
         sources = [_with_instances(*both) for both in zip(sources, planned, strict=True)]
-    heard, told, content = sounded(row["key"], row["width"], sources, clips, recipe)
+    sounding, told, content = sounded(row["key"], row["width"], sources, clips, recipe)
     labels = {
         (corpus, label_id): (corpus, label_id, label)
         for source in row["sources"]
@@ -143,7 +151,7 @@ def _record(
         image=image_record(row, label_map, [labels[key] for key in sorted(labels)], hashes),
         mask=target.record(hashes["mask"]),
         scene_kind=row["kind"],
-        scene_sources=heard,
+        scene_sources=sounding,
         sound=told,
     )
     return record, content

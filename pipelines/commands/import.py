@@ -36,6 +36,12 @@ _LEAKS = {
     "tells; dropped, but for those of the split that is measured last; or moved there.",
 )
 @click.option(
+    "--negatives",
+    default="",
+    metavar="CSV",
+    help="Of AVSBench-semantic: the list of clips under silence, noise and off-screen sound that EASE's script wrote.",
+)
+@click.option(
     "--subset",
     default="",
     metavar="NAME",
@@ -43,7 +49,15 @@ _LEAKS = {
 )
 @options.JSON
 def command(
-    kind: str, folder: str, out: str, workers: int, may_drop: float, leaks: str, subset: str, as_json: bool
+    kind: str,
+    folder: str,
+    out: str,
+    workers: int,
+    may_drop: float,
+    leaks: str,
+    negatives: str,
+    subset: str,
+    as_json: bool,
 ) -> None:
     """Turn the published dataset in FOLDER into shards, so that training and evaluation read one format.
 
@@ -55,6 +69,9 @@ def command(
     is3            the release folder (IS3_annotation.json, images/, gt_segmentation/, audio_waw/): the same photo
                    under two sounds, for `avs-train eval` to tell apart
     avs-synthetic  the release folder (annotations.csv, category_for_vggsound_audios.pkl, images/, masks/, audios/)
+
+    --negatives adds the samples of EASE's list. AVSBench-Robust publishes a script and no list, so nothing tells which
+    sounds its samples had; the recipe avs_robust makes photos under silence, noise and off-screen sound by its rules.
 
     AVSBench's PNG frames become JPEGs of quality 98; masks and sound lose nothing. Each frame hears its own second. The
     same command again resumes where it was stopped.
@@ -71,6 +88,10 @@ def command(
 
     if kind != "avsbench" and leaks != "keep":
         raise click.UsageError(f"--leaks {leaks} is for avsbench: the photos of {kind} are of no video")
+    if negatives and (kind != "avsbench" or leaks != "keep"):
+        raise click.UsageError(
+            "--negatives is for avsbench, with --leaks keep: its list is of the release's splits"
+        )
     if kind != "vpo" and subset:
         raise click.UsageError(f"--subset {subset} is for vpo: {kind} has no subsets")
     with Display(
@@ -84,6 +105,10 @@ def command(
             found = vpo.read(folder, subset)
         else:
             found = {"avsbench": avsbench, "is3": is3, "avs-synthetic": avs_synthetic}[kind].read(folder)
+        if negatives:
+            from pipelines.imports.negatives import plan
+
+            plan(found, negatives)
         leaking = settle(found, leaks) if kind == "avsbench" else []
         counts = dataset.write(
             found, folder, out, workers=workers, may_drop=may_drop,

@@ -3,11 +3,9 @@
 A member is known by its last name alone: nothing is ever written where an archive would have it.
 """
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import IO
 
 from pipelines.corpora import names
 from pipelines.fetch.causes import Cause, Failure
@@ -16,12 +14,15 @@ from shards import storage
 Want = Callable[[str], int]  # a member's name -> the most bytes that it may have; 0: it is not wanted
 
 
+Content = bytes | str  # of a member; or the path of a local file, which is read in place, whatever its size
+
+
 @dataclass(frozen=True)
 class Member:
     """`read` gives its content, or raises Failure; it is called before the next member is asked for."""
 
     name: str
-    read: Callable[[], IO[bytes]]
+    read: Callable[[], Content]
 
 
 def folder(url: str, want: Want, rank: Callable[[str], int]) -> Iterator[Member]:
@@ -31,10 +32,9 @@ def folder(url: str, want: Want, rank: Callable[[str], int]) -> Iterator[Member]
         yield Member(name, partial(_file, storage.join(url, name), want(name)))
 
 
-def _file(url: str, limit: int) -> IO[bytes]:
-    """A local file is read in place, whatever its size."""
+def _file(url: str, limit: int) -> Content:
     try:
-        return storage.open_read(url) if storage.is_local(url) else io.BytesIO(storage.read_small(url, limit))
+        return storage.local_path(url) if storage.is_local(url) else storage.read_small(url, limit)
     except FileNotFoundError as error:
         raise Failure(Cause.NOT_FOUND, f"no file {url}") from error
     except storage.TooLarge as error:

@@ -1,7 +1,7 @@
 """What `fetch` asks of a clip: that it decodes, is long and loud enough, and is not limited."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import numpy as np
@@ -24,6 +24,17 @@ class AudioRules:
     min_s: float = 1.0
     min_rms_db: float = -60.0
     max_clipped: float = 0.10
+
+
+@dataclass(frozen=True)
+class ClipRules:
+    """`clip_s`: length of a clip. `max_bytes`: of the downloaded recording. `deadline_s`: for one download."""
+
+    clip_s: float = 10.0
+    max_bytes: int = 500_000_000
+    deadline_s: float = 900.0
+    stall_s: float = 30.0
+    listening: AudioRules = field(default_factory=AudioRules)
 
 
 def cut(

@@ -125,6 +125,9 @@ class Failure(Exception):
         self.cause, self.detail, self.retry_after_s = cause, detail, retry_after_s
         self.final, self.passed_on = final, passed_on
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.cause, self.detail, self.retry_after_s, self.final, self.passed_on)
+
 
 def guarded(item: str, step: Callable[[], Result]) -> Result | Failure:
     """What `step` gives, or why it failed; an exception that nobody foresaw is the item's INTERNAL_ERROR.

@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,17 +44,6 @@ class _Silent:
     def error(self, message: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class ClipRules:
-    """`clip_s`: length of a clip. `max_bytes`: of the downloaded recording. `deadline_s`: for one download."""
-
-    clip_s: float = 10.0
-    max_bytes: int = 500_000_000
-    deadline_s: float = 900.0
-    stall_s: float = 30.0
-    listening: audio.AudioRules = field(default_factory=audio.AudioRules)
-
-
 class Recorder:
     """Downloads recordings and makes clips of them.
 
@@ -66,7 +54,7 @@ class Recorder:
 
     def __init__(
         self,
-        rules: ClipRules,
+        rules: audio.ClipRules,
         *,
         youtube_dl: Callable[[dict[str, Any]], Any] = yt_dlp.YoutubeDL,
         extra: dict[str, Any] | None = None,

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import scipy.fft
 
 PHOTO_PAIRS = pa.schema({"photo_key_a": pa.string(), "photo_key_b": pa.string(), "distance": pa.int32()})
 CLIP_PAIRS = pa.schema({"clip_id_a": pa.string(), "clip_id_b": pa.string(), "distance": pa.float32()})
@@ -64,9 +65,12 @@ def sound_words(samples: np.ndarray) -> np.ndarray:
     if len(samples) < _FRAME + _HOP:
         return np.empty(0, np.uint32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), axis=1)) ** 2
-    edges = np.geomspace(300.0, 2000.0, _BANDS + 1) * _FRAME / 16_000
-    energy = np.add.reduceat(power, edges.astype(int), axis=1)[:, :_BANDS]
+    edges = (np.geomspace(300.0, 2000.0, _BANDS + 1) * _FRAME / 16_000).astype(int)
+    spectra = scipy.fft.rfft(
+        frames * np.hanning(_FRAME).astype(np.float32)
+    )  # numpy's takes three times as long
+    heard = spectra[:, edges[0] : edges[-1]]
+    energy = np.add.reduceat(heard.real**2 + heard.imag**2, edges[:-1] - edges[0], axis=1)
     difference = energy[:, :-1] - energy[:, 1:]
     bits = (difference[1:] - difference[:-1]) > 0
     return np.packbits(bits, axis=1).view(">u4").reshape(-1).astype(np.uint32)

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from pipelines.corpora import registry
 from pipelines.corpora.corpus import WEB, Corpus
-from pipelines.fetch.audio import AudioRules
-from pipelines.fetch.clips import ClipRules
+from pipelines.fetch.audio import AudioRules, ClipRules
 from pipelines.fetch.photos import PhotoRules
 from pipelines.recipes.recipe import Recipe, RecipeError, number, read_table
 

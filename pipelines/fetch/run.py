@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.corpora import registry
-from pipelines.fetch import annotations, clips, near_duplicates, search, tasks
+from pipelines.fetch import annotations, clips, near_duplicates, search, taking, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
 from pipelines.fetch.http import Client, web_address
@@ -94,6 +94,7 @@ class Fetch:
     Args:
         access: how YouTube is reached, one a session.
         recorder: what downloads clips; None: yt-dlp as the options say.
+        workers: processes that decode what archives and folders hold; 1: this one.
     """
 
     def __init__(
@@ -105,13 +106,14 @@ class Fetch:
         access: Sequence[Access] = (Access(),),
         recorder: clips.Recorder | None = None,
         accept_drift: bool = False,
+        workers: int = 1,
         watch: Watch = lambda stage, totals, tally: None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._options, self._ledger, self._watch = options, ledger, watch
         self._clock = clock or steady_clock()
         self.store = Store(corpora)
-        self._access, self._accept_drift = access, accept_drift
+        self._access, self._accept_drift, self._workers = access, accept_drift, workers
         self._client = Client(stall_s=options.stall_s)
         self._recorder = recorder or clips.Recorder(options.clip_rules, extra=options.youtube.yt_dlp)
         self._parts = os.path.join(ledger.folder, "parts")
@@ -193,13 +195,15 @@ class Fetch:
             workers.note(item, numbers[item.name], outcome, tasks.TOOL)
             numbers[item.name] += 1
 
-        searches = search.Searches(
-            [item for item, _, _ in wanted], self.store, self._options, self._client, self._parts, note
-        )
-        if lane := searches.lane(latest, workers.tally, self._options.patience_s):
-            workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers), tasks.TOOL)
-            totals = {**searches.totals, Kind.ARCHIVE.value: len(lane)}
-            workers.run([lane], lambda tally: self._watch("Archives", totals, tally))
+        looked_for = [item for item, _, _ in wanted]
+        with taking.keeping(self._workers) as pool:
+            searches = search.Searches(
+                looked_for, self.store, self._options, self._client, self._parts, note, pool, self._workers
+            )
+            if lane := searches.lane(latest, workers.tally, self._options.patience_s):
+                workers.tasks[Kind.ARCHIVE] = Task(lambda job: searches.run(job, workers), tasks.TOOL)
+                totals = {**searches.totals, Kind.ARCHIVE.value: len(lane)}
+                workers.run([lane], lambda tally: self._watch("Archives", totals, tally))
         left = searches.left(self._ledger.latest())
         entries = [
             (item, numbers[item.name], 0.0 if item.name in left else due_at)

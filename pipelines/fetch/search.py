@@ -1,9 +1,8 @@
 """Look for what is wanted in the places that `[fetch.media]` names, one after another; what none has is left over."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from pipelines.corpora import registry
 from pipelines.corpora.corpus import WEB
@@ -15,7 +14,7 @@ from pipelines.fetch.options import FetchOptions
 from pipelines.fetch.places import Catalogue, Place, Reading, named
 from pipelines.fetch.politeness import Access, Job, Lane, Session, TokenBucket
 from pipelines.fetch.store import Store
-from pipelines.fetch.taking import Taken, Wanted, keeper, stem, take
+from pipelines.fetch.taking import Keeper, Taken, Wanted, stem, take
 from pipelines.fetch.tars import Doubtful
 from pipelines.fetch.tasks import forget, part_path
 from pipelines.fetch.workers import Done, Tally, Workers
@@ -31,7 +30,7 @@ class Search:
     Args:
         note: takes what became of an item.
         parts: a local folder for archives that have to be there whole.
-        threads: that decode and check while one reads.
+        pool, workers: what decodes and checks while this process reads.
     """
 
     def __init__(
@@ -43,12 +42,13 @@ class Search:
         client: Client,
         parts: str,
         note: Note,
-        threads: int | None = None,
+        pool: Executor,
+        workers: int,
     ) -> None:
         fetching = registry.get(corpus).fetching
         self.then_web = WEB in options.places(corpus)
         self._store, self._options, self._client, self._parts = store, options, client, parts
-        self._note, self._threads = note, threads or os.cpu_count() or 1
+        self._note, self._pool, self._workers = note, pool, workers
         self._places = {_name(corpus, place): place for place in named(options, corpus, store.corpora)}
         stems = frozenset(stem(item.path) for item in items if item.kind is Kind.CLIP)
         self._wanted = Wanted(items, options)
@@ -108,22 +108,21 @@ class Search:
                 self._wanted.drop(item)
 
         corrupt: Failure | None = None
-        with ThreadPoolExecutor(self._threads) as pool:
-            try:
-                members = reading.members(self._wanted, told)
-                keep = keeper(self._store, self._options)
-                take(members, self._wanted, keep, note, check, pool, self._threads, taken)
-                reading.check()
-            except Failure as failure:
-                if failure.cause is Cause.ARCHIVE_CHANGED or isinstance(failure, Doubtful):
-                    self._take_back(kept, failure)
-                    taken.could.clear()
-                if failure.cause is not Cause.ARCHIVE_CORRUPT:
-                    raise
-                corrupt = failure
-            finally:
-                for item in kept:
-                    self._wanted.drop(item)
+        try:
+            members = reading.members(self._wanted, told)
+            keep = Keeper(self._store, self._options)
+            take(members, self._wanted, keep, note, check, self._pool, self._workers, taken)
+            reading.check()
+        except Failure as failure:
+            if failure.cause is Cause.ARCHIVE_CHANGED or isinstance(failure, Doubtful):
+                self._take_back(kept, failure)
+                taken.could.clear()
+            if failure.cause is not Cause.ARCHIVE_CORRUPT:
+                raise
+            corrupt = failure
+        finally:
+            for item in kept:
+                self._wanted.drop(item)
         if not self._places[job.item.name].folder:
             self._catalogue.write(job.item.name, reading.stamp, taken.could)
         self._due.discard(job.item.name)
@@ -164,6 +163,8 @@ class Searches:
         client: Client,
         parts: str,
         note: Note,
+        pool: Executor,
+        workers: int,
     ) -> None:
         self._note = note
         self._searches: list[Search] = []
@@ -172,7 +173,7 @@ class Searches:
         for corpus in sorted({item.name.partition(":")[0] for item in items}):
             if options.places(corpus) != (WEB,):
                 own = [item for item in items if item.name.startswith(f"{corpus}:")]
-                self._searches.append(Search(corpus, own, store, options, client, parts, note))
+                self._searches.append(Search(corpus, own, store, options, client, parts, note, pool, workers))
                 self._items += own
 
     @property

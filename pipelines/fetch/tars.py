@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from lzma import LZMAError
-from typing import IO
 
 from pipelines.fetch.archives import Member, Want, too_large
 from pipelines.fetch.causes import Cause, Failure
@@ -134,7 +133,7 @@ def _members(archive: _Tar, want: Want, is_compressed: bool) -> Iterator[Member]
 
     A wrong bit of compressed bytes may change a few bytes and shift all that follow, which nothing else would show.
     """
-    held: tuple[str, Callable[[], IO[bytes]]] | None = None
+    held: tuple[str, Callable[[], bytes]] | None = None
     while True:
         damaged = archive.damaged
         try:
@@ -156,7 +155,7 @@ def _members(archive: _Tar, want: Want, is_compressed: bool) -> Iterator[Member]
             yield Member(header.name, read)
 
 
-def _done(read: Callable[[], IO[bytes]]) -> Callable[[], IO[bytes]]:
+def _done(read: Callable[[], bytes]) -> Callable[[], bytes]:
     """The same, read now."""
     try:
         content = read()
@@ -165,17 +164,17 @@ def _done(read: Callable[[], IO[bytes]]) -> Callable[[], IO[bytes]]:
     return lambda: content
 
 
-def _raise(failure: Failure) -> IO[bytes]:
+def _raise(failure: Failure) -> bytes:
     raise failure
 
 
-def _uncertain() -> IO[bytes]:
+def _uncertain() -> bytes:
     raise Failure(
         Cause.ARCHIVE_CORRUPT, "the archive is corrupt right behind it, so that it may be damaged, too"
     )
 
 
-def _content(archive: _Tar, header: tarfile.TarInfo, limit: int) -> IO[bytes]:
+def _content(archive: _Tar, header: tarfile.TarInfo, limit: int) -> bytes:
     if not header.isreg():
         kinds = {tarfile.SYMTYPE: "a link", tarfile.LNKTYPE: "a link", tarfile.DIRTYPE: "a folder"}
         raise Failure(Cause.UNSAFE, f"{kinds.get(header.type, 'a device or a pipe')}, not a file")
@@ -184,7 +183,7 @@ def _content(archive: _Tar, header: tarfile.TarInfo, limit: int) -> IO[bytes]:
     file = archive.extractfile(header)
     assert file is not None
     try:
-        return io.BytesIO(file.read())
+        return file.read()
     except _ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

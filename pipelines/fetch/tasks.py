@@ -6,7 +6,6 @@ import io
 import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -65,7 +64,7 @@ def archive(
         note: takes what became of each.
     """
 
-    keep = taking.keeper(store, options)
+    keep = taking.Keeper(store, options)
 
     def run(job: Job) -> Done:
         masks = {item.name: item for item in members[job.item.name]}
@@ -84,7 +83,7 @@ def archive(
         reading = Reading(Place(job.item.url), client, part)
         try:
             found = reading.members(wanted, tally.download(job.item))
-            with ThreadPoolExecutor(1) as pool:
+            with taking.keeping(1) as pool:
                 taking.take(found, wanted, keep, noted, reading.check, pool, 1, taken)
         except Failure as failure:
             if failure.cause is Cause.ARCHIVE_CORRUPT:

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import IO
 
 from pipelines.fetch.archives import Member, Want, too_large
 from pipelines.fetch.causes import Cause, Failure
@@ -156,7 +155,7 @@ def _fault(info: zipfile.ZipInfo, limit: int) -> Failure | None:
     return too_large(size, limit) if size > limit else None
 
 
-def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> IO[bytes]:
+def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
     if fault := _fault(info, limit):
         raise fault
     try:
@@ -166,7 +165,7 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> IO
         raise Failure(Cause.DECODE_ERROR, f"{type(error).__name__}: {error}") from error
     if len(content) > limit:
         raise too_large(len(content), limit)
-    return io.BytesIO(content)
+    return content
 
 
 def unpack(archive: str, member: str, path: str, limit: int) -> None:

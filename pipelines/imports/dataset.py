@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.build.code import code_versions
-from pipelines.imports import media, mixtures, recordings
+from pipelines.imports import media, mixtures, negatives, recordings
 from pipelines.imports.planned import Found, PlannedClip, PlannedSample
 from pipelines.media import masks
 from shards import format, new_dataset, parts, records, sound, storage, tables
@@ -102,7 +102,7 @@ def write(
         funnel=tuple(new_dataset.step("import", unit, entered[unit], reasons[unit]) for unit in entered),
         targets=recordings.TARGETS if found.classes else (),
         classes=found.classes,
-        sound=mixtures.rules(found.samples),
+        sound=negatives.RULES if any(one.kind for one in found.samples) else mixtures.rules(found.samples),
     )
     rejected = [tables.rejected(rows, unit) for unit, rows in dropped.items()]
     lost = _lost(found, Counter(split for rows in written for split in rows["split"].to_pylist()), may_drop)
@@ -269,17 +269,21 @@ def _write_samples(
     classes = found.classes
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
+        kind = row["kind"]
         clip = heard.get(row["clip_id"] or next((source["clip_id"] for source in row["sources"]), ""))
-        if clip is None:
+        if clip is None and kind not in ("silence", "noise"):
             why = (
                 f"its clip {row['clip_id']} cannot be used" if row["clip_id"] else "its category has no clip"
             )
             raise Rejected(Reason.NO_CLIP, why)
-        if clip["split"] != row["split"]:
+        if clip and clip["split"] != row["split"]:
             raise Rejected(Reason.NO_CLIP, f"its clip {row['clip_id']} is heard in {clip['split']}")
         source, jpg, width, height = media.photo(storage.join(folder, row["image_path"]))
         mask_url = storage.join(folder, row["mask_path"])
-        if classes:
+        if kind:
+            numbers = np.zeros((height, width), np.uint8)
+            mask = numbers > 0
+        elif classes:
             numbers = media.class_mask(
                 mask_url, storage.join(folder, row["colours_path"]), len(classes), width, height, found.values
             )
@@ -289,14 +293,20 @@ def _write_samples(
             if not mask.any() and not format.is_frame(row["image_id"]):
                 raise Rejected(Reason.MASK_EMPTY, "no pixel set")
         photo, png = Content.of(jpg), Content.of(masks.png(mask))
-        flac, heard_clip = read_clip(out, clip)
+        sound_of: dict[str, Any] = {}
+        if clip:
+            flac, heard_clip = read_clip(out, clip)
+            sound_of = {"audio": heard_clip.audio}
+        if kind:
+            hears = (heard_clip.audio, flac.data) if clip else None
+            sound_of, flac = negatives.sounding(row["key"], kind, hears, row["names"])
         record = SampleRecord(
             key=row["key"],
             sample_id=row["sample_id"],
             split=row["split"],
             category=row["category"],
             component=row["component"],
-            pairing=records.Pairing(seed=0),
+            pairing=records.Pairing(seed=negatives.SEED),
             image=records.Image(
                 id=row["image_id"],
                 corpus=row["image_id"].partition(":")[0],
@@ -307,10 +317,12 @@ def _write_samples(
                 photo_keys=(row["image_id"],),
                 labels=(),
             ),
-            mask=_mask(row["mask_id"], mask, png.sha256),
-            audio=heard_clip.audio,
+            mask=_mask(() if kind else (row["mask_id"],), mask, png.sha256),
+            **sound_of,
         )
         members = {"flac": flac, "jpg": photo, "mask.png": png}
+        if kind:
+            return record, {**members, format.CLASSES: Content.of(masks.grey_png(numbers))}
         if row["sources"]:
             return mixtures.told(record, members, numbers, classes, row["sources"], heard, out)
         return recordings.told(record, members, numbers, classes) if classes else (record, members)
@@ -319,14 +331,14 @@ def _write_samples(
     return parts.write(table, out, "import", encode, code_versions(), targets)
 
 
-def _mask(mask_id: str, mask: np.ndarray, sha256: str) -> records.Mask:
+def _mask(ids: tuple[str, ...], mask: np.ndarray, sha256: str) -> records.Mask:
     """What a record says of a mask; an empty one (a frame where nothing seen makes a sound) has a box of zeros."""
     area = int(mask.sum())
     y, x = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     box = (int(x[0]), int(y[0]), int(x[-1] - x[0] + 1), int(y[-1] - y[0] + 1)) if area else (0, 0, 0, 0)
     return records.Mask(
-        ids=(mask_id,),
-        policy="instance",
+        ids=ids,
+        policy="instance" if ids else "union",
         area_px=area,
         area_fraction=area / mask.size,
         bbox=box,

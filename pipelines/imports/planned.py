@@ -49,6 +49,9 @@ class PlannedSample:
     colours_path: str = ""
     label: str = ""
     names: tuple[str, ...] = ()
+    kind: str = (
+        ""  # of a negative, under whose sound nothing of the photo is marked: silence, noise, off_screen
+    )
     sources: tuple[
         PlannedSource, ...
     ] = ()  # of a scene that is put together; its clips are among the clips found
@@ -57,6 +60,8 @@ class PlannedSample:
     def sample_id(self) -> str:
         if self.sources:
             return format.sample_id(self.image_id, self.category)
+        if self.kind:
+            return format.sample_id(self.image_id, "", self.kind)
         if not self.category:
             return format.sample_id(self.image_id, "", RECORDING)
         return format.sample_id(self.image_id, self.category, self.mask_id)
@@ -64,7 +69,9 @@ class PlannedSample:
     @property
     def heard_as(self) -> tuple[str, ...]:
         """The categories that its clip is heard for."""
-        return (self.category,) if self.category else self.names
+        return (
+            (self.category,) if self.category else self.names
+        )  # of a negative its clip's own, as that has them
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,13 @@ class _Worker(Generic[Work, Picture]):
         self._process = context.Process(target=_serve, args=(theirs, draw, memory), daemon=True)
         self._process.start()
         theirs.close()  # when this process ends, however it does, the other one reads the end of the pipe, and ends
-        if not self._connection.poll(START_S):
-            self.end()
-            raise Busy(f"no picture can be rendered: a process did not start within {START_S:.0f} s")
-        self._connection.recv()
+        fault = "" if self._connection.poll(START_S) else f"did not start within {START_S:.0f} s"
+        with suppress(EOFError, OSError):
+            if not fault:
+                self._connection.recv()
+                return
+        self.end()
+        raise Busy(f"no picture can be rendered: a process {fault or 'ended while it started'}")
 
     def draw(self, job: Work, seconds: float) -> Picture:
         self._connection.send(job)

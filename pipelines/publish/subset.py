@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.build.scene_sound import sounded
+from pipelines.build import scene_sound
 from pipelines.publish.records import clip_ids
 from pipelines.recipes import recipe
 from shards import format, manifest, members, new_dataset, parts, records, storage, tables
@@ -24,6 +24,7 @@ from shards.pools import Pools
 from shards.reader import Dataset, by_shard
 from shards.records import ClipRecord, SampleRecord, Source
 from shards.rejections import Reason, Rejected, rejection
+from shards.scene_sound import part
 from shards.sound import pcm_of
 from shards.writer import Content
 
@@ -176,8 +177,12 @@ def _paired_again(
     if not record.sound:
         return msgspec.structs.replace(record, audio=sources[0].audio), sounds[0]
     assert rules is not None
-    pcms = [pcm_of(sound.data) for sound in sounds]
-    heard, told, content = sounded(record.key, record.image.width, sources, pcms, rules)
+    how = scene_sound.rules(rules)
+    parts_of = [
+        part(pcm_of(sound.data), how, source.audio.id if source.audio else "")
+        for sound, source in zip(sounds, sources, strict=True)
+    ]
+    heard, told, content = scene_sound.sounded(record.key, record.image.width, sources, parts_of, rules)
     return msgspec.structs.replace(record, scene_sources=heard, sound=told), content
 
 

@@ -38,13 +38,16 @@ def pcm_to_flac(pcm: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def pcm_of(flac: bytes) -> np.ndarray:
+def pcm_of(flac: bytes, start: int = 0, samples: int = -1) -> np.ndarray:
     """(n,) int16 of a clip as the pool holds it.
+
+    Args:
+        start, samples: which part; fewer samples where the clip ends, -1: all to the end.
 
     Raises:
         soundfile.LibsndfileError: no sound. ValueError: not mono, or not 16 kHz.
     """
-    pcm, rate_hz = soundfile.read(io.BytesIO(flac), dtype="int16")
+    pcm, rate_hz = soundfile.read(io.BytesIO(flac), samples, start, dtype="int16")
     if rate_hz != RATE_HZ or pcm.ndim != 1:
         raise ValueError(f"a clip of {rate_hz} Hz and shape {pcm.shape}: the pool has 16 kHz mono")
     return pcm

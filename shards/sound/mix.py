@@ -143,18 +143,26 @@ def render(tracks: Sequence[Track], samples: int, channels: int = 1, law: str = 
         if len(track.pcm) != samples:
             raise ValueError(f"a track of {len(track.pcm)} samples in a mix of {samples}")
         loud = np.multiply(track.pcm, factor(track.gain_db), dtype=np.int64)
-        ears = ((_ONE, 0),) if channels == 1 else _ears(track, law)
-        for channel, (part, late) in enumerate(ears):
+        if channels == 1:
+            total[:, 0] += loud
+            continue
+        for channel, (part, late) in enumerate(_ears(track, law)):
             total[late:, channel] += loud[: samples - late] * part
-    total = (total + (_ONE >> 1)) >> 16  # in 1/65536 of a step
+    if channels > 1:
+        total = (total + (_ONE >> 1)) >> 16
+    # Now in 1/65536 of a step.
     highest, lowest = int(total.max(initial=0)), int(total.min(initial=0))
-    clipped = int(np.count_nonzero((total > _HIGHEST) | (total < _LOWEST)))
-    scale = _ONE
-    if highest > _HIGHEST:
-        scale = min(scale, _HIGHEST * _ONE // highest)
-    if lowest < _LOWEST:
-        scale = min(scale, _LOWEST * _ONE // lowest)
-    pcm = ((total * scale + (1 << 31)) >> 32).astype(np.int16)
+    scale, clipped = _ONE, 0
+    if highest > _HIGHEST or lowest < _LOWEST:
+        clipped = int(np.count_nonzero((total > _HIGHEST) | (total < _LOWEST)))
+        if highest > _HIGHEST:
+            scale = min(scale, _HIGHEST * _ONE // highest)
+        if lowest < _LOWEST:
+            scale = min(scale, _LOWEST * _ONE // lowest)
+        total = (total * scale + (1 << 31)) >> 32
+    else:
+        total = (total + (1 << 15)) >> 16
+    pcm = total.astype(np.int16)
     return Mix(pcm[:, 0] if channels == 1 else pcm, scale / _ONE, clipped)
 
 

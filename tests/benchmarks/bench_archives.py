@@ -9,6 +9,7 @@ as one far away does, and its connection is as fast as the loopback.
 import argparse
 import io
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import local_site
 import media
 
-from pipelines.fetch import options, search, zips
+from pipelines.fetch import options, zips
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.run import Fetch
@@ -47,20 +48,25 @@ def pack(path: Path, count: int, video_bytes: int) -> None:
             archive.addfile(info, io.BytesIO(content))
 
 
-def take(archive: str, corpora: str, count: int, share: int, threads: int) -> None:
-    """Fetch one in `share` of the clips, in this process; prints the seconds that it took."""
+def take(archive: str, corpora: str, count: int, share: int, workers: int) -> None:
+    """Fetch one in `share` of the clips; prints the seconds that it took, and the processor's."""
     items = [
         Item(f"vggsound:{n:011d}_000030", Kind.CLIP, "", f"vggsound/clips/{n:011d}_000030.flac")
         for n in range(0, count, share)
     ]
-    real = search.Search.__init__
-    search.Search.__init__ = lambda self, *given: real(self, *given, threads)  # type: ignore[method-assign]
     with Ledger(corpora) as ledger:
-        fetch = Fetch(corpora, options.parse({"media": {"vggsound": [archive]}}), ledger)
-        began = time.perf_counter()
+        fetch = Fetch(corpora, options.parse({"media": {"vggsound": [archive]}}), ledger, workers=workers)
+        began, used = time.perf_counter(), _processor_s()
         fetch.items(items)
-        print(time.perf_counter() - began, flush=True)
+        print(time.perf_counter() - began, _processor_s() - used, flush=True)
         assert all(ledger.latest()[item.name].ok for item in items)
+
+
+def _processor_s() -> float:
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def tars(choice: argparse.Namespace, folder: Path) -> None:
@@ -70,26 +76,28 @@ def tars(choice: argparse.Namespace, folder: Path) -> None:
     for _ in range(choice.rounds):
         out = folder / "extracted"
         out.mkdir()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _processor_s()
         subprocess.run(["tar", "-xzf", str(archive), "-C", str(out)], check=True)
-        sides.setdefault(("tar -xzf", 1, choice.clips), []).append(time.perf_counter() - began)
+        told = time.perf_counter() - began, _processor_s() - used
+        sides.setdefault(("tar -xzf", 1, choice.clips), []).append(told)
         shutil.rmtree(out)
-        for share, threads in ((choice.clips, 1), (10, 1), (1, 1), (1, 2)):
+        for share, workers in ((choice.clips, 1), (10, 1), (1, 1), (1, 2)):
             command = [sys.executable, __file__, "--take", str(archive), str(folder / "corpora")]
-            command += [str(choice.clips), str(share), str(threads)]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            sides.setdefault(("fetch", threads, len(range(0, choice.clips, share))), []).append(float(told))
+            command += [str(choice.clips), str(share), str(workers)]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+            taken = len(range(0, choice.clips, share))
+            sides.setdefault(("fetch", workers, taken), []).append(tuple(map(float, told)))
             shutil.rmtree(folder / "corpora")
-    base = statistics.median(sides["tar -xzf", 1, choice.clips])
+    base = statistics.median(wall for wall, _ in sides["tar -xzf", 1, choice.clips])
     print(
-        f"| {choice.clips} videos, {size:.0f} MB | threads that decode | clips taken | MB/s | of tar | clips/s |"
+        f"| {choice.clips} videos, {size:.0f} MB | workers | clips taken | MB/s | of tar | clips/s | processor s |"
     )
-    print("|---|---|---|---|---|---|")
-    for (side, threads, taken), seconds in sides.items():
-        each = statistics.median(seconds)
-        decode = threads if side == "fetch" else "-"
+    print("|---|---|---|---|---|---|---|")
+    for (side, workers, taken), told in sides.items():
+        each, used = (statistics.median(values) for values in zip(*told, strict=True))
         print(
-            f"| {side} | {decode} | {taken} | {size / each:.0f} | {base / each:.2f}x | {taken / each:.0f} |",
+            f"| {side} | {workers if side == 'fetch' else '-'} | {taken} | {size / each:.0f} | {base / each:.2f}x | "
+            f"{taken / each:.0f} | {used:.1f} |",
             flush=True,
         )
 

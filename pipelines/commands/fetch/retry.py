@@ -14,6 +14,7 @@ from shards.command_line import Command
 @click.option("--cause", required=True, help="Causes with commas between them, as throttled,timeout.")
 @options.MEDIA
 @options.COOKIES
+@options.WORKERS
 @options.JSON
 def command(
     recipe_name: str,
@@ -21,6 +22,7 @@ def command(
     cause: str,
     media: tuple[str, ...],
     cookies: tuple[str, ...],
+    workers: int,
     as_json: bool,
 ) -> None:
     """Try the items of CORPORA again, now, whose last attempt failed for one of these causes - and no others.
@@ -60,7 +62,7 @@ def command(
                 or (item.kind is Kind.MASK and f"archive:{item.url.rpartition('/')[2]}" in again)
             ]
             ledger.reopen(again, time.time())
-            fetch = Fetch(corpora, settings, ledger, access=sessions, watch=display.watch)
+            fetch = Fetch(corpora, settings, ledger, access=sessions, workers=workers, watch=display.watch)
             fetch.items(chosen)
             fetch.near_duplicates(items)
             latest = ledger.latest()

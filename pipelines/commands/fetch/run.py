@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.ONLY
 @options.MEDIA
 @options.COOKIES
+@options.WORKERS
 @options.JSON
 @click.option(
     "--accept-drift", is_flag=True, help="Take annotation files that changed since they were pinned."
@@ -29,6 +30,7 @@ def command(
     only: tuple[str, ...],
     media: tuple[str, ...],
     cookies: tuple[str, ...],
+    workers: int,
     as_json: bool,
     accept_drift: bool,
 ) -> None:
@@ -74,8 +76,9 @@ def command(
         sessions = access.sessions(cookies)
         with Ledger(corpora) as ledger, locked(ledger):
             fetch = Fetch(
-                corpora, settings, ledger, access=sessions, accept_drift=accept_drift, watch=display.watch
-            )
+                corpora, settings, ledger, access=sessions, accept_drift=accept_drift, workers=workers,
+                watch=display.watch,
+            )  # fmt: skip
             fetch.annotations()
             if only == ("annotations",):
                 return
