@@ -40,6 +40,8 @@ _MODULES = (
     *("commands.build", "commands.export", "commands.import", "commands.index", "commands.match"),
     *("commands.demo_corpora", "commands.publish", "commands.rehydrate", "commands.review", "commands.stats"),
     *("commands.takedown", "commands.review.apply", "commands.review.import"),
+    *("commands.browse", "commands.judge.draw", "commands.judge.export", "commands.judge.flags"),
+    *("browse.app", "browse.export", "judge.intake", "judge.results"),
 )
 _TRAINS = ("loop", "conversion", "robustness", "report", "commands.fit", "commands.eval", "commands.embed")
 _CONTEXT.set_forkserver_preload(

@@ -25,10 +25,11 @@ from review_page import browser
 
 from pipelines.browse import sounds
 from pipelines.browse.catalogue import Catalogue
+from pipelines.browse.export import export
 from pipelines.browse.query import Query
 from pipelines.browse.rows import Rows
 from pipelines.cli import main
-from pipelines.pages.errors import Unreadable
+from pipelines.pages.errors import Busy, Unreadable
 from pipelines.pages.kept import Kept
 from shards import format
 from shards.manifest import DatasetError
@@ -475,6 +476,16 @@ def test_an_export_of_broken_samples_says_how_many(dataset: str, tmp_path: Path)
         assert answer.exit_code == code, answer.output
         assert ("1 of its samples are broken" in answer.output) == (code == 1)
         spoil(copy, min((tmp_path / out / "samples").iterdir()).stem)
+
+
+def test_a_busy_machine_makes_no_sample_broken(dataset: str, tmp_path: Path) -> None:
+    class Full:
+        def picture(self, load: object) -> bytes:
+            raise Busy("too many pictures are asked for at once")
+
+    with pytest.raises(Busy):
+        export(Catalogue(Dataset(dataset)), str(tmp_path / "out"), 2, pictures=Full())
+    assert not (tmp_path / "out" / "index.html").exists()
 
 
 def test_a_folder_that_is_no_dataset_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import test_fetch_run
 import torch
 from generated_shards import write_dataset
+from judged import answer_all, mostly_right, queue_of
 from kills import Call, Kills, killed, litter, run
 from review_world import CATTLE, COW, COWBELL, make_world
 from test_imports import S4_VIDEOS, SECONDS, mask, picture, table, wav
@@ -37,8 +38,10 @@ COMMANDS = (
         "stats",
         "build",
         "build --base",
+        "build --workers 2",
         "index",
     ),
+    *("browse --export", "judge draw", "judge export", "judge flags"),
     *("demo-corpora", "import", "match", "fetch", "review import", "review apply"),
     *("checkpoints", "train fit", "train eval", "train embed", "train convert"),
 )
@@ -78,6 +81,24 @@ def call_of(name: str, dataset: str, corpora: str, address: str, folder: Path) -
             return Call(["build", "demo", "--corpora", corpora, "--out", "out"])
         case "build --base":
             return Call(["build", "demo", "--corpora", corpora, "--out", "out", "--base", dataset])
+        case "build --workers 2":
+            return Call(["build", "demo", "--corpora", corpora, "--out", "out", "--workers", "2"])
+        case "browse --export":
+            return Call(["browse", dataset, "--export", "out", "--samples", "6"])
+        case "judge draw":
+            return Call(["judge", "draw", dataset, "--queue", "judge.sqlite", "--sample", "6"])
+        case "judge export" | "judge flags":
+            _, queue = queue_of(folder)
+            answer_all(queue, "anna", mostly_right(0))
+            return Call(
+                [
+                    *name.split(),
+                    "--queue",
+                    queue,
+                    "--out",
+                    "out" + (".parquet", ".csv")[name == "judge flags"],
+                ]
+            )
         case "index":
             return Call(["index", "--corpora", corpora, "--out", "out"])
         case "demo-corpora":

@@ -7,16 +7,19 @@ from pathlib import Path
 
 from pipelines.browse import BROWSE
 from pipelines.browse.catalogue import Catalogue
+from pipelines.browse.draw import draw
 from pipelines.browse.media import Media, Pictures
 from pipelines.browse.query import Query
 from pipelines.browse.views import Card, Grid, Views, label_names
 from pipelines.pages import templates
-from pipelines.pages.errors import PageError
+from pipelines.pages.errors import Busy, PageError
+from pipelines.pages.renderers import Renderers
 from shards import claims, format, storage
 from shards.hashing import spread
 
 MOST = 1000  # samples
 AT_ONCE = 4
+_RENDER_S = 600.0  # nobody waits before a page: a picture that a busy machine draws slowly is not broken
 _STATIC = ("style.css", "browse.css", "look.js", "icon.svg")
 
 
@@ -68,12 +71,12 @@ def export(
         where the page is, and how many of its samples are broken.
 
     Raises:
-        ClaimError: `out` is the dataset or inside it, or holds something else.
+        ClaimError: `out` is the dataset or inside it, or holds something else. Busy: no picture can be drawn now.
     """
     claims.apart(catalogue.dataset.url, out, "--export")
     manifest = storage.sha256(storage.join(catalogue.dataset.url, format.MANIFEST))
     claims.claim(out, {"command": "browse", "dataset": manifest, "number": samples}, "--export")
-    media = Media(catalogue, pictures)
+    media = Media(catalogue, pictures or Renderers(draw, seconds=_RENDER_S))
     views = Views(catalogue, media, label_names(catalogue))
     rows = sorted(spread(catalogue.ids["key"].to_pylist(), catalogue.shown_as(), samples))
     keys = [catalogue.key(row) for row in rows]
@@ -130,6 +133,8 @@ def _write_media(media: Media, out: str, key: str) -> list[str]:
     for name, make in made.items():
         try:
             storage.write_atomic(storage.join(out, "media", f"{key}.{name}"), make(), durable=False)
+        except Busy:  # of this machine, not of the sample
+            raise
         except PageError as error:
             faults.append(str(error))
     return faults

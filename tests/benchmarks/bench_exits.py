@@ -30,13 +30,19 @@ from pipelines.cli import main as avs_data
 from pipelines.commands import diff, explain, verify  # noqa: F401
 from pipelines.corpora import csv_stream
 from pipelines.publish import changelog  # noqa: F401
-from shards import guard, program
+from shards import guard, program, tables
 from shards.sound import decoder
 
 
 def kinds(folder: str) -> dict[str, Callable[[], object]]:
     data = f"{folder}/data"
+
+    def read_last() -> object:
+        with open(f"{data}/samples.parquet", "rb") as file:
+            return tables.parquet(file).read_row_group(0, use_threads=False)
+
     return {
+        "a table is read, and nothing else": read_last,
         "the end of a build: its rejections are read": partial(guard.report, data),
         "diff": partial(avs_data, ["diff", data, data], standalone_mode=False),
         "verify": partial(avs_data, ["verify", data], standalone_mode=False),
