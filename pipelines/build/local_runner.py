@@ -57,23 +57,22 @@ def _in_this_process(plan: fused.Plan) -> None:
 
 def _in_processes(plan: fused.Plan, workers: int) -> None:
     with local_processes.executor(workers) as executor:
-        _Hand(plan, workers, executor).out()
+        _Schedule(plan, workers, executor).run()
 
 
-class _Hand:
+class _Schedule:
     """Gives tasks to processes once all is there that they take; a partition that nothing came for has none."""
 
     def __init__(self, plan: fused.Plan, workers: int, executor: Executor) -> None:
         self._plan, self._partitions, self._executor = plan, _PER_WORKER * workers, executor
         self._waiting = list(plan.stages)
-        self._running: dict[
-            Future[dict[int, fused.Cut]], tuple[int, int]
-        ] = {}  # stage and partition of each task
+        # Stage and partition of each task.
+        self._running: dict[Future[dict[int, fused.Cut]], tuple[int, int]] = {}
         self._at_work = Counter[int]()  # tasks of each stage
         self._left: dict[int, dict[tuple[int, int], fused.Cut]] = {number: {} for number in plan.feeders}
 
-    def out(self) -> None:
-        """Have all tasks run.
+    def run(self) -> None:
+        """Run all tasks.
 
         Raises:
             BrokenProcessPool: a process was ended. What a task raises.
