@@ -167,7 +167,7 @@ def _open(content: Content) -> IO[bytes]:
 def keeping(workers: int) -> Iterator[Executor]:
     """Where members are checked: in a thread beside the one that reads, or in so many processes."""
     if workers > 1:
-        with processes.executor(workers) as pool:
+        with processes.executor(workers, (__name__,)) as pool:
             yield pool
     else:
         with ThreadPoolExecutor(1) as pool:
