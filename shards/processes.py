@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
 from shards import owner, program
@@ -68,7 +68,13 @@ def prepare(modules: Sequence[str]) -> None:
     """
     if _FORKS:
         forkserver.set_forkserver_preload(list(modules))
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()  # which ends with SIGINT let in
+        # That process keeps SIGINT out: Ctrl-C is for this one to tell.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
