@@ -26,7 +26,7 @@ from pipelines.cli import main
 from pipelines.corpora import registry
 from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.imports import vpo
-from pipelines.publish import attribution, card, exports
+from pipelines.publish import attribution, exports, facts
 from pipelines.publish.availability import snapshot
 from pipelines.publish.diff import diff
 from pipelines.publish.edition import Profile, PublishError
@@ -54,7 +54,7 @@ def hashes(root: str | Path) -> dict[str, str]:
 
 
 def test_every_corpus_and_every_import_is_cited():
-    works = tomllib.loads(card.REFERENCES.read_text())["work"]
+    works = tomllib.loads(facts.REFERENCES.read_text())["work"]
     imports = "".join(path.read_text() for path in Path(vpo.__file__).parent.glob("*.py"))
     named = set(re.findall(r'Found\(\s*"(\w+)"', imports))
     named |= {subset.lower().replace("-", "_") for subset in vpo.SUBSETS}

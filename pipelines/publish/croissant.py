@@ -9,8 +9,8 @@ from typing import Any
 
 from pipelines.judge.quality import sentences
 from pipelines.publish.attribution import annotation_licence, licence_url
-from pipelines.publish.card import Facts
 from pipelines.publish.edition import File
+from pipelines.publish.facts import Facts
 from shards import format
 
 CROISSANT = "croissant.json"

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pipelines.judge import results
 from pipelines.judge.quality import Quality
 from pipelines.judge.results import Results
-from pipelines.publish import attribution, availability, card, changelog, croissant, records
+from pipelines.publish import attribution, availability, card, changelog, citation, croissant, records
 from pipelines.publish.diff import Diff, diff
 from pipelines.publish.edition import File, Profile
+from pipelines.publish.facts import Facts, counted
 from pipelines.publish.profiles import AnyDataset
 from pipelines.stats import write_stats
 from pipelines.stats.report import SHEET
@@ -69,21 +70,21 @@ def documents(
         found[results.PUBLISHED] = results.dump(judged[1])
     if takedowns:
         found[TAKEDOWNS] = dump(takedowns)
-    facts = card.Facts(
+    facts = Facts(
         manifest=dataset.manifest,
         version=version,
         url=url,
         profile=profile,
-        kinds=card.counted(dataset.table(columns=["kind"])["kind"].to_pylist())
+        kinds=counted(dataset.table(columns=["kind"])["kind"].to_pylist())
         if dataset.manifest.targets
         else {},
-        mask_sources=card.counted(dataset.table(columns=["mask_source"])["mask_source"].to_pylist())
+        mask_sources=counted(dataset.table(columns=["mask_source"])["mask_source"].to_pylist())
         if dataset.manifest.mask_sources
         else {},
-        image_licences=card.counted([row["image_licence"] for row in photos]),
-        audio_licences=card.counted([row["audio_licence"] for row in clips]),
-        image_corpora=card.counted([row["mask_corpus"] for row in photos]),
-        audio_corpora=card.counted([row["clip_id"].partition(":")[0] for row in clips]),
+        image_licences=counted([row["image_licence"] for row in photos]),
+        audio_licences=counted([row["audio_licence"] for row in clips]),
+        image_corpora=counted([row["mask_corpus"] for row in photos]),
+        audio_corpora=counted([row["clip_id"].partition(":")[0] for row in clips]),
         known={
             name: sum(row[name] is not None for row in (photos if name.startswith("image") else clips))
             for name in ("image_author", "image_page", "image_url", "audio_author", "audio_url")
@@ -105,7 +106,7 @@ def documents(
     found[CHANGELOG] = changelog.prepend(section, old).encode()
     found["README.md"] = card.card(facts).encode()
     found[card.LICENCES] = card.licences(facts).encode()
-    found["CITATION.cff"] = card.citation(facts).encode()
+    found["CITATION.cff"] = citation.citation(facts).encode()
     made = [File.of(path, content) for path, content in sorted(found.items())]
     described = croissant.croissant(facts, [*files, *made])
     return [*made, File.of(croissant.CROISSANT, described)], changed
