@@ -27,7 +27,7 @@ _FILM_S, _FILM_HZ = 10.0, 25
 _LVIS_IDS = 1_000_000  # more than any photo and annotation of LVIS has
 
 
-def write(out: Path, copies: int, mp4: float) -> None:
+def write(out: Path, copies: int, mp4: float = 0.0) -> None:
     """Write lvis/, open_images/ and vggsound/ of so many copies under `out`, that share of the recordings as MP4.
 
     Raises:
