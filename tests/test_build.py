@@ -25,7 +25,7 @@ import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
-from pipelines.build import finish, graph, index, run, stages
+from pipelines.build import finish, graph, index, run, shuffle, stages
 from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards import format, hashing, storage
@@ -89,6 +89,8 @@ def test_bounds_on_what_a_worker_takes_decide_nothing(
     monkeypatch.setattr(graph, "CLIPS_PER_BUCKET", 10)
     monkeypatch.setattr(index, "MASKS_PER_GROUP", 30)
     monkeypatch.setattr(index, "CLIPS_PER_GROUP", 10)
+    monkeypatch.setattr(shuffle, "FAN_OUT", 3)
+    monkeypatch.setattr(shuffle, "_ROWS", 20)
     out = str(tmp_path / "small")
     run.build(recipe.load("demo"), run.BuildOptions(corpora, out))
     assert hashes(out) == hashes(dataset)

@@ -16,6 +16,7 @@ from label_maps import Kinds, LabelMap
 from label_maps.links import Link
 from pipelines.build import pair, select, slices, split, stages
 from pipelines.build.categorize import categorize_clips, categorize_masks
+from pipelines.build.shuffle import Grouping
 from pipelines.corpora.records import CLIPS, MASKS
 from pipelines.recipes.recipe import Select, Split
 from shards import hashing
@@ -301,7 +302,7 @@ def test_components_against_a_plain_flood(images: dict[str, list[str]]) -> None:
             "photo_keys": pa.array(images.values(), pa.list_(pa.string())),
         }
     )
-    cut = stages.cut(split.photo_names(rows), "name", 3, "memory://parked")
+    cut = Grouping("memory://parked", "name", 3).cut(split.photo_names(rows))
     cuts = [slices.read(found) for _, found in cut]
     linked = split.components(link for part in cuts for link in split.linked_nodes(part))
     known = {image: {image, *keys} for image, keys in images.items()}
@@ -487,7 +488,8 @@ def test_pairs_are_of_the_same_split_and_category() -> None:
         }
         for n in range(40)
     ]
-    pools = pair.arranged([pair.slim(pa.Table.from_pylist(part, POOL)) for part in (clips[20:], clips[:20])])
+    parts = [pair.slim(pa.Table.from_pylist(part, POOL)) for part in (clips[20:], clips[:20])]
+    pools = pair.parked(pair.park(parts, "memory://parked"))
     rows = [
         {"sample_id": f"s{n}", "split": ("train", "val", "test")[n % 3], "category": ("cat", "dog")[n % 2]}
         for n in range(60)

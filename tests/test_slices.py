@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.build import slices, stages
+from pipelines.build import slices
 
 ROWS = st.lists(st.tuples(st.text("abé|𝄞Z", max_size=3), st.integers(0, 99)), max_size=40)
 
@@ -24,25 +24,6 @@ def test_a_table_divides_by_value_and_keeps_the_order_of_rows(rows: list[tuple[s
     }
     assert found == {value: [n for name, n in rows if name == value] for value, _ in rows}
     assert list(found) == sorted(found)
-
-
-@given(st.lists(ROWS, min_size=1, max_size=4), st.sampled_from((None, 1, 3)))
-def test_what_is_cut_from_many_tables_comes_together_whole(
-    parts: list[list[tuple[str, int]]], buckets: int | None
-) -> None:
-    cuts: dict[str, list[slices.Slice]] = {}
-    for rows in parts:
-        for value, found in stages.cut(table_of(rows), "name", buckets, "memory://parked"):
-            cuts.setdefault(value, []).append(found)
-    joined = {value: slices.read_all(reversed(found)).to_pylist() for value, found in cuts.items()}
-    everything = [{"name": name, "n": n} for rows in parts for name, n in rows]
-
-    def key(row: dict) -> tuple:
-        return row["name"], row["n"]
-
-    assert sorted((row for rows in joined.values() for row in rows), key=key) == sorted(everything, key=key)
-    for name in {name for rows in parts for name, _ in rows}:
-        assert sum(name in {row["name"] for row in rows} for rows in joined.values()) == 1
 
 
 def test_two_attempts_write_the_same_file(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The last step: what every stage counted to the funnel, rejections to sorted slices, and all of it to a dataset."""
 
 import json
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -14,6 +13,7 @@ from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.scene_sound import rules
 from pipelines.build.scenes import classes
+from pipelines.build.shuffle import Grouping
 from pipelines.recipes.recipe import Recipe
 from shards import new_dataset, parts, storage, tables
 from shards.claims import WORK
@@ -75,10 +75,10 @@ def samples(counts: Counts) -> int:
     return sum(number for key, number in counts.items() if key[:3] == ("pair", "samples", "kept"))
 
 
-def write_rejections(table: pa.Table, out: str, buckets: int) -> str:
+def write_rejections(table: pa.Table, out: str, grouping: Grouping) -> str:
     """One sorted slice of rejections.parquet, below the work folder."""
-    bucket = zlib.crc32(table["item"][0].as_py().encode()) % buckets
-    url = storage.join(out, WORK, "rejections", f"{bucket:04d}.parquet")
+    group = grouping.group(table["item"][0].as_py())
+    url = storage.join(out, WORK, "rejections", f"{group:0>4}.parquet")
     rows = table.sort_by([(name, "ascending") for name in REJECTIONS.names])
     with storage.open_atomic(url) as file:
         pq.write_table(rows, file)

@@ -4,6 +4,7 @@ Annotations are indexed to Parquet first. Then Beam moves Arrow tables of refere
 masks and sounds are read by the worker that writes the shard they go into, never shuffled.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,17 +18,17 @@ from pipelines.build import absence, compose, finish, merge, pair, pool, select,
 from pipelines.build.absence import Families
 from pipelines.build.categorize import categorize_clips, categorize_masks
 from pipelines.build.exclude import Excluded, exclude_clips, exclude_samples
+from pipelines.build.outcome import Outcome
 from pipelines.build.samples import shard_samples
 from pipelines.build.scenes import shard_scenes
+from pipelines.build.shuffle import Cut, Grouping, Join, Regroup
+from pipelines.build.slices import Slice
 from pipelines.build.stages import (
     Accounts,
     Apply,
-    Cut,
-    Join,
     KeepLowest,
     PlanShards,
     ReadTables,
-    Regroup,
     SumCounts,
 )
 from pipelines.recipes.recipe import Recipe
@@ -77,6 +78,13 @@ class Job:
         """Folder of tables that wait for others."""
         return storage.join(self.work, "parked")
 
+    def masks_by(self, column: str) -> Grouping:
+        """Tables of masks, samples or photos with all rows of the same value."""
+        return Grouping(self.parked, column, 1 + self.masks // MASKS_PER_BUCKET)
+
+    def clips_by(self, column: str) -> Grouping:
+        return Grouping(self.parked, column, 1 + self.clips // CLIPS_PER_BUCKET)
+
 
 def near_duplicates(corpora: str) -> str:
     """The folder with the tables NEAR_PHOTOS and NEAR_CLIPS."""
@@ -85,7 +93,7 @@ def near_duplicates(corpora: str) -> str:
 
 def wire(p: beam.Pipeline, job: Job) -> None:
     """Draw the whole job."""
-    accounts = Accounts(job.parked, 1 + job.masks // MASKS_PER_REJECTION_BUCKET)
+    accounts = Accounts(Grouping(job.parked, "item", 1 + job.masks // MASKS_PER_REJECTION_BUCKET))
     accounts.counted.append(p | "Take index counts" >> beam.Create([job.indexed]))
     masks = p | "Read masks" >> ReadTables(job.index, "masks")
     clips = p | "Read clips" >> ReadTables(job.index, "clips")
@@ -115,7 +123,7 @@ def plan_clips(clips: Any, job: Job, accounts: Accounts) -> Any:
         clips
         | "Select clips" >> Apply(accounts, "select", "clips", selected)
         | "Name recordings" >> beam.Map(split.name_recordings, job.near_videos).with_output_types(pa.Table)
-        | "Bring recordings together" >> Regroup(job.parked, "recording", 1 + job.clips // CLIPS_PER_BUCKET)
+        | "Bring recordings together" >> Regroup(job.clips_by("recording"))
         | "Split clips" >> Apply(accounts, "split", "clips", parted)
     )
 
@@ -130,7 +138,8 @@ def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
     )
     return (
         clips
-        | "Plan pool shards" >> PlanShards(job.parked, recipe.shards.clips_per_shard, None, job.pinned)
+        | "Plan pool shards"
+        >> PlanShards(job.parked, recipe.shards.clips_per_shard, job.clips, None, job.pinned)
         | "Convert clips" >> Apply(accounts, "convert", "clips", converted)
     )
 
@@ -138,7 +147,6 @@ def convert(clips: Any, job: Job, accounts: Accounts) -> Any:
 def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     """Masks to samples with a split: instances joined, rules kept, photos of one component together."""
     recipe = job.recipe
-    buckets = 1 + job.masks // MASKS_PER_BUCKET
     categorized = partial(
         categorize_masks,
         label_map=job.label_map,
@@ -150,20 +158,22 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     schema = select.WITH_INSTANCES if scenes else select.CANDIDATES
     selected = partial(select.select, rules=recipe.select, label_map=job.label_map, schema=schema)
     parted = partial(split.split_samples, seed=recipe.seed, sizes=recipe.split)
-    cut = Cut(job.parked, "name", buckets)
+    by_name = job.masks_by("name")
     names = [
-        masks | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table) | "Cut names" >> cut
+        masks
+        | "Name photos" >> beam.Map(split.photo_names).with_output_types(pa.Table)
+        | "Cut names" >> Cut(by_name)
     ]
     if job.near_photos:
         pairs = masks.pipeline | "Read near-duplicates" >> ReadTables(
             near_duplicates(job.corpora), NEAR_PHOTOS
         )
         named = pairs | "Name pairs" >> beam.Map(split.pair_names).with_output_types(pa.Table)
-        names.append(named | "Cut pairs" >> cut)
+        names.append(named | "Cut pairs" >> Cut(by_name))
     linked = (
         tuple(names)
         | "Gather names" >> beam.Flatten()
-        | "Bring names together" >> Join()
+        | "Bring names together" >> Join(by_name)
         | "Find shared names" >> beam.FlatMap(split.linked_nodes)
         | "Collect links" >> beam.combiners.ToList()
         | "Join components" >> beam.Map(split.components)
@@ -186,7 +196,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     samples = (
         (found, unmarked)
         | "Gather objects" >> beam.Flatten()
-        | "Bring images together" >> Regroup(job.parked, "image_id", buckets)
+        | "Bring images together" >> Regroup(job.masks_by("image_id"))
         | "Tell what is unmarked" >> beam.Map(select.tell_unmarked).with_output_types(pa.Table)
         | "Select samples" >> Apply(accounts, "select", "masks", selected)
     )
@@ -195,7 +205,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
             samples
             | "Name photographs"
             >> beam.Map(merge.name_photographs, job.id_spaces).with_output_types(pa.Table)
-            | "Bring photographs together" >> Regroup(job.parked, "photograph", buckets)
+            | "Bring photographs together" >> Regroup(job.masks_by("photograph"))
             | "Merge corpora" >> Apply(accounts, "merge", "samples", partial(merge.merge, whole=scenes))
         )
     if job.excluded.samples and not scenes:
@@ -230,7 +240,6 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
     """Samples to scenes; of off-screen sound's photos all is brought together that is known to be in them, and not."""
     families, audible = Families(job.whole_map), job.label_map.hearing
     if job.recipe.scene.shares.off_screen or job.recipe.scene.evaluation.off_screen:
-        buckets = 1 + job.masks // MASKS_PER_BUCKET
         p = masks.pipeline
         tables = {
             "masks": masks,
@@ -243,7 +252,7 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
                 for name, table in tables.items()
             )
             | "Gather labels" >> beam.Flatten()
-            | "Bring labels together" >> Regroup(job.parked, "image_id", buckets)
+            | "Bring labels together" >> Regroup(job.masks_by("image_id"))
             | "Tell what is shown" >> beam.Map(absence.known, families).with_output_types(pa.Table)
             | "Name components"
             >> beam.Map(compose.known_rows, AsSingleton(linked)).with_output_types(pa.Table)
@@ -251,7 +260,7 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
         samples = (
             (samples | "Make room" >> beam.Map(compose.rows).with_output_types(pa.Table), known)
             | "Gather photos" >> beam.Flatten()
-            | "Bring linked photographs together" >> Regroup(job.parked, "component", buckets)
+            | "Bring linked photographs together" >> Regroup(job.masks_by("component"))
         )
     made = partial(compose.scenes, recipe=job.recipe, families=families, audible=audible)
     return (
@@ -267,11 +276,15 @@ def join(samples: Any, pools: Any, job: Job, accounts: Accounts) -> Any:
         pools
         | "Take what pairing needs" >> beam.Map(pair.slim)
         | "Collect pool" >> beam.combiners.ToList()
-        | "Arrange pool" >> beam.Map(pair.arranged)
+        | "Park pool" >> beam.Map(pair.park, job.parked)
     )
-    scenes = bool(job.recipe.scene.targets)
-    paired = partial(pair.pair_scenes if scenes else pair.pair, seed=job.recipe.seed)
+    function = pair.pair_scenes if job.recipe.scene.targets else pair.pair
+    paired = partial(_paired, function, seed=job.recipe.seed)
     return samples | "Pair with clips" >> Apply(accounts, "pair", "samples", paired, AsSingleton(drawable))
+
+
+def _paired(function: Callable[..., Outcome], samples: pa.Table, pool: Slice, seed: int) -> Outcome:
+    return function(samples, pair.parked(pool), seed)
 
 
 def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
@@ -280,7 +293,8 @@ def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     written = partial(shard, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map)
     return (
         triplets
-        | "Plan shards" >> PlanShards(job.parked, job.recipe.shards.samples_per_shard, "split", job.pinned)
+        | "Plan shards"
+        >> PlanShards(job.parked, job.recipe.shards.samples_per_shard, job.masks, "split", job.pinned)
         | "Write shards" >> Apply(accounts, "shard", "samples", written)
     )
 
@@ -292,8 +306,8 @@ def complete(p: beam.Pipeline, written: Any, pools: Any, job: Job, accounts: Acc
     rejections = (
         tuple(accounts.rejected)
         | "Gather rejections" >> beam.Flatten()
-        | "Bring rejections together" >> Join()
-        | "Write rejections" >> beam.Map(finish.write_rejections, job.out, accounts.buckets)
+        | "Bring rejections together" >> Join(accounts.grouping)
+        | "Write rejections" >> beam.Map(finish.write_rejections, job.out, accounts.grouping)
     )
     _ = sum_counts(accounts) | "Finish dataset" >> beam.Map(
         partial(finish.finish, job.out, job.recipe, job.label_map, job.held_out_lists),

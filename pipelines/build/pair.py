@@ -1,14 +1,17 @@
 """Stages cap and pair: which samples stay when only some may, and which clip each one hears."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.build import slices
 from pipelines.build.compose import SCENES, SOURCE
 from pipelines.build.outcome import Outcome
+from pipelines.build.slices import Slice
 from shards import hashing, tables
 from shards.pools import Pools
 from shards.rejections import Reason, rejection
@@ -62,9 +65,16 @@ def slim(pool: pa.Table) -> pa.Table:
     return pool.select([*CLIP_COLUMNS, "split", "categories"])
 
 
-def arranged(found: list[pa.Table]) -> Pools:
-    """The pools, from the slices of a pool in any order."""
-    return Pools(pa.concat_tables([slim(tables.POOL.empty_table()), *found]))
+def park(found: list[pa.Table], parked: str) -> Slice:
+    """Put the pool aside, from the slices of a pool in any order: what a task is given is where it lies."""
+    pool = pa.concat_tables([slim(tables.POOL.empty_table()), *found]).sort_by("clip_id")
+    (where,) = slices.write([pool], parked)
+    return where
+
+
+@lru_cache(1)  # for all tasks of a process
+def parked(pool: Slice) -> Pools:
+    return Pools(slices.read(pool))
 
 
 _CLIP = pa.struct({name: tables.POOL.field(name).type for name in CLIP_COLUMNS})

@@ -5,6 +5,7 @@ runner keeps of a dataset, in memory or on the wire, is then some hundred bytes 
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -47,8 +48,23 @@ def read(found: Slice) -> pa.Table:
 
 def read_all(found: Iterable[Slice]) -> pa.Table:
     """The rows of many slices as one table, in the order of the slices' names."""
+    (table,) = read_in_parts(found, sys.maxsize)
+    return table
+
+
+def read_in_parts(found: Iterable[Slice], rows: int) -> Iterator[pa.Table]:
+    """The same rows as tables of so many, the last slice of each whole."""
     ordered = sorted(found)
-    return pa.concat_tables(storage.together(ordered[0][0], read, ordered)).combine_chunks()
+    waiting: list[pa.Table] = []
+    lacking = rows
+    for table in storage.together(ordered[0][0], read, ordered):
+        waiting.append(table)
+        lacking -= len(table)
+        if lacking <= 0:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting, lacking = [], rows
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def divide(table: pa.Table, values: pa.Array) -> Iterator[tuple[str, pa.Table]]:

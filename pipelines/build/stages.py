@@ -1,6 +1,5 @@
 """The Beam verbs that the build is written with. Elements are Arrow tables, so a shuffle moves few, large things."""
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from apache_beam.pvalue import AsDict
 
 from pipelines.build import pair, slices
 from pipelines.build.outcome import Outcome
-from pipelines.build.slices import Slice
+from pipelines.build.shuffle import Cut, Grouping, Park, Regroup
 from shards import format, progress_file, storage, tables
 
 # It gives freed memory back; Arrow's own keeps some 50 MB a worker.
@@ -44,13 +43,12 @@ beam.coders.registry.register_coder(pa.Table, ArrowTableCoder)
 class Accounts:
     """Collects, while the graph is drawn, the rejections (as cut by `Cut`) and counts of every stage."""
 
-    parked: str  # folder of tables that wait
-    buckets: int  # of rejections
+    grouping: Grouping  # of rejections, for their tables
     rejected: list[Any] = field(default_factory=list)
     counted: list[Any] = field(default_factory=list)
 
     def reject(self, tables: Any) -> None:
-        self.rejected.append(tables | "Cut rejections" >> Cut(self.parked, "item", self.buckets))
+        self.rejected.append(tables | "Cut rejections" >> Cut(self.grouping))
 
 
 class _Apply(beam.DoFn):
@@ -99,54 +97,6 @@ class Apply(beam.PTransform):
         return outputs.kept
 
 
-class Cut(beam.PTransform):
-    """Tables to (value of a text column, slice): slices wait in files below the folder `parked`.
-
-    Args:
-        buckets: cut by a hash of the column instead, so that many values share a slice.
-    """
-
-    def __init__(self, parked: str, column: str, buckets: int | None = None) -> None:
-        super().__init__()
-        self.parked, self.column, self.buckets = parked, column, buckets
-
-    def expand(self, tables: Any) -> Any:
-        cut_ = beam.FlatMap(cut, self.column, self.buckets, self.parked)
-        return tables | "Cut" >> cut_.with_output_types(tuple[str, Slice])
-
-
-class Join(beam.PTransform):
-    """All slices of one value or bucket to one table."""
-
-    def expand(self, cuts: Any) -> Any:
-        joined = beam.MapTuple(lambda _, found: slices.read_all(found)).with_output_types(pa.Table)
-        return cuts | "Group slices" >> beam.GroupByKey() | "Join slices" >> joined
-
-
-class Regroup(Cut):
-    """Bring rows with the same value of a text column into one table; with `buckets`, many values to a table."""
-
-    def expand(self, tables: Any) -> Any:
-        return super().expand(tables) | Join()
-
-
-class Park(beam.PTransform):
-    """Put tables aside until something else is known; the workers then share them out anew."""
-
-    def __init__(self, parked: str) -> None:
-        super().__init__()
-        self.parked = parked
-
-    def expand(self, tables: Any) -> Any:
-        written = beam.FlatMap(lambda table, parked: slices.write([table], parked), self.parked)
-        return (
-            tables
-            | "Write" >> written.with_output_types(Slice)
-            | "Share out" >> beam.Reshuffle()
-            | "Read" >> beam.Map(slices.read).with_output_types(pa.Table)
-        )
-
-
 class ReadTables(beam.PTransform):
     """The row groups of FOLDER/NAME.parquet, a table each, spread over the workers."""
 
@@ -186,7 +136,7 @@ class KeepLowest(beam.PTransform):
             | "Find cut-offs" >> beam.CombinePerKey(LowestRanks(max(self.sizes.values())))
             | "Take cut-offs" >> beam.Map(cutoff, self.sizes)
         )
-        waiting = samples | "Wait for cut-offs" >> Park(self.accounts.parked)
+        waiting = samples | "Wait for cut-offs" >> Park(self.accounts.grouping.parked)
         keep = partial(pair.keep_lowest, seed=self.seed, column=self.column, stage=self.stage)
         return waiting | "Keep" >> Apply(self.accounts, self.stage, "samples", keep, AsDict(cutoffs))
 
@@ -222,13 +172,16 @@ class PlanShards(beam.PTransform):
 
     Args:
         parked: folder of tables that wait.
-        per_shard: samples (clips) to a shard. column: holds the split; None: all rows go to the pool.
-        pinned: shards of an earlier version, per split.
+        per_shard: samples (clips) to a shard. rows: at most, about. column: holds the split; None: all rows go to
+            the pool. pinned: shards of an earlier version, per split.
     """
 
-    def __init__(self, parked: str, per_shard: int, column: str | None, pinned: dict[str, int]) -> None:
+    def __init__(
+        self, parked: str, per_shard: int, rows: int, column: str | None, pinned: dict[str, int]
+    ) -> None:
         super().__init__()
-        self.parked, self.per_shard, self.column, self.pinned = parked, per_shard, column, pinned
+        self.grouping = Grouping(parked, "shard", 1 + rows // per_shard, hashed=False)
+        self.per_shard, self.column, self.pinned = per_shard, column, pinned
 
     def expand(self, rows: Any) -> Any:
         counts = (
@@ -239,9 +192,9 @@ class PlanShards(beam.PTransform):
         )
         return (
             rows
-            | "Wait for counts" >> Park(self.parked)
+            | "Wait for counts" >> Park(self.grouping.parked)
             | "Plan" >> beam.Map(self.plan, AsDict(counts)).with_output_types(pa.Table)
-            | Regroup(self.parked, "shard")
+            | Regroup(self.grouping)
         )
 
     def plan(self, table: pa.Table, counts: dict[str, int]) -> pa.Table:
@@ -255,17 +208,6 @@ class PlanShards(beam.PTransform):
             for name, key in zip(splits, table["key"].to_pylist(), strict=True)
         ]
         return table.append_column("shard", pa.array(paths, pa.string()))
-
-
-def cut(table: pa.Table, column: str, buckets: int | None, parked: str) -> Iterator[tuple[str, Slice]]:
-    """Slices of a table by the value of a text column, or by its crc32 modulo `buckets`."""
-    values = table[column].combine_chunks()
-    if buckets is not None:
-        values = pa.array(
-            [str(zlib.crc32(value.encode()) % buckets) for value in values.to_pylist()], pa.string()
-        )
-    pieces = dict(slices.divide(table, values))
-    yield from zip(pieces, slices.write(pieces.values(), parked), strict=True)
 
 
 def count_by(table: pa.Table, column: str, weights: str | None = None) -> Counter[str]:

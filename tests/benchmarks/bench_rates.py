@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from label_maps import LabelMap
-from pipelines.build import finish, index, pair, pool, samples, select, slices, split, stages
+from pipelines.build import finish, index, pair, pool, samples, select, slices, split
 from pipelines.build.categorize import categorize_clips, categorize_masks, label_map_of
+from pipelines.build.shuffle import Grouping
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import forecast, workload
 from pipelines.recipes import recipe
@@ -85,7 +86,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
         converted = clock.time(
             "convert", pool.convert_clips, stamp, corpora, folder, recipe.select, label_map, runs=1
         ).kept
-        heard = pair.Pools.of([_of_train(pair.slim(converted))])
+        heard = pair.Pools(_of_train(pair.slim(converted)))
         parted = _of_train(split.split_samples(chosen, {}, recipe.seed, recipe.split).kept)
         shard = format.shard_path("train", 0)
 
@@ -149,8 +150,8 @@ def _table(url: str) -> pa.Table:
 
 
 def _shuffled(table: pa.Table, column: str, folder: str) -> pa.Table:
-    """What `stages.Regroup` does to one table, without the runner's part."""
-    return slices.read_all([found for _, found in stages.cut(table, column, 1, f"{folder}/parked")])
+    """What `shuffle.Regroup` does to one table, without the runner's part."""
+    return slices.read_all([found for _, found in Grouping(f"{folder}/parked", column, 1).cut(table)])
 
 
 def _of_train(table: pa.Table) -> pa.Table:

@@ -32,6 +32,7 @@ from pipelines.build import graph
 from pipelines.build.categorize import label_map_of
 from pipelines.build.dask_runner import partitions_for
 from pipelines.build.index import MASKS_PER_GROUP
+from pipelines.build.shuffle import FAN_OUT, Grouping
 from pipelines.demo import write_demo_corpora
 from pipelines.planning import workload
 from pipelines.planning.forecast import Forecast, Place, Step, forecast, load_rates
@@ -205,18 +206,27 @@ def full(samples: float, place: Place) -> tuple[Forecast, workload.Workload]:
 
 
 def left_out(samples: list[int]) -> Iterator[str]:
-    """What the plan has no step for. A shuffle cuts T tables into B slices: where both grow, T x B requests."""
+    """What the plan has no step for: a request for each slice, and the pool."""
     yield "| samples | slices of one shuffle of all masks | h, at 5,000 requests a second | pool in a worker, GB |"
     yield "|---|---|---|---|"
     for number in samples:
         place = Place.object_store(1_000)
         made, work = full(number, place)
-        cut = math.ceil(work.masks / MASKS_PER_GROUP) * (1 + int(work.masks) // graph.MASKS_PER_BUCKET)
-        cut = min(work.masks, cut)
+        cut = slices_of(work.masks, Grouping("", "name", 1 + int(work.masks) // graph.MASKS_PER_BUCKET))
         yield (
             f"| {number:,} | {cut:,.0f} | {cut / place.requests_per_s / HOUR_S:,.2f} | "
             f"{made.clips * POOL_ROW / 1e9:.2f} |"
         )
+
+
+def slices_of(rows: float, grouping: Grouping) -> float:
+    """Of one shuffle: at each level the tables of each group are cut into the finer groups."""
+    cut, groups = 0.0, 1
+    for level in range(1, grouping.levels + 1):
+        finer = FAN_OUT**level if level < grouping.levels else grouping.groups
+        cut += max(groups, rows / MASKS_PER_GROUP) * finer / groups
+        groups = finer
+    return min(rows * grouping.levels, cut)
 
 
 def main() -> None:
