@@ -1,7 +1,5 @@
 """Workers of a Dask cluster: what each must be and have, before it works and while it does."""
 
-import ctypes
-import gc
 import importlib.metadata
 import os
 import platform
@@ -15,7 +13,7 @@ from typing import Any
 from distributed import Client
 
 from pipelines.build.code import code_versions
-from shards import storage
+from shards import memory, storage
 from shards.errors import AvsError
 from shards.terminal import size
 
@@ -95,7 +93,7 @@ class Watch:
     """Looks at the workers while they work.
 
     Dask pauses a worker whose process is above 80 % of its limit until it is below. Results are not all of that: what
-    the allocator keeps of what was freed is asked back (`give_back`), and what the process itself takes stays; so a
+    the allocator keeps of what was freed is asked back (`memory.give_back`), and what the process itself takes stays; so a
     build may wait for ever.
 
     Args:
@@ -143,14 +141,7 @@ class Watch:
 
     def _ask_back(self, workers: list[str]) -> None:
         with suppress(Exception):  # one that went away is told elsewhere
-            self._client.run(give_back, workers=workers, on_error="ignore")
-
-
-def give_back() -> None:
-    """Return memory that was freed to the system, where the C library can."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+            self._client.run(memory.give_back, workers=workers, on_error="ignore")
 
 
 def _out_of_memory(paused: Mapping[str, Any], workers: int, stage: str, patience_s: float) -> str:
