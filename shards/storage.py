@@ -179,7 +179,8 @@ def read_range(url: str, start: int, length: int) -> bytes:
     if is_local(url):
         with _open_local(url) as file:
             file.seek(start)
-            return file.read(length)
+            # Python takes memory for as much as it is asked for.
+            return file.read(max(0, min(length, os.fstat(file.fileno()).st_size - start)))
     fs, path = filesystem(url)
     return fs.cat_file(path, start=start, end=start + length)
 
