@@ -1,6 +1,7 @@
 """LVIS: the streaming reader against json.load with a plain loop, and against the lvis package."""
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -219,6 +220,17 @@ def test_photos_are_listed_with_what_they_do_not_show(tmp_path):
     assert told == [("lvis:1", ["2"], ["1", "99"]), ("lvis:2", None, None)]
     assert photos[0]["image_url"] == "http://images.cocodataset.org/train2017/000000000001.jpg"
     assert photos[0]["annotation_split"] == "train"
+
+
+def test_a_photo_is_where_the_first_folder_has_it(tmp_path):
+    corpora = write(tmp_path, document([], [photo(number) for number in (1, 2, 3)]))
+    for folder, number in (("coco/images", 1), ("coco", 1), ("coco/images", 2)):
+        path = tmp_path / folder / "train2017" / f"{number:012d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (Path(os.fsdecode(os.fsencode(path.parent) + b"/\xff\xfe.jpg"))).touch()  # not UTF-8
+    places = ["coco/train2017/000000000001.jpg", "coco/images/train2017/000000000002.jpg", None]
+    assert [row["image_path"] for row in rest(corpora)[0]] == places
 
 
 UNIQUE = {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[1.5, 2.0, 30.25, 2.0, 30.25, 40.0]]}

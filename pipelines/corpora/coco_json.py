@@ -6,7 +6,6 @@ A photo may name the categories of which it shows more than is annotated, and th
 """
 
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 from pipelines.corpora import licences, names
 from pipelines.corpora.corpus import NamedLabel, Need, Row
 from pipelines.corpora.json_stream import Block, JsonStream, fields
-from pipelines.corpora.keys import Positions
+from pipelines.corpora.keys import Positions, text_keys
 from pipelines.corpora.records import MASKS, PHOTOS
 from pipelines.corpora.source import Chunk, CorpusError, Source, batch, joined, rejections, sift, unmarked
 from shards import storage
@@ -120,19 +119,23 @@ class CocoJson:
 
         The file is read once where `annotations` come after the three tables they point into, else twice.
         """
-        photos = self._photos(corpora)
+        photos = _PhotoFiles(corpora, self.folders)
         types: dict[str, Any] = {"licenses": _Licence, "categories": Category, "images": self.image_type}
         with storage.open_read(storage.join(corpora, source.path)) as file:
             stream = JsonStream(file, source.path)
             tables: Tables = {}
+            images = _Images(source, photos)
             later, found = None, set()
             for key in stream.keys():  # noqa: SIM118
                 found.add(key)
-                if key in types:
-                    tables[key] = [_packed(block) for block in stream.array(types[key])]
+                if key == "images":
+                    images = _Images(source, photos)
+                    tables[key] = [images.take(block) for block in stream.array(types[key])]
+                elif key in types:
+                    tables[key] = list(stream.array(types[key]))
                 elif key == "annotations":
                     if tables.keys() == types.keys():
-                        yield from _annotations(stream, source, tables, photos)
+                        yield from _annotations(stream, source, tables, images)
                     else:
                         later = stream.position
             missing = sorted({"annotations", *types} - found)
@@ -145,16 +148,7 @@ class CocoJson:
                 )
             if later is not None:
                 stream.seek(later)
-                yield from _annotations(stream, source, tables, photos)
-
-    def _photos(self, corpora: str) -> dict[str, str]:
-        """`train2017/000000000030.jpg`, ... of the photos that are there, and where each is."""
-        found: dict[str, str] = {}
-        for folder in self.folders:
-            for name in storage.listing(storage.join(corpora, folder))[1]:
-                for file in storage.listing(storage.join(corpora, folder, name))[0]:
-                    found.setdefault(f"{name}/{file}", f"{folder}/{name}/{file}")
-        return found
+                yield from _annotations(stream, source, tables, images)
 
 
 def labels(sources: Iterable[Source], corpora: str) -> Iterator[NamedLabel]:
@@ -195,23 +189,9 @@ def needs(row: Row, addresses: Mapping[str, str], folder: str, also: str = "") -
     )
 
 
-def _packed(block: Block) -> Block:
-    """Its photos with their lists in a third of the memory: the photos of a whole file are held at once."""
-    for row in block.rows:
-        if isinstance(row, _Image):
-            row.not_exhaustive_category_ids = _array(row.not_exhaustive_category_ids)
-            row.neg_category_ids = _array(row.neg_category_ids)
-    return block
-
-
-def _array(ids: Sequence[int] | None) -> Sequence[int] | None:
-    return array("q", ids) if ids else ids
-
-
-def _annotations(
-    stream: JsonStream, source: Source, tables: Tables, photos: dict[str, str]
-) -> Iterator[Chunk]:
-    categories, images = _CategoryTable(tables["categories"]), _Images(source, tables, photos)
+def _annotations(stream: JsonStream, source: Source, tables: Tables, images: "_Images") -> Iterator[Chunk]:
+    categories = _CategoryTable(tables["categories"])
+    images.complete({row.id: row for block in tables["licenses"] for row in block.rows})
     for key in sorted(tables):
         for block in tables[key]:
             if block.faults:
@@ -234,52 +214,109 @@ class _CategoryTable:
         self.names = pa.array([row.name for row in rows], pa.string())
 
 
-class _Images:
-    """The file's photos: where each id is, and the columns of MASKS that a photo decides."""
+class _PhotoFiles:
+    """The photos that are there, `FOLDER/SPLIT/FILE`: 8 bytes each, for there may be millions."""
 
-    def __init__(self, source: Source, tables: Tables, photos: dict[str, str]) -> None:
-        rows: list[_Image] = [row for block in tables["images"] for row in block.rows]
-        terms: dict[int, _Licence] = {row.id: row for block in tables["licenses"] for row in block.rows}
-        self._corpus = source.corpus
-        self.positions = Positions(np.array([row.id for row in rows], dtype=np.int64))
-        self.urls = pa.array([row.url for row in rows], pa.string())
-        files = [_place(row.url, source.split if row.in_split_folder else None) for row in rows]
-        self.is_safe = np.array(
-            [len(file) == 2 and all(map(names.is_safe, file)) for file in files], dtype=bool
-        )
-        again = self.positions.find(np.array([row.id for row in rows], dtype=np.int64))
-        self._is_first = again == np.arange(len(rows))
-        self.is_twofold = np.zeros(len(rows), dtype=bool)  # listed again, as another photo
-        for row, first in enumerate(again.tolist()):
-            if first != row and _photo(rows[first]) != _photo(rows[row]):
-                self.is_twofold[first] = True
-        paths = ["/".join(file) for file in files]
-        named = [terms.get(row.license) if row.license is not None else None for row in rows]
+    def __init__(self, corpora: str, folders: Iterable[str]) -> None:
+        self._keys: list[tuple[str, np.ndarray]] = []
+        for folder in folders:
+            for name in storage.listing(storage.join(corpora, folder))[1]:
+                files = storage.listing(storage.join(corpora, folder, name))[0]
+                self._keys.append((folder, np.sort(_keys(f"{name}/{file}" for file in files))))
+
+    def paths(self, places: list[str]) -> list[str | None]:
+        """Where photos are that an address names `SPLIT/FILE`, in the first folder that has it; None: nowhere."""
+        found: list[str | None] = [None] * len(places)
+        keys = _keys(places)
+        for folder, known in reversed(self._keys):
+            at = np.searchsorted(known, keys)
+            for row in np.flatnonzero(known.take(at, mode="clip") == keys) if len(known) else ():
+                found[row] = f"{folder}/{places[row]}"
+        return found
+
+
+def _keys(names: Iterable[str]) -> np.ndarray:
+    """Of names that need not be UTF-8 on a disk."""
+    return text_keys(pa.array([name.encode(errors="surrogateescape") for name in names], pa.binary()))
+
+
+class _Images:
+    """The file's photos: where each id is, and the columns of MASKS that a photo decides.
+
+    They are taken block by block, for those of a whole file are held at once; `complete` comes before all else.
+    """
+
+    _OWN = {"id": pa.int64(), "is_safe": pa.bool_(), "license": pa.int64()}
+
+    def __init__(self, source: Source, photos: _PhotoFiles) -> None:
+        self._source, self._files = source, photos
+        self._blocks: list[dict[str, pa.Array]] = []
+
+    def take(self, block: Block[_Image]) -> Block[_Image]:
+        """The block without its rows."""
+        rows, split = block.rows, self._source.split
+        files = [_place(row.url, split if row.in_split_folder else None) for row in rows]
         columns = {
-            "image_id": [f"{source.corpus}:{row.id}" for row in rows],
-            "image_path": [photos.get(path) for path in paths],
+            "id": [row.id for row in rows],
+            "is_safe": [len(file) == 2 and all(map(names.is_safe, file)) for file in files],
+            "license": [row.license for row in rows],
+            "image_id": [f"{self._source.corpus}:{row.id}" for row in rows],
+            "image_path": self._files.paths(["/".join(file) for file in files]),
             "image_url": [row.url for row in rows],
             "photo_keys": [_photo_keys(row) for row in rows],
             "width": [row.width for row in rows],
             "height": [row.height for row in rows],
-            "licence": [
-                licences.normalise(term.url) or licences.normalise(term.name) if term else None
-                for term in named
-            ],
-            "licence_url": [term.url if term else None for term in named],
         }
-        self.columns = {name: pa.array(values, MASKS.field(name).type) for name, values in columns.items()}
-        self.columns["not_exhaustive_label_ids"] = _label_ids(
-            [row.not_exhaustive_category_ids for row in rows]
-        )
-        self._absent = _label_ids([row.neg_category_ids for row in rows])
+        made = {
+            name: pa.array(values, self._OWN.get(name) or MASKS.field(name).type)
+            for name, values in columns.items()
+        }
+        made["not_exhaustive_label_ids"] = _label_ids([row.not_exhaustive_category_ids for row in rows])
+        made["absent_label_ids"] = _label_ids([row.neg_category_ids for row in rows])
+        self._blocks.append(made)
+        return Block([], block.faults)
+
+    def complete(self, terms: Mapping[int, _Licence]) -> None:
+        """All blocks as one, with the licences that they name."""
+        if not self._blocks:
+            self.take(Block([], []))
+        joined_ = {
+            name: pa.concat_arrays([block.pop(name) for block in self._blocks]) for name in [*self._blocks[0]]
+        }
+        self._blocks.clear()
+        ids = joined_.pop("id").to_numpy()
+        self.positions = Positions(ids)
+        self.is_safe = joined_.pop("is_safe").to_numpy(zero_copy_only=False)
+        self.urls = joined_["image_url"]
+        again = self.positions.find(ids)
+        self._is_first = again == np.arange(len(ids))
+        self._absent = joined_.pop("absent_label_ids")
+        licence = joined_.pop("license").dictionary_encode()
+        named = [terms.get(number) for number in licence.dictionary.to_pylist()]
+        terms_of = [
+            term and (licences.normalise(term.url) or licences.normalise(term.name)) for term in named
+        ]
+        self.columns = joined_ | {
+            "licence": pa.array(terms_of, pa.string()).take(licence.indices),
+            "licence_url": pa.array([term and term.url for term in named], pa.string()).take(licence.indices),
+        }
+        self.is_twofold = np.zeros(len(ids), dtype=bool)  # listed again, as another photo
+        for row in np.flatnonzero(~self._is_first):
+            if self._photo(again[row]) != self._photo(row):
+                self.is_twofold[again[row]] = True
+
+    def _photo(self, row: int) -> tuple[object, ...]:
+        """What makes two rows the same photo with the same promises."""
+        lists = (self.columns["not_exhaustive_label_ids"][row].as_py(), self._absent[row].as_py())
+        sizes = (self.columns[name][row].as_py() for name in ("image_url", "width", "height"))
+        return *sizes, *(None if ids is None else sorted(ids) for ids in lists)
 
     def photos(self, split: str | None) -> pa.RecordBatch:
         """PHOTOS of the file, all but those that are listed again as another photo."""
         columns = {
             **self.columns,
             "absent_label_ids": self._absent,
-            "corpus": pa.repeat(self._corpus, len(self._absent)),
+            "corpus": pa.repeat(self._source.corpus, len(self._absent)),
             "annotation_split": pa.repeat(pa.scalar(split, pa.string()), len(self._absent)),
         }
         return batch(columns, PHOTOS).filter(pa.array(self._is_first & ~self.is_twofold))
@@ -290,12 +327,6 @@ def _place(url: str, split: str | None) -> list[str]:
     parts = url.rsplit("/", 2)[-2:] if "://" in url or not split else url.split("/")
     folder = {"train": "train2017", "validation": "val2017"}.get(split or "", "")
     return [folder, *parts] if len(parts) == 1 and folder else parts
-
-
-def _photo(row: _Image) -> tuple[object, ...]:
-    """What makes two rows the same photo with the same promises."""
-    lists = (row.not_exhaustive_category_ids, row.neg_category_ids)
-    return row.url, row.width, row.height, *(None if ids is None else sorted(ids) for ids in lists)
 
 
 def _label_ids(lists: Sequence[Sequence[int] | None]) -> pa.ListArray:
