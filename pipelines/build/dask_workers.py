@@ -93,8 +93,8 @@ class Watch:
     """Looks at the workers while they work.
 
     Dask pauses a worker whose process is above 80 % of its limit until it is below. Results are not all of that: what
-    the allocator keeps of what was freed is asked back (`memory.give_back`), and what the process itself takes stays; so a
-    build may wait for ever.
+    the allocator keeps of what was freed is asked back (`memory.give_back`), and what the process itself takes stays;
+    so a build may wait for ever.
 
     Args:
         patience_s: how long nothing may be done for want of memory.

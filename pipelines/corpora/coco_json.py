@@ -240,13 +240,14 @@ def _keys(names: Iterable[str]) -> np.ndarray:
     return text_keys(pa.array([name.encode(errors="surrogateescape") for name in names], pa.binary()))
 
 
+_OF_PHOTOS = {"id": pa.int64(), "is_safe": pa.bool_(), "license": pa.int64()}
+
+
 class _Images:
     """The file's photos: where each id is, and the columns of MASKS that a photo decides.
 
     They are taken block by block, for those of a whole file are held at once; `complete` comes before all else.
     """
-
-    _OWN = {"id": pa.int64(), "is_safe": pa.bool_(), "license": pa.int64()}
 
     def __init__(self, source: Source, photos: _PhotoFiles) -> None:
         self._source, self._files = source, photos
@@ -268,7 +269,7 @@ class _Images:
             "height": [row.height for row in rows],
         }
         made = {
-            name: pa.array(values, self._OWN.get(name) or MASKS.field(name).type)
+            name: pa.array(values, _OF_PHOTOS.get(name) or MASKS.field(name).type)
             for name, values in columns.items()
         }
         made["not_exhaustive_label_ids"] = _label_ids([row.not_exhaustive_category_ids for row in rows])
@@ -301,9 +302,10 @@ class _Images:
             "licence_url": pa.array([term and term.url for term in named], pa.string()).take(licence.indices),
         }
         self.is_twofold = np.zeros(len(ids), dtype=bool)  # listed again, as another photo
-        for row in np.flatnonzero(~self._is_first):
-            if self._photo(again[row]) != self._photo(row):
-                self.is_twofold[again[row]] = True
+        for row in np.flatnonzero(~self._is_first).tolist():
+            first = int(again[row])
+            if self._photo(first) != self._photo(row):
+                self.is_twofold[first] = True
 
     def _photo(self, row: int) -> tuple[object, ...]:
         """What makes two rows the same photo with the same promises."""
