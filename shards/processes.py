@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
-from shards import memory, owner, program
+from shards import owner, program
 from shards.errors import AvsError
 from shards.owner import Owner
 
@@ -106,7 +106,6 @@ def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolE
 def _begin(command: Owner, environment: dict[str, str]) -> None:
     os.environ.clear()  # who they are forked from may have begun under another one
     os.environ.update(environment)
-    memory.keep_freed()
     logging.disable(logging.WARNING)  # Beam warns of cloud clients that are not needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     atexit.register(program.leave, 0)  # the first that is registered runs last

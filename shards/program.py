@@ -16,7 +16,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from shards import memory
 from shards.command_line import printable
 
 _INTERRUPTED = 130
@@ -24,7 +23,6 @@ _INTERRUPTED = 130
 
 def run(command_line: Callable[[], object]) -> NoReturn:
     """Call a command line, and end this process with its exit code."""
-    memory.keep_freed()
     code = 0
     try:
         command_line()

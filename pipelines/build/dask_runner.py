@@ -19,7 +19,7 @@ from distributed import Client, KilledWorker, get_worker
 from pipelines.build import dask_workers, fused
 from pipelines.build.dask_workers import ClusterError
 from pipelines.build.local_runner import StageRunner, run_task, tasks
-from shards import memory, processes, progress_file, storage
+from shards import processes, progress_file, storage
 from shards.claims import CLAIM, WORK
 
 _ANSWER_S = 15.0  # for a scheduler to answer
@@ -203,7 +203,7 @@ def _failed(futures: list[Any]) -> list[Any]:
 def _run_task(mine: Mapping[str, str], *arguments: Any) -> dict[int, fused.Cut]:
     """A task on a worker, which may have joined after the check; tells what it has done."""
     worker = get_worker()
-    memory.keep_freed()
+    dask_workers.keep_freed()
     dask_workers.enough(worker.address, worker.memory_manager.memory_limit, worker.state.nthreads)
     dask_workers.same(worker.address, dask_workers.look(), mine)
     progress_file.send_by(lambda *counts: worker.log_event(_COUNTED, {"counts": counts}))
