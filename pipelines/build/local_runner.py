@@ -97,7 +97,11 @@ class _Schedule:
         taken = {number: [cut for _, cut in sorted(self._left[number].items())] for number in stage.takes}
         source = taken.pop(stage.source.number) if stage.source else [{0: []}]
         packed = cloudpickle.dumps(stage)
-        for partition in sorted({partition for cut in source for partition in cut}):
+        sizes = Counter[int]()
+        for cut in source:
+            for partition, elements in cut.items():
+                sizes[partition] += sum(map(_size, elements))
+        for partition, _ in sizes.most_common():  # the largest first: nobody waits long for the last one
             part = [{partition: cut[partition]} for cut in source if partition in cut]
             took = {stage.source.number: part, **taken} if stage.source else taken
             task = self._executor.submit(_run_packed, packed, partition, self._partitions, took)
@@ -106,6 +110,14 @@ class _Schedule:
         for number in stage.takes:
             if not any(number in other.takes for other in self._waiting):
                 self._left[number].clear()
+
+
+def _size(element: Any) -> int:
+    """Bytes of a table that waits, 1 of anything else."""
+    match element:
+        case (_, (str(), int(), int(size))):
+            return size
+    return 1
 
 
 _unpacked = lru_cache(64)(cloudpickle.loads)  # stages: several tasks are of one
