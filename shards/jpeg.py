@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_SCANS = 100  # progressive photos have some ten; each costs a pass over the whole image
 
@@ -56,8 +57,7 @@ class Frame:
     unsupported: str
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     marker: int
     start: int  # of its 0xFF
     end: int
@@ -98,7 +98,7 @@ def _unsupported(marker: int, precision: int, components: int) -> str:
 
 def scans(content: bytes) -> int:
     """How many passes over the image its coded data makes."""
-    return sum(segment.marker == _SOS for segment in _coded(content))
+    return sum(segment.marker == _SOS for segment in _coded(content, [*_segments(content)][-1]))
 
 
 def complete_scans(content: bytes) -> int:
@@ -107,10 +107,11 @@ def complete_scans(content: bytes) -> int:
     Raises:
         JpegError: more than MAX_SCANS, no end, or coefficients are missing: a photo of several scans that ends early.
     """
-    header = next((segment for segment in _segments(content) if segment.marker in _FRAMES), None)
+    segments = list(_segments(content))
+    header = next((segment for segment in segments if segment.marker in _FRAMES), None)
     if header is None:
         raise JpegError("no frame header before the coded data")
-    *starts, end = _coded(content)
+    *starts, end = _coded(content, segments[-1])
     if end.marker != _EOI:
         raise JpegError("the coded data has no end")
     found = [segment.payload(content) for segment in starts]
@@ -138,12 +139,13 @@ def bare(content: bytes, noise: bytes = b"") -> bytes:
             for a photo that has an end.
     """
     parts, at = [content[:2]], 2
-    for segment in _segments(content):
+    segments = list(_segments(content))
+    for segment in segments:
         if segment.marker not in _NO_PIXELS:
             parts.append(content[segment.start : segment.end])
         at = segment.end
     if noise:
-        *_, scan, end = [segment.end for segment in _coded(content)]
+        *_, scan, end = [segment.end for segment in _coded(content, segments[-1])]
         restart = bytes((0xFF, 0xD0 + len(_RESTART.findall(content, scan, end - 2)) % 8))
         parts += [content[at : end - 2], noise, restart, noise]
         at = end - 2
@@ -157,8 +159,9 @@ def cleared(content: bytes) -> bytes:
     read, or says it in another way, is left out.
     """
     parts, at = [], 0
-    exif_seen, more = False, _extended(content)
-    for segment in _segments(content):
+    segments = list(_segments(content))
+    exif_seen, more = False, _extended(content, segments)
+    for segment in segments:
         if segment.marker not in (_APP1, _APP13):
             continue
         payload = segment.payload(content)
@@ -189,9 +192,10 @@ def plain(content: bytes) -> bytes:
     Further pictures (Multi-Picture Format) and whatever else follows are left out.
     """
     content = cleared(content)
-    end = next((each.end for each in _coded(content) if each.marker == _EOI), len(content))
+    segments = list(_segments(content))
+    end = next((each.end for each in _coded(content, segments[-1]) if each.marker == _EOI), len(content))
     parts, at = [], 0
-    for segment in _segments(content):
+    for segment in segments:
         if segment.marker == _APP2 and segment.payload(content).startswith(b"MPF\0"):
             parts.append(content[at : segment.start])
             at = segment.end
@@ -223,9 +227,8 @@ def _segments(content: bytes) -> Iterator[_Segment]:
             return
 
 
-def _coded(content: bytes) -> Iterator[_Segment]:
-    """Every start of scan, and the end."""
-    *_, scan = _segments(content)
+def _coded(content: bytes, scan: _Segment) -> Iterator[_Segment]:
+    """Every start of scan, from the first on, and the end."""
     yield scan
     at = scan.end
     while found := _MARKER.search(content, at):
@@ -240,9 +243,9 @@ def _coded(content: bytes) -> Iterator[_Segment]:
             yield _Segment(marker, found.start(), at)
 
 
-def _extended(content: bytes) -> bytes:
+def _extended(content: bytes, segments: list[_Segment]) -> bytes:
     """Extended XMP, put together from its pieces in the order of the file."""
-    found = [segment.payload(content) for segment in _segments(content) if segment.marker == _APP1]
+    found = [segment.payload(content) for segment in segments if segment.marker == _APP1]
     return b"".join(piece[_XMP_MORE_HEAD:] for piece in found if piece.startswith(_XMP_MORE))
 
 
