@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
-from shards import owner, program
+from shards import owner, program, storage
 from shards.errors import AvsError
 from shards.owner import Owner
 
@@ -59,6 +60,12 @@ def pool(workers: int) -> Iterator[Map]:
         return
     with executor(workers) as started:
         yield started.map
+
+
+@contextmanager
+def threads(workers: int) -> Iterator[Map]:
+    """`map` over so many threads of this process, for work that mostly waits or hashes; results come in order."""
+    yield map if workers <= 1 else partial(storage.in_threads, threads=workers)
 
 
 def prepare(modules: Sequence[str]) -> None:

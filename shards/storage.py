@@ -186,16 +186,15 @@ def read_range(url: str, start: int, length: int) -> bytes:
 
 
 def together(url: str, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`map` for functions that read below `url`: where that is a store, REQUESTS of them wait for it at a time.
+    """`map` for functions that read below `url`: where that is a store, REQUESTS of them wait for it at a time."""
+    return map(function, items) if is_local(url) else in_threads(function, items, REQUESTS)
 
-    Results come in the order of the items, at most REQUESTS ahead of who takes them.
-    """
-    if is_local(url):
-        yield from map(function, items)
-        return
+
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """`map` by so many threads. Results come in the order of the items, at most `threads` ahead of who takes them."""
     items = iter(items)
-    with ThreadPoolExecutor(REQUESTS) as pool:
-        waiting = deque(pool.submit(function, item) for item in islice(items, REQUESTS))
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(function, item) for item in islice(items, threads))
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(function, item) for item in islice(items, 1))

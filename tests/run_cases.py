@@ -76,7 +76,7 @@ def outcome(avs_data: str, arguments: list[str]) -> tuple[str, bool]:
     lines.append(f"clips of {', '.join(map(str, lengths))} s")
     for row in pq.read_table(out / "rejections.parquet").to_pylist():
         lines.append(f"{row['stage']}: {row['reason']} {row['item']} ({(row['detail'] or '')[:90]})")
-    code, said = run(avs_data, ["verify", str(out)])
+    code, said = run(avs_data, ["verify", str(out), "--deep"])
     lines.append(f"verify: exit {code}")
     return "\n".join(lines), behaved and code is not None and "Traceback" not in said
 

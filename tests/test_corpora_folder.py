@@ -83,7 +83,7 @@ def test_a_dataset_of_ones_own(tmp_path: Path) -> None:
         f'name = "own"\n[labels]\nmap = "{tmp_path}/own.csv"\n[split]\ntrain = 2\nval = 1\ntest = 1\n'
     )
     out = str(tmp_path / "out")
-    for call in (["build", str(recipe), "--corpora", str(root), "--out", out], ["verify", out]):
+    for call in (["build", str(recipe), "--corpora", str(root), "--out", out], ["verify", out, "--deep"]):
         done = CliRunner().invoke(main, call)
         assert done.exit_code == 0, done.output
     dataset = Dataset(out)

@@ -85,7 +85,7 @@ def test_the_page_adds_a_corpus_from_outside(fresh, corpora, tmp_path, monkeypat
     assert "barks/list.csv" in invoke("corpora", "--corpora", root)
     invoke("plan", recipe, "--corpora", root)
     invoke("build", recipe, "--corpora", root, "--out", out)
-    invoke("verify", out)
+    invoke("verify", out, "--deep")
     dataset = Dataset(str(out))
     samples = [sample.record for split in ("train", "val", "test") for sample in dataset.samples(split)]
     assert samples

@@ -208,7 +208,7 @@ def test_a_terminal_shows_the_same_in_one_place(dataset: str) -> None:
     text = seen.decode()
     assert text.startswith(f"Check {dataset}"[:70])
     assert "[2/2] Read the shards" in text
-    assert text.rstrip().endswith(f"{dataset}: OK")
+    assert f"{dataset}: OK: every file has its hash" in text.splitlines()[-1]
 
 
 def test_quiet_leaves_results_alone(dataset: str, tmp_path: Path) -> None:
@@ -217,7 +217,8 @@ def test_quiet_leaves_results_alone(dataset: str, tmp_path: Path) -> None:
     assert (loud.exit_code, quiet.exit_code) == (0, 0)
     assert "[1/2] Check the tables" in loud.stderr
     assert quiet.stderr == ""
-    assert quiet.stdout == loud.stdout == f"{dataset}: OK\n"
+    assert quiet.stdout == loud.stdout
+    assert quiet.stdout.startswith(f"{dataset}: OK: every file has its hash, ")
     wrong = CliRunner().invoke(main, ["verify", str(tmp_path), "-q"])
     assert wrong.exit_code == 1
     assert wrong.stderr.startswith("Error: ")
@@ -264,7 +265,7 @@ def test_json_is_all_that_stdout_holds(corpora: str, dataset: str, tmp_path: Pat
     assert found["index"]["corpora"][key]["rows"] > 0
     assert found["build"]["samples"]["planned"]
     assert found["build"]["processor_and_wall_s"]["Measure masks"][0] > 0
-    assert found["verify"] == {"faults": [], "rebuilt_otherwise": []}
+    assert found["verify"] == {"faults": [], "rebuilt_otherwise": [], "deep": False}
     assert found["publish"]["state"] == "published"
     assert found["diff"]["unchanged"] > 0
 

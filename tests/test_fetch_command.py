@@ -126,7 +126,7 @@ def test_fetch_then_build_then_verify_then_one_more_category(site, mirror, tmp_p
     assert {path.suffix for path in clips} == {".flac"}
 
     run("build", small, "--corpora", corpora, "--out", tmp_path / "dataset")
-    run("verify", tmp_path / "dataset")
+    run("verify", tmp_path / "dataset", "--deep")
     counts = manifest.load(str(tmp_path / "dataset")).counts
     assert sum(split["samples"] for split in counts.values()) > 5
 

@@ -249,7 +249,7 @@ def test_an_imported_dataset_is_as_good_as_a_built_one(world: dict[str, str], tm
     assert told.exit_code == 0, told.output
     for words in (row["sample_id"], row["mask_ids"][0], "as published", "imported", row["json_sha256"]):
         assert words in told.stdout
-    done("avs-data", "verify", imported)
+    done("avs-data", "verify", imported, "--deep")
     done("avs-data", "stats", imported, "--out", tmp_path / "stats")
     done("avs-data", "export", imported, "--format", "coco", "--out", tmp_path / "coco")
     done("avs-data", "publish", imported, "--version", "1.0.0", "--to", tmp_path / "published")

@@ -20,6 +20,7 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 from pycocotools.coco import COCO
+from test_verify_depths import forge
 
 from pipelines.build import run
 from pipelines.cli import main
@@ -92,6 +93,11 @@ def test_a_damaged_half_built_or_leaking_dataset_is_refused(dataset: str, tmp_pa
     shutil.copy(Path(dataset) / "train" / shard.name, shard)
     (copy / "train" / "train-000042.tar").write_bytes(b"")
     with pytest.raises(PublishError, match="not in the manifest"):
+        go(copy, "1.0.0", tmp_path / "to")
+    (copy / "train" / "train-000042.tar").unlink()
+    forge(copy, "mask.png", lambda content: content[:40] + bytes(20) + content[60:])
+    assert verify(str(copy), deep=False) == []  # hashed when it was wrong already
+    with pytest.raises(PublishError, match="does not decode"):
         go(copy, "1.0.0", tmp_path / "to")
     (copy / "manifest.json").unlink()
     with pytest.raises(DatasetError, match="build has not finished"):

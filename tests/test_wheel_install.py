@@ -54,7 +54,7 @@ def test_the_base_alone_reads_and_verifies_a_dataset(options, wheel, dataset, tm
     assert int(call(bin_ / "python", "-c", READ, dataset, cwd=tmp_path)) == sum(
         each["samples"] for each in load(dataset).counts.values()
     )
-    call(bin_ / "avs-data", "verify", dataset, cwd=tmp_path)
+    call(bin_ / "avs-data", "verify", dataset, "--deep", cwd=tmp_path)
     for words, extra in (
         ("avs-data fetch ledger --corpora .", "fetch"),
         (f"avs-train fit tiny --data {dataset} --out run", "train"),

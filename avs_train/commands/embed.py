@@ -107,4 +107,6 @@ def _waveform(data: str, member: "Member") -> "np.ndarray":
     try:
         return decode.waveform(content)
     except decode.DecodeError as error:
-        raise decode.DecodeError(f"{url} at byte {member.offset}: {error}; run `avs-data verify`") from error
+        raise decode.DecodeError(
+            f"{url} at byte {member.offset}: {error}; run `avs-data verify --deep`"
+        ) from error

@@ -82,7 +82,7 @@ class Corruption:
                 named = "; ".join(f"{name}: {why}" for name, why in list(self.found.items())[:5])
                 raise CorruptDataError(
                     f"{len(self.found)} corrupt samples, {self.allowed} allowed (data.corrupt_tolerance): {named}. "
-                    "Run `avs-data verify` on the dataset"
+                    "Run `avs-data verify --deep` on the dataset"
                 )
 
 

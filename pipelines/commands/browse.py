@@ -62,7 +62,7 @@ def command(
         terminal.out(page)
         if broken:
             terminal.warn(
-                f"{broken} of its samples are broken, and shown as such: `avs-data verify` says all of it"
+                f"{broken} of its samples are broken, and shown as such: `avs-data verify --deep` says all of it"
             )
             sys.exit(FOUND_WRONG)
         return

@@ -3,10 +3,10 @@
 from shards import processes, storage
 
 
-def pool(scheduler: str, dataset: str) -> processes.Pool:
-    """This machine's processes, or the workers of a Dask cluster, which must see the dataset as this machine does."""
+def pool(scheduler: str, dataset: str, here: processes.Pool = processes.pool) -> processes.Pool:
+    """The workers of a Dask cluster, which must see the dataset as this machine does; without a scheduler, `here`."""
     if not scheduler:
-        return processes.pool
+        return here
     from pipelines.build.dask_runner import Cluster  # an extra
 
     place = storage.absolute(dataset)

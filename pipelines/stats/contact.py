@@ -65,7 +65,7 @@ def cards(dataset: Dataset, number: int) -> Iterator[Card]:
             picture = overlays.overlay(photo, layers, THUMBNAIL)
         except (*images.FAULTS, pictures.PictureError) as error:
             raise DatasetError(
-                f"{row['shard']}: sample {row['key']} does not decode ({error}); run `avs-data verify` on the dataset"
+                f"{row['shard']}: sample {row['key']} does not decode ({error}); run `avs-data verify --deep`"
             ) from error
         yield Card(
             row["key"],

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from shards import format, processes, storage
-from shards.manifest import ShardEntry
+from shards.manifest import Manifest
 from shards.reader import Dataset
 from shards.verify import counts, files, leaks
 from shards.verify.faults import Fault
@@ -22,14 +22,17 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
     held_out: Mapping[str, frozenset[str]] | None = None,
     pool: processes.Pool = processes.pool,
+    deep: bool = True,
 ) -> list[Fault]:
     """Every fault of a dataset; none: it is as the format asks.
 
     Args:
-        workers: processes that read shards.
+        workers: how many read shards at the same time.
         progress: called with (shards read, shards in all).
         held_out: videos that training must not hear, by the name of the list that says so.
         pool: where the workers are.
+        deep: decode every photo, mask and sound, too. Without, all bytes are read and hashed, and each record is held
+            against its row, which finds all damage, but no media that were wrong already when they were hashed.
 
     Raises:
         DatasetError: there is no manifest of this format, so nothing to verify.
@@ -54,29 +57,36 @@ def verify(
         faults += leaks.held_out(clips, name, videos)
     made = dataset.manifest
     entries = [*made.shards, *made.pool_shards]
-    classes = {name: number for number, name in enumerate(made.classes, start=1)}
-    jobs = []
-    for entry in entries:
-        rows = _rows_of(samples if entry.split != format.POOL else sounds, entry)
-        heard = {name: clips[name] for row in rows for name in leaks.heard_clips(row) if name in clips}
-        jobs.append(Job(storage.absolute(dataset.url), entry, rows, heard, made.seed, made.targets, classes))
+    jobs = _jobs(storage.absolute(dataset.url), made, samples, sounds, clips, deep)
     photos: dict[str, str] = {}
-    for number, (entry, check) in enumerate(zip(entries, _run(jobs, workers, pool), strict=True), start=1):
-        faults += check.faults
-        for key in sorted(check.photo_keys):
-            if photos.setdefault(key, entry.split) != entry.split:
-                faults.append(
-                    Fault(entry.path, f"photograph {key} is in {photos[key]} too: it leaks across splits")
-                )
-        if progress:
-            progress(number, len(entries))
+    with pool(min(workers, len(entries))) as each:
+        checks: Iterator[ShardCheck] = each(check_shard, jobs)
+        for number, (entry, check) in enumerate(zip(entries, checks, strict=True), start=1):
+            faults += check.faults
+            for key in sorted(check.photo_keys):
+                if photos.setdefault(key, entry.split) != entry.split:
+                    faults.append(
+                        Fault(entry.path, f"photograph {key} is in {photos[key]} too: it leaks across splits")
+                    )
+            if progress:
+                progress(number, len(entries))
     return faults
 
 
-def _run(jobs: list[Job], workers: int, pool: processes.Pool) -> Iterator[ShardCheck]:
-    with pool(min(workers, len(jobs))) as each:
-        yield from each(check_shard, jobs)
-
-
-def _rows_of(table: pa.Table, entry: ShardEntry) -> list[dict[str, Any]]:
-    return table.filter(pa.compute.equal(table["shard"], entry.path)).to_pylist()
+def _jobs(
+    url: str,
+    made: Manifest,
+    samples: pa.Table,
+    sounds: pa.Table,
+    clips: Mapping[str, dict[str, Any]],
+    deep: bool,
+) -> Iterator[Job]:
+    """One a shard, in the manifest's order, which is that of the tables' rows."""
+    classes = {name: number for number, name in enumerate(made.classes, start=1)}
+    for table, entries in ((samples, made.shards), (sounds, made.pool_shards)):
+        start = 0
+        for entry in entries:
+            rows = table.slice(start, entry.samples).to_pylist()
+            start += entry.samples
+            heard = {name: clips[name] for row in rows for name in leaks.heard_clips(row) if name in clips}
+            yield Job(url, entry, rows, heard, made.seed, made.targets, classes, deep)

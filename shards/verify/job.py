@@ -19,6 +19,7 @@ class Job:
     seed: int
     targets: tuple[str, ...]
     classes: dict[str, int]
+    deep: bool  # decode photos, masks and sounds
 
     @property
     def extensions(self) -> tuple[str, ...]:

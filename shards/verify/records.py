@@ -1,44 +1,34 @@
-"""A sound and a KEY.json, held against their row and the pool."""
+"""A KEY.json, held against its row, the manifest and the pool."""
 
 import hashlib
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import soundfile
 
-from shards import format, records
-from shards.records import Audio, ClipRecord, Pairing, SampleRecord
-from shards.sound import MAX_AUDIO_S, RATE_HZ
+from shards import format, records, scene
+from shards.records import Audio, ClipRecord, Pairing, RecordError, SampleRecord
 from shards.tables import column
 from shards.verify.job import Job, ShardCheck
 
 
-def check_sound(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
-    """The FLAC of a sample or a clip."""
-    sound, rate = soundfile.read(io.BytesIO(parts["flac"]), dtype="int16", always_2d=True)
-    channels = (1, 2) if "kind" in row else (1,)
-    if rate != RATE_HZ or sound.shape[1] not in channels or not 0 < len(sound) <= MAX_AUDIO_S * RATE_HZ:
-        yield (
-            f"flac: {len(sound)} samples, {rate} Hz, {sound.shape[1]} channels; the format has 16 kHz "
-            f"{'mono' if len(channels) == 1 else 'mono or stereo'} up to 10 s"
-        )
-    if abs(len(sound) / rate - row["duration_s"]) > 1e-6:
-        yield f"flac: {len(sound) / rate} s; the table says {row['duration_s']}"
+def check(
+    row: dict[str, Any], content: bytes, job: Job, noted: ShardCheck
+) -> tuple[SampleRecord | ClipRecord | None, list[str]]:
+    """The record in KEY.json, None where it is none, and what is wrong in it; notes the photographs of a sample."""
+    try:
+        if job.entry.split == format.POOL:
+            clip = records.decode(content, ClipRecord)
+            return clip, [*_differences(clip, row, format.CLIP_MEMBERS, {"flac": clip.sha256}, clip.id)]
+        sample = records.decode(content, SampleRecord)
+    except RecordError as error:
+        return None, [str(error)]
+    noted.photo_keys.update(sample.image.photo_keys)
+    return sample, [*_of_sample(sample, row, job), *(_of_scene(sample, job) if sample.sound else ())]
 
 
-def check_clip(row: dict[str, Any], parts: dict[str, bytes]) -> Iterator[str]:
-    """The record of a clip of the pool."""
-    record = records.decode(parts["json"], ClipRecord)
-    yield from _differences(record, row, format.CLIP_MEMBERS, {"flac": record.sha256}, record.id)
-
-
-def check_sample(row: dict[str, Any], parts: dict[str, bytes], job: Job, check: ShardCheck) -> Iterator[str]:
-    """The record of a sample; notes the photographs that it shows."""
-    record = records.decode(parts["json"], SampleRecord)
+def _of_sample(record: SampleRecord, row: dict[str, Any], job: Job) -> Iterator[str]:
     image, mask = record.image, record.mask
-    check.photo_keys.update(image.photo_keys)
     heard = record.audio.sha256 if record.audio else record.sound.sha256 if record.sound else ""
     hashes = {"flac": heard, "jpg": image.sha256, "mask.png": mask.sha256}
     yield from _differences(record, row, job.extensions, hashes, record.sample_id)
@@ -56,6 +46,16 @@ def check_sample(row: dict[str, Any], parts: dict[str, bytes], job: Job, check: 
         clip = job.clips.get(audio.id)
         if clip and _of_clip(audio, clip) != clip["json_sha256"]:
             yield f"json: audio is not what the pool's record of {audio.id} says"
+
+
+def _of_scene(record: SampleRecord, job: Job) -> Iterator[str]:
+    yield from scene.contradictions(record)
+    for source in record.sources:
+        if (source.instances is msgspec.UNSET) == ("instances" in job.targets):
+            yield f"json: {source.category}: instances {source.instances}; targets are {', '.join(job.targets)}"
+        known = job.clips.get(source.audio.id) if source.audio else None
+        if known and record.kind != records.RECORDING and source.category not in known["categories"]:
+            yield f"json: {source.category} hears {known['clip_id']}, which the pool has for {known['categories']}"
 
 
 def _of_clip(audio: Audio, clip: dict[str, Any]) -> str:

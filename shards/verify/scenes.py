@@ -1,10 +1,8 @@
-"""A scene's sources, its sound rendered again from the pool, and its targets drawn again."""
+"""A scene's sound, rendered again from the pool, and its targets, drawn again."""
 
 import io
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
@@ -14,17 +12,7 @@ from shards.sound import pcm_of, pcm_to_flac
 from shards.verify.job import Job
 
 
-def check(row: dict[str, Any], parts: dict[str, bytes], job: Job) -> Iterator[str]:
-    record = records.decode(parts["json"], SampleRecord)
-    if not record.sound:
-        return  # told by `records.check_sample`
-    yield from scene.contradictions(record)
-    for source in record.sources:
-        if (source.instances is msgspec.UNSET) == ("instances" in job.targets):
-            yield f"json: {source.category}: instances {source.instances}; targets are {', '.join(job.targets)}"
-        known = job.clips.get(source.audio.id) if source.audio else None
-        if known and record.kind != records.RECORDING and source.category not in known["categories"]:
-            yield f"json: {source.category} hears {known['clip_id']}, which the pool has for {known['categories']}"
+def check(record: SampleRecord, parts: dict[str, bytes], job: Job) -> Iterator[str]:
     if all(audio.id in job.clips for audio in record.clips):
         yield from _check_rendered(record, parts["flac"], job)
     pictures.check_mask(parts["mask.png"])

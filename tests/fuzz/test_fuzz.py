@@ -27,7 +27,7 @@ FIRST = int(
 
 Damage = Callable[[Random, Path], None]  # damages what lies in a folder
 READS = (
-    "verify {0}/data", "verify {0}/data", "stats {0}/data --out {0}/out --samples 2", "diff {0}/data {0}/data",
+    "verify {0}/data", "verify {0}/data --deep", "stats {0}/data --out {0}/out --samples 2", "diff {0}/data {0}/data",
     "explain {0}/data gen:train_00000", "export {0}/data --format coco --out {0}/out",
     "export {0}/data --format fiftyone --out {0}/out",
     "takedown {0}/data --video gen:train_bell_000 --reason asked --out {0}/out",
