@@ -55,9 +55,9 @@ def command(
     """Publish DATASET (a folder) as an immutable version, with card, changelog, croissant.json and attribution.
 
     The dataset is verified first as by `verify --deep`, a version that is there already by its hashes; afterwards
-    everything is read back and hashed. What an earlier version has is copied in the store, not sent. A stopped publish resumes where it was. The newest version's name is in URL/latest.json.
-    With --dry-run everything is checked and what would be sent is told. A dataset whose training hears a video of a
-    --held-out list is refused.
+    everything is read back and hashed. What an earlier version has is copied in the store, not sent. A stopped publish
+    resumes where it was. The newest version's name is in URL/latest.json. With --dry-run everything is checked and what
+    would be sent is told. A dataset whose training hears a video of a --held-out list is refused.
 
     \b
     Examples:
