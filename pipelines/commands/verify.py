@@ -41,8 +41,8 @@ def command(
     Reads and hashes every byte: no file is missing, damaged or left over; tables, tar headers, offsets and records
     agree; counts and funnel add up; no photograph or video leaks across splits or out of a --held-out list. Whatever
     has changed since the dataset was made is found so. What was wrong then, only --deep tells: it decodes every
-    photo, mask and sound, compares it with its record, and makes the sounds and targets of scenes again. That takes 5
-    to 15 times as long; `publish` does it before it sends. A disk or copy is checked without.
+    photo, mask and sound, compares it with its record, and makes the sounds and targets of scenes again. That takes
+    six times as long; `publish` does it before it sends. A disk, a copy or a download is checked without.
 
     Prints each fault with its place; exit code 1 if there is any. Where a list has one video in two of its own splits,
     it says so. With --rebuild, the lists are also what the build was given.

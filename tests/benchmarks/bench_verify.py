@@ -31,7 +31,7 @@ def main() -> None:
         sides["sha256sum", workers] = [
             "sh",
             "-c",
-            f"{listed} | xargs -0 -n 4 -P {workers} sha256sum",
+            f"{listed} | xargs -0 -n 1 -P {workers} sha256sum",
         ]
         ours = [sys.executable, "-c", "from pipelines.cli import main; main()", "verify", str(dataset)]
         sides["verify", workers] = [*ours, "--workers", str(workers)]

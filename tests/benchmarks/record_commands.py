@@ -171,7 +171,7 @@ CALLS = (
     ),
     Call("avs-data plan demo --corpora corpora"),
     Call("avs-data build demo --corpora corpora --out dataset --workers 2"),
-    Call("avs-data verify dataset"),
+    Call("avs-data verify dataset --deep"),
     Call("avs-data stats dataset"),
     Call("avs-data judge draw dataset --sample 100"),
     Call("avs-data publish dataset --version 1.0.0 --to published"),
