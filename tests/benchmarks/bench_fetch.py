@@ -53,12 +53,12 @@ def ours(folder: str, addresses: list[str], decode: bool, threads: int) -> set[s
     )
     with Ledger(folder) as ledger:
         ok = {name for name, row in ledger.latest().items() if row.ok}
-    return {address for number, address in enumerate(addresses) if f"photo:{number}" in ok}
+    return {address for number, address in enumerate(addresses) if f"lvis:{number}" in ok}
 
 
 def work(folder: str, addresses: list[str], decode: bool, threads: int) -> None:
     items = [
-        Item(f"photo:{n}", Kind.PHOTO, url, f"photos/{n:06d}.jpg", ("photo",))
+        Item(f"lvis:{n}", Kind.PHOTO, url, f"photos/{n:06d}.jpg", ("photo",))
         for n, url in enumerate(addresses)
     ]
     settings = options.parse(
