@@ -16,7 +16,7 @@ from typing import Any
 
 from distributed import Client, KilledWorker, get_worker
 
-from pipelines.build import dask_workers, fused
+from pipelines.build import bundle, dask_workers, fused
 from pipelines.build.dask_workers import ClusterError
 from pipelines.build.local_runner import StageRunner, run_task, tasks
 from shards import processes, progress_file, storage
@@ -200,7 +200,7 @@ def _failed(futures: list[Any]) -> list[Any]:
     return [future for future in futures if future.status == "error"]
 
 
-def _run_task(mine: Mapping[str, str], *arguments: Any) -> dict[int, fused.Cut]:
+def _run_task(mine: Mapping[str, str], *arguments: Any) -> dict[int, bundle.Cut]:
     """A task on a worker, which may have joined after the check; tells what it has done."""
     worker = get_worker()
     dask_workers.keep_freed()
