@@ -127,26 +127,31 @@ def _run_packed(packed: bytes, *arguments: Any) -> dict[int, bundle.Cut]:
     return _timed(_unpacked(packed), *arguments)
 
 
-def tasks(plan: fused.Plan, partitions: int, run: Callable[..., dict[int, bundle.Cut]]) -> list[Any]:
+def tasks(
+    plan: fused.Plan, partitions: int, run: Callable[..., dict[int, bundle.Cut]], build: str
+) -> list[Any]:
     """A plan as Dask tasks, one a stage and partition; those that nothing waits for, each `dask.delayed`.
 
-    A task's key is its stage's name and number, which is what Dask's dashboard shows, and its partition.
+    A task's key is its stage's name and number, which is what Dask's dashboard shows, its partition, and the build.
 
     Args:
         run: takes what `run_task` takes, and gives what the stage leaves.
+        build: no other has its name: to a cluster tasks of one key are one task, whoever asks.
     """
     from dask import delayed
 
     made: dict[int, list[Any]] = {}
     for stage in plan.stages:
-        packed = delayed(cloudpickle.dumps(stage), name=f"plan-{stage.number}")
+        packed = delayed(cloudpickle.dumps(stage), name=f"plan-{stage.number}-{build}")
         took = {
             number: [task for feeder in plan.feeders[number] for task in made[feeder]]
             for number in stage.takes
         }
         name = f"{stage.name.lower().replace(' ', '-')}-{stage.number}"
         made[stage.number] = [
-            delayed(run, pure=False)(packed, partition, partitions, took, dask_key_name=(name, partition))
+            delayed(run, pure=False)(
+                packed, partition, partitions, took, dask_key_name=(name, partition, build)
+            )
             for partition in stage.parts(partitions)
         ]
     return [task for stage in plan.stages if not stage.leaves for task in made[stage.number]]
