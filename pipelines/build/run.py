@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import label_maps
 import pipelines.build.lean_beam  # noqa: F401  # before what imports Beam
 from label_maps import LabelMap
-from pipelines.build import exclude, finish, runner
+from pipelines.build import exclude, finish, runner, unchanged
 from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
@@ -19,7 +19,7 @@ from pipelines.build.scenes import classes
 from pipelines.build.split import held_out_list, linked_videos, read_held_out
 from pipelines.corpora import registry
 from pipelines.recipes.recipe import Recipe
-from shards import manifest, new_dataset, storage, tables, takedowns
+from shards import claims, manifest, new_dataset, storage, tables, takedowns
 from shards.claims import WORK
 from shards.errors import AvsError
 from shards.manifest import HeldOutList
@@ -63,7 +63,7 @@ def build(
         progress: called while the annotations are read.
         begun: called once they are, with how many masks and clips there are.
         say: told in words how a cluster is doing.
-        tell: told where a cluster shows it, and of workers that are sent away.
+        tell: told where a cluster shows it, of workers that are sent away, and that there was nothing to do.
 
     Raises:
         BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError, ExcludeError:
@@ -95,11 +95,19 @@ def build(
                 begun(job.masks, job.clips)
             runner.run(chosen, partial(wire, job=job), local_runner(options.workers))
             return finish.read_report(job.report)
-    _claim(recipe, label_map, options, excluded)
+    purpose = _purpose(recipe, label_map, options, excluded)
+    claims.claim(options.out, purpose)
     work = storage.join(options.out, WORK)
     if options.base and (taken := takedowns.load(options.base)):
         storage.write_atomic(storage.join(options.out, takedowns.TAKEDOWNS), takedowns.dump(taken))
     job = _job(recipe, label_map, options, work, held_out, lists, excluded, progress)
+    built_from = unchanged.inputs(job)
+    if unchanged.is_finished(options.out, built_from):
+        storage.remove(job.index)
+        if tell:
+            tell("Nothing that decides it has changed: the dataset stays as it is")
+        return None
+    new_dataset.begin(options.out, purpose)
     if begun:
         begun(job.masks, job.clips)
     here = None if options.beam else local_runner(options.workers)
@@ -110,6 +118,7 @@ def build(
         storage.remove(storage.join(work, name))
     if told:
         raise new_dataset.NoSamples(told)
+    unchanged.remember(options.out, built_from)
     return None
 
 
@@ -193,9 +202,11 @@ def _held_out(recipe: Recipe, options: BuildOptions) -> tuple[frozenset[str], tu
     return videos, tuple(lists)
 
 
-def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions, excluded: exclude.Excluded) -> None:
-    """Take --out for this dataset, or refuse: another dataset in it is never touched."""
-    mine = {
+def _purpose(
+    recipe: Recipe, label_map: LabelMap, options: BuildOptions, excluded: exclude.Excluded
+) -> dict[str, Any]:
+    """What --out is taken for: another dataset in it is never touched."""
+    return {
         "command": "build",
         "corpora": options.corpora.rstrip("/"),
         "name": recipe.name,
@@ -205,4 +216,3 @@ def _claim(recipe: Recipe, label_map: LabelMap, options: BuildOptions, excluded:
         "shards": _pinned(options),
         **({"excluded": excluded.sha256} if excluded.sha256 else {}),
     }
-    new_dataset.begin(options.out, mine)
