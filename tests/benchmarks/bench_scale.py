@@ -47,7 +47,7 @@ BACK_S = 120  # until another worker has taken a dead one's place
 BEFORE = ("start", "index")  # done before the job begins
 KEPT = ("convert", "shard")  # a restarted job finds their finished tasks
 GIVE_UP = 50  # restarts
-POOL_ROW = 185  # bytes of a clip in the memory of every worker that pairs
+POOL_ROW = 494  # bytes of a clip in the memory of every worker that pairs
 
 
 @dataclass(frozen=True)
