@@ -40,8 +40,9 @@ class Cluster:
     def address(self) -> str:
         return f"tcp://{self.host}:{self.port}"
 
-    def start(self) -> None:
-        self.start_scheduler()
+    def start(self, scheduler: Path | None = None) -> None:
+        """scheduler: Python of its environment, where that is another."""
+        self.start_scheduler(scheduler)
         for number in range(self.wanted):
             self.start_worker(number)
         self.wait(self.wanted)
@@ -51,10 +52,9 @@ class Cluster:
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=120)
 
-    def start_scheduler(self) -> None:
-        self.scheduler = self._process(
-            "scheduler", "scheduler", "--host", self.host, "--port", str(self.port)
-        )
+    def start_scheduler(self, python: Path | None = None) -> None:
+        words = ("scheduler", "--host", self.host, "--port", str(self.port))
+        self.scheduler = self._process("scheduler", *words, python=python)
         self.scheduler.wait(lambda: listens(self.port, self.host))
 
     def start_worker(self, number: int, *options: str, python: Path | None = None) -> ServerProcess:
