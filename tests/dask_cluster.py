@@ -32,7 +32,8 @@ class Cluster:
         self.network, self.host = network, network.address if network else "127.0.0.1"
         self.folder, self.python, self.port, self.wanted = folder, python, free_port(), workers
         # The workers' profiler keeps 1,000 s of call trees: 100 MB.
-        self.environment = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False", **environment}
+        quiet = {"WORKER__PROFILE__ENABLED": "False", "ADMIN__TICK__INTERVAL": "500ms"}
+        self.environment = {f"DASK_DISTRIBUTED__{name}": value for name, value in quiet.items()} | environment
         self.workers: list[ServerProcess] = []
         self.scheduler: ServerProcess | None = None
 

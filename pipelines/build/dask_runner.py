@@ -140,12 +140,9 @@ class Cluster:
                 raise ClusterError(f"worker {worker} {fault}")
         seen = client.run(dask_workers.look, *places, files=files, on_error="return")
         for worker, found in seen.items():
-            is_error = isinstance(found, Exception)
-            if (
-                fault := dask_gate.unseen(found, self._needs)
-                if is_error
-                else dask_gate.difference(found, mine)
-            ):
+            if isinstance(found, Exception):
+                raise ClusterError(f"worker {worker} {dask_gate.unseen(found, self._needs)}")
+            if fault := dask_gate.difference(found, mine):
                 raise ClusterError(f"worker {worker} {fault}")
 
     def _compute(
