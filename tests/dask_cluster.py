@@ -32,7 +32,8 @@ class Cluster:
         self.network, self.host = network, network.address if network else "127.0.0.1"
         self.folder, self.python, self.port, self.wanted = folder, python, free_port(), workers
         # The workers' profiler keeps 1,000 s of call trees: 100 MB.
-        self.environment = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False", **environment}
+        quiet = {"WORKER__PROFILE__ENABLED": "False", "ADMIN__TICK__INTERVAL": "500ms"}
+        self.environment = {f"DASK_DISTRIBUTED__{name}": value for name, value in quiet.items()} | environment
         self.workers: list[ServerProcess] = []
         self.scheduler: ServerProcess | None = None
 
@@ -40,8 +41,9 @@ class Cluster:
     def address(self) -> str:
         return f"tcp://{self.host}:{self.port}"
 
-    def start(self) -> None:
-        self.start_scheduler()
+    def start(self, scheduler: Path | None = None) -> None:
+        """scheduler: Python of its environment, where that is another."""
+        self.start_scheduler(scheduler)
         for number in range(self.wanted):
             self.start_worker(number)
         self.wait(self.wanted)
@@ -51,10 +53,9 @@ class Cluster:
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=120)
 
-    def start_scheduler(self) -> None:
-        self.scheduler = self._process(
-            "scheduler", "scheduler", "--host", self.host, "--port", str(self.port)
-        )
+    def start_scheduler(self, python: Path | None = None) -> None:
+        words = ("scheduler", "--host", self.host, "--port", str(self.port))
+        self.scheduler = self._process("scheduler", *words, python=python)
         self.scheduler.wait(lambda: listens(self.port, self.host))
 
     def start_worker(self, number: int, *options: str, python: Path | None = None) -> ServerProcess:

@@ -20,7 +20,7 @@ from shards.errors import AvsError
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     running = Cluster(tmp_path / "cluster", 2)
-    running.start()
+    running.start(environment(tmp_path / "without"))  # a scheduler needs no avs-data
     yield running
     running.kill()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from distributed import Client, Status, Worker, WorkerPlugin
 
+_ANSWER_S = 5.0
 _READ = "exec(text, space) or space['Gate'](*arguments)"
 
 
@@ -106,5 +107,5 @@ def guarded(
     finally:
         known.release()
         if client.status == "running":  # a scheduler that went away has no gate either
-            with suppress(Exception):
-                client.unregister_worker_plugin(key)
+            with suppress(Exception):  # as of a worker that does not answer
+                client.sync(client.scheduler.unregister_worker_plugin, name=key, callback_timeout=_ANSWER_S)

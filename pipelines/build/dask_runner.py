@@ -4,6 +4,8 @@ Placing, retrying, moving data and memory are Dask's. Tables of references are n
 their names when they are complete, so that a task that runs twice, or on after its host was given up, does no harm.
 """
 
+import operator
+import pickle
 import time
 import urllib.error
 import urllib.request
@@ -103,7 +105,8 @@ class Cluster:
 
             def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
                 for item in items:
-                    waiting.append(client.submit(function, item, pure=False))
+                    packed = client.submit(pickle.loads, pickle.dumps(partial(function, item)), pure=False)
+                    waiting.append(client.submit(operator.call, packed, pure=False))  # see `tasks`
                     if len(waiting) > most:
                         yield first()
                 while waiting:
@@ -137,12 +140,9 @@ class Cluster:
                 raise ClusterError(f"worker {worker} {fault}")
         seen = client.run(dask_workers.look, *places, files=files, on_error="return")
         for worker, found in seen.items():
-            is_error = isinstance(found, Exception)
-            if (
-                fault := dask_gate.unseen(found, self._needs)
-                if is_error
-                else dask_gate.difference(found, mine)
-            ):
+            if isinstance(found, Exception):
+                raise ClusterError(f"worker {worker} {dask_gate.unseen(found, self._needs)}")
+            if fault := dask_gate.difference(found, mine):
                 raise ClusterError(f"worker {worker} {fault}")
 
     def _compute(
@@ -200,7 +200,7 @@ class Cluster:
             future.result()
         if any(future.status == "cancelled" for future in futures):
             raise ClusterError(
-                f"the Dask scheduler at {self.scheduler} lost the build, as one that begins anew does"
+                f"the Dask scheduler at {self.scheduler} went away or began anew, and knows nothing of the build"
             )
 
 

@@ -138,7 +138,7 @@ class Watch:
     def _all_went_away(self) -> str:
         said = f"all workers went away, and none came for {spoken(self._alone_s)}"
         if self._sent_away:
-            said += f" but {len(self._sent_away)} that were sent away: the last one {self._sent_away[-1]}"
+            said += f" that could stay: the last one {self._sent_away[-1]}"
         return said
 
     def _ask_back(self, workers: list[str]) -> None:

@@ -1,5 +1,7 @@
 """Runs a build's pipeline on this machine: in this process, or in several."""
 
+import operator
+import pickle
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -133,6 +135,7 @@ def tasks(
     """A plan as Dask tasks, one a stage and partition; those that nothing waits for, each `dask.delayed`.
 
     A task's key is its stage's name and number, which is what Dask's dashboard shows, its partition, and the build.
+    A scheduler, which unpickles what it is given, needs nothing of ours for it.
 
     Args:
         run: takes what `run_task` takes, and gives what the stage leaves.
@@ -141,6 +144,7 @@ def tasks(
     from dask import delayed
 
     made: dict[int, list[Any]] = {}
+    function = delayed(pickle.loads)(cloudpickle.dumps(run), dask_key_name=f"run-{build}")
     for stage in plan.stages:
         packed = delayed(cloudpickle.dumps(stage), name=f"plan-{stage.number}-{build}")
         took = {
@@ -149,8 +153,8 @@ def tasks(
         }
         name = f"{stage.name.lower().replace(' ', '-')}-{stage.number}"
         made[stage.number] = [
-            delayed(run, pure=False)(
-                packed, partition, partitions, took, dask_key_name=(name, partition, build)
+            delayed(operator.call)(
+                function, packed, partition, partitions, took, dask_key_name=(name, partition, build)
             )
             for partition in stage.parts(partitions)
         ]
