@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from dask_cluster import Cluster
+from dask_cluster import Cluster, environment
 from test_engines import Build, builds, hashes, installed, whole  # noqa: F401
 
-from pipelines.build import dask_runner, dask_workers, run
+from pipelines.build import dask_gate, dask_runner, dask_workers, run
 from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards.errors import AvsError
@@ -20,7 +20,7 @@ from shards.errors import AvsError
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     running = Cluster(tmp_path / "cluster", 2)
-    running.start()
+    running.start(environment(tmp_path / "without"))  # a scheduler needs no avs-data
     yield running
     running.kill()
 
@@ -29,17 +29,19 @@ def shards(out: Path) -> int:
     return len(list(out.rglob("*.tar")))
 
 
-def test_workers_elsewhere_give_the_same_bytes_when_one_dies(
+def test_workers_elsewhere_give_two_builds_the_same_bytes_when_one_dies(
     dataset: str, corpora: str, cluster: Cluster, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     relative = os.path.relpath(corpora), os.path.relpath(out)  # here; the workers work elsewhere
     build = Build(*relative, "--scheduler", cluster.address)
+    other = Build(corpora, str(tmp_path / "other"), "--scheduler", cluster.address)  # shares no task
     build.until(lambda: shards(out) >= 1)
     os.kill(cluster.workers[0].pid, signal.SIGKILL)
+    assert other.end()[0] == 0
     code, told = build.end()
     assert code == 0, told
-    assert hashes(str(out)) == hashes(dataset)
+    assert hashes(str(tmp_path / "other")) == hashes(str(out)) == hashes(dataset)
     assert "workers" in told  # how far it was
     verifying = ["verify", relative[1], "--scheduler", cluster.address]
     assert CliRunner().invoke(main, [*verifying, "--deep"]).exit_code == 0
@@ -113,10 +115,36 @@ def test_what_cannot_work_is_told_before_anything_is_written(
     ],
     ids=["version", "python", "places", "nothing"],
 )
-def test_a_worker_that_differs_is_named(spoil: Callable[[dict[str, str]], dict[str, str]], says: str) -> None:
+def test_how_a_worker_differs_is_told(spoil: Callable[[dict[str, str]], dict[str, str]], says: str) -> None:
     mine = dask_workers.look("/")
-    dask_workers.same("tcp://w:1", mine, mine)
-    with pytest.raises(
-        dask_workers.ClusterError, match=f"worker tcp://w:1 differs from this machine: .*{says}"
-    ):
-        dask_workers.same("tcp://w:1", spoil(mine), mine)
+    assert not dask_gate.difference(mine, mine)
+    assert says in dask_gate.difference(spoil(mine), mine)
+
+
+def test_workers_that_join_and_are_unfit_are_sent_away(dataset: str, corpora: str, tmp_path: Path) -> None:
+    """None gets a task, though there is nobody else for a while."""
+    cluster, out = Cluster(tmp_path / "cluster", 1), tmp_path / "out"
+    cluster.start()
+    try:
+        running = Build(corpora, str(out), "--scheduler", cluster.address)
+        running.until(lambda: shards(out) >= 1)
+        os.killpg(cluster.workers[0].pid, signal.SIGSTOP)
+        unfit = [
+            cluster.start_worker(1, python=environment(tmp_path / "without")),
+            cluster.start_worker(2, "--nanny", python=environment(tmp_path / "old", "0.0.9")),
+            cluster.start_worker(3, "--memory-limit", "400MB"),
+        ]
+        running.until(lambda: not any(one.runs for one in unfit))
+        os.killpg(cluster.workers[0].pid, signal.SIGCONT)
+        code, told = running.end()
+    finally:
+        cluster.kill()
+    assert code == 0, told
+    assert hashes(str(out)) == hashes(dataset)
+    assert (
+        "cannot be looked at: ModuleNotFoundError: No module named 'pipelines'; its environment needs" in told
+    )
+    assert "differs from this machine: avs-data is 0.0.9 there, " in told
+    assert "may take 400 MB of memory; with 1 thread it needs 600 MB at least" in told
+    assert told.count("Sent away: worker tcp://") == 3
+    assert "1 worker, 3 sent away" in told

@@ -46,8 +46,10 @@ class Build:
     def runs(self) -> bool:
         return self._process.poll() is None
 
-    def until(self, reached: Callable[[], bool]) -> None:
+    def until(self, reached: Callable[[], bool], seconds: float = 300) -> None:
+        deadline = time.monotonic() + seconds
         while self.runs and not reached():
+            assert time.monotonic() < deadline, "it never came to that"
             time.sleep(0.02)
         assert self.runs, f"the build ended before it could be disturbed: {self.end()[1][-2000:]}"
 
@@ -67,8 +69,11 @@ def builds(corpora: str, out: str, *options: str, recipe: str = "demo") -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("installed"))
+
+
+def install(folder: Path) -> Path:
     """Python of an environment with the built wheel; what the wheel depends on is taken from this one."""
-    folder = tmp_path_factory.mktemp("installed")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     venv.create(folder / "venv", symlinks=True)

@@ -14,7 +14,7 @@ from apache_beam.transforms.window import FixedWindows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.build import fused
+from pipelines.build import bundle, fused
 from pipelines.build.local_runner import StageRunner
 
 SEEN: Counter[Any] = Counter()  # what the pipeline ends in
@@ -71,12 +71,12 @@ def expected(numbers: list[int]) -> Counter[Any]:
 
 def compute(plan: fused.Plan, partitions: int) -> None:
     """As a cluster does it: what a task takes and leaves is pickled on its way."""
-    left: dict[int, list[fused.Cut]] = defaultdict(list)
+    left: dict[int, list[bundle.Cut]] = defaultdict(list)
     for stage in plan.stages:
         packed = cloudpickle.dumps(stage)
         for partition in stage.parts(partitions):
             taken = {number: cloudpickle.loads(cloudpickle.dumps(left[number])) for number in stage.takes}
-            for number, cut in fused.run(cloudpickle.loads(packed), partition, partitions, taken).items():
+            for number, cut in bundle.run(cloudpickle.loads(packed), partition, partitions, taken).items():
                 left[number].append(cut)
 
 

@@ -4,11 +4,13 @@ Placing, retrying, moving data and memory are Dask's. Tables of references are n
 their names when they are complete, so that a task that runs twice, or on after its host was given up, does no harm.
 """
 
+import operator
+import pickle
 import time
 import urllib.error
 import urllib.request
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +18,8 @@ from typing import Any
 
 from distributed import Client, KilledWorker, get_worker
 
-from pipelines.build import dask_workers, fused
+import pipelines.build.lean_beam  # noqa: F401  # before what imports Beam: workers import this first
+from pipelines.build import bundle, dask_gate, dask_workers, fused
 from pipelines.build.dask_workers import ClusterError
 from pipelines.build.local_runner import StageRunner, run_task, tasks
 from shards import processes, progress_file, storage
@@ -39,12 +42,14 @@ class Cluster:
     """scheduler: `tcp://HOST:8786`. corpora, out: folders or URLs that every worker must see as this machine does.
 
     patience_s: how long nothing may go on for want of memory.
+    alone_s: how long there may be no worker, once the work has begun.
     """
 
     scheduler: str
     corpora: str
     out: str
     patience_s: float = 60.0
+    alone_s: float = 600.0
 
     def check(self) -> str:
         """Look at the cluster; nothing is begun.
@@ -63,34 +68,32 @@ class Cluster:
                     f"the scheduler {self.scheduler} has no workers; start some where avs-data is installed: "
                     f"dask worker {self.scheduler} --nthreads 1 --nworkers -1"
                 )
-            for worker, one in workers.items():
-                dask_workers.enough(worker, one["memory_limit"], one["nthreads"])
-            mine = dask_workers.look(self.corpora, self.out)
-            seen = client.run(dask_workers.look, self.corpora, self.out, on_error="return")
-            for worker, found in seen.items():
-                if isinstance(found, Exception):
-                    raise ClusterError(
-                        f"worker {worker}: {type(found).__name__}: {found}; its environment needs avs-data[dask] "
-                        f"{mine['avs-data']}, and its machine the same {self.corpora} and {self.out}"
-                    )
-                dask_workers.same(worker, found, mine)
+            places = self.corpora, self.out
+            self._hold(client, dask_workers.look(*places), places)
             return _page(client.dashboard_link)
 
-    def runner(self, say: Callable[[str], None] | None = None) -> StageRunner:
+    def runner(
+        self, say: Callable[[str], None] | None = None, tell: Callable[[str], None] | None = None
+    ) -> StageRunner:
         """Runs pipelines there.
 
         Args:
             say: told about twice a second, in words, how far the tasks are and how many workers there are.
+            tell: told of workers that come meanwhile and are sent away.
         """
-        return StageRunner(partial(self._compute, say))
+        return StageRunner(partial(self._compute, say, tell))
 
     @contextmanager
     def pool(self, _: int) -> Iterator[processes.Map]:
         """`map` over the workers, as `processes.pool` gives it; some items at a time, for each is sent there."""
         self.check()
-        with self._client() as client:
+        places = (self.corpora,)
+        with (
+            self._client() as client,
+            dask_gate.guarded(client, dask_workers.look(*places), places, (), self._needs) as sent_away,
+        ):
             most = 2 * sum(client.nthreads().values())
-            watch, waiting = dask_workers.Watch(client, self.patience_s), deque[Any]()
+            watch, waiting = self._watch(client, sent_away), deque[Any]()
 
             def first() -> Any:
                 done = waiting.popleft()
@@ -102,7 +105,8 @@ class Cluster:
 
             def each(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
                 for item in items:
-                    waiting.append(client.submit(function, item, pure=False))
+                    packed = client.submit(pickle.loads, pickle.dumps(partial(function, item)), pure=False)
+                    waiting.append(client.submit(operator.call, packed, pure=False))  # see `tasks`
                     if len(waiting) > most:
                         yield first()
                 while waiting:
@@ -119,23 +123,49 @@ class Cluster:
                 "as --scheduler tcp://HOST:8786"
             ) from error
 
-    def _compute(self, say: Callable[[str], None] | None, plan: fused.Plan) -> None:
-        with self._client() as client:
-            claim = storage.join(self.out, WORK, CLAIM)
-            mine = storage.read_bytes(claim)
-            for worker, found in client.run(storage.read_bytes, claim, on_error="return").items():
-                if found != mine:
-                    raise ClusterError(f"worker {worker} does not see what this machine writes in {self.out}")
+    @property
+    def _needs(self) -> str:
+        version = dask_workers.look()["avs-data"]
+        return f"its environment needs avs-data[dask] {version}, and its machine the same {self.corpora} and {self.out}"
+
+    def _watch(self, client: Client, sent_away: list[str]) -> dask_workers.Watch:
+        return dask_workers.Watch(client, self.patience_s, self.alone_s, sent_away)
+
+    def _hold(
+        self, client: Client, mine: Mapping[str, str], places: Sequence[str], files: Sequence[str] = ()
+    ) -> None:
+        """Hold all workers that are there against what this machine has."""
+        for worker, one in client.scheduler_info()["workers"].items():
+            if fault := dask_workers.too_little(one["memory_limit"], one["nthreads"]):
+                raise ClusterError(f"worker {worker} {fault}")
+        seen = client.run(dask_workers.look, *places, files=files, on_error="return")
+        for worker, found in seen.items():
+            if isinstance(found, Exception):
+                raise ClusterError(f"worker {worker} {dask_gate.unseen(found, self._needs)}")
+            if fault := dask_gate.difference(found, mine):
+                raise ClusterError(f"worker {worker} {fault}")
+
+    def _compute(
+        self, say: Callable[[str], None] | None, tell: Callable[[str], None] | None, plan: fused.Plan
+    ) -> None:
+        places, files = (self.corpora,), (storage.join(self.out, WORK, CLAIM),)
+        mine = dask_workers.look(*places, files=files)
+        with (
+            self._client() as client,
+            dask_gate.guarded(client, mine, places, files, self._needs, tell) as sent_away,
+        ):
+            self._hold(client, mine, places, files)
             threads = sum(client.nthreads().values())
             partitions = partitions_for(threads)
             ended: Counter[Any] = Counter()
-            client.subscribe_topic(_ENDED, lambda event: ended.update([event[1]["task"]]))
-            client.subscribe_topic(_COUNTED, lambda event: progress_file.tell(*event[1]["counts"]))
+            build = client.id  # others may build on the same cluster
+            client.subscribe_topic(f"{_ENDED} {build}", lambda event: ended.update([event[1]]))
+            client.subscribe_topic(f"{_COUNTED} {build}", lambda event: progress_file.tell(*event[1]))
             number = sum(len(stage.parts(partitions)) for stage in plan.stages)
             futures = client.compute(
-                tasks(plan, partitions, partial(_run_task, dask_workers.look())), optimize_graph=False
+                tasks(plan, partitions, partial(_run_task, build), build), optimize_graph=False
             )
-            watch = dask_workers.Watch(client, self.patience_s)
+            watch = self._watch(client, sent_away)
 
             def look_again() -> None:
                 done = Counter(stage for stage, _ in ended)
@@ -170,7 +200,7 @@ class Cluster:
             future.result()
         if any(future.status == "cancelled" for future in futures):
             raise ClusterError(
-                f"the Dask scheduler at {self.scheduler} lost the build, as one that begins anew does"
+                f"the Dask scheduler at {self.scheduler} went away or began anew, and knows nothing of the build"
             )
 
 
@@ -200,15 +230,13 @@ def _failed(futures: list[Any]) -> list[Any]:
     return [future for future in futures if future.status == "error"]
 
 
-def _run_task(mine: Mapping[str, str], *arguments: Any) -> dict[int, fused.Cut]:
-    """A task on a worker, which may have joined after the check; tells what it has done."""
+def _run_task(build: str, *arguments: Any) -> dict[int, bundle.Cut]:
+    """A task on a worker; tells what it has done."""
     worker = get_worker()
     dask_workers.keep_freed()
-    dask_workers.enough(worker.address, worker.memory_manager.memory_limit, worker.state.nthreads)
-    dask_workers.same(worker.address, dask_workers.look(), mine)
-    progress_file.send_by(lambda *counts: worker.log_event(_COUNTED, {"counts": counts}))
+    progress_file.send_by(lambda *counts: worker.log_event(f"{_COUNTED} {build}", counts))
     stage, left = run_task(*arguments)
-    worker.log_event(_ENDED, {"task": (stage.number, arguments[1])})
+    worker.log_event(f"{_ENDED} {build}", (stage.number, arguments[1]))
     return left
 
 

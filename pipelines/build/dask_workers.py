@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ from distributed import Client
 from pipelines.build.code import code_versions
 from shards import storage
 from shards.errors import AvsError
-from shards.terminal import size
+from shards.terminal import size, spoken
 
 _PACKAGES = ("apache-beam", "cloudpickle", "dask", "distributed")
 _PROCESS, _THREAD = (
@@ -25,7 +25,6 @@ _PROCESS, _THREAD = (
     300_000_000,
 )  # bytes: of a worker that does nothing, and of what it does, at least
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
-_ALONE_S = 600.0  # for the last worker that went away to be followed by another
 _LOOK_S, _PER_LOOK = 0.5, 16  # seconds between looks at so many workers
 _REMEDY = "give each more (dask worker --memory-limit 3GiB), or one thread (--nthreads 1)"
 
@@ -34,9 +33,15 @@ class ClusterError(AvsError):
     """The cluster cannot do this; the message says what to do."""
 
 
-def look(*places: str) -> dict[str, str]:
-    """What a worker must have in common with the machine that asks, by what it is called."""
-    return {**_versions(), **{f"of {url}, what is there": _seen(url) for url in places}}
+def look(*places: str, files: Sequence[str] = ()) -> dict[str, str]:
+    """What a worker must have in common with the machine that asks, by what it is called.
+
+    Args:
+        places: folders of which it must see the same.
+        files: what it must read the same in.
+    """
+    seen = {f"of {url}, what is there": _seen(url) for url in places}
+    return _versions() | seen | {f"of {url}, the sha256": storage.sha256(url) for url in files}
 
 
 @cache
@@ -57,31 +62,15 @@ def _seen(url: str) -> str:
     return "nothing yet"
 
 
-def same(worker: str, found: Mapping[str, str], mine: Mapping[str, str]) -> None:
-    """Hold what a worker has against what this machine has.
-
-    Raises:
-        ClusterError: something differs.
-    """
-    for what, here in mine.items():
-        if (there := found.get(what)) != here:
-            raise ClusterError(
-                f"worker {worker} differs from this machine: {what} is {there} there, {here} here"
-            )
-
-
-def enough(worker: str, limit: int | None, threads: int) -> None:
-    """Hold a worker's memory limit, bytes, against what it needs to be of use; None: it has no limit.
-
-    Raises:
-        ClusterError: it has too little.
-    """
+def too_little(limit: int | None, threads: int) -> str:
+    """What a worker lacks of memory to be of use, in words; empty: nothing. limit: bytes; None: it has no limit."""
     least = _PROCESS + threads * _THREAD
-    if limit and limit < least:
-        raise ClusterError(
-            f"worker {worker} may take {size(limit)} of memory; with {threads} thread{'s' * (threads > 1)} it needs "
-            f"{size(least)} at least, or Dask pauses it: {_REMEDY}"
-        )
+    if not limit or limit >= least:
+        return ""
+    return (
+        f"may take {size(limit)} of memory; with {threads} thread{'s' * (threads > 1)} it needs {size(least)} at "
+        f"least, or Dask pauses it: {_REMEDY}"
+    )
 
 
 def killed(task: str, workers: int) -> ClusterError:
@@ -101,10 +90,13 @@ class Watch:
 
     Args:
         patience_s: how long nothing may be done for want of memory.
+        alone_s: how long there may be no worker.
+        sent_away: what was wrong with workers that came meanwhile; it may grow.
     """
 
-    def __init__(self, client: Client, patience_s: float) -> None:
-        self._client, self._patience_s = client, patience_s
+    def __init__(self, client: Client, patience_s: float, alone_s: float, sent_away: Sequence[str]) -> None:
+        self._client, self._patience_s, self._alone_s = client, patience_s, alone_s
+        self._sent_away = sent_away
         self._next, self._said = 0.0, ""
         self._there = self._went_on = time.monotonic()
         self._ended = 0
@@ -118,7 +110,7 @@ class Watch:
             stage: what is being done, for errors.
 
         Raises:
-            ClusterError: none for 10 minutes, or those that are there cannot go on for want of memory.
+            ClusterError: none for too long, or those that are there cannot go on for want of memory.
         """
         now = time.monotonic()
         if now < self._next:
@@ -127,8 +119,8 @@ class Watch:
         self._next = now + _LOOK_S * (1 + len(found) / _PER_LOOK)
         if found:
             self._there = now
-        elif now - self._there > _ALONE_S:
-            raise ClusterError("all workers went away, and none came for 10 minutes")
+        elif now - self._there > self._alone_s:
+            raise ClusterError(self._all_went_away())
         paused = {address: one for address, one in found.items() if one["status"] == "paused"}
         works = any(one["metrics"]["task_counts"].get("executing") for one in found.values())
         if not paused or works or ended != self._ended:
@@ -140,7 +132,14 @@ class Watch:
             self._asked.start()
         self._said = f"{len(found)} worker{'s' * (len(found) != 1)}"
         self._said += f", {len(paused)} paused for want of memory" if paused else ""
+        self._said += f", {len(self._sent_away)} sent away" if self._sent_away else ""
         return self._said
+
+    def _all_went_away(self) -> str:
+        said = f"all workers went away, and none came for {spoken(self._alone_s)}"
+        if self._sent_away:
+            said += f" that could stay: the last one {self._sent_away[-1]}"
+        return said
 
     def _ask_back(self, workers: list[str]) -> None:
         with suppress(Exception):  # one that went away is told elsewhere

@@ -1,5 +1,7 @@
 """Runs a build's pipeline on this machine: in this process, or in several."""
 
+import operator
+import pickle
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import cloudpickle
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from pipelines.build import fused, local_processes
+from pipelines.build import bundle, fused, local_processes
 from shards import progress_file
 
 _PARTITIONS = 8  # in this process: more would hold less at a time, and cost a little each
@@ -44,7 +46,7 @@ def local_runner(workers: int) -> StageRunner:
 
 def _in_this_process(plan: fused.Plan) -> None:
     waiting = Counter(number for stage in plan.stages for number in stage.takes)
-    left: dict[int, list[fused.Cut]] = {number: [] for number in plan.feeders}  # what is on its way
+    left: dict[int, list[bundle.Cut]] = {number: [] for number in plan.feeders}  # what is on its way
     for stage in plan.stages:
         for partition in stage.parts(_PARTITIONS):
             for number, cut in _timed(stage, partition, _PARTITIONS, left).items():
@@ -67,9 +69,9 @@ class _Schedule:
         self._plan, self._partitions, self._executor = plan, _PER_WORKER * workers, executor
         self._waiting = list(plan.stages)
         # Stage and partition of each task.
-        self._running: dict[Future[dict[int, fused.Cut]], tuple[int, int]] = {}
+        self._running: dict[Future[dict[int, bundle.Cut]], tuple[int, int]] = {}
         self._at_work = Counter[int]()  # tasks of each stage
-        self._left: dict[int, dict[tuple[int, int], fused.Cut]] = {number: {} for number in plan.feeders}
+        self._left: dict[int, dict[tuple[int, int], bundle.Cut]] = {number: {} for number in plan.feeders}
 
     def run(self) -> None:
         """Run all tasks.
@@ -123,38 +125,45 @@ def _size(element: Any) -> int:
 _unpacked = lru_cache(64)(cloudpickle.loads)  # stages: several tasks are of one
 
 
-def _run_packed(packed: bytes, *arguments: Any) -> dict[int, fused.Cut]:
+def _run_packed(packed: bytes, *arguments: Any) -> dict[int, bundle.Cut]:
     return _timed(_unpacked(packed), *arguments)
 
 
-def tasks(plan: fused.Plan, partitions: int, run: Callable[..., dict[int, fused.Cut]]) -> list[Any]:
+def tasks(
+    plan: fused.Plan, partitions: int, run: Callable[..., dict[int, bundle.Cut]], build: str
+) -> list[Any]:
     """A plan as Dask tasks, one a stage and partition; those that nothing waits for, each `dask.delayed`.
 
-    A task's key is its stage's name and number, which is what Dask's dashboard shows, and its partition.
+    A task's key is its stage's name and number, which is what Dask's dashboard shows, its partition, and the build.
+    A scheduler, which unpickles what it is given, needs nothing of ours for it.
 
     Args:
         run: takes what `run_task` takes, and gives what the stage leaves.
+        build: no other has its name: to a cluster tasks of one key are one task, whoever asks.
     """
     from dask import delayed
 
     made: dict[int, list[Any]] = {}
+    function = delayed(pickle.loads)(cloudpickle.dumps(run), dask_key_name=f"run-{build}")
     for stage in plan.stages:
-        packed = delayed(cloudpickle.dumps(stage), name=f"plan-{stage.number}")
+        packed = delayed(cloudpickle.dumps(stage), name=f"plan-{stage.number}-{build}")
         took = {
             number: [task for feeder in plan.feeders[number] for task in made[feeder]]
             for number in stage.takes
         }
         name = f"{stage.name.lower().replace(' ', '-')}-{stage.number}"
         made[stage.number] = [
-            delayed(run, pure=False)(packed, partition, partitions, took, dask_key_name=(name, partition))
+            delayed(operator.call)(
+                function, packed, partition, partitions, took, dask_key_name=(name, partition, build)
+            )
             for partition in stage.parts(partitions)
         ]
     return [task for stage in plan.stages if not stage.leaves for task in made[stage.number]]
 
 
 def run_task(
-    packed: bytes, partition: int, partitions: int, took: dict[int, list[dict[int, fused.Cut]]]
-) -> tuple[fused.Stage, dict[int, fused.Cut]]:
+    packed: bytes, partition: int, partitions: int, took: dict[int, list[dict[int, bundle.Cut]]]
+) -> tuple[fused.Stage, dict[int, bundle.Cut]]:
     """One task in whatever process: its stage, and what that leaves; `took` holds what its feeders left."""
     stage = cloudpickle.loads(packed)
     taken = {
@@ -163,9 +172,9 @@ def run_task(
     return stage, _timed(stage, partition, partitions, taken)
 
 
-def _timed(stage: fused.Stage, *arguments: Any) -> dict[int, fused.Cut]:
-    """`fused.run`, which tells what it took."""
+def _timed(stage: fused.Stage, *arguments: Any) -> dict[int, bundle.Cut]:
+    """`bundle.run`, which tells what it took."""
     processor, wall = time.process_time(), time.monotonic()
-    left = fused.run(stage, *arguments)
+    left = bundle.run(stage, *arguments)
     progress_file.spent(stage.name, time.process_time() - processor, time.monotonic() - wall)
     return left

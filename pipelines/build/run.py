@@ -46,6 +46,7 @@ class BuildOptions:
     scheduler: str = ""  # of a Dask cluster to build on, tcp://HOST:8786
     beam: tuple[str, ...] = ()  # options for one of Beam's own runners
     patience_s: float = 60.0  # how long a cluster may stand still for want of memory
+    alone_s: float = 600.0  # how long it may have no workers
 
 
 def build(
@@ -62,7 +63,7 @@ def build(
         progress: called while the annotations are read.
         begun: called once they are, with how many masks and clips there are.
         say: told in words how a cluster is doing.
-        tell: told in a line where a cluster shows it, and that there was nothing to do.
+        tell: told where a cluster shows it, of workers that are sent away, and that there was nothing to do.
 
     Raises:
         BuildError, RunnerError, ClaimError, RecipeError, LabelMapError, CategoryError, CorpusError, ExcludeError:
@@ -110,7 +111,7 @@ def build(
     if begun:
         begun(job.masks, job.clips)
     here = None if options.beam else local_runner(options.workers)
-    runner.run(chosen, partial(wire, job=job), cluster.runner(say) if cluster else here)
+    runner.run(chosen, partial(wire, job=job), cluster.runner(say, tell) if cluster else here)
     empty = storage.join(work, finish.EMPTY)
     told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
     for name in ("index", "parked", "rejections", finish.EMPTY):
@@ -126,7 +127,7 @@ def _cluster(options: BuildOptions) -> "Cluster | None":
         return None
     from pipelines.build.dask_runner import Cluster  # an extra
 
-    return Cluster(options.scheduler, options.corpora, options.out, options.patience_s)
+    return Cluster(options.scheduler, options.corpora, options.out, options.patience_s, options.alone_s)
 
 
 def _job(

@@ -23,6 +23,7 @@ import shards
 from label_maps import LabelMap
 from pipelines.build.code import code_versions
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates
+from pipelines.corpora.keys import Seen, text_keys
 from shards import format, storage, tables
 from shards.claims import WORK
 from shards.manifest import DatasetError
@@ -103,16 +104,15 @@ def _record(out: str, built_from: str) -> dict[str, str]:
 def _media(index: str, label_map: LabelMap) -> Iterator[list[str]]:
     """Paths of everything that the build may read beside the index, each once, so many at a time."""
     labels = pa.array(sorted({link.source_id for link in label_map.links}), pa.string())
-    seen: set[str] = set()
+    seen = Seen()
     for name, columns in (("masks", ("image_path", "mask_path")), ("clips", ("clip_path",))):
         with storage.open_read(storage.join(index, f"{name}.parquet")) as file:
             asked = [*columns, "label_id"] if name == "masks" else [*columns]
             for batch in tables.parquet(file).iter_batches(columns=asked, use_threads=False):
                 if name == "masks":  # of other labels nothing is read
                     batch = batch.filter(pc.is_in(batch["label_id"], labels))
-                paths = {path for column in columns for path in pc.unique(batch[column]).to_pylist() if path}
-                new = sorted(paths - seen)
-                seen |= paths
+                paths = pa.concat_arrays([batch[column] for column in columns]).drop_null().unique()
+                new = sorted(paths.filter(pa.array(seen.first(text_keys(paths)))).to_pylist())
                 yield from (new[start : start + _PATHS] for start in range(0, len(new), _PATHS))
 
 

@@ -110,7 +110,7 @@ def measure(corpora: str, recipe: Recipe, label_map: LabelMap, known: forecast.R
         )
     seconds = replace(
         known.seconds,
-        **indexing,
+        index=known.seconds.index | indexing,
         categorize_mask=s["categorize_mask"] / len(listed),
         categorize_clip=s["categorize_clip"] / len(clips),
         measure=s["measure"] / len(masks),
@@ -137,7 +137,7 @@ def _indexed(corpora: str, folder: str) -> tuple[pa.Table, pa.Table, dict[str, f
 
     found = index.index(corpora, storage.join(folder, "index"), progress)
     rows = {corpus: count.rows for corpus, count in found.counts.items() if count.rows >= FEW_ROWS}
-    rates = {f"index_{corpus}": spent[corpus] / count for corpus, count in rows.items()}
+    rates = {corpus: spent[corpus] / count for corpus, count in rows.items()}
     return _table(found.masks), _table(found.clips), rates
 
 
@@ -190,7 +190,9 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = recipe.load(arguments.recipe)
     rates = measure(arguments.corpora, chosen, label_map_of(chosen.labels), forecast.load_rates())
-    for name, table in asdict(rates).items():
+    tables = asdict(rates)
+    tables["seconds.index"] = tables["seconds"].pop("index")
+    for name, table in tables.items():
         print(f"\n[{name}]")
         for key, value in table.items():
             print(f"{key} = {float(f'{value:.4g}')!r}")
