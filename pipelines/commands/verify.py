@@ -42,7 +42,7 @@ def command(
     agree; counts and funnel add up; no photograph or video leaks across splits or out of a --held-out list. Whatever
     has changed since the dataset was made is found so. What was wrong then, only --deep tells: it decodes every
     photo, mask and sound, compares it with its record, and makes the sounds and targets of scenes again. That takes
-    six times as long; `publish` does it before it sends. A disk, a copy or a download is checked without.
+    six times as long, of scenes longer; `publish` does it before it sends. For a disk, a copy or a download hashes do.
 
     Prints each fault with its place; exit code 1 if there is any. Where a list has one video in two of its own splits,
     it says so. With --rebuild, the lists are also what the build was given.
