@@ -31,10 +31,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_build import grow, high_water_mb, processes
 from bench_engines import hashes
 from bench_real import RECIPE
 from dask_cluster import Cluster
+from grown import grow, high_water_mb, processes
 
 from pipelines.demo import write_demo_corpora
 from shards.manifest import load

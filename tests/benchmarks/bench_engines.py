@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_engines.py [--corpora FOLDER] [--recipe NAME] [--scales 1,10,100] [--runs 1] [--s3]
 
 Every dataset is compared, sha256 by sha256, with that of the local runner; a build in which the worker pool is killed
-in the middle and started again ends the show. Without --corpora, scale k is the generated corpora of bench_build.py
+in the middle and started again ends the show. Without --corpora, scale k is the generated corpora of grown.py
 with each photo listed k times; with it, those corpora as they are. Memory is the largest resident set that the kernel
 saw of any one process of its kind: the command, the job server, a worker (Linux). Needs tests/servers/build_prism.sh,
 and build.sh for --s3.
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import beam_engines
 import s3_server
-from bench_build import grow, high_water_mb, processes
+from grown import grow, high_water_mb, processes
 
 from shards import storage
 from shards.manifest import load

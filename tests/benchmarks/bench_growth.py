@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import soundfile
-from bench_build import high_water_mb, processes
 from bench_cluster import processor_s
 from dask_cluster import Cluster
+from grown import high_water_mb, processes
 from PIL import Image
 
 from pipelines.demo.vocabulary import categories, sounding

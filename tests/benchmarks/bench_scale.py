@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_scale.py [--builds 1,10,60] [--samples 100000,...] [--workers 16,100,1000]
 
 First the rates of this machine are measured on the generated corpora (bench_rates.py), and builds of corpora that are
-so many times as large (bench_build.py) are timed and set beside the plan made before; a busy machine adds to the wall
+so many times as large (grown.py) are timed and set beside the plan made before; a busy machine adds to the wall
 time. Then the steps of the plan are run task by task on simulated workers of which some straggle and some die; every
 draw is a hash, so the same call prints the same tables. Two ways to survive a dead worker: only its task is done again
 (Dask, in as many partitions as dask_runner.py gives a stage), or the whole job starts again and finds the shards that
@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench_build import build, grow
 from bench_rates import measure
+from grown import build, grow
 
 from pipelines.build import graph
 from pipelines.build.categorize import label_map_of
@@ -47,7 +47,7 @@ BACK_S = 120  # until another worker has taken a dead one's place
 BEFORE = ("start", "index")  # done before the job begins
 KEPT = ("convert", "shard")  # a restarted job finds their finished tasks
 GIVE_UP = 50  # restarts
-POOL_ROW = 185  # bytes of a clip in the memory of every worker that pairs
+POOL_ROW = 494  # bytes of a clip in the memory of every worker that pairs
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,14 @@
-"""Time and memory of `avs-data build` against the size of the dataset: time should grow in line with it, memory not.
+"""Generated corpora, each photo listed many times under ids of its own, and what a build of them takes.
 
-    python tests/benchmarks/bench_build.py [--scales 1,10,100] [--workers 1] [--runs 3]
-
-Scale 1 is the generated corpora with 60 photos; scale k lists each photo k times under ids of its own (hard links, so
-the disk holds it once). A build runs in a process of its own; memory is the largest resident set that the kernel saw of
-any of its processes (Linux).
+Copies are hard links, so the disk holds a photo once. Memory is the largest resident set that the kernel saw of a
+process (Linux).
 """
 
-import argparse
 import json
 import os
-import platform
 import re
 import shutil
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -85,40 +77,3 @@ def build(corpora: Path, out: Path, workers: int) -> tuple[float, float, int]:
             raise SystemExit(child.stderr.read().decode())
     seconds = time.perf_counter() - start
     return seconds, max(peaks.values()), sum(count["samples"] for count in load(str(out)).counts.values())
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--scales", default="1,10,100", help="how many times the corpora")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=3)
-    arguments = parser.parse_args()
-    root = Path(tempfile.mkdtemp())
-    try:
-        drawing = "from pipelines.demo import write_demo_corpora as w; import sys; w(sys.argv[1], images=60, clips=6)"
-        subprocess.run(
-            [sys.executable, "-c", drawing, str(root / "base")], check=True
-        )  # its memory is not inherited
-        machine = f"{platform.machine()}, {os.cpu_count()} cores"
-        print(f"{arguments.workers} worker(s), medians of {arguments.runs}; {machine}\n")
-        print(
-            "| scale | samples | seconds | samples/s | peak memory of a process, MB |\n|---|---|---|---|---|"
-        )
-        for scale in (int(text) for text in arguments.scales.split(",")):
-            corpora = root / str(scale)
-            grow(root / "base", corpora, scale)
-            runs = [build(corpora, root / "out", arguments.workers) for _ in range(arguments.runs)]
-            seconds, peak = (statistics.median(run[part] for run in runs) for part in (0, 1))
-            samples = runs[0][2]
-            print(
-                f"| {scale} | {samples} | {seconds:.1f} | {samples / seconds:.0f} | {peak:.0f} |", flush=True
-            )
-            shutil.rmtree(corpora)
-    finally:
-        shutil.rmtree(root)
-
-
-if __name__ == "__main__":
-    main()
