@@ -9,9 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from pipelines.build import run, unchanged
 from pipelines.build.graph import Job
+from pipelines.cli import main
 from pipelines.recipes import recipe
 from shards import format, storage
 from shards.reader import Dataset
@@ -168,6 +170,21 @@ def test_a_fault_of_the_program_is_tried_again(world: Path) -> None:
     pq.write_table(rows, path)
     unchanged.remember(str(world / "out"), "inputs")
     assert not record.exists()
+
+
+def test_a_damaged_shard_is_mended_as_verify_says(world: Path) -> None:
+    before = {path: found for path, (found, _) in contents(world).items()}
+    shard = next((world / "out" / "test").glob("*.tar"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    called = CliRunner().invoke(main, ["verify", str(world / "out")])
+    assert called.exit_code == 1
+    assert f"test/{shard.name}: " in called.output
+    assert "remove the shards that are named and run the command that made the dataset again" in called.output
+    shard.unlink()
+    build(world)
+    assert {path: found for path, (found, _) in contents(world).items()} == before
 
 
 def test_equal_jobs_are_told_alike_and_what_cannot_be_told_is_refused() -> None:

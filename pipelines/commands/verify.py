@@ -62,7 +62,7 @@ def command(
     with Display(f"Check {dataset}", {"Check the tables": "", "Read the shards": "shards"}) as display:
         display.show("Check the tables")
         from pipelines.build.split import leaks_within, read_held_out
-        from shards.verify import verify
+        from shards.verify import REMEDY, verify
 
         lists = {url: read_held_out(url) for url in held_out}
         leaks = [(url, split, *found) for url in held_out for split, found in leaks_within(url).items()]
@@ -87,7 +87,7 @@ def command(
     else:
         terminal.out(*(f"{fault.where}: {fault.what}" for fault in faults), *differ)
     if faults:
-        terminal.warn(f"{dataset}: {len(faults)} fault(s)")
+        terminal.warn(f"{dataset}: {len(faults)} fault(s); to mend it, {REMEDY}")
         sys.exit(FOUND_WRONG)
     if differ:
         terminal.warn(f"{dataset}: rebuilt otherwise, {len(differ)} difference(s)")

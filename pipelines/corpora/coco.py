@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from pipelines.corpora import coco_json
+from pipelines.corpora import coco_json, coco_photos
 from pipelines.corpora.corpus import Corpus, Fetching, Vocabulary
 from pipelines.corpora.source import Source
 from pipelines.matching.vocabularies import VisualLabel, json_file
 from shards import storage
 
-_FORMAT = coco_json.CocoJson("coco", coco_json.ImageByName, ("coco", "coco/images", "lvis/images"))
+_FORMAT = coco_json.CocoJson("coco", coco_photos.ImageByName, ("coco", "coco/images", "lvis/images"))
 _START, _END = "instances_", ".json"
 read = _FORMAT.read
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from pipelines.corpora import coco_json
+from pipelines.corpora import coco_json, coco_photos
 from pipelines.corpora.corpus import Corpus, Fetching, Vocabulary
 from pipelines.corpora.source import Source
 from pipelines.matching.vocabularies import VisualLabel, json_file
@@ -16,7 +16,7 @@ from pipelines.matching.wording import sense
 from shards import storage
 
 _NAME_BEHIND_SENSE = re.compile(r"(?<=\)) ")
-_FORMAT = coco_json.CocoJson("lvis", coco_json.ImageByUrl, ("lvis/images", "coco", "coco/images"))
+_FORMAT = coco_json.CocoJson("lvis", coco_photos.ImageByUrl, ("lvis/images", "coco", "coco/images"))
 
 
 def sources(corpora: str) -> list[Source]:

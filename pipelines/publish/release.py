@@ -15,7 +15,7 @@ from pipelines.publish.version import Version
 from shards import format, processes, storage
 from shards.reader import Dataset
 from shards.takedowns import load as taken_down
-from shards.verify import verify
+from shards.verify import REMEDY, verify
 
 
 @dataclass(frozen=True)
@@ -189,8 +189,8 @@ def _check(
         told = "\n".join(f"  - {fault.where}: {fault.what}" for fault in faults[:10])
         more = f"\n  - and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise PublishError(
-            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nMake it again with the command that made it, "
-            "which mends what changed, then check with `avs-data verify --deep`"
+            f"{dataset.url} has {len(faults)} fault(s):\n{told}{more}\nTo mend it, {REMEDY}; then check with "
+            "`avs-data verify --deep`"
         )
 
 

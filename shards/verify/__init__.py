@@ -13,7 +13,9 @@ from shards.verify.faults import Fault
 from shards.verify.job import Job, ShardCheck
 from shards.verify.shard import check_shard
 
-__all__ = ["Fault", "verify"]
+__all__ = ["REMEDY", "Fault", "verify"]
+
+REMEDY = "remove the shards that are named and run the command that made the dataset again: it writes what is missing"
 
 
 def verify(
