@@ -222,6 +222,15 @@ def test_photos_are_listed_with_what_they_do_not_show(tmp_path):
     assert photos[0]["annotation_split"] == "train"
 
 
+@pytest.mark.parametrize("number", [99, -5, 2**63, 2**64 - 1, 2**70, -(2**70), None])
+def test_a_licence_that_is_not_listed_is_unknown(tmp_path, number):
+    images = [photo(1, license=number), photo(2)]
+    masks, rejected = read(write(tmp_path, document([annotation(1, 1), annotation(2, 2)], images)))
+    assert not rejected
+    assert masks["licence"].to_pylist() == [None, "cc-by-2.0"]
+    assert masks["licence_url"].to_pylist() == [None, BY["url"]]
+
+
 def test_a_photo_is_where_the_first_folder_has_it(tmp_path):
     corpora = write(tmp_path, document([], [photo(number) for number in (1, 2, 3)]))
     for folder, number in (("coco/images", 1), ("coco", 1), ("coco/images", 2)):

@@ -91,6 +91,11 @@ class PhotoFiles:
         return found
 
 
+def _id(number: int | None) -> int | None:
+    """A number that a licence may have; of others there is none."""
+    return number if number is not None and 0 <= number < 2**63 else None
+
+
 def _keys(names: Iterable[str]) -> np.ndarray:
     """Of names that need not be UTF-8 on a disk."""
     return text_keys(pa.array([name.encode(errors="surrogateescape") for name in names], pa.binary()))
@@ -116,7 +121,7 @@ class Photos:
         columns = {
             "id": [row.id for row in rows],
             "is_safe": [len(file) == 2 and all(map(names.is_safe, file)) for file in files],
-            "license": [row.license for row in rows],
+            "license": [_id(row.license) for row in rows],
             "image_id": [f"{self._source.corpus}:{row.id}" for row in rows],
             "image_path": self._files.paths(["/".join(file) for file in files]),
             "image_url": [row.url for row in rows],
