@@ -74,6 +74,11 @@ class Job:
         return storage.join(self.work, "index")
 
     @property
+    def decoded(self) -> str:
+        """The photos that need no decoding; see `decoded`."""
+        return storage.join(self.work, "decoded")
+
+    @property
     def parked(self) -> str:
         """Folder of tables that wait for others."""
         return storage.join(self.work, "parked")
@@ -290,7 +295,14 @@ def _paired(function: Callable[..., Outcome], samples: pa.Table, pool: Slice, se
 def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
     """Triplets to shards, one worker a shard."""
     shard = shard_scenes if job.recipe.scene.targets else shard_samples
-    written = partial(shard, corpora=job.corpora, out=job.out, recipe=job.recipe, label_map=job.label_map)
+    written = partial(
+        shard,
+        corpora=job.corpora,
+        out=job.out,
+        recipe=job.recipe,
+        label_map=job.label_map,
+        decoded_url=job.decoded,
+    )
     return (
         triplets
         | "Plan shards"

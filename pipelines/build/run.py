@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import label_maps
 import pipelines.build.lean_beam  # noqa: F401  # before what imports Beam
 from label_maps import LabelMap
-from pipelines.build import exclude, finish, runner, unchanged
+from pipelines.build import decoded, exclude, finish, runner, unchanged
 from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
 from pipelines.build.index import IndexResult, Progress, index, sources, unit
@@ -108,13 +108,14 @@ def build(
             tell("Nothing that decides it has changed: the dataset stays as it is")
         return None
     new_dataset.begin(options.out, purpose)
+    decoded.collect(options.corpora, job.decoded)
     if begun:
         begun(job.masks, job.clips)
     here = None if options.beam else local_runner(options.workers)
     runner.run(chosen, partial(wire, job=job), cluster.runner(say, tell) if cluster else here)
     empty = storage.join(work, finish.EMPTY)
     told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
-    for name in ("index", "parked", "rejections", finish.EMPTY):
+    for name in ("index", "decoded", "parked", "rejections", finish.EMPTY):
         storage.remove(storage.join(work, name))
     if told:
         raise new_dataset.NoSamples(told)

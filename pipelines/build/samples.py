@@ -7,23 +7,28 @@ import msgspec
 import pyarrow as pa
 
 from label_maps import LabelMap
+from pipelines.build import decoded
 from pipelines.build.code import code_versions
+from pipelines.build.decoded import Decoded
 from pipelines.build.outcome import Outcome
 from pipelines.build.pool import label_link
 from pipelines.media import images, masks
 from pipelines.recipes.recipe import Recipe
-from shards import jpeg, parts, records, storage
+from shards import parts, records, storage
 from shards.reader import read_clip
 from shards.records import ClipRecord, SampleRecord
 from shards.rejections import Reason
 from shards.writer import Content
 
 
-def shard_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
-    """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`."""
+def shard_samples(
+    table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap, decoded_url: str = ""
+) -> Outcome:
+    """Write one shard of paired samples; kept rows are `shards.tables.SAMPLES`. `decoded_url`: see `decoded.load`."""
+    known = decoded.load(decoded_url)
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
-        source, photo = read_photo(row, corpora)
+        source, photo = read_photo(row, corpora, known)
         mask = Content.of(masks.to_png({"size": [row["height"], row["width"]], "counts": row["counts"]}))
         place = {name.removeprefix("clip_"): row[name] for name in row if name.startswith("clip_")}
         sound, clip = read_clip(out, place)
@@ -34,23 +39,13 @@ def shard_samples(table: pa.Table, corpora: str, out: str, recipe: Recipe, label
     return Outcome.of(*parts.write(table, out, "shard", encode, code_versions()))
 
 
-# Photos that decode, of this process: several samples show one.
-_checked: set[tuple[str, str, int, int]] = set()
-_MOST_CHECKED = 50_000
-
-
-def read_photo(row: dict[str, Any], corpora: str) -> tuple[Content, Content]:
+def read_photo(row: dict[str, Any], corpora: str, known: Decoded) -> tuple[Content, Content]:
     """A photo as its source has it, and as the shard holds it."""
     url = storage.join(corpora, row["image_path"])
     source = Content.of(images.read(url, Reason.IMAGE_MISSING, Reason.IMAGE_UNREADABLE))
-    known = (row["image_id"], source.sha256, row["width"], row["height"])
-    if known in _checked:
-        photo = jpeg.plain(source.data)
-    else:
-        photo = images.checked(source.data, row["width"], row["height"])
-        if len(_checked) >= _MOST_CHECKED:
-            _checked.clear()
-        _checked.add(known)
+    item = (row["image_id"], source.sha256)
+    photo = images.checked(source.data, row["width"], row["height"], is_decoded=known.has(*item))
+    known.add(*item)
     return source, source if photo is source.data else Content.of(photo)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from label_maps import LabelMap
+from pipelines.build import decoded
 from pipelines.build.code import code_versions
 from pipelines.build.outcome import Outcome
 from pipelines.build.samples import EXHAUSTIVE, LABEL_COLUMNS, image_record, mask_source, read_photo
@@ -46,13 +47,16 @@ def classes(recipe: Recipe, label_map: LabelMap) -> tuple[str, ...]:
     return found
 
 
-def shard_scenes(table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap) -> Outcome:
+def shard_scenes(
+    table: pa.Table, corpora: str, out: str, recipe: Recipe, label_map: LabelMap, decoded_url: str = ""
+) -> Outcome:
     """Write one shard of paired scenes; kept rows are `shards.tables.samples(targets)`."""
+    known = decoded.load(decoded_url)
     numbers = {name: number for number, name in enumerate(classes(recipe, label_map), start=1)}
     heard = _parts(rules(recipe))
 
     def encode(row: dict[str, Any]) -> parts.Encoded:
-        source, photo = read_photo(row, corpora)
+        source, photo = read_photo(row, corpora, known)
         target = _Target(row, recipe)
         mask = Content.of(masks.png(target.pixels))
         hashes = {"source": source.sha256, "photo": photo.sha256, "mask": mask.sha256}

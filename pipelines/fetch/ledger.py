@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
@@ -66,7 +67,8 @@ CREATE TABLE IF NOT EXISTS attempts ({", ".join(f"{name} {sql} NOT NULL" for nam
 CREATE INDEX IF NOT EXISTS unsynced ON attempts (segment) WHERE segment = '';
 CREATE TABLE IF NOT EXISTS reopened (item TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (item, at)) WITHOUT
 ROWID; CREATE TABLE IF NOT EXISTS fingerprints (item TEXT PRIMARY KEY, sha256 TEXT NOT NULL, value BLOB NOT
-NULL) WITHOUT ROWID;
+NULL) WITHOUT ROWID; CREATE TABLE IF NOT EXISTS decoded (by TEXT NOT NULL, sha256 BLOB NOT NULL, PRIMARY KEY (by,
+sha256)) WITHOUT ROWID;
 """
 
 
@@ -82,6 +84,21 @@ def exists(corpora: str) -> bool:
     """Whether anything was fetched into a corpora folder; asks without making a ledger."""
     kept = os.path.exists(os.path.join(_place(corpora), "ledger.sqlite"))
     return kept or bool(storage.names(storage.join(corpora, FOLDER, "ledger")))
+
+
+def decoded(corpora: str, by: str) -> list[bytes]:
+    """SHA-256 digests, sorted, of the photos that were fetched into a corpora folder and decoded `by` that check."""
+    path = Path(_place(corpora), "ledger.sqlite")
+    if not path.is_file():
+        return []
+    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)) as database:
+        try:
+            rows = database.execute(
+                "SELECT sha256 FROM decoded WHERE by = ? ORDER BY sha256", (by,)
+            ).fetchall()
+        except sqlite3.DatabaseError:  # it is older than this table, or damaged, which `fetch` tells
+            return []
+    return [digest for (digest,) in rows]
 
 
 class LedgerError(AvsError):
@@ -118,6 +135,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._waiting: list[Attempt] = []
         self._prints: list[tuple[str, str, bytes]] = []
+        self._decoded: list[tuple[str, bytes]] = []
         self._flushed = self._synced = time.monotonic()
         self._segments = 0
         path = Path(self.folder, "ledger.sqlite")
@@ -154,12 +172,15 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def append(self, row: Attempt, fingerprint: bytes | None = None) -> None:
+    def append(self, row: Attempt, fingerprint: bytes | None = None, decoded_by: str = "") -> None:
+        """Add a row; `decoded_by`: the check that decoded what has the row's hash."""
         row = replace(row, session=self.session, detail=scrub(row.detail)[:2000])
         with self._lock:
             self._waiting.append(row)
             if fingerprint is not None:
                 self._prints.append((row.item, row.sha256, fingerprint))
+            if decoded_by:
+                self._decoded.append((decoded_by, bytes.fromhex(row.sha256)))
             late = time.monotonic() - self._flushed >= self._flush_s
             if not row.ok or late or len(self._waiting) >= self._flush_rows:
                 self.flush()
@@ -171,9 +192,11 @@ class Ledger:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.executemany(_INSERT, [(*astuple(row), "") for row in self._waiting])
                 self._db.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?)", self._prints)
+                self._db.executemany("INSERT OR IGNORE INTO decoded VALUES (?, ?)", self._decoded)
                 self._db.execute("COMMIT")
                 self._waiting.clear()
                 self._prints.clear()
+                self._decoded.clear()
             self._flushed = time.monotonic()
             if self.remote and time.monotonic() - self._synced >= self._sync_s:
                 self.sync()

@@ -10,6 +10,7 @@ from pipelines.fetch.causes import Cause, Failure, guarded, permanent, wait_s
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.politeness import Job, Lane, Pause
+from pipelines.media import images
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Workers:
         with self._lock:
             row = judge(job.item, job.attempt, self._strikes, outcome, task.tool, self._clock())
             self.tally.count(job.item.kind, Cause(row.cause), row.ok or row.permanent, row.bytes)
-        self._ledger.append(row, outcome.fingerprint if isinstance(outcome, Done) else None)
+        self._append(job.item, row, outcome)
         return row, outcome.retry_after_s if isinstance(outcome, Failure) else None
 
     def note(self, item: Item, attempt: int, outcome: Done | Failure, tool: str) -> None:
@@ -197,4 +198,9 @@ class Workers:
         with self._lock:
             row = judge(item, attempt, self._strikes, outcome, tool, self._clock())
             self.tally.count(item.kind, Cause(row.cause), row.ok or row.permanent)
-        self._ledger.append(row, outcome.fingerprint if isinstance(outcome, Done) else None)
+        self._append(item, row, outcome)
+
+    def _append(self, item: Item, row: Attempt, outcome: Done | Failure) -> None:
+        fingerprint = outcome.fingerprint if isinstance(outcome, Done) else None
+        is_decoded = item.kind is Kind.PHOTO and fingerprint is not None
+        self._ledger.append(row, fingerprint, images.DECODER if is_decoded else "")

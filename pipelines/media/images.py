@@ -8,7 +8,7 @@ import random
 import struct
 import zlib
 
-from PIL import Image
+from PIL import Image, features
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
@@ -18,6 +18,8 @@ from shards.rejections import Reason, Rejected
 HEADER_BYTES = 65_536  # where most photos have told their size
 MAX_BYTES = 256 << 20  # of a photo's or a mask's file
 JPEG_MAGIC, PNG_MAGIC = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+# What `shown` decodes with. The number is raised where it refuses more than it did: what it let pass is decoded again.
+DECODER = f"1, libjpeg {features.version('libjpeg_turbo') or features.version('jpg')}"
 _NO_DATA = 128  # what libjpeg shows where it has none
 _NOISE = bytes(random.Random(0).randrange(255) for _ in range(2048))
 # What Pillow raises of bytes it cannot read.
@@ -78,10 +80,10 @@ def _range(url: str, length: int, missing: Reason) -> bytes:
         raise Rejected(missing, f"no file {url.rsplit('/', 1)[-1]}") from error
 
 
-def checked(content: bytes, width: int, height: int) -> bytes:
+def checked(content: bytes, width: int, height: int, *, is_decoded: bool = False) -> bytes:
     """A photo's bytes as the shards hold them: see `shards.jpeg.plain`.
 
-    It is decoded at an eighth of its size: every coded byte is read, few pixels are made.
+    It is decoded at an eighth of its size, unless it is known to decode: every coded byte is read, few pixels are made.
 
     Raises:
         Rejected: truncated, corrupt, or not `width` x `height`.
@@ -93,7 +95,8 @@ def checked(content: bytes, width: int, height: int) -> bytes:
                 Reason.IMAGE_SIZE_MISMATCH,
                 f"{frame.width} x {frame.height}; {width} x {height} was planned",
             )
-        shown(content, (max(1, width // 8), max(1, height // 8)))
+        if not is_decoded:
+            shown(content, (max(1, width // 8), max(1, height // 8)))
         return jpeg.plain(content)
     except FAULTS as error:
         raise Rejected(Reason.IMAGE_UNREADABLE, f"{type(error).__name__}: {said(error)}") from error

@@ -1,9 +1,10 @@
 """Corpora of real media in any size: the photos, masks and clips of `shared/data/mini`, each hard-linked under new ids.
 
-    python tests/benchmarks/real_corpora.py OUT --copies 20 --mp4 0.05
+    python tests/benchmarks/real_corpora.py OUT --copies 20 --mp4 0.05 [--fetched]
 
 Annotations are written anew, as if every copy were another photo or recording: 122 samples and 83 clips a copy. A share
-of the recordings is made an MP4 of 10 s as YouTube has them: H.264 of a photo that moves, AAC in stereo.
+of the recordings is made an MP4 of 10 s as YouTube has them: H.264 of a photo that moves, AAC in stereo. With
+`--fetched` all photos are in the ledger of `avs-data fetch`, which finds them in the folder and decodes them.
 """
 
 import argparse
@@ -23,6 +24,11 @@ import soundfile
 from PIL import Image
 from real_data import MINI
 
+from pipelines.fetch import options
+from pipelines.fetch.items import Item, Kind
+from pipelines.fetch.ledger import Ledger
+from pipelines.fetch.run import Fetch
+
 _FILM_S, _FILM_HZ = 10.0, 25
 _LVIS_IDS = 1_000_000  # more than any photo and annotation of LVIS has
 
@@ -36,6 +42,19 @@ def write(out: Path, copies: int, mp4: float = 0.0) -> None:
     _lvis(out / "lvis", copies)
     _open_images(out / "open_images", copies)
     _vggsound(out / "vggsound", copies, mp4)
+
+
+def note(out: Path) -> None:
+    """Have `avs-data fetch` find the photos of a corpora folder and write its ledger."""
+    photos = sorted(path.relative_to(out).as_posix() for path in out.glob("*/images/**/*.jpg"))
+    with Ledger(str(out)) as ledger:
+        fetch = Fetch(str(out), options.parse({}), ledger)
+        fetch.items(
+            [
+                Item(f"lvis:{number}", Kind.PHOTO, f"https://localhost/{path}", path)
+                for number, path in enumerate(photos)
+            ]
+        )
 
 
 def _lvis(out: Path, copies: int) -> None:
@@ -143,10 +162,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--copies", type=int, default=20)
     parser.add_argument("--mp4", type=float, default=0.0, metavar="SHARE", help="of the recordings")
+    parser.add_argument("--fetched", action="store_true", help="write the ledger, too")
     asked = parser.parse_args()
     if asked.out.exists():
         parser.error(f"{asked.out} is there already: name a new folder")
     write(asked.out, asked.copies, asked.mp4)
+    if asked.fetched:
+        note(asked.out)
 
 
 if __name__ == "__main__":
