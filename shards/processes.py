@@ -85,6 +85,15 @@ def prepare(modules: Sequence[str]) -> None:
 
 
 @contextmanager
+def told() -> Iterator[None]:
+    """Say in words that one of the processes was ended."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise WorkerLost(LOST) from error
+
+
+@contextmanager
 def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolExecutor]:
     """So many new processes, under the same terms.
 
@@ -101,9 +110,8 @@ def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolE
         workers, context, initializer=_begin, initargs=(owner.mine(), dict(os.environ))
     )
     try:
-        yield started
-    except BrokenProcessPool as error:
-        raise WorkerLost(LOST) from error
+        with told():
+            yield started
     finally:
         started.shutdown(cancel_futures=True)
         if context.get_start_method() == "forkserver":

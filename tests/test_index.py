@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -207,6 +208,27 @@ def test_progress_reaches_the_end_of_every_file(tmp_path):
     for entry, progress in last.items():
         assert 0 < progress.bytes_done <= progress.bytes_total == (source / entry.path).stat().st_size
     assert seen[-1].rows == 27
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_each_corpus_by_itself_gives_the_same_rows(tmp_path, together):
+    source = corpora(tmp_path / "in")
+    whole = index(str(source), str(tmp_path / "whole"))
+    seen: list[indexing.Progress] = []
+    with ThreadPoolExecutor() as pool:
+        executor = pool if together else None
+        made = indexing.index_each(str(source), str(tmp_path / "each"), seen.append, executor=executor)
+    assert list(made) == ["lvis", "open_images", "vggsound"]
+    assert {corpus: found.counts[corpus] for corpus, found in made.items()} == whole.counts
+    for name in ("masks", "clips", "photos", "unmarked", "rejections"):
+        tables = [pq.read_table(getattr(found, name)) for found in made.values()]
+        assert pa.concat_tables(tables).to_pylist() == pq.read_table(getattr(whole, name)).to_pylist()
+    if not together:
+        assert {progress.source for progress in seen} == set(indexing.sources(str(source)))
+    assert seen[-1].rows == 27
+    (source / "vggsound/vggsound.csv").write_text("broken")
+    with ThreadPoolExecutor() as pool, pytest.raises(CorpusError, match=r"vggsound\.csv"):
+        indexing.index_each(str(source), str(tmp_path / "none"), executor=pool if together else None)
 
 
 def test_row_groups_stay_small(tmp_path, monkeypatch):

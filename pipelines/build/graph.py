@@ -51,9 +51,10 @@ class Job:
     corpora: str
     out: str
     work: str  # folder for what the build needs while it runs
+    read: tuple[str, ...]  # corpora that are there and asked for
     indexed: finish.Counts  # what the index kept and dropped
-    masks: int  # rows of masks.parquet
-    clips: int  # rows of clips.parquet
+    masks: int  # rows of all masks.parquet
+    clips: int  # rows of all clips.parquet
     held_out: frozenset[str] = frozenset()  # video ids
     held_out_lists: tuple[HeldOutList, ...] = ()  # where they come from, for the manifest
     near_photos: bool = False  # corpora/_fetch/near_duplicate_photos.parquet is there
@@ -70,8 +71,13 @@ class Job:
 
     @property
     def index(self) -> str:
-        """Folder with masks.parquet, clips.parquet and rejections.parquet."""
+        """Folder of the index."""
         return storage.join(self.work, "index")
+
+    @property
+    def indexes(self) -> list[str]:
+        """Its folders with masks.parquet, clips.parquet and so on, one a corpus."""
+        return [storage.join(self.index, corpus) for corpus in self.read]
 
     @property
     def decoded(self) -> str:
@@ -100,8 +106,8 @@ def wire(p: beam.Pipeline, job: Job) -> None:
     """Draw the whole job."""
     accounts = Accounts(Grouping(job.parked, "item", 1 + job.masks // MASKS_PER_REJECTION_BUCKET))
     accounts.counted.append(p | "Take index counts" >> beam.Create([job.indexed]))
-    masks = p | "Read masks" >> ReadTables(job.index, "masks")
-    clips = p | "Read clips" >> ReadTables(job.index, "clips")
+    masks = p | "Read masks" >> ReadTables(job.indexes, "masks")
+    clips = p | "Read clips" >> ReadTables(job.indexes, "clips")
 
     clips = plan_clips(clips, job, accounts)
     pools = convert(clips, job, accounts)
@@ -171,7 +177,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     ]
     if job.near_photos:
         pairs = masks.pipeline | "Read near-duplicates" >> ReadTables(
-            near_duplicates(job.corpora), NEAR_PHOTOS
+            [near_duplicates(job.corpora)], NEAR_PHOTOS
         )
         named = pairs | "Name pairs" >> beam.Map(split.pair_names).with_output_types(pa.Table)
         names.append(named | "Cut pairs" >> Cut(by_name))
@@ -185,7 +191,7 @@ def plan_samples(masks: Any, job: Job, accounts: Accounts) -> Any:
     )
     unmarked = (
         masks.pipeline
-        | "Read unmarked objects" >> ReadTables(job.index, "unmarked")
+        | "Read unmarked objects" >> ReadTables(job.indexes, "unmarked")
         | "Name their categories"
         >> beam.Map(select.unmarked_objects, job.label_map, recipe.select.mask_sources).with_output_types(
             pa.Table
@@ -248,8 +254,8 @@ def compose_scenes(samples: Any, masks: Any, linked: Any, job: Job, accounts: Ac
         p = masks.pipeline
         tables = {
             "masks": masks,
-            "unmarked": p | "Read objects of photos" >> ReadTables(job.index, "unmarked"),
-            "photos": p | "Read photos" >> ReadTables(job.index, "photos"),
+            "unmarked": p | "Read objects of photos" >> ReadTables(job.indexes, "unmarked"),
+            "photos": p | "Read photos" >> ReadTables(job.indexes, "photos"),
         }
         known = (
             tuple(
@@ -314,7 +320,7 @@ def write(triplets: Any, job: Job, accounts: Accounts) -> Any:
 def complete(p: beam.Pipeline, written: Any, pools: Any, job: Job, accounts: Accounts) -> None:
     """Tables, then the manifest: from here on it is a dataset."""
     shards = (written | "Name shards" >> beam.Map(_shard), pools | "Name pool shards" >> beam.Map(_shard))
-    accounts.reject(p | "Read index rejections" >> ReadTables(job.index, "rejections"))
+    accounts.reject(p | "Read index rejections" >> ReadTables(job.indexes, "rejections"))
     rejections = (
         tuple(accounts.rejected)
         | "Gather rejections" >> beam.Flatten()

@@ -7,8 +7,9 @@ A rejected row whose photo is known leaves an object of that photo unmarked; `un
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -166,6 +167,51 @@ def index(
             write["unmarked"](_of_other_content(again, paths["masks"]))
     counts = {corpus: _count(count) for corpus, count in tally.items()}
     return IndexResult(**paths, counts=counts, notes=tuple(notes))
+
+
+def index_each(
+    corpora: str,
+    out: str,
+    progress: Callable[[Progress], None] | None = None,
+    names: Iterable[str] = (),
+    executor: Executor | None = None,
+) -> dict[str, IndexResult]:
+    """`index` of every corpus in a folder of its own below `out`, which has its name; by corpus.
+
+    Args:
+        executor: reads the others while the largest is read here, which alone tells how far it is.
+    """
+    files: dict[str, list[Source]] = {}
+    for source in sources(corpora, names):
+        files.setdefault(source.corpus, []).append(source)
+    sizes = {
+        corpus: sum(storage.size(storage.join(corpora, source.path)) for source in of)
+        for corpus, of in files.items()
+    }
+    here, *others = sorted(files, key=lambda corpus: -sizes[corpus])
+    tasks = {name: executor.submit(_of_one, corpora, out, name) for name in others} if executor else {}
+    made: dict[str, IndexResult] = {}
+    rows = 0
+
+    def told(read: Progress) -> None:
+        if progress:
+            progress(replace(read, rows=rows + read.rows))
+
+    for corpus in (here, *others):
+        if corpus in tasks:
+            found = made[corpus] = tasks[corpus].result()
+            last, size = files[corpus][-1], storage.size(storage.join(corpora, files[corpus][-1].path))
+            told(Progress(last, size, size, found.counts[corpus].rows, found.notes))
+        else:
+            found = made[corpus] = _of_one(corpora, out, corpus, told)
+        rows += found.counts[corpus].rows
+    return {corpus: made[corpus] for corpus in files}
+
+
+def _of_one(
+    corpora: str, out: str, corpus: str, progress: Callable[[Progress], None] | None = None
+) -> IndexResult:
+    return index(corpora, storage.join(out, corpus), progress, (corpus,))
 
 
 def _count(tally: Counter[str]) -> Count:

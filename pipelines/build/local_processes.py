@@ -1,7 +1,7 @@
 """The processes of a build on this machine, which begin to import Beam before the command itself does."""
 
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from shards import processes
 
@@ -12,6 +12,6 @@ def prepare() -> None:
     processes.prepare(_IMPORTED)
 
 
-def executor(workers: int) -> AbstractContextManager[ProcessPoolExecutor]:
-    """So many of them; see `shards.processes.executor`."""
-    return processes.executor(workers, _IMPORTED)
+def executor(workers: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+    """So many of them, see `shards.processes.executor`; None where this one is enough."""
+    return processes.executor(workers, _IMPORTED) if workers > 1 else nullcontext()

@@ -14,8 +14,8 @@ import cloudpickle
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from pipelines.build import bundle, fused, local_processes
-from shards import progress_file
+from pipelines.build import bundle, fused
+from shards import processes, progress_file
 
 _PARTITIONS = 8  # in this process: more would hold less at a time, and cost a little each
 _PER_WORKER = 16  # so that shards have a task each, and none waits long for the last one
@@ -37,11 +37,11 @@ class StageRunner(PipelineRunner):
         return PipelineResult(PipelineState.DONE)
 
 
-def local_runner(workers: int) -> StageRunner:
-    """In this process; with more than one worker, in so many others."""
-    if workers == 1:
+def local_runner(workers: int, executor: Executor | None = None) -> StageRunner:
+    """In this process; with an executor, in its `workers`."""
+    if executor is None:
         return StageRunner(_in_this_process)
-    return StageRunner(lambda plan: _in_processes(plan, workers))
+    return StageRunner(lambda plan: _in_processes(plan, workers, executor))
 
 
 def _in_this_process(plan: fused.Plan) -> None:
@@ -57,8 +57,8 @@ def _in_this_process(plan: fused.Plan) -> None:
                 left[number].clear()
 
 
-def _in_processes(plan: fused.Plan, workers: int) -> None:
-    with local_processes.executor(workers) as executor:
+def _in_processes(plan: fused.Plan, workers: int, executor: Executor) -> None:
+    with processes.told():
         _Schedule(plan, workers, executor).run()
 
 

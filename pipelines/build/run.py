@@ -2,7 +2,8 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import label_maps
 import pipelines.build.lean_beam  # noqa: F401  # before what imports Beam
 from label_maps import LabelMap
-from pipelines.build import decoded, exclude, finish, runner, unchanged
+from pipelines.build import decoded, exclude, finish, local_processes, runner, unchanged
 from pipelines.build.categorize import label_map_of
 from pipelines.build.graph import NEAR_CLIPS, NEAR_PHOTOS, Job, near_duplicates, wire
-from pipelines.build.index import IndexResult, Progress, index, sources, unit
+from pipelines.build.index import Count, Progress, index_each, sources, unit
 from pipelines.build.local_runner import local_runner
 from pipelines.build.scenes import classes
 from pipelines.build.split import held_out_list, linked_videos, read_held_out
@@ -87,32 +88,34 @@ def build(
     classes(recipe, label_map)
     held_out, lists = _held_out(recipe, options)
     excluded = exclude.read(recipe)
-    if options.dry_run:
-        with tempfile.TemporaryDirectory() as folder:
-            job = _job(recipe, label_map, options, folder, held_out, lists, excluded, progress)
-            job = replace(job, report=storage.join(folder, "report.json"))
-            if begun:
-                begun(job.masks, job.clips)
-            runner.run(chosen, partial(wire, job=job), local_runner(options.workers))
-            return finish.read_report(job.report)
-    purpose = _purpose(recipe, label_map, options, excluded)
-    claims.claim(options.out, purpose)
-    work = storage.join(options.out, WORK)
-    if options.base and (taken := takedowns.load(options.base)):
-        storage.write_atomic(storage.join(options.out, takedowns.TAKEDOWNS), takedowns.dump(taken))
-    job = _job(recipe, label_map, options, work, held_out, lists, excluded, progress)
-    built_from = unchanged.inputs(job)
-    if unchanged.is_finished(options.out, built_from):
-        storage.remove(job.index)
-        if tell:
-            tell("Nothing that decides it has changed: the dataset stays as it is")
-        return None
-    new_dataset.begin(options.out, purpose)
-    decoded.collect(options.corpora, job.decoded)
-    if begun:
-        begun(job.masks, job.clips)
-    here = None if options.beam else local_runner(options.workers)
-    runner.run(chosen, partial(wire, job=job), cluster.runner(say, tell) if cluster else here)
+    drawn = partial(_job, recipe, label_map, options, held_out, lists, excluded, progress)
+    is_here = options.dry_run or not (cluster or options.beam)
+    with local_processes.executor(options.workers if is_here else 1) as executor:
+        here = local_runner(options.workers, executor) if is_here else None
+        if options.dry_run:
+            with tempfile.TemporaryDirectory() as folder:
+                job = replace(drawn(folder, executor), report=storage.join(folder, "report.json"))
+                if begun:
+                    begun(job.masks, job.clips)
+                runner.run(chosen, partial(wire, job=job), here)
+                return finish.read_report(job.report)
+        purpose = _purpose(recipe, label_map, options, excluded)
+        claims.claim(options.out, purpose)
+        work = storage.join(options.out, WORK)
+        if options.base and (taken := takedowns.load(options.base)):
+            storage.write_atomic(storage.join(options.out, takedowns.TAKEDOWNS), takedowns.dump(taken))
+        job = drawn(work, executor)
+        built_from = unchanged.inputs(job)
+        if unchanged.is_finished(options.out, built_from):
+            storage.remove(job.index)
+            if tell:
+                tell("Nothing that decides it has changed: the dataset stays as it is")
+            return None
+        new_dataset.begin(options.out, purpose)
+        decoded.collect(options.corpora, job.decoded)
+        if begun:
+            begun(job.masks, job.clips)
+        runner.run(chosen, partial(wire, job=job), cluster.runner(say, tell) if cluster else here)
     empty = storage.join(work, finish.EMPTY)
     told = storage.read_bytes(empty).decode() if storage.exists(empty) else ""
     for name in ("index", "decoded", "parked", "rejections", finish.EMPTY):
@@ -135,13 +138,15 @@ def _job(
     recipe: Recipe,
     label_map: LabelMap,
     options: BuildOptions,
-    work: str,
     held_out: frozenset[str],
     lists: tuple[HeldOutList, ...],
     excluded: exclude.Excluded,
     progress: Callable[[Progress], None] | None,
+    work: str,
+    executor: Executor | None,
 ) -> Job:
-    found = index(options.corpora, storage.join(work, "index"), progress, recipe.corpora)
+    found = index_each(options.corpora, storage.join(work, "index"), progress, recipe.corpora, executor)
+    counts = {corpus: each.counts[corpus] for corpus, each in found.items()}
     return Job(
         recipe=recipe,
         label_map=label_map,
@@ -149,14 +154,15 @@ def _job(
         corpora=options.corpora,
         out=options.out,
         work=work,
-        indexed=_indexed(found),
-        masks=sum(count.kept for corpus, count in found.counts.items() if unit(corpus) == "masks"),
-        clips=sum(count.kept for corpus, count in found.counts.items() if unit(corpus) == "clips"),
+        read=tuple(found),
+        indexed=_indexed(counts),
+        masks=sum(count.kept for corpus, count in counts.items() if unit(corpus) == "masks"),
+        clips=sum(count.kept for corpus, count in counts.items() if unit(corpus) == "clips"),
         held_out=held_out,
         held_out_lists=lists,
         near_photos=recipe.split.near_duplicates and _near(options.corpora, NEAR_PHOTOS),
         near_videos=_near_videos(options.corpora) if recipe.split.near_duplicates else {},
-        id_spaces=registry.shared_id_spaces(found.counts),
+        id_spaces=registry.shared_id_spaces(counts),
         limit=options.limit,
         excluded=excluded,
         pinned=_pinned(options),
@@ -178,10 +184,10 @@ def _near_videos(corpora: str) -> dict[str, str]:
     return linked_videos(tables.read(storage.join(near_duplicates(corpora), f"{NEAR_CLIPS}.parquet")))
 
 
-def _indexed(found: IndexResult) -> finish.Counts:
+def _indexed(found: Mapping[str, Count]) -> finish.Counts:
     """The index as the funnel's first steps."""
     counts: Counter[tuple[str, str, str, str]] = Counter()
-    for corpus, count in found.counts.items():
+    for corpus, count in found.items():
         for event, number in {"in": count.rows, "kept": count.kept, **count.rejected}.items():
             counts["index", unit(corpus), event, ""] += number
     return dict(counts)

@@ -98,24 +98,26 @@ class Apply(beam.PTransform):
 
 
 class ReadTables(beam.PTransform):
-    """The row groups of FOLDER/NAME.parquet, a table each, spread over the workers."""
+    """The row groups of NAME.parquet in each of the folders, a table each, spread over the workers."""
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, folders: Iterable[str], name: str) -> None:
         super().__init__()
-        self.url = storage.join(folder, f"{name}.parquet")
+        self.urls = [storage.join(folder, f"{name}.parquet") for folder in folders]
 
     def expand(self, p: Any) -> Any:
-        with storage.open_read(self.url) as file:
-            groups = list(range(tables.parquet(file).num_row_groups))
+        groups: list[tuple[str, int]] = []
+        for url in self.urls:
+            with storage.open_read(url) as file:
+                groups += [(url, group) for group in range(tables.parquet(file).num_row_groups)]
         return (
             p
             | "List row groups" >> beam.Create(groups, reshuffle=False)
             | "Spread row groups" >> beam.Reshuffle()
-            | "Read row group" >> beam.Map(read_row_group, self.url).with_output_types(pa.Table)
+            | "Read row group" >> beam.MapTuple(read_row_group).with_output_types(pa.Table)
         )
 
 
-def read_row_group(group: int, url: str) -> pa.Table:
+def read_row_group(url: str, group: int) -> pa.Table:
     with storage.open_read(url) as file:
         return tables.parquet(file).read_row_group(group, use_threads=False)
 

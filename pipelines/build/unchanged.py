@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,12 @@ def inputs(job: Job) -> str:
     for part in (told, code_versions(scenes=True), [sys.version, _own_code()]):
         found.update(json.dumps(part, sort_keys=True).encode())
     folder = near_duplicates(job.corpora)
-    read = [storage.join(job.index, f"{name}.parquet") for name in _INDEXED]
+    read = [storage.join(index, f"{name}.parquet") for index in job.indexes for name in _INDEXED]
     near = [storage.join(folder, f"{name}.parquet") for name in (NEAR_PHOTOS, NEAR_CLIPS)]
     for url in [*read, *filter(storage.exists, near)]:
         found.update(f"\n{storage.sha256(url)} {url.rsplit('/', 1)[-1]}".encode())
     for stamps in storage.in_threads(
-        partial(_stamps, corpora=job.corpora), _media(job.index, job.label_map), _THREADS
+        partial(_stamps, corpora=job.corpora), _media(job.indexes, job.label_map), _THREADS
     ):
         found.update(stamps)
     return found.hexdigest()
@@ -101,11 +102,12 @@ def _record(out: str, built_from: str) -> dict[str, str]:
     return {"inputs": built_from, "manifest": storage.sha256(storage.join(out, format.MANIFEST))}
 
 
-def _media(index: str, label_map: LabelMap) -> Iterator[list[str]]:
+def _media(indexes: list[str], label_map: LabelMap) -> Iterator[list[str]]:
     """Paths of everything that the build may read beside the index, each once, so many at a time."""
     labels = pa.array(sorted({link.source_id for link in label_map.links}), pa.string())
     seen = Seen()
-    for name, columns in (("masks", ("image_path", "mask_path")), ("clips", ("clip_path",))):
+    kinds = {"masks": ("image_path", "mask_path"), "clips": ("clip_path",)}
+    for index, (name, columns) in product(indexes, kinds.items()):
         with storage.open_read(storage.join(index, f"{name}.parquet")) as file:
             asked = [*columns, "label_id"] if name == "masks" else [*columns]
             for batch in tables.parquet(file).iter_batches(columns=asked, use_threads=False):
