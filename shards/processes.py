@@ -78,10 +78,14 @@ def prepare(modules: Sequence[str]) -> None:
         resource_tracker.ensure_running()  # which ends with SIGINT let in
         # That process keeps SIGINT out: Ctrl-C is for this one to tell.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        if anywhere := not os.environ.get("PYTHONSAFEPATH"):
+            os.environ["PYTHONSAFEPATH"] = "1"  # else it would take packages of the current folder for ours
         try:
             forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            if anywhere:
+                del os.environ["PYTHONSAFEPATH"]
 
 
 @contextmanager

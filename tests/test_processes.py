@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from shards import processes
+from shards import format, processes
 from shards.command_line import CommandGroup
 
 PARENT = """
@@ -24,6 +24,14 @@ if __name__ == "__main__":
     with processes.pool(2) as each:
         for _ in each(test_processes.tell, [sys.argv[2]] * 2):
             pass
+"""
+
+
+ELSEWHERE = """
+from shards import format, processes
+if __name__ == "__main__":
+    with processes.executor(2, ["shards.format"]) as started:
+        print(started.submit(format.key_of, "a").result())
 """
 
 
@@ -47,6 +55,17 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+def test_workers_import_nothing_of_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "__init__.py").write_text("raise SystemExit('another package')")
+    script = tmp_path.parent / f"{tmp_path.name}.py"
+    script.write_text(ELSEWHERE)
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == format.key_of("a"), done.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
