@@ -1,10 +1,11 @@
 """A whole build of real media by this project and by a plain script, one and two workers, in turn.
 
-    python tests/benchmarks/real_corpora.py CORPORA --copies 39 --mp4 0.05
+    python tests/benchmarks/real_corpora.py CORPORA --copies 39 --mp4 0.05 --fetched
     python tests/benchmarks/bench_real.py CORPORA [--runs 5] [--beside ANOTHER/bin/avs-data]
 
-Wall and processor seconds of the whole command, start included, medians; the largest process. `--beside` adds another
-version of this project. What the script leaves out: plain_build.py says it.
+Wall and processor seconds of the whole command, start included, medians; the largest process; of ours the seconds from
+the index to the manifest. `--beside` adds another version of this project. Of corpora that were fetched ours builds
+the same without their ledger, too. What the script leaves out: plain_build.py says it.
 """
 
 import argparse
@@ -19,11 +20,31 @@ import tempfile
 import time
 from pathlib import Path
 
+from pipelines.fetch.ledger import FOLDER
+from shards.claims import WORK
 from shards.reader import Dataset
 
 RECIPE = 'name = "real"\n[split]\ntrain = 70\nval = 15\ntest = 15\n'
 _SUBREAPER = 36  # of prctl: processes whose parent has ended become this one's children
 _SCRIPT = Path(__file__).with_name("plain_build.py")
+
+
+Run = tuple[float, float, float, float]  # wall, processor, largest MB, from index to manifest
+
+
+def unfetched(corpora: str, folder: Path) -> str:
+    """The same corpora without what fetch wrote down."""
+    folder.mkdir()
+    for path in Path(corpora).iterdir():
+        if path.name != FOLDER:
+            (folder / path.name).symlink_to(path)
+    return str(folder)
+
+
+def span(out: Path) -> float:
+    """Seconds from the index to the manifest; 0 of another program's dataset."""
+    claim = out / WORK / "claim.json"
+    return (out / "manifest.json").stat().st_mtime - claim.stat().st_mtime if claim.exists() else 0.0
 
 
 def plan_of(dataset: str, target: Path) -> int:
@@ -84,29 +105,34 @@ def main() -> None:
         recipe, plan = folder / "real.toml", folder / "plan.csv"
         recipe.write_text(RECIPE)
 
-        def build(program: list[str], workers: int) -> list[str]:
-            words = ["build", str(recipe), "--corpora", asked.corpora, "--out", str(folder / "out")]
+        def build(program: list[str], workers: int, corpora: str = asked.corpora) -> list[str]:
+            words = ["build", str(recipe), "--corpora", corpora, "--out", str(folder / "out")]
             return [*program, *words, "--workers", str(workers)]
 
+        has_ledger = Path(asked.corpora, FOLDER).exists()
+        plain = unfetched(asked.corpora, folder / "corpora") if has_ledger else ""
         timed(build(ours, 2))
         samples = plan_of(str(folder / "out"), plan)
         sides: dict[tuple[str, int], list[str]] = {}
         for workers in (1, 2):
             script = [sys.executable, str(_SCRIPT.resolve()), asked.corpora, str(plan), str(folder / "out")]
             sides["ours", workers] = build(ours, workers)
+            if plain:
+                sides["ours, not fetched", workers] = build(ours, workers, plain)
             if asked.beside:
                 sides["ours, before", workers] = build([asked.beside], workers)
             sides["plain script", workers] = [*script, "--workers", str(workers)]
-        seen: dict[tuple[str, int], list[tuple[float, float, float]]] = {side: [] for side in sides}
+        seen: dict[tuple[str, int], list[Run]] = {side: [] for side in sides}
         for _ in range(asked.runs):
             for side, command in sides.items():
                 subprocess.run(["rm", "-rf", str(folder / "out")], check=True)
-                seen[side].append(timed(command))
+                seen[side].append((*timed(command), span(folder / "out")))
     print(f"{samples} samples, medians of {asked.runs}, {platform.machine()}, {os.cpu_count()} cores")
-    for (side, workers), runs in seen.items():
-        wall, processor, memory = (statistics.median(column) for column in zip(*runs, strict=True))
+    for (name, workers), runs in seen.items():
+        wall, processor, memory, built = (statistics.median(column) for column in zip(*runs, strict=True))
         print(
-            f"{side:14} {workers} workers: wall {wall:6.1f} s, processor {processor:6.1f} s, largest {memory:4.0f} MB"
+            f"{name:18} {workers} workers: wall {wall:6.1f} s, processor {processor:6.1f} s, largest {memory:4.0f} MB"
+            + (f", index to manifest {built:.1f} s" if built else "")
         )
 
 
