@@ -30,6 +30,7 @@ from shards.owner import Owner
 
 WHOLE = 256 << 20  # bytes of a file that is read at once
 CHUNK = 16 << 20  # bytes read or sent at a time
+_BUFFER = 1 << 16  # bytes of small writes that go to a local disk at once
 REQUESTS = 16  # that wait for a store at the same time, in one worker
 SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -260,8 +261,8 @@ def _is_left(path: str, whose: Owner) -> bool:
 def _unfinished(path: str) -> Iterator[str]:
     """A temporary name beside a local path, in a folder without litter; whatever has it at the end is removed."""
     folder, name = os.path.dirname(path) or ".", temporary(path)
-    os.makedirs(folder, exist_ok=True)
-    if folder not in _entered:
+    if folder not in _entered or not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
         _entered.add(folder)
         sweep(folder)
     try:
@@ -273,7 +274,7 @@ def _unfinished(path: str) -> Iterator[str]:
 
 @contextmanager
 def _new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+    with open(path, "xb", _BUFFER, opener=lambda name, flags: os.open(name, flags, mode)) as file:
         yield file
         if durable:
             file.flush()
