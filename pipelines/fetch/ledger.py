@@ -20,7 +20,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,6 +60,7 @@ class Attempt:
 
 
 _COLUMNS = [(f.name, *_TYPES[getattr(f.type, "__name__", str(f.type))]) for f in fields(Attempt)]
+_values = attrgetter(*(name for name, _, _ in _COLUMNS))
 _SCHEMA = pa.schema([(name, arrow) for name, _, arrow in _COLUMNS])
 _INSERT = f"INSERT OR IGNORE INTO attempts VALUES ({','.join('?' * len(_COLUMNS))}, ?)"
 _CREATE = f"""
@@ -190,7 +192,7 @@ class Ledger:
         with self._lock:
             if self._waiting or self._prints:
                 self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany(_INSERT, [(*astuple(row), "") for row in self._waiting])
+                self._db.executemany(_INSERT, [(*_values(row), "") for row in self._waiting])
                 self._db.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?)", self._prints)
                 self._db.executemany("INSERT OR IGNORE INTO decoded VALUES (?, ?)", self._decoded)
                 self._db.execute("COMMIT")
