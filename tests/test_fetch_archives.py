@@ -383,7 +383,7 @@ def killed(self, path, content):
         os.kill(os.getpid(), signal.SIGKILL)
     return put(self, path, content)
 Store.put = killed
-with Ledger(corpora) as ledger:
+with Ledger(corpora, flush_s=0.0) as ledger:
     items = [Item(f"vggsound:{n}", Kind.CLIP, "", f"vggsound/clips/{n}.flac", ("dog",)) for n in names]
     Fetch(corpora, options.parse({"media": {"vggsound": [place]}}), ledger).items(items)
 """
