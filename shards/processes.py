@@ -1,6 +1,7 @@
 """Processes that share a command's work on one machine."""
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -125,6 +126,7 @@ def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolE
 def _begin(command: Owner, environment: dict[str, str]) -> None:
     os.environ.clear()  # who they are forked from may have begun under another one
     os.environ.update(environment)
+    gc.freeze()  # modules are not looked through for garbage each time
     logging.disable(logging.WARNING)  # Beam warns of cloud clients that are not needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     atexit.register(program.leave, 0)  # the first that is registered runs last

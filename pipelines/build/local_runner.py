@@ -1,5 +1,6 @@
 """Runs a build's pipeline on this machine: in this process, or in several."""
 
+import gc
 import operator
 import pickle
 import time
@@ -47,14 +48,18 @@ def local_runner(workers: int, executor: Executor | None = None) -> StageRunner:
 def _in_this_process(plan: fused.Plan) -> None:
     waiting = Counter(number for stage in plan.stages for number in stage.takes)
     left: dict[int, list[bundle.Cut]] = {number: [] for number in plan.feeders}  # what is on its way
-    for stage in plan.stages:
-        for partition in stage.parts(_PARTITIONS):
-            for number, cut in _timed(stage, partition, _PARTITIONS, left).items():
-                left[number].append(cut)
-        for number in stage.takes:
-            waiting[number] -= 1
-            if not waiting[number]:
-                left[number].clear()
+    gc.freeze()  # what is there already, as modules, is not looked through for garbage each time
+    try:
+        for stage in plan.stages:
+            for partition in stage.parts(_PARTITIONS):
+                for number, cut in _timed(stage, partition, _PARTITIONS, left).items():
+                    left[number].append(cut)
+            for number in stage.takes:
+                waiting[number] -= 1
+                if not waiting[number]:
+                    left[number].clear()
+    finally:
+        gc.unfreeze()
 
 
 def _in_processes(plan: fused.Plan, workers: int, executor: Executor) -> None:

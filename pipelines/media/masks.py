@@ -69,12 +69,12 @@ def _of_polygons(shape: list[list[float]], width: int, height: int) -> Rle:
         raise _unreadable("a polygon is a flat list of at least three x, y pairs")
     polygons = [np.array(polygon).reshape(-1, 2) for polygon in shape]
     points = np.concatenate(polygons)
-    low, high = points.min(axis=0), points.max(axis=0)
-    sides = np.array([width, height], dtype=np.float64)
-    if (low < -(0.01 * sides + 1)).any() or (high > 1.01 * sides + 1).any():
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    before = left < -(0.01 * width + 1) or top < -(0.01 * height + 1)
+    if before or right > 1.01 * width + 1 or bottom > 1.01 * height + 1:
         raise Rejected(
             Reason.MASK_OUTSIDE_IMAGE,
-            f"x {low[0]:,.6g} to {high[0]:,.6g}, y {low[1]:,.6g} to {high[1]:,.6g} in an image of {width} x {height}",
+            f"x {left:,.6g} to {right:,.6g}, y {top:,.6g} to {bottom:,.6g} in an image of {width} x {height}",
         )
     following = [np.concatenate((polygon[1:], polygon[:1])) for polygon in polygons]
     both = list(zip(polygons, following, strict=True))
