@@ -321,11 +321,11 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
 def start_writeback(url: str) -> None:
     """Have a local disk begin to write a file, so that `settle` has less to wait for; nobody waits here.
 
-    Where the disk fails it is `settle` that tells, as this asks for no answer.
+    It is a hint, for which no answer is asked: where the disk fails `settle` tells.
     """
 
     def begin() -> None:
-        with suppress(FileNotFoundError), open(local_path(url), "rb") as file:
+        with suppress(OSError), open(local_path(url), "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     if is_local(url) and hasattr(os, "posix_fadvise"):
