@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,9 @@ def test_what_fetch_has_decoded(
     assert Reason.IMAGE_UNREADABLE in other.table("rejections.parquet")["reason"].to_pylist()
 
 
-def test_only_what_this_check_has_decoded_is_listed(corpora: str, tmp_path: Path) -> None:
+def test_only_what_this_check_has_decoded_is_listed(
+    corpora: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert ledger.decoded(str(tmp_path), images.DECODER) == []
     for decode, name in ((True, "decoded"), (False, "headers")):
         here = tmp_path / name
@@ -97,6 +100,12 @@ def test_only_what_this_check_has_decoded_is_listed(corpora: str, tmp_path: Path
         assert ledger.decoded(str(here), "an earlier check") == []
     (tmp_path / "decoded" / "_fetch" / "ledger.sqlite").write_bytes(b"damaged " * 4096)
     assert ledger.decoded(str(tmp_path / "decoded"), images.DECODER) == []
+
+    def refuse(*_: object, **__: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)  # as somebody else's, which this user may not read
+    assert ledger.decoded(str(tmp_path / "headers"), images.DECODER) == []
 
 
 def test_hashes_are_found_as_in_a_set() -> None:

@@ -90,17 +90,15 @@ def exists(corpora: str) -> bool:
 
 def decoded(corpora: str, by: str) -> list[bytes]:
     """SHA-256 digests, sorted, of the photos that were fetched into a corpora folder and decoded `by` that check."""
-    path = Path(_place(corpora), "ledger.sqlite")
-    if not path.is_file():
+    path = Path(_place(corpora), "ledger.sqlite").absolute()
+    if not os.path.isfile(path):
         return []
-    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=60)) as database:
-        try:
-            rows = database.execute(
-                "SELECT sha256 FROM decoded WHERE by = ? ORDER BY sha256", (by,)
-            ).fetchall()
-        except sqlite3.DatabaseError:  # it is older than this table, or damaged, which `fetch` tells
-            return []
-    return [digest for (digest,) in rows]
+    try:
+        with closing(sqlite3.connect(path.as_uri() + "?mode=ro", uri=True, timeout=60)) as database:
+            rows = database.execute("SELECT sha256 FROM decoded WHERE by = ? ORDER BY sha256", (by,))
+            return [digest for (digest,) in rows]
+    except sqlite3.DatabaseError:  # older than this table, not to be read, or damaged, which `fetch` tells
+        return []
 
 
 class LedgerError(AvsError):
