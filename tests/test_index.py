@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -229,6 +231,26 @@ def test_each_corpus_by_itself_gives_the_same_rows(tmp_path, together):
     (source / "vggsound/vggsound.csv").write_text("broken")
     with ThreadPoolExecutor() as pool, pytest.raises(CorpusError, match=r"vggsound\.csv"):
         indexing.index_each(str(source), str(tmp_path / "none"), executor=pool if together else None)
+
+
+def test_where_one_corpus_fails_none_is_still_being_read(tmp_path, monkeypatch):
+    source, reading = corpora(tmp_path / "in"), threading.Event()
+    begun, ended = [], []
+
+    def read(corpora, out, progress, names):
+        if names == ("lvis",):  # the largest
+            assert reading.wait(60)
+            raise CorpusError("lvis", "", "broken", "")
+        begun.append(names)
+        reading.set()
+        time.sleep(0.2)
+        ended.append(names)
+
+    monkeypatch.setattr(indexing, "index", read)
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(CorpusError):
+            indexing.index_each(str(source), str(tmp_path / "out"), executor=pool)
+        assert ended == begun != []
 
 
 def test_row_groups_stay_small(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ A rejected row whose photo is known leaves an object of that photo unmarked; `un
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -197,14 +197,17 @@ def index_each(
         if progress:
             progress(replace(read, rows=rows + read.rows))
 
-    for corpus in (here, *others):
-        if corpus in tasks:
-            found = made[corpus] = tasks[corpus].result()
-            last, size = files[corpus][-1], storage.size(storage.join(corpora, files[corpus][-1].path))
-            told(Progress(last, size, size, found.counts[corpus].rows, found.notes))
-        else:
-            found = made[corpus] = _of_one(corpora, out, corpus, told)
-        rows += found.counts[corpus].rows
+    try:
+        for corpus in (here, *others):
+            if corpus in tasks:
+                found = made[corpus] = tasks[corpus].result()
+                size = sizes[corpus]
+                told(Progress(files[corpus][-1], size, size, found.counts[corpus].rows, found.notes))
+            else:
+                found = made[corpus] = _of_one(corpora, out, corpus, told)
+            rows += found.counts[corpus].rows
+    finally:  # where one fails, nothing writes below `out` any more
+        wait([task for task in tasks.values() if not task.cancel()])
     return {corpus: made[corpus] for corpus in files}
 
 
