@@ -51,7 +51,7 @@ class Job:
     corpora: str
     out: str
     work: str  # folder for what the build needs while it runs
-    read: tuple[str, ...]  # corpora that are there and asked for
+    corpus_names: tuple[str, ...]  # of those that are there and asked for
     indexed: finish.Counts  # what the index kept and dropped
     masks: int  # rows of all masks.parquet
     clips: int  # rows of all clips.parquet
@@ -77,7 +77,7 @@ class Job:
     @property
     def indexes(self) -> list[str]:
         """Its folders with masks.parquet, clips.parquet and so on, one a corpus."""
-        return [storage.join(self.index, corpus) for corpus in self.read]
+        return [storage.join(self.index, corpus) for corpus in self.corpus_names]
 
     @property
     def decoded(self) -> str:

@@ -154,7 +154,7 @@ def _job(
         corpora=options.corpora,
         out=options.out,
         work=work,
-        read=tuple(found),
+        corpus_names=tuple(found),
         indexed=_indexed(counts),
         masks=sum(count.kept for corpus, count in counts.items() if unit(corpus) == "masks"),
         clips=sum(count.kept for corpus, count in counts.items() if unit(corpus) == "clips"),
