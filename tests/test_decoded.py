@@ -5,17 +5,16 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import fetched
 import numpy as np
 import pytest
 
 from pipelines.build import run
 from pipelines.build.decoded import Decoded
-from pipelines.fetch import ledger, options
+from pipelines.fetch import ledger
 from pipelines.fetch.causes import Failure
-from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.photos import PhotoRules, check
-from pipelines.fetch.run import Fetch
 from pipelines.media import images
 from pipelines.recipes import recipe
 from shards import storage
@@ -25,18 +24,10 @@ from shards.rejections import Reason
 
 def note(corpora: Path, **photos: object) -> set[bytes]:
     """Have fetch find the good photos of a folder and write its ledger; their digests."""
-    settings = options.parse({"photos": {"min_side_px": 8, **photos}})
     paths = [path.relative_to(corpora).as_posix() for path in corpora.rglob("*.jpg") if is_good(path)]
-    with Ledger(str(corpora)) as kept:
-        fetch = Fetch(str(corpora), settings, kept)
-        fetch.items(
-            [
-                Item(f"lvis:{number}", Kind.PHOTO, f"https://localhost/{path}", path)
-                for number, path in enumerate(paths)
-            ]
-        )
-        assert all(row.ok for row in kept.latest().values())
+    fetched.find(corpora, paths, min_side_px=8, **photos)
     with Ledger(str(corpora)) as kept:  # which checks the database
+        assert all(row.ok for row in kept.latest().values())
         assert len(kept.latest()) == len(paths)
     return {hashlib.sha256((corpora / path).read_bytes()).digest() for path in paths}
 

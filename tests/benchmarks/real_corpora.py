@@ -19,15 +19,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import av
+import fetched
 import numpy as np
 import soundfile
 from PIL import Image
 from real_data import MINI
-
-from pipelines.fetch import options
-from pipelines.fetch.items import Item, Kind
-from pipelines.fetch.ledger import Ledger
-from pipelines.fetch.run import Fetch
 
 _FILM_S, _FILM_HZ = 10.0, 25
 _LVIS_IDS = 1_000_000  # more than any photo and annotation of LVIS has
@@ -42,19 +38,6 @@ def write(out: Path, copies: int, mp4: float = 0.0) -> None:
     _lvis(out / "lvis", copies)
     _open_images(out / "open_images", copies)
     _vggsound(out / "vggsound", copies, mp4)
-
-
-def note(out: Path) -> None:
-    """Have `avs-data fetch` find the photos of a corpora folder and write its ledger."""
-    photos = sorted(path.relative_to(out).as_posix() for path in out.glob("*/images/**/*.jpg"))
-    with Ledger(str(out)) as ledger:
-        fetch = Fetch(str(out), options.parse({}), ledger)
-        fetch.items(
-            [
-                Item(f"lvis:{number}", Kind.PHOTO, f"https://localhost/{path}", path)
-                for number, path in enumerate(photos)
-            ]
-        )
 
 
 def _lvis(out: Path, copies: int) -> None:
@@ -168,7 +151,8 @@ def main() -> None:
         parser.error(f"{asked.out} is there already: name a new folder")
     write(asked.out, asked.copies, asked.mp4)
     if asked.fetched:
-        note(asked.out)
+        photos = asked.out.glob("*/images/**/*.jpg")
+        fetched.find(asked.out, (path.relative_to(asked.out).as_posix() for path in photos))
 
 
 if __name__ == "__main__":
