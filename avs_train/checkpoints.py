@@ -21,7 +21,7 @@ from avs_train.models.ap_sam import ApSam
 from avs_train.models.sam import Sam
 from avs_train.models.sama import Sama
 from avs_train.vggish import VGGish
-from shards import storage
+from shards import storage, unfinished
 
 Tensors = dict[str, Tensor]
 
@@ -89,8 +89,8 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, A
     path = Path(path)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     if path.suffix == ".safetensors":
-        with storage.replacing(str(path)) as unfinished:
-            save(whole, unfinished)
+        with unfinished.replacing(str(path)) as name:
+            save(whole, name)
         listing = {name: [str(t.dtype).removeprefix("torch."), *t.shape] for name, t in whole.items()}
         text = json.dumps({**about, "sha256": storage.sha256(str(path)), "tensors": listing}, indent=1) + "\n"
         storage.write_atomic(str(path.with_suffix(".json")), text.encode())

@@ -30,7 +30,7 @@ from torch import nn
 
 from avs_train import checkpoints, run_state
 from avs_train.run_state import RunError
-from shards import storage
+from shards import unfinished
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class RunFolder:
     ) -> Path:
         """Write one checkpoint folder, complete or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
-        target, temporary = self.path / name, Path(storage.temporary(str(self.path / f".{name}")))
+        target, temporary = self.path / name, Path(unfinished.temporary(str(self.path / f".{name}")))
         temporary.mkdir()
         try:
             checkpoints.save(weights, temporary / "weights.safetensors")
@@ -111,11 +111,11 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove what a killed process left half written, or half removed."""
-        storage.sweep(str(self.path))
+        unfinished.sweep(str(self.path))
         self._prune()
 
     def _point(self, link: str, name: str) -> None:
-        temporary = storage.temporary(str(self.path / f".{link}"))
+        temporary = unfinished.temporary(str(self.path / f".{link}"))
         os.symlink(name, temporary)
         os.replace(temporary, self.path / link)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shards import format, storage
+from shards import format, storage, unfinished
 from shards.errors import AvsError
 
 WORK = ".work"  # below the folder; nothing in it belongs to what the folder holds
@@ -106,8 +106,8 @@ def _difference(name: str, theirs: Any, mine: Any) -> str:
 
 def occupants(folder: str) -> list[str]:
     """Sorted names in a folder, without litter, and without a work folder that holds nothing else."""
-    names = [name for name in storage.names(folder) if not storage.litter(name)]
-    inside = [name for name in storage.names(storage.join(folder, WORK)) if not storage.litter(name)]
+    names = [name for name in storage.names(folder) if not unfinished.litter(name)]
+    inside = [name for name in storage.names(storage.join(folder, WORK)) if not unfinished.litter(name)]
     return [name for name in names if name != WORK or inside not in ([], [CLAIM])]
 
 

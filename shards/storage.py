@@ -19,25 +19,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import wraps
-from itertools import count, islice
+from itertools import islice
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 import fsspec
 
-from shards import owner
+from shards import unfinished
 from shards.errors import AvsError, StorageError
-from shards.owner import Owner
 
 WHOLE = 256 << 20  # bytes of a file that is read at once
 CHUNK = 16 << 20  # bytes read or sent at a time
-_BUFFER = 1 << 16  # bytes of small writes that go to a local disk at once
 REQUESTS = 16  # that wait for a store at the same time, in one worker
-SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 # What the system says of a name that leads to no file that can be read.
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENXIO}
-_numbers = count()  # of temporary names
-_entered: set[str] = set()  # folders that this process has swept
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Further = ParamSpec("Further")
@@ -209,84 +204,11 @@ def sha256(url: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def temporary(path: str) -> str:
-    """A new name beside a local path, for what is not finished; it tells whose it is."""
-    return f"{path}.{owner.mine()}-{next(_numbers)}.tmp"
-
-
-def litter(name: str) -> Owner | None:
-    """The process that a temporary name belongs to; None: it is no such name."""
-    if not name.endswith(".tmp"):
-        return None
-    _, _, told = name.removesuffix(".tmp").rpartition(".")
-    return owner.parse(told.rpartition("-")[0])
-
-
-def sweep(folder: str) -> None:
-    """Remove from a local folder what dead processes left unfinished; what a living one writes stays."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            whose = litter(entry.name)
-            if whose and _is_left(entry.path, whose):
-                with suppress(OSError):  # others sweep too, and it may be somebody else's
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path)
-                    else:
-                        os.remove(entry.path)
-
-
 def sweep_below(url: str) -> None:
-    """`sweep` a local folder and every folder below it."""
+    """`unfinished.sweep` of a local folder and every folder below it."""
     if is_local(url):
         for folder, _, _ in os.walk(local_path(url)):
-            sweep(folder)
-
-
-def _is_left(path: str, whose: Owner) -> bool:
-    gone = whose.is_gone()
-    if gone is not None:
-        return gone
-    probe = temporary(path)  # clocks differ: the disk's own says how old the file is
-    try:
-        open(probe, "xb").close()
-        return os.stat(probe).st_mtime - os.lstat(path).st_mtime > SILENT_S
-    except OSError:
-        return False
-    finally:
-        with suppress(OSError):
-            os.remove(probe)
-
-
-@contextmanager
-def _unfinished(path: str) -> Iterator[str]:
-    """A temporary name beside a local path, in a folder without litter; whatever has it at the end is removed."""
-    folder, name = os.path.dirname(path) or ".", temporary(path)
-    if folder not in _entered or not os.path.isdir(folder):
-        os.makedirs(folder, exist_ok=True)
-        _entered.add(folder)
-        sweep(folder)
-    try:
-        yield name
-    finally:
-        with suppress(FileNotFoundError):
-            os.remove(name)
-
-
-@contextmanager
-def _new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
-    with open(path, "xb", _BUFFER, opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        yield file
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[str]:
-    """A name to write a local file to: it becomes `path` when the block ends well, and is gone when it does not."""
-    with _unfinished(path) as name:
-        yield name
-        os.replace(name, path)
+            unfinished.sweep(folder)
 
 
 @contextmanager
@@ -302,7 +224,7 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
         if is_local(url):
             path = local_path(url)
             mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
-            with replacing(path) as name, _new(name, mode, durable) as file:
+            with unfinished.replacing(path) as name, unfinished.new(name, mode, durable) as file:
                 yield file
             if durable:
                 settle(os.path.dirname(path) or ".")
@@ -360,8 +282,8 @@ def create(url: str, data: bytes) -> bool:
 
 
 def _create_local(path: str, data: bytes) -> bool:
-    with _unfinished(path) as name:
-        with _new(name, 0o666, durable=True) as file:
+    with unfinished.beside(path) as name:
+        with unfinished.new(name, 0o666, durable=True) as file:
             file.write(data)
         try:
             os.link(name, path)
@@ -371,7 +293,7 @@ def _create_local(path: str, data: bytes) -> bool:
             if error.errno not in _NO_LINKS:
                 raise
             try:
-                with _new(path, 0o666, durable=True) as file:
+                with unfinished.new(path, 0o666, durable=True) as file:
                     file.write(data)
             except FileExistsError:
                 return False
@@ -398,7 +320,7 @@ def link(source: str, target: str) -> None:
     if is_local(source) and is_local(target):
         with (
             suppress(OSError),
-            replacing(local_path(target)) as name,
+            unfinished.replacing(local_path(target)) as name,
         ):  # another disk, or one without hard links
             os.link(os.path.realpath(local_path(source)), name)  # of a link what it leads to
             return

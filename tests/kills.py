@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shards import storage
+from shards import unfinished
 
 SEAMS = ("mkdir", "rename", "replace", "link", "symlink", "fsync", "remove", "unlink", "rmdir")
 WRITES = ("BEGIN", "COMMIT", "INSERT", "UPDATE", "DELETE", "CREATE")  # of a database
@@ -168,7 +168,9 @@ def _content(path: Path) -> bytes:
 
 
 def litter(root: Path) -> list[str]:
-    return [str(path) for path in root.rglob("*") if storage.litter(path.name) or path.name.endswith(".part")]
+    return [
+        str(path) for path in root.rglob("*") if unfinished.litter(path.name) or path.name.endswith(".part")
+    ]
 
 
 @dataclass

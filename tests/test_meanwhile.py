@@ -26,7 +26,7 @@ from pipelines.publish.edition import PublishError
 from pipelines.publish.release import Options, publish
 from pipelines.publish.version import Version
 from pipelines.recipes import recipe
-from shards import storage
+from shards import unfinished
 from shards.reader import Dataset
 from shards.verify import verify
 
@@ -39,7 +39,7 @@ def test_a_build_while_a_fetch_runs(corpora: str, dataset: str, tmp_path: Path) 
     later = [path for path in (*photos[::2], *clips[::2]) if path.is_file()]
     for path in later:
         path.rename(tmp_path / path.name)
-        Path(storage.temporary(str(path))).write_bytes(b"half of it")  # this process lives
+        Path(unfinished.temporary(str(path))).write_bytes(b"half of it")  # this process lives
     with Ledger(str(growing)) as ledger:
         ledger.flush()
         building.build(recipe.load("demo"), building.BuildOptions(str(growing), str(out)))

@@ -14,7 +14,7 @@ import fsspec
 import pytest
 import s3_server
 
-from shards import claims, owner, storage
+from shards import claims, owner, storage, unfinished
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -247,9 +247,9 @@ def test_litter_of_the_dead_goes_when_somebody_writes(tmp_path: Path) -> None:
     assert mine.exists()
     assert foreign.exists()
     assert stranger.exists()
-    old = foreign.stat().st_mtime - storage.SILENT_S - 60
+    old = foreign.stat().st_mtime - unfinished.SILENT_S - 60
     os.utime(foreign, (old, old))  # nothing was written to it for long, by the clock of the disk
-    storage.sweep(str(tmp_path))
+    unfinished.sweep(str(tmp_path))
     assert not foreign.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["b", mine.name, "thesis.tmp"])
 
@@ -257,7 +257,7 @@ def test_litter_of_the_dead_goes_when_somebody_writes(tmp_path: Path) -> None:
 def test_litter_that_cannot_be_removed_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = left(tmp_path, dead())
     monkeypatch.setattr(os, "remove", refused)
-    storage.sweep(str(tmp_path))
+    unfinished.sweep(str(tmp_path))
     monkeypatch.undo()
     assert gone.exists()
 
@@ -269,8 +269,8 @@ def test_a_process_killed_while_it_writes_leaves_nothing_for_long(tmp_path: Path
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a")], check=False)
-    assert [storage.litter(path.name) is not None for path in tmp_path.iterdir()] == [True]
-    storage.sweep(str(tmp_path))
+    assert [unfinished.litter(path.name) is not None for path in tmp_path.iterdir()] == [True]
+    unfinished.sweep(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -327,7 +327,7 @@ def test_killed_while_it_claims_a_command_takes_its_folder_the_next_time(tmp_pat
     for call in ("fsync", "link", "remove"):  # before, at and after the moment that the claim gets its name
         out = tmp_path / call
         subprocess.run([sys.executable, "-c", script, str(out), call], check=False)
-        assert [name for name in os.listdir(out / claims.WORK) if storage.litter(name)], call
+        assert [name for name in os.listdir(out / claims.WORK) if unfinished.litter(name)], call
         claims.claim(str(out), {"command": "build"})
         assert os.listdir(out / claims.WORK) == [claims.CLAIM]
 

@@ -6,7 +6,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 
-from shards import storage
+from shards import storage, unfinished
 
 
 class Store:
@@ -74,4 +74,4 @@ class Store:
     def sweep(self, folders: Iterable[str]) -> None:
         """Remove the unfinished files that killed processes left."""
         for folder in set(folders) if self._local else ():
-            storage.sweep(storage.local_path(self.url(folder)))
+            unfinished.sweep(storage.local_path(self.url(folder)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.publish.edition import PUBLICATION, Publication, PublishError, parse
 from pipelines.publish.version import Version, VersionError
-from shards import format, storage
+from shards import format, storage, unfinished
 from shards.errors import StorageError, of_a_store
 
 _NOT_DONE = "{} did not take or give a file ({}). What is there stays good: run the same command to resume"
@@ -81,7 +81,7 @@ class Target:
             self._fs.invalidate_cache()
             found = self._fs.find(self._at(folder), detail=True)
             names = {os.path.relpath(name, self._root): int(info["size"]) for name, info in found.items()}
-            return {name: size for name, size in names.items() if not storage.litter(name)}
+            return {name: size for name, size in names.items() if not unfinished.litter(name)}
 
     def remove(self, path: str) -> None:
         with self._explained(), suppress(FileNotFoundError):

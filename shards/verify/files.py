@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shards import format, places, storage, tables
+from shards import format, places, storage, tables, unfinished
 from shards.manifest import TableEntry
 from shards.reader import Dataset
 from shards.verify.faults import Fault
@@ -40,8 +40,8 @@ def strange(dataset: Dataset) -> list[Fault]:
         for name in storage.names(storage.join(dataset.url, split))
     }
     faults = []
-    for path in sorted({*found, *filter(storage.litter, storage.names(dataset.url))} - listed):
-        whose = storage.litter(path)
+    for path in sorted({*found, *filter(unfinished.litter, storage.names(dataset.url))} - listed):
+        whose = unfinished.litter(path)
         if whose is None:
             what = "not in the manifest: left over, or put there by hand"
         elif whose.is_gone() is False:

@@ -1,0 +1,90 @@
+"""Local files that are not finished: their temporary names, which tell whose they are, and what the dead have left."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import IO
+
+from shards import owner
+from shards.owner import Owner
+
+SILENT_S = 3600.0  # unchanged for so long, what a process of another machine has begun counts as left behind
+_BUFFER = 1 << 16  # bytes of small writes that go to the disk at once
+_numbers = count()  # of temporary names
+_entered: set[str] = set()  # folders that this process has swept
+
+
+def temporary(path: str) -> str:
+    """A new name beside a local path, for what is not finished; it tells whose it is."""
+    return f"{path}.{owner.mine()}-{next(_numbers)}.tmp"
+
+
+def litter(name: str) -> Owner | None:
+    """The process that a temporary name belongs to; None: it is no such name."""
+    if not name.endswith(".tmp"):
+        return None
+    _, _, told = name.removesuffix(".tmp").rpartition(".")
+    return owner.parse(told.rpartition("-")[0])
+
+
+def sweep(folder: str) -> None:
+    """Remove from a local folder what dead processes left unfinished; what a living one writes stays."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            whose = litter(entry.name)
+            if whose and _is_left(entry.path, whose):
+                with suppress(OSError):  # others sweep too, and it may be somebody else's
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.remove(entry.path)
+
+
+def _is_left(path: str, whose: Owner) -> bool:
+    gone = whose.is_gone()
+    if gone is not None:
+        return gone
+    probe = temporary(path)  # clocks differ: the disk's own says how old the file is
+    try:
+        open(probe, "xb").close()
+        return os.stat(probe).st_mtime - os.lstat(path).st_mtime > SILENT_S
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            os.remove(probe)
+
+
+@contextmanager
+def beside(path: str) -> Iterator[str]:
+    """A temporary name beside a local path, in a folder without litter; whatever has it at the end is removed."""
+    folder, name = os.path.dirname(path) or ".", temporary(path)
+    if folder not in _entered or not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
+        _entered.add(folder)
+        sweep(folder)
+    try:
+        yield name
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(name)
+
+
+@contextmanager
+def new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
+    """A local file that was not there, for writing. `durable`: wait until the disk has it."""
+    with open(path, "xb", _BUFFER, opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        yield file
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """A name to write a local file to: it becomes `path` when the block ends well, and is gone when it does not."""
+    with beside(path) as name:
+        yield name
+        os.replace(name, path)
