@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -111,9 +111,7 @@ def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolE
     if modules:
         prepare(modules)
     context = get_context("forkserver" if modules and _FORKS else "spawn")
-    started = ProcessPoolExecutor(
-        workers, context, initializer=_begin, initargs=(owner.mine(), dict(os.environ))
-    )
+    started = _Executor(workers, context, initializer=_begin, initargs=(owner.mine(), dict(os.environ)))
     try:
         with told():
             yield started
@@ -121,6 +119,27 @@ def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolE
         started.shutdown(cancel_futures=True)
         if context.get_start_method() == "forkserver":
             forkserver._forkserver._stop()  # type: ignore[attr-defined]  # ends it, and waits until it has
+
+
+class _Executor(ProcessPoolExecutor):
+    """Starts processes in a thread that Ctrl-C does not reach, nor them.
+
+    It is raised in the main thread: a process half started would print a traceback, or take another's word to end.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        resource_tracker.ensure_running()  # which ends with SIGINT let in
+        self._starter = ThreadPoolExecutor(
+            1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, [signal.SIGINT])
+        )
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        return self._starter.submit(super().submit, function, *arguments, **named).result()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._starter.shutdown(wait)
+        super().shutdown(wait, cancel_futures=cancel_futures)
 
 
 def _begin(command: Owner, environment: dict[str, str]) -> None:

@@ -34,6 +34,31 @@ if __name__ == "__main__":
         print(started.submit(format.key_of, "a").result())
 """
 
+# Ctrl-C, which goes to all processes of a command, as soon as a worker is there, before it is told what to do.
+INTERRUPTED = """
+import os, signal, sys, time
+from multiprocessing import forkserver, util
+from shards import format, processes
+
+def interrupted(start):
+    def call(*arguments):
+        started = start(*arguments)
+        time.sleep(0.05)  # until Python runs in it
+        os.killpg(0, signal.SIGINT)
+        return started
+    return call
+
+if __name__ == "__main__":
+    with processes.executor(2, sys.argv[1:]) as executor:
+        executor.submit(abs, 1).result()  # else it would be multiprocessing's own process that is interrupted
+        util.spawnv_passfds = interrupted(util.spawnv_passfds)
+        forkserver.connect_to_new_process = interrupted(forkserver.connect_to_new_process)
+        try:
+            list(executor.map(format.key_of, "abc"))
+        except KeyboardInterrupt:
+            print("told")
+"""
+
 
 def tell(folder: str) -> None:
     """Write down that a worker is there, and go on for long."""
@@ -66,6 +91,22 @@ def test_workers_import_nothing_of_the_current_folder(tmp_path: Path) -> None:
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.strip() == format.key_of("a"), done.stderr
+
+
+@pytest.mark.parametrize("modules", [[], ["shards.format"]], ids=["spawned", "forked"])
+def test_an_interrupt_while_workers_start_is_told_once(modules: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, str(script), *modules],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told\n", "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")

@@ -42,6 +42,23 @@ resolve_name(script)()
 """
 
 
+# Ctrl-C that falls into a finalizer.
+UNRAISED = """
+import signal, time
+from shards import program
+
+class Interrupted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def command():
+    Interrupted()
+    time.sleep(60)
+
+program.run(command)
+"""
+
+
 def leave_reading() -> None:
     """Leave a thread of Arrow that reads a file of Python, and asks for the interpreter a little later."""
     import pyarrow.csv
@@ -94,11 +111,19 @@ def test_exit_codes_are_those_of_the_interpreter(
     said: object, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[int] = []
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(program, "leave", ended.append)
     monkeypatch.setattr("atexit._run_exitfuncs", lambda: None)
     monkeypatch.setattr("threading._shutdown", lambda: None)
     program.run(lambda: sys.exit(said))  # type: ignore[arg-type]
     assert ended == [code]
+
+
+def test_an_interrupt_in_a_finalizer_is_not_lost() -> None:
+    ended = subprocess.run([sys.executable, "-c", UNRAISED], stderr=subprocess.PIPE, text=True, timeout=30)
+    assert ended.returncode == 130
+    assert ended.stderr.endswith("KeyboardInterrupt\n")
+    assert "ignored" not in ended.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="writes to /dev/full")
