@@ -222,12 +222,8 @@ def open_atomic(url: str, durable: bool = True) -> Iterator[IO[bytes]]:
     """
     with _told(url, reads=False):
         if is_local(url):
-            path = local_path(url)
-            mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
-            with unfinished.replacing(path) as name, unfinished.new(name, mode, durable) as file:
+            with _replacing(local_path(url), durable) as named, unfinished.new(*named, durable) as file:
                 yield file
-            if durable:
-                settle(os.path.dirname(path) or ".")
             return
         fs, path = filesystem(url)
         file = fs.open(path, "wb")
@@ -265,9 +261,24 @@ def settle(url: str) -> None:
             os.close(descriptor)
 
 
+@contextmanager
+def _replacing(path: str, durable: bool) -> Iterator[tuple[str, int]]:
+    """Name and mode of a file that becomes the one at a local path."""
+    mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
+    with unfinished.replacing(path) as name:
+        yield name, mode
+    if durable:
+        settle(os.path.dirname(path) or ".")
+
+
 def write_atomic(url: str, data: bytes | bytearray, durable: bool = True) -> None:
-    with open_atomic(url, durable) as file:
-        file.write(data)
+    """What `open_atomic` does, for a content that is there; on a local disk with fewer calls of the system."""
+    if not is_local(url):
+        with open_atomic(url) as file:
+            file.write(data)
+        return
+    with _told(url, reads=False), _replacing(local_path(url), durable) as named:
+        unfinished.write(*named, data, durable)
 
 
 def create(url: str, data: bytes) -> bool:
@@ -283,8 +294,7 @@ def create(url: str, data: bytes) -> bool:
 
 def _create_local(path: str, data: bytes) -> bool:
     with unfinished.beside(path) as name:
-        with unfinished.new(name, 0o666, durable=True) as file:
-            file.write(data)
+        unfinished.write(name, 0o666, data, durable=True)
         try:
             os.link(name, path)
         except FileExistsError:
@@ -293,8 +303,7 @@ def _create_local(path: str, data: bytes) -> bool:
             if error.errno not in _NO_LINKS:
                 raise
             try:
-                with unfinished.new(path, 0o666, durable=True) as file:
-                    file.write(data)
+                unfinished.write(path, 0o666, data, durable=True)
             except FileExistsError:
                 return False
     settle(os.path.dirname(path) or ".")

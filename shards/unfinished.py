@@ -57,24 +57,47 @@ def _is_left(path: str, whose: Owner) -> bool:
             os.remove(probe)
 
 
-@contextmanager
-def beside(path: str) -> Iterator[str]:
-    """A temporary name beside a local path, in a folder without litter; whatever has it at the end is removed."""
-    folder, name = os.path.dirname(path) or ".", temporary(path)
+def _beside(path: str) -> str:
+    """A temporary name beside a local path, in a folder without litter."""
+    folder = os.path.dirname(path) or "."
     if folder not in _entered or not os.path.isdir(folder):
         os.makedirs(folder, exist_ok=True)
         _entered.add(folder)
         sweep(folder)
+    return temporary(path)
+
+
+@contextmanager
+def beside(path: str) -> Iterator[str]:
+    """A temporary name beside a local path, in a folder without litter; whatever has it at the end is removed."""
+    name = _beside(path)
     try:
         yield name
     finally:
-        with suppress(FileNotFoundError):
-            os.remove(name)
+        _remove(name)
+
+
+def _remove(name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.remove(name)
+
+
+def write(path: str, mode: int, data: bytes | bytearray, durable: bool) -> None:
+    """Write a local file that was not there. `durable`: wait until the disk has it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
-    """A local file that was not there, for writing. `durable`: wait until the disk has it."""
+    """What `write` writes, piece by piece."""
     with open(path, "xb", _BUFFER, opener=lambda name, flags: os.open(name, flags, mode)) as file:
         yield file
         if durable:
@@ -85,6 +108,10 @@ def new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
     """A name to write a local file to: it becomes `path` when the block ends well, and is gone when it does not."""
-    with beside(path) as name:
+    name = _beside(path)
+    try:
         yield name
         os.replace(name, path)
+    except BaseException:
+        _remove(name)
+        raise
