@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from multiprocessing import forkserver, get_context, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from shards import owner, program, storage
@@ -108,31 +110,93 @@ def executor(workers: int, modules: Sequence[str] = ()) -> Iterator[ProcessPoolE
     Raises:
         WorkerLost: the system ended one.
     """
+    with _context(modules) as context:
+        started = _Executor(workers, context, initializer=_begin, initargs=(owner.mine(), dict(os.environ)))
+        try:
+            with told():
+                yield started
+        finally:
+            started.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def served(
+    workers: int, pipes: int, serve: Callable[..., None], arguments: tuple[Any, ...], modules: Sequence[str]
+) -> Iterator[list[Connection]]:
+    """Pipes to so many new processes, in turn; who reads one whose process was ended meets its end.
+
+    Args:
+        pipes: to each of them.
+        serve: called there with its pipes and the `arguments`. When the block ends it is ended, whatever it does.
+        modules: see `executor`.
+    """
+    with _context(modules) as context, _starter() as starter:
+        started: list[BaseProcess] = []
+        ours: list[list[Connection]] = []
+
+        def start() -> None:
+            pairs = [context.Pipe() for _ in range(pipes)]
+            theirs = [their for _, their in pairs]
+            begun = (owner.mine(), dict(os.environ), serve, theirs, arguments)
+            process = context.Process(target=_serve, args=begun, daemon=True)
+            process.start()
+            started.append(process)
+            ours.append([our for our, _ in pairs])
+            for their in theirs:
+                their.close()
+
+        try:
+            for _ in range(workers):
+                starter.submit(start).result()
+            yield [pipe for each in zip(*ours, strict=True) for pipe in each]
+        finally:
+            starter.shutdown()
+            for process in started:
+                process.kill()
+                process.join()
+            for pipe in (pipe for each in ours for pipe in each):
+                pipe.close()
+
+
+def _serve(
+    command: Owner,
+    environment: dict[str, str],
+    serve: Callable[..., None],
+    pipes: list[Connection],
+    arguments: tuple[Any, ...],
+) -> None:
+    _begin(command, environment)
+    serve(pipes, *arguments)
+
+
+@contextmanager
+def _context(modules: Sequence[str]) -> Iterator[Any]:
+    """How processes are started, with `modules` imported once for all, where the system can."""
     if modules:
         prepare(modules)
-    context = get_context("forkserver" if modules and _FORKS else "spawn")
-    started = _Executor(workers, context, initializer=_begin, initargs=(owner.mine(), dict(os.environ)))
+    forks = bool(modules) and _FORKS
     try:
-        with told():
-            yield started
+        yield get_context("forkserver" if forks else "spawn")
     finally:
-        started.shutdown(cancel_futures=True)
-        if context.get_start_method() == "forkserver":
+        if forks:
             forkserver._forkserver._stop()  # type: ignore[attr-defined]  # ends it, and waits until it has
 
 
-class _Executor(ProcessPoolExecutor):
-    """Starts processes in a thread that Ctrl-C does not reach, nor them.
+def _starter() -> ThreadPoolExecutor:
+    """A thread that Ctrl-C does not reach, nor the processes that are started in it.
 
-    It is raised in the main thread: a process half started would print a traceback, or take another's word to end.
+    Ctrl-C is raised in the main thread: a process half started would print a traceback, or take another's word to end.
     """
+    resource_tracker.ensure_running()  # which ends with SIGINT let in
+    return ThreadPoolExecutor(
+        1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, [signal.SIGINT])
+    )
 
+
+class _Executor(ProcessPoolExecutor):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        resource_tracker.ensure_running()  # which ends with SIGINT let in
-        self._starter = ThreadPoolExecutor(
-            1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, [signal.SIGINT])
-        )
+        self._starter = _starter()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         return self._starter.submit(super().submit, function, *arguments, **named).result()

@@ -327,11 +327,10 @@ def _upload_new(url: str, data: bytes) -> bool:
 def link(source: str, target: str) -> None:
     """The same file under a second name: a hard link where a disk allows it, else a copy."""
     if is_local(source) and is_local(target):
-        with (
-            suppress(OSError),
-            unfinished.replacing(local_path(target)) as name,
-        ):  # another disk, or one without hard links
+        path = local_path(target)
+        with suppress(OSError), unfinished.beside(path) as name:  # another disk, or one without hard links
             os.link(os.path.realpath(local_path(source)), name)  # of a link what it leads to
+            os.replace(name, path)  # which leaves the name where both are one file
             return
     with open_read(source) as read, open_atomic(target) as file:
         shutil.copyfileobj(read, file, CHUNK)

@@ -8,6 +8,7 @@ import time
 import uuid
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ import media
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.fetch import options, report
+from pipelines.fetch import downloads, options, report
 from pipelines.fetch.causes import Cause
 from pipelines.fetch.items import Item, Kind
 from pipelines.fetch.ledger import Ledger
 from pipelines.fetch.near_duplicates import PHOTO_PAIRS
 from pipelines.fetch.run import Fetch, FetchError, locked
 from pipelines.fetch.workers import Tally
+from shards import processes
+from shards.errors import StorageError
 
 COUNT = 300
 RATES = {"once_503": 0.10, "once_truncated": 0.10, "stall": 0.02, "gone": 0.01, "retry_after": 0.01}
@@ -100,13 +103,19 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def test_nothing_recoverable_is_lost_and_every_loss_has_its_cause(site_root, tmp_path) -> None:
+@pytest.fixture(params=[1, 2], ids=["in this process", "in processes"])
+def workers(request, monkeypatch) -> int:
+    monkeypatch.setattr(downloads, "WORTH", 1)
+    return request.param
+
+
+def test_nothing_recoverable_is_lost_and_every_loss_has_its_cause(site_root, tmp_path, workers) -> None:
     with local_site.start(site_root, rates=RATES, stall_s=2.0) as address:
         items = photos(address)
         paths = {item.name: item.url.removeprefix(address) for item in items}
         truth = {name: local_site.fault_of(path, RATES, 0) for name, path in paths.items()}
         with Ledger(str(tmp_path)) as ledger:
-            Fetch(str(tmp_path), options.parse(OPTIONS), ledger).items(items)
+            Fetch(str(tmp_path), options.parse(OPTIONS), ledger, workers=workers).items(items)
             latest, rows = ledger.latest(), ledger.rows()
         requests = local_site.stats(address)["requests"]
     assert Counter(truth.values())["gone"] >= 2
@@ -318,6 +327,34 @@ def test_a_full_disk_stops_loudly_and_names_the_item(site_root, tmp_path, monkey
         assert not any(row.ok for row in ledger.rows())
 
 
+def test_what_is_no_items_fault_stops_all(site_root, tmp_path, workers) -> None:
+    with local_site.start(site_root) as address, Ledger(str(tmp_path)) as ledger:
+        item = replace(photos(address, 1)[0], path=f"lvis/images/{'long' * 80}.jpg")
+        with pytest.raises(StorageError, match="File name too long"):
+            Fetch(str(tmp_path), options.parse(OPTIONS), ledger, workers=workers).items([item])
+        assert not ledger.rows()
+
+
+def test_a_process_that_was_killed_is_told_and_nothing_is_lost(site_root, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(downloads, "WORTH", 1)
+
+    def kill(*_: object) -> None:
+        for process in multiprocessing.active_children()[:1]:
+            process.kill()
+
+    with local_site.start(site_root, latency_s=0.05) as address, Ledger(str(tmp_path)) as ledger:
+        settings, items = options.parse(OPTIONS), photos(address, 200)
+        with pytest.raises(processes.WorkerLost, match="fewer --workers"):
+            Fetch(str(tmp_path), settings, ledger, workers=2, watch=kill).items(items)
+        Fetch(str(tmp_path), settings, ledger, workers=2).items(items)
+        latest = ledger.latest()
+    assert all(latest[item.name].ok for item in items)
+    assert tree(tmp_path) == {
+        item.path: hashlib.sha256((site_root / item.url.rpartition("/")[2]).read_bytes()).hexdigest()
+        for item in items
+    }
+
+
 def test_addresses_that_are_not_of_the_web_are_refused(tmp_path) -> None:
     items = [Item("lvis:1", Kind.PHOTO, "file:///etc/passwd", "lvis/images/1.jpg")]
     with Ledger(str(tmp_path)) as ledger:
@@ -325,10 +362,10 @@ def test_addresses_that_are_not_of_the_web_are_refused(tmp_path) -> None:
         assert ledger.latest()["lvis:1"].cause == "unsafe"
 
 
-def test_per_host_concurrency_is_kept(site_root, tmp_path) -> None:
+def test_per_host_concurrency_is_kept(site_root, tmp_path, workers) -> None:
     with local_site.start(site_root, latency_s=0.02) as address, Ledger(str(tmp_path)) as ledger:
         settings = options.parse({"hosts": {"127.0.0.1": {"concurrency": 3}}})
-        Fetch(str(tmp_path), settings, ledger).items(photos(address, 60))
+        Fetch(str(tmp_path), settings, ledger, workers=workers).items(photos(address, 60))
         assert local_site.stats(address)["peak"] == 3
 
 

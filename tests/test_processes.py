@@ -37,7 +37,7 @@ if __name__ == "__main__":
 # Ctrl-C, which goes to all processes of a command, as soon as a worker is there, before it is told what to do.
 INTERRUPTED = """
 import os, signal, sys, time
-from multiprocessing import forkserver, util
+from multiprocessing import forkserver, resource_tracker, util
 from shards import format, processes
 
 def interrupted(start):
@@ -49,13 +49,19 @@ def interrupted(start):
     return call
 
 if __name__ == "__main__":
-    with processes.executor(2, sys.argv[1:]) as executor:
-        executor.submit(abs, 1).result()  # else it would be multiprocessing's own process that is interrupted
-        util.spawnv_passfds = interrupted(util.spawnv_passfds)
-        forkserver.connect_to_new_process = interrupted(forkserver.connect_to_new_process)
-        try:
-            list(executor.map(format.key_of, "abc"))
-        except KeyboardInterrupt:
+    how, *modules = sys.argv[1:]
+    resource_tracker.ensure_running()  # else it would be multiprocessing's own processes that are interrupted
+    if modules:
+        processes.prepare(modules)
+    util.spawnv_passfds = interrupted(util.spawnv_passfds)
+    forkserver.connect_to_new_process = interrupted(forkserver.connect_to_new_process)
+    try:
+        if how == "called":
+            with processes.executor(2, modules) as executor:
+                list(executor.map(format.key_of, "abc"))
+        with processes.served(2, 1, print, (), modules):
+            pass
+    except KeyboardInterrupt:
             print("told")
 """
 
@@ -94,11 +100,12 @@ def test_workers_import_nothing_of_the_current_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("modules", [[], ["shards.format"]], ids=["spawned", "forked"])
-def test_an_interrupt_while_workers_start_is_told_once(modules: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["called", "served"])
+def test_an_interrupt_while_workers_start_is_told_once(how: str, modules: list[str], tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(INTERRUPTED)
     done = subprocess.run(
-        [sys.executable, str(script), *modules],
+        [sys.executable, str(script), how, *modules],
         env={**os.environ, "PYTHONPATH": os.getcwd()},
         start_new_session=True,
         capture_output=True,

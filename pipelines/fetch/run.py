@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from label_maps import LabelMap
 from pipelines.corpora import registry
-from pipelines.fetch import annotations, clips, near_duplicates, search, taking, tasks
+from pipelines.fetch import annotations, clips, downloads, near_duplicates, search, taking, tasks
 from pipelines.fetch import plan as planning
 from pipelines.fetch.causes import HOUR_S, Cause, Failure, guarded
 from pipelines.fetch.http import Client, web_address
@@ -94,7 +94,7 @@ class Fetch:
     Args:
         access: how YouTube is reached, one a session.
         recorder: what downloads clips; None: yt-dlp as the options say.
-        workers: processes that decode what archives and folders hold; 1: this one.
+        workers: processes that download photos, and decode what archives and folders hold; 1: this one.
     """
 
     def __init__(
@@ -236,12 +236,12 @@ class Fetch:
                 due_at = last.next_at if last and not last.ok else 0.0
                 entries.append((box, last.attempt + 1 if last else 1, due_at))
         count = sum(map(len, masks.values()))
-        workers.tasks[Kind.PHOTO] = tasks.photo(self.store, self._client, self._options)
         workers.tasks[Kind.CLIP] = tasks.clip(self.store, self._recorder)
         workers.tasks[Kind.ARCHIVE] = tasks.archive(
             self.store, self._client, self._parts, self._options, masks, note, workers.tally
         )
-        self._run("Corpora", workers, entries, masks=count)
+        with self._photos(entries) as workers.tasks[Kind.PHOTO]:
+            self._run("Corpora", workers, entries, masks=count)
         latest = self._ledger.latest()
         for name, members in masks.items():
             archive = latest.get(name)
@@ -250,6 +250,14 @@ class Fetch:
             for item in members:
                 if item.name not in latest or not (latest[item.name].ok or latest[item.name].permanent):
                     note(item, Failure(Cause(archive.cause), f"its archive: {archive.detail}", final=True))
+
+    def _photos(self, entries: Sequence[tuple[Item, int, float]]) -> AbstractContextManager[Task]:
+        """The task of photos: in this process, or in others where that is asked for and pays."""
+        hosts = Counter(_host(item.url) for item, _, _ in entries if item.kind is Kind.PHOTO)
+        if self._workers == 1 or hosts.total() < downloads.WORTH:
+            return nullcontext(tasks.photo(self.store, self._client, self._options))
+        at_once = sum(min(count, self._options.host(host).concurrency) for host, count in hosts.items())
+        return downloads.photos(self.store.corpora, self._options, self._workers, at_once)
 
     def near_duplicates(self, items: Sequence[Item]) -> tuple[int, int]:
         """Write the pairs of near-duplicate photos and clips; how many there are of each."""

@@ -10,11 +10,15 @@ from shards import storage, unfinished
 
 
 class Store:
-    """Files below one corpora folder, local or remote. Thread-safe."""
+    """Files below one corpora folder, local or remote. Thread-safe.
+
+    Attributes:
+        is_local: whether the folder is of this machine's disks.
+    """
 
     def __init__(self, corpora: str) -> None:
         self.corpora = corpora.rstrip("/")
-        self._local = storage.is_local(corpora)
+        self.is_local = storage.is_local(corpora)
 
     def url(self, path: str) -> str:
         return storage.join(self.corpora, path)
@@ -31,7 +35,7 @@ class Store:
     def put_file(self, path: str, local: str) -> None:
         """Move a checked local file under its final name, or upload it there."""
         url = self.url(path)
-        if self._local:
+        if self.is_local:
             name = storage.local_path(url)
             os.makedirs(os.path.dirname(name), exist_ok=True)
             os.replace(local, name)
@@ -61,7 +65,7 @@ class Store:
 
     def _listing(self, folder: str) -> Iterable[tuple[str, int]]:
         url = self.url(folder) if folder else self.corpora
-        if self._local:
+        if self.is_local:
             try:
                 with os.scandir(storage.local_path(url)) as entries:
                     return [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
@@ -73,5 +77,5 @@ class Store:
 
     def sweep(self, folders: Iterable[str]) -> None:
         """Remove the unfinished files that killed processes left."""
-        for folder in set(folders) if self._local else ():
+        for folder in set(folders) if self.is_local else ():
             unfinished.sweep(storage.local_path(self.url(folder)))

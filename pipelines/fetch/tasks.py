@@ -27,16 +27,27 @@ CLIP_TOOL = f"avs-data {version('avs-data')}, {clips.TOOL}"
 
 
 def photo(store: Store, client: Client, options: FetchOptions) -> Task:
-    rules, limit = options.photo_rules, options.photos.max_bytes
-    cores = threading.BoundedSemaphore(os.cpu_count() or 1)  # many threads wait for the network, few decode
+    fetched = fetched_photo(store, client, options)
+    return Task(lambda job: fetched(job.item), TOOL)
 
-    def run(job: Job) -> Done:
-        content, content_type = client.get(job.item.url, limit)
+
+def fetched_photo(
+    store: Store, client: Client, options: FetchOptions, processes: int = 1
+) -> Callable[[Item], Done]:
+    """What fetches a photo, in one of so many processes."""
+    rules, limit = options.photo_rules, options.photos.max_bytes
+    # Many threads wait for the network, few work: more would take Python's lock from each other at each call.
+    cores = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // processes))
+
+    def fetched(item: Item) -> Done:
+        content, content_type = client.get(item.url, limit)
         with cores:
             fingerprint = photos.check(content, content_type, rules)
-        return Done(len(content), store.put(job.item.path, content), fingerprint=fingerprint)
+            sha256 = store.put(item.path, content) if store.is_local else ""
+        sha256 = sha256 or store.put(item.path, content)  # an upload waits for the network too
+        return Done(len(content), sha256, fingerprint=fingerprint)
 
-    return Task(run, TOOL)
+    return fetched
 
 
 def clip(store: Store, recorder: clips.Recorder) -> Task:

@@ -46,9 +46,9 @@ class Result:
     lost: int  # photos that the site has and the run has not
 
 
-def ours(folder: str, addresses: list[str], decode: bool, threads: int) -> set[str]:
+def ours(folder: str, addresses: list[str], decode: bool, threads: int, workers: int = 1) -> set[str]:
     """Fetch into `folder` in a process of its own; the addresses that succeeded."""
-    command = [sys.executable, __file__, "--ours", folder, "--threads", str(threads)]
+    command = [sys.executable, __file__, f"--ours={folder}", f"--threads={threads}", f"--workers={workers}"]
     subprocess.run(
         [*command, *(["--decode"] if decode else [])], input="\n".join(addresses), text=True, check=True
     )
@@ -57,7 +57,7 @@ def ours(folder: str, addresses: list[str], decode: bool, threads: int) -> set[s
     return {address for number, address in enumerate(addresses) if f"lvis:{number}" in ok}
 
 
-def work(folder: str, addresses: list[str], decode: bool, threads: int) -> None:
+def work(folder: str, addresses: list[str], decode: bool, threads: int, workers: int) -> None:
     items = [
         Item(f"lvis:{n}", Kind.PHOTO, url, f"photos/{n:06d}.jpg", ("photo",))
         for n, url in enumerate(addresses)
@@ -69,7 +69,7 @@ def work(folder: str, addresses: list[str], decode: bool, threads: int) -> None:
     pq.write_table(to_table(items), table)
     storage.write_atomic(storage.join(folder, FOLDER, ITEMS), table.getvalue())
     with Ledger(folder) as ledger:
-        Fetch(folder, settings, ledger).items(items)
+        Fetch(folder, settings, ledger, workers=workers).items(items)
 
 
 def peer(program: str, folder: str, addresses: list[str], *more: str) -> set[str]:
@@ -83,7 +83,7 @@ def peer(program: str, folder: str, addresses: list[str], *more: str) -> set[str
         "--output_format=files",
         "--processes_count=2",
         "--thread_count=32",
-        "--number_sample_per_shard=500",
+        f"--number_sample_per_shard={-(-len(addresses) // 2)}",  # one for each process, its fastest
         "--timeout=3",
         "--enable_wandb=False",
         *more,
@@ -109,10 +109,9 @@ def measure(
         folder = str(Path(scratch) / "out")
         before = _cpu_s()
         plain = ("--resize_mode=no", "--disable_all_reencoding=True")
-        if side == "fetch":
-            done = ours(folder, addresses, decode=False, threads=32)
-        elif side == "fetch, decoded":
-            done = ours(folder, addresses, decode=True, threads=32)
+        if side.startswith("fetch"):
+            workers = 1 if side.endswith("one process") else 2
+            done = ours(folder, addresses, decode="decoded" in side, threads=32, workers=workers)
         elif side == "img2dataset":
             done = peer(program, folder, addresses, *plain)
         elif side == "img2dataset, retries 2":
@@ -134,8 +133,10 @@ def _cpu_s() -> float:
 
 
 LABELS = {
-    "fetch": "avs-data fetch, header, length and end marker checked",
-    "fetch, decoded": "avs-data fetch, decoded and hashed (the default)",
+    "fetch, one process": "avs-data fetch, header, length and end marker checked, 1 x 32",
+    "fetch": "the same, --workers 2",
+    "fetch, decoded, one process": "avs-data fetch, decoded and hashed (the default), 1 x 32",
+    "fetch, decoded": "the same, --workers 2",
     "img2dataset": "img2dataset, no re-encoding, 2 x 32",
     "img2dataset, retries 2": "img2dataset, no re-encoding, --retries 2",
     "img2dataset, resized": "img2dataset, decoded and resized to 512",
@@ -158,16 +159,17 @@ def main() -> None:
     parser.add_argument("--ours", help=argparse.SUPPRESS)
     parser.add_argument("--decode", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=32, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
     choice = parser.parse_args()
     if choice.ours:
-        work(choice.ours, sys.stdin.read().split(), choice.decode, choice.threads)
+        work(choice.ours, sys.stdin.read().split(), choice.decode, choice.threads, choice.workers)
         return
     peers = ["img2dataset", "img2dataset, resized"] if choice.img2dataset else []
     faulty_peers = ["img2dataset", "img2dataset, retries 2"] if choice.img2dataset else []
     title = f"sound site, {choice.count} photos, median of {choice.rounds}"
     print(f"| {title} | photos/s | against img2dataset | CPU ms a photo |")
     print("|---|---|---|---|")
-    sides = ["fetch", "fetch, decoded", *peers]
+    sides = [side for side in LABELS if side.startswith("fetch")] + peers
     sound, starts = rounds(choice, sides, choice.count, {}), rounds(choice, sides, 2, {})
     base = statistics.median(one.rate for one in sound.get("img2dataset", [])) if peers else float("nan")
     for side, results in sound.items():
