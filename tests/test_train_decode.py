@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -66,6 +67,16 @@ def test_masks_match_pillows_nearest_and_hold_0_and_1(side):
     expected = np.asarray(mask.resize((side, side), Image.NEAREST)) // 255
     assert (out != expected).mean() < 0.002
     assert out.max() == 1
+
+
+def test_classes_are_resized_as_opencv_does():
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        (height, width), (rows, columns) = rng.integers(1, 300, 2).tolist(), rng.integers(1, 300, 2).tolist()
+        numbers = rng.integers(0, 256, (height, width), dtype=np.uint8)
+        out = np.empty((rows, columns), np.uint8)
+        decode.classes(encoded(Image.fromarray(numbers), "PNG"), out)
+        assert (out == cv2.resize(numbers, (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)).all()
 
 
 @pytest.mark.parametrize(

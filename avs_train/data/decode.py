@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from shards import pictures
 from shards.errors import AvsError
 from shards.hashing import unit
-from shards.sound import RATE_HZ, WINDOW_SAMPLES, pcm_of, window_start
+from shards.sound import RATE_HZ, WINDOW_SAMPLES, Flac, pcm_of, window_start
 
 cv2.setNumThreads(0)  # the loader's own threads share the cores; OpenCV's would fight them
 
@@ -79,17 +80,31 @@ def mask(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
         out: (S, S) uint8, written as 0 or 1.
     """
     decoded = view.of(_decoded(png, cv2.IMREAD_GRAYSCALE, "mask"))
-    if decoded.shape != out.shape:
-        cv2.resize(decoded, out.shape[::-1], dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
-        np.greater(out, 127, out=out.view(bool))
-    else:
-        np.greater(decoded, 127, out=out.view(bool))
+    _nearest((decoded > 127).view(np.uint8), out)
 
 
 def classes(png: bytes, out: np.ndarray, view: View = WHOLE) -> None:
     """Decode numbers of classes and resize them to `out`, (S, S) uint8, written, nearest neighbour by pixel centres."""
-    decoded = view.of(_decoded(png, cv2.IMREAD_GRAYSCALE, "classes"))
-    cv2.resize(decoded, out.shape[::-1], dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
+    _nearest(view.of(_decoded(png, cv2.IMREAD_GRAYSCALE, "classes")), out)
+
+
+def _nearest(picture: np.ndarray, out: np.ndarray) -> None:
+    """(H, W) uint8 resized to `out`, written: what OpenCV's INTER_NEAREST_EXACT gives, which goes pixel by pixel. Here
+    whole rows are copied, of the picture on its side, then of the picture.
+    """
+    if picture.shape == out.shape:
+        np.copyto(out, picture)
+        return
+    rows, columns = (_taken(*sizes) for sizes in zip(picture.shape, out.shape, strict=True))
+    widened = cv2.transpose(np.take(cv2.transpose(picture), columns, axis=0, mode="clip"))
+    np.take(widened, rows, axis=0, out=out, mode="clip")
+
+
+@lru_cache(1024)
+def _taken(size: int, wanted: int) -> np.ndarray:
+    """Which of `size` pixels each of the `wanted` ones takes; (wanted,)."""
+    numbers = np.arange(size, dtype=np.int32)[np.newaxis]
+    return cv2.resize(numbers, (wanted, 1), interpolation=cv2.INTER_NEAREST_EXACT)[0].astype(np.intp)
 
 
 def waveform(flac: bytes, window: int = 1) -> np.ndarray:
@@ -99,14 +114,13 @@ def waveform(flac: bytes, window: int = 1) -> np.ndarray:
         (15600,) float32 in [-1, 1].
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(flac)) as file:
+        with Flac(io.BytesIO(flac)) as file:
             if file.samplerate != RATE_HZ or file.channels not in (1, 2):
                 raise DecodeError(
                     f"audio of {file.samplerate} Hz and {file.channels} channels, expected 16000 Hz, mono or stereo"
                 )
-            file.seek(window_start(file.frames, window))
-            samples = file.read(WINDOW_SAMPLES, dtype="float32")
-    except soundfile.LibsndfileError as error:
+            samples = file.part(window_start(file.frames, window), WINDOW_SAMPLES, "float32")
+    except (soundfile.LibsndfileError, ValueError) as error:
         raise DecodeError(f"audio that does not decode: {error}") from error
     return fill_window(_mono(samples))
 

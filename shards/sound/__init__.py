@@ -47,7 +47,31 @@ def pcm_of(flac: bytes, start: int = 0, samples: int = -1) -> np.ndarray:
     Raises:
         soundfile.LibsndfileError: no sound. ValueError: not mono, or not 16 kHz.
     """
-    pcm, rate_hz = soundfile.read(io.BytesIO(flac), samples, start, dtype="int16")
-    if rate_hz != RATE_HZ or pcm.ndim != 1:
-        raise ValueError(f"a clip of {rate_hz} Hz and shape {pcm.shape}: the pool has 16 kHz mono")
-    return pcm
+    with Flac(io.BytesIO(flac)) as file:
+        if file.samplerate != RATE_HZ or file.channels != 1:
+            raise ValueError(
+                f"a clip of {file.samplerate} Hz and {file.channels} channels: the pool has 16 kHz mono"
+            )
+        return file.part(start, samples if samples >= 0 else file.frames, "int16")
+
+
+class Flac(soundfile.SoundFile):
+    """`SoundFile` seeks before and after each read, and a seek in FLAC decodes frames once more: this does not."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def part(self, start: int, samples: int, dtype: str) -> np.ndarray:
+        """(n,) or (n, channels) from `start` on; n is `samples`, fewer where the sound ends.
+
+        Raises:
+            soundfile.LibsndfileError, ValueError: it ends before it says that it does.
+        """
+        start = min(start, self.frames)
+        wanted = min(samples, self.frames - start)
+        if start:
+            self.seek(start)
+        found = self.read(wanted, dtype=dtype)
+        if len(found) < wanted:
+            raise ValueError(f"{len(found)} samples of {wanted} from {start} on")
+        return found
