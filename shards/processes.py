@@ -130,32 +130,33 @@ def served(
         serve: called there with its pipes and the `arguments`. When the block ends it is ended, whatever it does.
         modules: see `executor`.
     """
-    with _context(modules) as context, _starter() as starter:
-        started: list[BaseProcess] = []
-        ours: list[list[Connection]] = []
-
-        def start() -> None:
-            pairs = [context.Pipe() for _ in range(pipes)]
-            theirs = [their for _, their in pairs]
-            begun = (owner.mine(), dict(os.environ), serve, theirs, arguments)
-            process = context.Process(target=_serve, args=begun, daemon=True)
-            process.start()
-            started.append(process)
-            ours.append([our for our, _ in pairs])
-            for their in theirs:
-                their.close()
-
+    started: list[BaseProcess] = []
+    ours: list[list[Connection]] = []
+    with _context(modules) as context:
         try:
             for _ in range(workers):
-                starter.submit(start).result()
+                pairs = [context.Pipe() for _ in range(pipes)]
+                ours.append([our for our, _ in pairs])
+                theirs = [their for _, their in pairs]
+                begun = (owner.mine(), dict(os.environ), serve, theirs, arguments)
+                started.append(context.Process(target=_serve, args=begun, daemon=True))
+                start(started[-1])
+                for their in theirs:
+                    their.close()
             yield [pipe for each in zip(*ours, strict=True) for pipe in each]
         finally:
-            starter.shutdown()
             for process in started:
-                process.kill()
-                process.join()
+                if process.pid is not None:
+                    process.kill()
+                    process.join()
             for pipe in (pipe for each in ours for pipe in each):
                 pipe.close()
+
+
+def start(process: BaseProcess) -> None:
+    """Start a process that Ctrl-C does not reach, nor its start."""
+    with _starter() as starter:
+        starter.submit(process.start).result()
 
 
 def _serve(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipelines.pages.errors import Busy, Unreadable
+from shards import processes
 
 WORKERS = 2
 MEMORY = 1 << 30  # bytes that one may take beyond what it takes when it waits
@@ -35,7 +36,7 @@ class _Worker(Generic[Work, Picture]):
         context = get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, draw, memory), daemon=True)
-        self._process.start()
+        processes.start(self._process)
         theirs.close()  # when this process ends, however it does, the other one reads the end of the pipe, and ends
         fault = "" if self._connection.poll(START_S) else f"did not start within {START_S:.0f} s"
         with suppress(EOFError, OSError):
