@@ -20,7 +20,9 @@ from typing import Any, NoReturn
 
 import click
 
+from shards import interrupts
 from shards.errors import AvsError, of_a_store
+from shards.interrupts import Terminated
 
 DISTRIBUTION = "avs-data"
 FOUND_WRONG, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -198,21 +200,14 @@ class CommandGroup(click.Group):
             _fail(told(error), FOUND_WRONG)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: a command ends as it does at Ctrl-C."""
-
-
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Raise Terminated at the first SIGTERM; where Python takes signals, in the main thread."""
 
-    def end(*_: object) -> None:
-        raise Terminated
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    before = signal.signal(signal.SIGTERM, interrupts.handler)
     try:
         yield
     finally:

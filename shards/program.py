@@ -8,17 +8,16 @@ ends all threads at once, after what the interpreter does first: threads that ar
 handlers run, the streams are flushed.
 """
 
-import _thread
 import atexit
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from shards import interrupts
 from shards.command_line import printable
 
 _INTERRUPTED = 130
@@ -27,7 +26,9 @@ _INTERRUPTED = 130
 def run(command_line: Callable[[], object]) -> NoReturn:
     """Call a command line, and end this process with its exit code."""
     code = 0
-    sys.unraisablehook = _not_raised
+    sys.unraisablehook = interrupts.unraisable
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupts.handler)
     try:
         command_line()
     except SystemExit as error:
@@ -39,19 +40,6 @@ def run(command_line: Callable[[], object]) -> NoReturn:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
     leave(code)
-
-
-def _not_raised(told: "sys.UnraisableHookArgs") -> None:
-    """Raise a Ctrl-C again, in a moment, that fell into a finalizer: there Python prints what is raised and goes on."""
-    if told.exc_type is KeyboardInterrupt:
-        _thread.start_new_thread(_interrupt_soon, ())
-    else:
-        sys.__unraisablehook__(told)
-
-
-def _interrupt_soon() -> None:
-    time.sleep(0.01)
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def leave(code: int) -> NoReturn:

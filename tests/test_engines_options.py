@@ -1,16 +1,20 @@
 """What is asked of a runner is checked before anything is written, and its errors come as one line."""
 
+import signal
 import socket
 from pathlib import Path
 
+import apache_beam as beam
+import click
 import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from click.testing import CliRunner
 
-from pipelines.build import run, runner
+from pipelines.build import local_runner, run, runner
 from pipelines.cli import main
 from pipelines.recipes import recipe
+from shards.command_line import CommandGroup
 
 POOL = ["--environment_type", "EXTERNAL", "--environment_config", "localhost:1"]
 
@@ -121,3 +125,21 @@ def test_only_a_store_or_an_engine_ends_a_build_in_one_line(error: Exception, st
             runner.run(PipelineOptions(["--job_endpoint", "localhost:9"]), lambda pipeline: None)
     told = str(caught.value) if stops else caught.value.__notes__[0]
     assert "run the same command" in told
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_within_a_step_ends_the_command_as_any_other(number: int, code: int) -> None:
+    def wire(pipeline: beam.Pipeline) -> None:
+        pipeline | beam.Create([number]) | beam.Map(signal.raise_signal)
+
+    @click.group(cls=CommandGroup, package="nothing")
+    def program() -> None:
+        pass
+
+    @program.command()
+    def build() -> None:
+        runner.run(PipelineOptions([]), wire, local_runner.local_runner(1))
+
+    result = CliRunner().invoke(program, ["build"])
+    assert result.exit_code == code, result.exception
+    assert "Traceback" not in result.stderr

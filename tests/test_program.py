@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -42,19 +43,61 @@ resolve_name(script)()
 """
 
 
-# Ctrl-C that falls into a finalizer.
-UNRAISED = """
-import signal, time
-from shards import program
+# A signal that comes where what is raised would be lost, or would break something: it is raised soon after.
+INTERRUPTED = """
+import io, signal, sys, threading, time
+from pathlib import Path
+from types import SimpleNamespace
+import numpy as np
+from shards import interrupts, program, sound
+from shards.sound import decoder, section
 
-class Interrupted:
+where, folder, number = sys.argv[1], sys.argv[2], getattr(signal, sys.argv[3])
+signal.signal(signal.SIGTERM, interrupts.handler)
+pcm = np.random.default_rng(1).integers(-3000, 3000, 160_000, np.int16)
+right = sound.pcm_to_flac(pcm)
+Path(folder, "clip.flac").write_bytes(right)
+Path(folder, "slow.py").write_text(f"import signal; signal.raise_signal({number:d}); done = True")
+calls = 0
+
+def interrupted(method):
+    def call(*arguments):
+        global calls
+        calls += 1
+        if calls == 5:
+            signal.raise_signal(number)
+        return method(*arguments)
+    return call
+
+class Finalized:
     def __del__(self):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
+
+class Buffer(io.BytesIO):
+    write = interrupted(io.BytesIO.write)
+    readinto = interrupted(io.BytesIO.readinto)
 
 def command():
-    Interrupted()
+    if where == "finalizer":
+        Finalized()
+    elif where == "import":
+        sys.path.insert(0, folder)
+        import slow
+        assert slow.done
+    elif where == "demuxer":
+        section.Section.read = interrupts.called_from_c(interrupted(section.Section.read))
+        assert (np.rint(decoder.decode(folder + "/clip.flac") * 32768) == pcm).all()
+        assert calls >= 5, calls
+    else:
+        io.BytesIO = Buffer
+        assert sound.pcm_to_flac(pcm) == right if where == "writer" else (sound.pcm_of(right) == pcm).all()
+        assert calls >= 5, calls
+    print("right", flush=True)
+    done.set()
     time.sleep(60)
 
+done = threading.Event()
+interrupts.time = SimpleNamespace(sleep=lambda _: done.wait(30))  # sent again once all else is done
 program.run(command)
 """
 
@@ -112,6 +155,7 @@ def test_exit_codes_are_those_of_the_interpreter(
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(program, "leave", ended.append)
     monkeypatch.setattr("atexit._run_exitfuncs", lambda: None)
     monkeypatch.setattr("threading._shutdown", lambda: None)
@@ -119,11 +163,16 @@ def test_exit_codes_are_those_of_the_interpreter(
     assert ended == [code]
 
 
-def test_an_interrupt_in_a_finalizer_is_not_lost() -> None:
-    ended = subprocess.run([sys.executable, "-c", UNRAISED], stderr=subprocess.PIPE, text=True, timeout=30)
-    assert ended.returncode == 130
-    assert ended.stderr.endswith("KeyboardInterrupt\n")
-    assert "ignored" not in ended.stderr
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("where", ["finalizer", "import", "demuxer", "writer", "reader"])
+def test_a_signal_waits_where_it_would_be_lost_or_break_something(
+    where: str, number: str, tmp_path: Path
+) -> None:
+    call = [sys.executable, "-c", INTERRUPTED, where, str(tmp_path), number]
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (130, "right\n"), ended.stderr
+    assert ended.stderr.count("Traceback") == 1
+    assert ended.stderr.rstrip().endswith("KeyboardInterrupt" if number == "SIGINT" else "Terminated")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="writes to /dev/full")

@@ -21,6 +21,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineRunner
 
 from shards.errors import AvsError, of_a_store
+from shards.interrupts import Terminated
 
 _JOB_API = ("PortableRunner", "PrismRunner")
 _HERE = (None, "FnApiRunner")  # our own local runner, and Beam's, which tests hold it against
@@ -101,7 +102,7 @@ def run(
             pipeline.run().wait_until_finish()
         except Exception as error:  # a runner wraps it in its own way
             line = told(error, options)
-            if "KeyboardInterrupt" in line:
+            if "KeyboardInterrupt" in line or f"interrupts.{Terminated.__name__}" in line:
                 raise KeyboardInterrupt from error
             if isinstance(error, AvsError) or _outside(error) or _of_a_store(line):
                 raise BuildStopped(f"the build stopped: {line}\n{_REMEDY}") from error

@@ -4,6 +4,7 @@ The command alone decides what is asked for when, and keeps the ledger. An item 
 what became of it comes back; each pipe has a thread there, so that as many are under way as there are pipes.
 """
 
+import resource
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +22,8 @@ from pipelines.fetch.workers import Done, Task
 from shards import processes
 
 WORTH = 500  # fewer photos are there before processes have started
-_THREADS = 64  # of one process, at most
+_THREADS = 200  # of one process, at most: so many pipes it can be given
+_OTHER_FILES = 40  # open besides
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def photos(corpora: str, options: FetchOptions, workers: int, threads: int) -> I
         WorkerLost: the system ended one; from the task.
     """
     workers = min(workers, threads)
-    share = min(_THREADS, -(-threads // workers))
+    share = min(_most(workers), -(-threads // workers))
     with processes.served(workers, share, _serve, (corpora, options, workers), (__name__,)) as pipes:
         idle = LifoQueue[Connection]()
         for pipe in pipes:
@@ -52,6 +54,14 @@ def photos(corpora: str, options: FetchOptions, workers: int, threads: int) -> I
             return answer
 
         yield Task(run, tasks.TOOL)
+
+
+def _most(workers: int) -> int:
+    """How many pipes each of `workers` may have, by what the system lets a process open."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return _THREADS
+    return max(1, min(_THREADS, (files - _OTHER_FILES - 3 * workers) // (workers + 2)))
 
 
 def _serve(pipes: Sequence[Connection], corpora: str, options: FetchOptions, workers: int) -> None:

@@ -12,6 +12,8 @@ from pipelines.fetch.ledger import Attempt, Ledger
 from pipelines.fetch.politeness import Job, Lane, Pause
 from pipelines.media import images
 
+_END_S = 5.0  # what is under way is waited for at an end before its time; a later run finds what came by then
+
 
 @dataclass(frozen=True)
 class Done:
@@ -152,8 +154,9 @@ class Workers:
             for turn in turns:
                 with turn:
                     turn.notify_all()
+            end = time.monotonic() + _END_S
             for thread in threads:
-                thread.join(5.0)
+                thread.join(max(0.0, end - time.monotonic()))
             self._ledger.flush()
         if self._error is not None:
             raise self._error

@@ -2,6 +2,7 @@
 
 from typing import IO
 
+from shards.interrupts import called_from_c
 from shards.rejections import Reason, Rejected
 
 _BLOCK = 4096  # bytes that a search reads at once: where much is found, little is read twice
@@ -33,16 +34,19 @@ class Section:
         self._file.seek(self.begin + position)
         return self._file.read(max(0, min(length, self.size - position)))
 
+    @called_from_c
     def read(self, length: int) -> bytes:
         self._file.seek(self.begin + self._at)
         content = self._file.read(length)
         self._at += len(content)
         return content
 
+    @called_from_c
     def seek(self, offset: int, whence: int = 0) -> int:
         self._at = max(0, offset + (0, self._at, self.size)[whence])
         return self._at
 
+    @called_from_c
     def tell(self) -> int:
         return self._at
 
