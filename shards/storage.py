@@ -262,9 +262,9 @@ def settle(url: str) -> None:
 
 
 @contextmanager
-def _replacing(path: str, durable: bool) -> Iterator[tuple[str, int]]:
+def _replacing(path: str, durable: bool) -> Iterator[tuple[str, int | None]]:
     """Name and mode of a file that becomes the one at a local path."""
-    mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else 0o666
+    mode = os.stat(path).st_mode & 0o777 if os.path.isfile(path) else None
     with unfinished.replacing(path) as name:
         yield name, mode
     if durable:
@@ -294,7 +294,7 @@ def create(url: str, data: bytes) -> bool:
 
 def _create_local(path: str, data: bytes) -> bool:
     with unfinished.beside(path) as name:
-        unfinished.write(name, 0o666, data, durable=True)
+        unfinished.write(name, None, data, durable=True)
         try:
             os.link(name, path)
         except FileExistsError:
@@ -303,7 +303,7 @@ def _create_local(path: str, data: bytes) -> bool:
             if error.errno not in _NO_LINKS:
                 raise
             try:
-                unfinished.write(path, 0o666, data, durable=True)
+                unfinished.write(path, None, data, durable=True)
             except FileExistsError:
                 return False
     settle(os.path.dirname(path) or ".")

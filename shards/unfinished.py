@@ -82,9 +82,14 @@ def _remove(name: str) -> None:
         os.remove(name)
 
 
-def write(path: str, mode: int, data: bytes | bytearray, durable: bool) -> None:
-    """Write a local file that was not there. `durable`: wait until the disk has it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+def write(path: str, mode: int | None, data: bytes | bytearray, durable: bool) -> None:
+    """Write a local file that was not there.
+
+    Args:
+        mode: its permissions; None: what the umask leaves.
+        durable: wait until the disk has it.
+    """
+    descriptor = _opened(path, mode)
     try:
         rest = memoryview(data)
         while rest:
@@ -95,10 +100,18 @@ def write(path: str, mode: int, data: bytes | bytearray, durable: bool) -> None:
         os.close(descriptor)
 
 
+def _opened(path: str, mode: int | None) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode)
+    if mode is not None:
+        with suppress(PermissionError):  # a disk that has none
+            os.fchmod(descriptor, mode)  # the umask has taken some
+    return descriptor
+
+
 @contextmanager
-def new(path: str, mode: int, durable: bool) -> Iterator[IO[bytes]]:
+def new(path: str, mode: int | None, durable: bool) -> Iterator[IO[bytes]]:
     """What `write` writes, piece by piece."""
-    with open(path, "xb", _BUFFER, opener=lambda name, flags: os.open(name, flags, mode)) as file:
+    with open(path, "xb", _BUFFER, opener=lambda name, _: _opened(name, mode)) as file:
         yield file
         if durable:
             file.flush()

@@ -101,11 +101,16 @@ def test_the_hash_of_a_file(base: str) -> None:
     assert storage.sha256(storage.join(base, "a")) == hashlib.sha256(data).hexdigest()
 
 
-def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o600, 0o666, 0o755])
+def test_a_file_that_is_replaced_keeps_its_mode(mode: int, tmp_path: Path) -> None:
     path = tmp_path / "cookies"
-    path.touch(0o600)
+    path.touch()
+    path.chmod(mode)
     storage.write_atomic(str(path), b"new")
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == mode
+    with storage.open_atomic(str(path)) as file:
+        file.write(b"newer")
+    assert path.stat().st_mode & 0o777 == mode
 
 
 def test_a_link_is_the_same_file_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
