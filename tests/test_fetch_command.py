@@ -1,6 +1,7 @@
 """`avs-data fetch` from a local site over the real mini corpora, on into `build` and `verify`; and its errors."""
 
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def test_fetch_then_build_then_verify_then_one_more_category(site, mirror, tmp_p
     assert "vggsound clips" in planned
     assert not (corpora / "lvis" / "images").exists()
     assert not (corpora / "_fetch" / "items.parquet").exists()
-    run("fetch", "run", small, "--corpora", corpora)
+    assert "not asked for" not in run("fetch", "run", small, "--corpora", corpora).output
     for folder, source in (
         ("lvis/images/train2017", "coco/train2017"),
         ("open_images/images", "photos/train"),
@@ -147,6 +148,20 @@ def test_fetch_then_build_then_verify_then_one_more_category(site, mirror, tmp_p
         latest = ledger.latest()
     failed = {name: latest[name].cause for name in items["name"].to_pylist() if not latest[name].ok}
     assert failed == {"vggsound:gcompris-dog_000000": "too_short"}  # 0.9 s of barking
+
+
+@needs_mini
+def test_what_was_not_asked_for_is_told(site, tmp_path) -> None:
+    path = recipe(tmp_path / "slow.toml", site, ["dog"], "patience_s = 0")
+    path.write_text(
+        re.sub(r"videos_per_hour = \d+\nburst = \d+", "videos_per_hour = 1\nburst = 1", path.read_text())
+    )
+    told = run("fetch", "run", path, "--corpora", tmp_path / "corpora").output
+    items = pq.read_table(tmp_path / "corpora" / "_fetch" / "items.parquet")["name"].to_pylist()
+    with Ledger(str(tmp_path / "corpora")) as ledger:
+        unasked = len(set(items) - set(ledger.latest()))
+    assert unasked
+    assert f"{unasked} item(s) were not asked for" in told
 
 
 @needs_mini

@@ -148,6 +148,8 @@ def test_retry_after_takes_seconds_and_dates() -> None:
     assert retry_after_s("Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0 - 30) == 30.0
     assert retry_after_s("Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0 + 30) == 0.0
     assert retry_after_s("soon", 0.0) is None
+    assert retry_after_s("\u00b2", 0.0) is None
+    assert retry_after_s("9" * 400, 0.0) == retry_after_s("Sun, 06 Nov 9994 08:49:37 GMT", 0.0) == 86_400.0
     assert retry_after_s(None, 0.0) is None
 
 

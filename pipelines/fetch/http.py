@@ -23,9 +23,10 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from pipelines.fetch.causes import Cause, Failure, of_status
+from pipelines.fetch.causes import HOUR_S, Cause, Failure, of_status
 
 _CHUNK = 1 << 18
+_DAY_S = 24 * HOUR_S
 _MIN_RATE = 1000.0  # bytes a second: slower than this over a whole answer is a stall
 _BUCKETS = {
     "s3": "https://{bucket}.s3.amazonaws.com/{key}",
@@ -47,14 +48,15 @@ def web_address(url: str) -> str:
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or as a date (RFC 9110, 10.2.3)."""
+    """Seconds that a Retry-After header asks for, as a number or as a date (RFC 9110, 10.2.3); a day at most."""
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _DAY_S)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+        return min(max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now), _DAY_S)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -104,6 +104,11 @@ def _print_rest(rows: "list[Attempt | None]") -> None:
     from shards import terminal
 
     later = [row.next_at for row in rows if row is not None and not row.ok and not row.permanent]
+    if unasked := sum(row is None for row in rows):
+        terminal.say(
+            f"{unasked:,} item(s) were not asked for: their source wants to rest for longer than patience_s of "
+            "[fetch]. Run the same command again, later"
+        )
     if later:
         minutes = max(0.0, min(later) - time.time()) / 60
         terminal.say(
