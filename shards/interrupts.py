@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_AGAIN_S = 0.01
+_SOON_S, _AGAIN_S = 0.01, 0.2
 _called_from_c = {("/soundfile.py", "vio_")}  # how the file of a function ends, and how its name begins
 _waiting: set[int] = set()  # signals that will be sent again
 
@@ -30,14 +30,18 @@ def called_from_c(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def handler(number: int, frame: FrameType | None) -> None:
-    """Raise what a signal means, or send it again."""
-    if not _is_unsafe(frame):
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
-    again(number)
+    """Raise what a signal means, or have it sent again."""
+    if _is_unsafe(frame):
+        again(number)
+        return
+    _waiting.discard(number)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def again(number: int) -> None:
-    """Send a signal to the main thread once more, a moment later; those of a kind that come meanwhile are one."""
+    """Send a signal to the main thread a moment later, and again until it is raised: one that comes just before that
+    thread begins to wait does not wake it.
+    """
     if number not in _waiting:
         _waiting.add(number)
         _thread.start_new_thread(_send, (number,))
@@ -52,9 +56,14 @@ def unraisable(told: "sys.UnraisableHookArgs") -> None:
 
 
 def _send(number: int) -> None:
-    time.sleep(_AGAIN_S)
-    _waiting.discard(number)
-    signal.pthread_kill(threading.main_thread().ident or 0, number)
+    pause = _SOON_S
+    while number in _waiting:
+        time.sleep(pause)
+        pause = _AGAIN_S
+        if signal.getsignal(number) is not handler:  # the command has ended
+            _waiting.discard(number)
+        elif number in _waiting:
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _is_unsafe(frame: FrameType | None) -> bool:

@@ -97,7 +97,7 @@ def command():
     time.sleep(60)
 
 done = threading.Event()
-interrupts.time = SimpleNamespace(sleep=lambda _: done.wait(30))  # sent again once all else is done
+interrupts.time = SimpleNamespace(sleep=lambda s: (done.wait(30), time.sleep(s)))  # sent once all else is done
 program.run(command)
 """
 

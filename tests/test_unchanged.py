@@ -108,7 +108,7 @@ def another_manifest(root: Path) -> None:
 
 
 def near_duplicates(root: Path) -> None:
-    (root / "corpora/_fetch").mkdir()
+    (root / "corpora/_fetch").mkdir(exist_ok=True)
     pq.write_table(pa.table({"a": ["x"], "b": ["y"]}), root / "corpora/_fetch/near_duplicate_photos.parquet")
 
 
