@@ -17,7 +17,7 @@ from pipelines.pages.renderers import Renderers
 from pipelines.pages.security import Guard
 from shards.reader import Dataset
 
-PICTURES = Renderers(draw)  # of all apps in this process: they take a second to start
+PICTURES = Renderers(draw, seconds=100)  # of all apps in this process: they take a second to start
 BASE = "http://127.0.0.1:8710"
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
