@@ -52,7 +52,7 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     if not value:
         return None
     text = value.strip()
-    if text.isascii() and text.isdigit():
+    if _is_number(text):
         return min(float(text), _DAY_S)
     try:
         return min(max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now), _DAY_S)
@@ -195,16 +195,20 @@ class Client:
                     told(file.tell(), total)
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _declared(response: urllib3.BaseHTTPResponse) -> int:
     """Bytes that the answer says it has; 0 where it does not."""
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
+    return int(length) if _is_number(length) else 0
 
 
 def _total(response: urllib3.BaseHTTPResponse) -> int:
     """Bytes of the whole content that a part of it is an answer of."""
     told = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if not (told.isascii() and told.isdigit()):
+    if not _is_number(told):
         raise Failure(Cause.HTTP_ERROR, f"Content-Range {told!r} does not tell how many bytes there are")
     return int(told)
 
