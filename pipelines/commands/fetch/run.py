@@ -53,6 +53,9 @@ def command(
     --cookies adds sessions. Proxies come from the environment variable AVS_DATA_PROXIES, one address after
     another with spaces between.
 
+    With --workers 4 four processes download photos and decode what archives hold; how many requests a host gets at once
+    is its concurrency in [fetch.hosts], whatever their number.
+
     Example: avs-data fetch run avs_synthetic --corpora corpora
     """
     from pipelines.fetch.display import FetchDisplay
